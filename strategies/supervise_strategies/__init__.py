@@ -1,0 +1,94 @@
+"""Pure supervision decisions: Erlang/OTP's rules as a state machine, and restart policies made of tenacity's objects.
+
+Nothing in here reads a clock, waits, logs or touches an event loop: instants and the random draw are arguments.
+"""
+
+from .backoff import Backoff
+from .child_spec import ChildSpec, ImmortalLoopWarning, SupervisorSpec
+from .directives import (
+    Action,
+    CancelStart,
+    Cause,
+    Close,
+    Decision,
+    Directive,
+    Done,
+    Forget,
+    Overran,
+    Ready,
+    Reply,
+    Report,
+    Start,
+    Stop,
+    StopMode,
+    WakeAt,
+)
+from .errors import (
+    AdminError,
+    ChildAlreadyPresent,
+    ChildAlreadyStarted,
+    ChildNotFound,
+    ChildRestarting,
+    ChildRunning,
+    ChildStartFailed,
+    ChildUnstoppable,
+    InvalidSpec,
+    NotForDynamic,
+    StrategyError,
+    SupervisorNotRunning,
+    TooManyChildren,
+)
+from .exit_reason import ExitKind, ExitReason
+from .intensity import Intensity, RestartWindow
+from .restart import Restart, RestartType
+from .strategy import AutoShutdown, Strategy
+from .supervision import ChildCount, ChildInfo, ChildState, Phase, Supervision
+
+__all__ = (
+    "Action",
+    "AdminError",
+    "AutoShutdown",
+    "Backoff",
+    "CancelStart",
+    "Cause",
+    "ChildAlreadyPresent",
+    "ChildAlreadyStarted",
+    "ChildCount",
+    "ChildInfo",
+    "ChildNotFound",
+    "ChildRestarting",
+    "ChildRunning",
+    "ChildSpec",
+    "ChildStartFailed",
+    "ChildState",
+    "ChildUnstoppable",
+    "Close",
+    "Decision",
+    "Directive",
+    "Done",
+    "ExitKind",
+    "ExitReason",
+    "Forget",
+    "ImmortalLoopWarning",
+    "Intensity",
+    "InvalidSpec",
+    "NotForDynamic",
+    "Overran",
+    "Phase",
+    "Ready",
+    "Reply",
+    "Report",
+    "Restart",
+    "RestartType",
+    "RestartWindow",
+    "Start",
+    "Stop",
+    "StopMode",
+    "Strategy",
+    "StrategyError",
+    "Supervision",
+    "SupervisorNotRunning",
+    "SupervisorSpec",
+    "TooManyChildren",
+    "WakeAt",
+)

@@ -1,0 +1,38 @@
+"""One child's failures in a row: how long it waits before it comes back, and when its own patience is spent."""
+
+from __future__ import annotations
+
+from .restart import Draw, Restart, retry_state
+
+
+class Backoff:
+    """Counts kept per child and never in the policy: a policy object may be shared by children, their counts may not.
+
+    "In a row" ends with a life of at least `healthy_after` seconds, not with a start that succeeded; the delay between two
+    lives isn't uptime and heals nothing.
+    """
+
+    __slots__ = ("attempts", "first")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.first = 0.0
+
+    def failed(
+        self, policy: Restart, now: float, up_since: float | None, error: BaseException | None, draw: Draw
+    ) -> tuple[float, bool]:
+        """Count a failure at `now`; answer the delay in seconds and whether `policy.stop` says that it is enough.
+
+        `up_since` is None for a start that failed. A negative delay counts as none. What a policy raises leaves unchanged.
+        """
+        if up_since is not None and now - up_since >= policy.healthy_after:
+            self.attempts = 0
+        if not self.attempts:
+            self.first = now
+        self.attempts += 1
+        if policy.wait is None and policy.stop is None:
+            return 0.0, False
+        state = retry_state(error, attempt=self.attempts, first=self.first, now=now)
+        delay = max(0.0, draw(policy.wait, state)) if policy.wait is not None else 0.0
+        state.upcoming_sleep = delay
+        return delay, policy.stop is not None and bool(policy.stop(state))

@@ -1,0 +1,170 @@
+"""What a supervisor knows of a child and of itself: immutable, and validated when built."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .errors import InvalidSpec
+from .exit_reason import ExitKind
+from .intensity import Intensity
+from .restart import Restart, RestartType
+from .strategy import AutoShutdown, Strategy
+
+StopWithin: TypeAlias = float | Literal["brutal_kill"]
+ChildType: TypeAlias = Literal["worker", "supervisor"]
+OnLimit: TypeAlias = Literal["stop", "escalate"]
+
+
+class ImmortalLoopWarning(UserWarning):
+    """A stop time at or above period / intensity: a child that always overruns can never spend the limit (erlang/otp#4648)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """One child, as the decisions see it.
+
+    `stop_within` is what an ordered stop may take: seconds, `math.inf`, or `"brutal_kill"` (cancelled at once); the default
+    is 5 s for a worker and infinity for a supervisor, as in OTP. `limit` is a budget of the child's own: beyond it the child
+    is left stopped while its siblings live (`on_limit="escalate"`: the supervisor gives up).
+    """
+
+    id: str
+    restart: Restart = Restart()
+    significant: bool = False
+    stop_within: StopWithin | None = None
+    type: ChildType = "worker"
+    limit: Intensity | None = None
+    on_limit: OnLimit = "stop"
+
+    def __post_init__(self) -> None:
+        check_name("child", self.id)
+        who = f"child {self.id!r}"
+        if self.type not in ("worker", "supervisor"):
+            raise InvalidSpec(who, "type", self.type, "'worker' or 'supervisor'", fault="invalid_child_type")
+        if self.stop_within is not None:
+            check_stop_within(who, self.stop_within)
+        if not isinstance(self.restart, Restart):
+            cure = "use Restart.permanent(), Restart.transient() or Restart.temporary()"
+            raise InvalidSpec(who, "restart", self.restart, cure, fault="invalid_restart_type")
+        if self.significant not in (True, False):
+            raise InvalidSpec(who, "significant", self.significant, "True or False", fault="invalid_significant")
+        if self.significant and self.restart.type is RestartType.PERMANENT:
+            cure = "a permanent child never ends for good; make it transient or temporary"
+            raise InvalidSpec(who, "significant", True, cure, fault="bad_combination")
+        if self.limit is not None and not isinstance(self.limit, Intensity):
+            raise InvalidSpec(who, "limit", self.limit, "Intensity(restarts, per=seconds), or None")
+        if self.on_limit not in ("stop", "escalate"):
+            raise InvalidSpec(who, "on_limit", self.on_limit, "'stop' or 'escalate'")
+
+    @property
+    def seconds(self) -> float:
+        """What an ordered stop may take: `stop_within`, or its default by type. A brutal kill takes none."""
+        within = self.stop_within
+        if within is None:
+            return math.inf if self.type == "supervisor" else 5.0
+        return 0.0 if within == "brutal_kill" else within
+
+    @property
+    def brutal(self) -> bool:
+        """Whether an ordered stop cancels at once, without asking."""
+        return self.stop_within == "brutal_kill"
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSpec:
+    """One supervisor, as the decisions see it: its children in start order and how their ends are answered.
+
+    `dynamic` is OTP's simple_one_for_one: children come and go at run time, are known by address, and are stopped all at
+    once. `give_up_as` is the reason its parent sees when it gives up: `gave_up` (abnormal, so a transient supervisor is
+    restarted), or OTP's `shutdown`.
+    """
+
+    id: str
+    children: tuple[ChildSpec, ...] = ()
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    intensity: Intensity = Intensity()
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    dynamic: bool = False
+    max_children: float = math.inf
+    give_up_as: ExitKind = ExitKind.GAVE_UP
+
+    def __post_init__(self) -> None:
+        check_name("supervisor", self.id)
+        who = f"supervisor {self.id!r}"
+        try:
+            object.__setattr__(self, "strategy", Strategy(self.strategy))
+        except ValueError:
+            cure = "one of " + ", ".join(repr(s.value) for s in Strategy)
+            raise InvalidSpec(who, "strategy", self.strategy, cure, fault="invalid_strategy") from None
+        try:
+            object.__setattr__(self, "auto_shutdown", AutoShutdown(self.auto_shutdown))
+        except ValueError:
+            cure = "one of " + ", ".join(repr(a.value) for a in AutoShutdown)
+            raise InvalidSpec(who, "auto_shutdown", self.auto_shutdown, cure, fault="invalid_auto_shutdown") from None
+        if not isinstance(self.intensity, Intensity):
+            raise InvalidSpec(who, "intensity", self.intensity, "Intensity(restarts, per=seconds)", fault="invalid_intensity")
+        if self.give_up_as in ("gave_up", "shutdown"):
+            object.__setattr__(self, "give_up_as", ExitKind(self.give_up_as))
+        else:
+            raise InvalidSpec(who, "give_up_as", self.give_up_as, "'gave_up' or 'shutdown'")
+        if self.dynamic and (self.strategy is not Strategy.ONE_FOR_ONE or self.children):
+            raise InvalidSpec(
+                who, "children", len(self.children), "a dynamic supervisor is one_for_one and begins without children"
+            )
+        limit = self.max_children
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
+            raise InvalidSpec(who, "max_children", limit, "a whole number, 0 or more, or math.inf")
+        check_unique(who, (child.id for child in self.children))
+        for child in self.children:
+            self.check_child(child)
+
+    def check_child(self, child: ChildSpec) -> None:
+        """The rules that need both: called for each static child, and for one that is added at run time."""
+        who = f"child {child.id!r}"
+        if child.significant and self.auto_shutdown is AutoShutdown.NEVER:
+            cure = f"supervisor {self.id!r} has auto_shutdown='never'; set it to 'any_significant' or 'all_significant'"
+            raise InvalidSpec(who, "significant", True, cure, fault="bad_combination")
+        if child.significant and self.dynamic:
+            cure = f"supervisor {self.id!r} is dynamic, and a dynamic supervisor never shuts down by itself"
+            raise InvalidSpec(who, "significant", True, cure, fault="bad_combination")
+        allowed, per = self.intensity.restarts, self.intensity.per
+        if child.stop_within is not None and allowed and per / allowed <= child.seconds < math.inf:
+            warnings.warn(
+                f"{who}: stop_within={child.seconds:g} s is at or above period / intensity ({per:g} s / {allowed}) of "
+                f"supervisor {self.id!r}: a child whose stop always overruns never spends the limit; lower stop_within, "
+                "or raise the period",
+                ImmortalLoopWarning,
+                stacklevel=3,
+            )
+
+
+def check_name(kind: str, name: object) -> None:
+    """Names are parts of a path: text, not empty, without `/`."""
+    if not isinstance(name, str) or not name:
+        raise InvalidSpec(kind, "name", name, "a name is text, and not empty", fault="missing_id")
+    if "/" in name:
+        raise InvalidSpec(f"{kind} {name!r}", "name", name, "a name is one part of a path: leave out the '/'")
+
+
+def check_unique(who: str, names: Iterable[str]) -> None:
+    """Names are unique within one supervisor."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            cure = "two children have this name; give one another name="
+            raise InvalidSpec(who, "children", name, cure, fault="duplicate_child_name")
+        seen.add(name)
+
+
+def check_stop_within(who: str, value: object) -> None:
+    """Seconds, infinity or a brutal kill."""
+    good = value == "brutal_kill" or (
+        isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value) and value >= 0
+    )
+    if not good:
+        cure = "seconds (0 or more), math.inf, or 'brutal_kill'"
+        raise InvalidSpec(who, "stop_within", value, cure, fault="invalid_shutdown")

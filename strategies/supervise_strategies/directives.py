@@ -1,0 +1,138 @@
+"""What the machine tells its runtime to do, as values. The runtime obeys in order and reports back what came of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple, TypeAlias
+
+from .exit_reason import ExitReason
+
+
+class StopMode(Enum):
+    """What an ordered stop means for the mailbox."""
+
+    RESTART = "restart"
+    """The mailbox stays open and keeps what waits: a restart follows, or a parent still has to decide about one."""
+    FINAL = "final"
+    """The intake is refused; what is left becomes dead letters when the child has ended (or is drained on request)."""
+
+
+class Start(NamedTuple):
+    """Build incarnation `number` of a child; report `child_started` or `start_failed`."""
+
+    id: str
+    number: int
+
+
+class Stop(NamedTuple):
+    """Stop a child within `within` seconds, then cancel it; at once if `brutal`. Report `child_exited`, or `stop_overran`."""
+
+    id: str
+    mode: StopMode
+    within: float
+    brutal: bool
+
+
+class CancelStart(NamedTuple):
+    """A start under way isn't wanted any more: cancel it, and report `start_failed` when it has ended."""
+
+    id: str
+
+
+class Close(NamedTuple):
+    """The child stays listed, but stopped: its intake refuses and what waited becomes dead letters."""
+
+    id: str
+
+
+class Forget(NamedTuple):
+    """The child isn't listed any more; its address never works again."""
+
+    id: str
+
+
+class WakeAt(NamedTuple):
+    """Report `timer` at that instant. There is one such instant for a machine: a later directive replaces it."""
+
+    at: float | None
+
+
+class Reply(NamedTuple):
+    """The answer to an admin call: `None` (done), `True` (started), `False` (ignored), or the refusal to raise."""
+
+    ticket: object
+    result: bool | Exception | None
+
+
+class Report(NamedTuple):
+    """A decision was made; it is told before it is carried out."""
+
+    decision: Decision
+
+
+class Overran(NamedTuple):
+    """All have stopped but those that outlive their cancellation; the supervisor's own stop waits for them."""
+
+    ids: tuple[str, ...]
+
+
+class Ready(NamedTuple):
+    """The supervisor's own start is done: all children have started."""
+
+
+class Cause(Enum):
+    """What made a supervisor end."""
+
+    ASKED = "asked"
+    SELF = "self"
+    GAVE_UP = "max_intensity"
+    AUTO_SHUTDOWN = "auto_shutdown"
+    START_FAILED = "start_failed"
+
+
+class Done(NamedTuple):
+    """The supervisor has ended: no child is left. `failed` names the child that made its own start fail."""
+
+    reason: ExitReason
+    cause: Cause
+    failed: str | None
+
+
+class Action(Enum):
+    """What was decided about a child that ended."""
+
+    RESTART = "restart"
+    LEAVE = "leave"
+    """Left stopped (and listed), or forgotten."""
+    GIVE_UP = "give_up"
+    SHUT_DOWN = "shut_down"
+
+
+class Decision(NamedTuple):
+    """One decision, whole: enough to say in words why a child came back, or why it didn't."""
+
+    action: Action
+    child: str
+    incarnation: int
+    reason: ExitReason
+    rule: str
+    used: int
+    """Restarts in the window, this one included (the child's own window if it has a limit of its own)."""
+    allowed: int
+    per: float
+    delay: float
+    affected: tuple[str, ...]
+    at: float
+
+    def __str__(self) -> str:
+        what = f"{self.child} #{self.incarnation} ended: {self.reason}; {self.rule}"
+        if self.action is Action.RESTART:
+            others = f" with {', '.join(i for i in self.affected if i != self.child)}" if len(self.affected) > 1 else ""
+            after = f" after {self.delay:g} s" if self.delay else ""
+            return f"{what} -> restart {self.used} of {self.allowed} within {self.per:g} s{others}{after}"
+        if self.action is Action.GIVE_UP:
+            return f"{what} -> gives up: more than {self.allowed} restarts within {self.per:g} s"
+        return f"{what} -> {'shuts down' if self.action is Action.SHUT_DOWN else 'not restarted'}"
+
+
+Directive: TypeAlias = Start | Stop | CancelStart | Close | Forget | WakeAt | Reply | Report | Overran | Ready | Done

@@ -1,0 +1,106 @@
+"""What a decision can refuse.
+
+    StrategyError
+    ├── InvalidSpec (also a ValueError)     a description that can never work; raised where it is built
+    └── AdminError                          a supervisor's answer to start, terminate, restart, delete
+        ├── ChildNotFound                   no child of that name
+        ├── ChildRunning                    restart or delete of a child that runs
+        ├── ChildRestarting                 restart or delete of a child whose restart is pending
+        ├── ChildAlreadyStarted             start of a name that runs
+        ├── ChildAlreadyPresent             start of a name that is listed but stopped
+        ├── ChildStartFailed                the factory, or the enter hook, raised; `__cause__` says what
+        ├── ChildUnstoppable                asked to stop, cancelled, and still alive
+        ├── TooManyChildren                 a dynamic supervisor's `max_children` is reached
+        ├── NotForDynamic                   a call by name that only static children have
+        └── SupervisorNotRunning            there is no supervisor (any more) to answer
+
+Each message names the child, the field or the state it is in, the value and the cure.
+"""
+
+from __future__ import annotations
+
+
+class StrategyError(Exception):
+    """Anything that a supervision decision refuses."""
+
+
+class InvalidSpec(StrategyError, ValueError):
+    """A description that can never work.
+
+    Raised where the value is built, never later. `fault` is Erlang/OTP's name for it (`invalid_shutdown`,
+    `duplicate_child_name`, …), so that the rules can be compared with OTP's one by one.
+    """
+
+    def __init__(self, who: str, field: str, value: object, cure: str, *, fault: str = "invalid_value") -> None:
+        super().__init__(f"{who}: {field}={value!r} is not valid: {cure}")
+        self.who, self.field, self.value, self.cure, self.fault = who, field, value, cure, fault
+
+
+class AdminError(StrategyError):
+    """A supervisor's refusal of a call that changes the tree. Nothing was changed."""
+
+    template = "child {child!r}: refused"
+
+    def __init__(self, child: str, detail: str = "") -> None:
+        super().__init__(self.template.format(child=child, detail=detail))
+        self.child, self.detail = child, detail
+
+
+class ChildNotFound(AdminError):
+    """No child of that name. OTP: `not_found`."""
+
+    template = "there is no child {child!r} here; children() lists the names"
+
+
+class ChildRunning(AdminError):
+    """The child runs (or is being stopped), and the call is only for a stopped one. OTP: `running`."""
+
+    template = "child {child!r} is running: terminate_child({child!r}) first"
+
+
+class ChildRestarting(AdminError):
+    """A restart of the child is pending. OTP: `restarting`."""
+
+    template = "child {child!r} waits for its restart: terminate_child({child!r}) cancels it"
+
+
+class ChildAlreadyStarted(AdminError):
+    """A child of that name runs. OTP: `{already_started, Pid}`."""
+
+    template = "child {child!r} is already started: use find({child!r}), or another name="
+
+
+class ChildAlreadyPresent(AdminError):
+    """A child of that name is listed but doesn't run. OTP: `already_present`."""
+
+    template = "child {child!r} is listed but stopped: use restart_child({child!r}), or delete_child({child!r}) first"
+
+
+class ChildStartFailed(AdminError):
+    """The child's factory or enter hook raised; `__cause__` is what it raised. Nothing is kept of a new child."""
+
+    template = "child {child!r} didn't start: {detail}"
+
+
+class ChildUnstoppable(AdminError):
+    """The child was asked to stop, then cancelled, and its coroutine still runs: it shields or swallows cancellation."""
+
+    template = "child {child!r} outlives its cancellation; it is stopped as soon as its coroutine ends"
+
+
+class TooManyChildren(AdminError):
+    """A dynamic supervisor is full."""
+
+    template = "child {child!r} wasn't started: max_children={detail} are running; raise it, or shed load before"
+
+
+class NotForDynamic(AdminError):
+    """Children of a dynamic supervisor are known by address, not by name. OTP: `simple_one_for_one`."""
+
+    template = "child {child!r}: {detail} takes a name, and a dynamic supervisor knows its children by address only"
+
+
+class SupervisorNotRunning(AdminError):
+    """No supervisor answers under that path: it ended, or its parent is restarting it. OTP: `noproc`."""
+
+    template = "supervisor {child!r} isn't running{detail}"

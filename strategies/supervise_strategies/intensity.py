@@ -1,0 +1,60 @@
+"""Restart intensity: how many restarts within how many seconds a supervisor performs before it gives up."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from .errors import InvalidSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """At most `restarts` within any `per` seconds (a sliding window, its edge included).
+
+    `Intensity(1)` allows one restart, `Intensity(0)` none. The restart over the limit isn't performed. The default, 3 in
+    5 s, is Elixir's; Erlang/OTP's own is 1 in 5 s.
+    """
+
+    restarts: int = 3
+    per: float = 5.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.restarts, bool) or not isinstance(self.restarts, int) or self.restarts < 0:
+            cure = "a whole number of restarts, 0 (none is allowed) or more"
+            raise InvalidSpec("Intensity", "restarts", self.restarts, cure, fault="invalid_intensity")
+        if isinstance(self.per, bool) or not isinstance(self.per, int | float) or not 0 < self.per < math.inf:
+            raise InvalidSpec("Intensity", "per", self.per, "seconds, above 0 and finite", fault="invalid_period")
+
+    def __str__(self) -> str:
+        return f"{self.restarts} in {self.per:g} s"
+
+
+class RestartWindow:
+    """The restarts that a limit remembers: a ring of at most `intensity.restarts` instants.
+
+    OTP keeps a list of all restarts of the period, and pays for its length at each crash; more than the limit never need
+    be remembered, since the one over it isn't performed.
+    """
+
+    __slots__ = ("_times", "intensity")
+
+    def __init__(self, intensity: Intensity) -> None:
+        self.intensity = intensity
+        self._times: deque[float] = deque()
+
+    def __len__(self) -> int:
+        """The restarts remembered, as of the last `add` (old ones are dropped only then, as in OTP)."""
+        return len(self._times)
+
+    def add(self, now: float) -> bool:
+        """Count a restart at `now`, or say False: it would be one too many, and must not be performed."""
+        times = self._times
+        oldest = now - self.intensity.per
+        while times and times[0] < oldest:
+            times.popleft()
+        if len(times) >= self.intensity.restarts:
+            return False
+        times.append(now)
+        return True

@@ -1,0 +1,181 @@
+"""Restart policy: whether an ended child comes back, and after how long.
+
+The restart *type* is Erlang/OTP's. What refines it are tenacity's own objects, as they are: `wait=` (and their sums),
+`stop=`, and `when=` (its retry predicates, and their `|` and `&`). They are callables over one state object, which is
+filled here from the instants that the caller gives; nothing in it was read from a clock.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from tenacity import Future, RetryCallState
+from tenacity.retry import retry_base
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base, wait_none
+
+from .errors import InvalidSpec
+from .exit_reason import ExitKind, ExitReason
+
+PolicyState: TypeAlias = RetryCallState
+Wait: TypeAlias = wait_base | Callable[[RetryCallState], float]
+Stop: TypeAlias = stop_base | Callable[[RetryCallState], bool]
+When: TypeAlias = retry_base | Callable[[RetryCallState], bool]
+Draw: TypeAlias = Callable[[Wait, RetryCallState], float]
+
+
+def draw(policy: Wait, state: RetryCallState) -> float:
+    """Ask a wait policy for its delay. Chance comes in here and nowhere else, so the machine is given this from outside."""
+    return float(policy(state))
+
+
+class RestartType(StrEnum):
+    """What an end means for the child.
+
+    | it ended | permanent | transient | temporary |
+    |---|---|---|---|
+    | normal, shutdown | ✓ restarted | ✗ stays listed, stopped | ✗ forgotten |
+    | crashed, killed, gave_up | ✓ restarted | ✓ restarted | ✗ forgotten |
+    """
+
+    PERMANENT = "permanent"
+    TRANSIENT = "transient"
+    TEMPORARY = "temporary"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """One child's restart policy. Immutable, and free of counts: children may share one.
+
+    `wait` is asked for the delay before each restart (default: none, as in OTP); `stop` says when to leave the child stopped
+    after failures in a row; `when` decides per exception between a restart and an end. A life of `healthy_after` seconds
+    starts the row of failures anew. Of several exceptions in a group the most severe rule wins: one that `when` doesn't
+    match ends the child. `when` is only asked about an `Exception`; a kill follows the restart type alone.
+    """
+
+    type: RestartType = RestartType.PERMANENT
+    wait: Wait | None = None
+    stop: Stop | None = None
+    when: When | None = None
+    healthy_after: float = 5.0
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "type", RestartType(self.type))
+        except ValueError:
+            cure = "use Restart.permanent(), Restart.transient() or Restart.temporary()"
+            raise InvalidSpec("Restart", "type", self.type, cure, fault="invalid_restart_type") from None
+        for field, example in (
+            ("wait", "wait_fixed(1)"),
+            ("stop", "stop_after_attempt(5)"),
+            ("when", "retry_if_exception_type(OSError)"),
+        ):
+            self._check_policy(field, example)
+        if self.wait is not None and type(self.wait) is wait_none:
+            object.__setattr__(self, "wait", None)
+        after = self.healthy_after
+        if isinstance(after, bool) or not isinstance(after, int | float) or math.isnan(after) or after < 0:
+            raise InvalidSpec("Restart", "healthy_after", after, "seconds, 0 or more; math.inf for never")
+        if self.type is RestartType.TEMPORARY and (self.wait or self.stop or self.when):
+            raise InvalidSpec(
+                "Restart",
+                "type",
+                self.type.value,
+                "a temporary child is never restarted, so it takes no wait, stop or when",
+            )
+
+    def _check_policy(self, field: str, example: str) -> None:
+        policy: object = getattr(self, field)
+        if policy is None:
+            return
+        if not callable(policy) or inspect.isclass(policy):
+            raise InvalidSpec("Restart", field, policy, f"a tenacity object, e.g. {field}={example}")
+
+    @classmethod
+    def permanent(
+        cls, *, wait: Wait | None = None, stop: Stop | None = None, when: When | None = None, healthy_after: float = 5.0
+    ) -> Restart:
+        """Restarted always, also after a normal end (which counts against the intensity)."""
+        return cls(RestartType.PERMANENT, wait, stop, when, healthy_after)
+
+    @classmethod
+    def transient(
+        cls, *, wait: Wait | None = None, stop: Stop | None = None, when: When | None = None, healthy_after: float = 5.0
+    ) -> Restart:
+        """Restarted only after a crash, a kill or a give-up; after an orderly end it stays listed, stopped."""
+        return cls(RestartType.TRANSIENT, wait, stop, when, healthy_after)
+
+    @classmethod
+    def temporary(cls) -> Restart:
+        """Never restarted, not even with its group; forgotten when it ends."""
+        return cls(RestartType.TEMPORARY)
+
+    def __str__(self) -> str:
+        parts = [f"{field}={_name(value)}" for field in ("wait", "stop", "when") if (value := getattr(self, field)) is not None]
+        return f"{self.type.value}({', '.join(parts)})" if parts else self.type.value
+
+    def rule(self, reason: ExitReason, error: BaseException | None = None) -> tuple[bool, str]:
+        """Whether an end with this reason is followed by a restart, and the rule that says so, in words.
+
+        A `when` that itself raises decides nothing: the restart type does, and the rule names what it raised.
+        """
+        if self.type is RestartType.TEMPORARY:
+            return False, "temporary: never restarted"
+        if self.type is RestartType.TRANSIENT and not reason.abnormal:
+            return False, f"transient: {reason.kind.value} is an orderly end"
+        if self.when is None or reason.kind is not ExitKind.CRASHED or error is None:
+            return True, self.type.value
+        for leaf in leaves(error):
+            if not isinstance(leaf, Exception):
+                continue
+            try:
+                matched = self.when(retry_state(leaf, attempt=1, first=0.0, now=0.0))
+            except Exception as failure:
+                return True, f"{self.type.value}; its when= raised {type(failure).__name__}"
+            if not matched:
+                return False, f"when={_name(self.when)} doesn't match {type(leaf).__name__}"
+        return True, f"{self.type.value}, when={_name(self.when)} matches"
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions inside nested groups; task groups wrap even a single one."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        for inner in group.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def retry_state(error: BaseException | None, *, attempt: int, first: float, now: float) -> RetryCallState:
+    """What tenacity's policies look at: the `attempt`-th failure in a row, begun at `first`, with its outcome at `now`."""
+    state = RetryCallState(_NO_RETRYING, None, (), {})
+    state.attempt_number = attempt
+    state.start_time = first
+    state.outcome_timestamp = now
+    state.outcome = Future.construct(attempt, error if error is not None else _ENDED, has_exception=True)
+    return state
+
+
+def _name(policy: object) -> str:
+    """A policy for people: its class, or its function's name, with its plain settings."""
+    if inspect.isfunction(policy):
+        return policy.__name__
+    settings: dict[str, Any] = getattr(policy, "__dict__", {})
+    shown = ", ".join(f"{key}={value!r}" for key, value in settings.items() if isinstance(value, int | float | str))
+    return f"{type(policy).__name__}({shown})"
+
+
+class _EndedWithoutException(Exception):
+    """Stands for an end that no exception caused (a kill, a normal end), so that a wait policy has an outcome to look at."""
+
+
+_ENDED: Final = _EndedWithoutException("the child ended without an exception")
+_NO_RETRYING: Final[Any] = None  # tenacity's own loop, which nothing here runs
+
+RestartName: TypeAlias = Literal["permanent", "transient", "temporary"]

@@ -1,0 +1,26 @@
+"""The few primitives of the hot path, once for asyncio and once for trio; everything else goes through anyio."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from ._base import Backend, Future, Handle, Scope
+
+__all__ = ("Backend", "Future", "Handle", "Scope", "current_backend")
+
+
+def current_backend() -> Backend:
+    """The primitives of the event loop that runs in this thread; raises RuntimeError where none does."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_task():
+        from ._trio import TrioBackend
+
+        return TrioBackend()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError("no event loop runs in this thread: call this from async code under asyncio or trio") from None
+    from ._asyncio import AsyncioBackend
+
+    return AsyncioBackend(loop)

@@ -1,0 +1,169 @@
+"""The primitives on trio."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import math
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any
+
+import trio
+
+from ._base import Future, Handle, Scope
+
+
+class _Future:
+    """trio has no future; this is one task's wait for one value, on `wait_task_rescheduled`."""
+
+    __slots__ = ("_done", "_error", "_result", "_task")
+
+    def __init__(self) -> None:
+        self._done = False
+        self._task: trio.lowlevel.Task | None = None
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, result: Any, /) -> None:
+        self._result = result
+        self._settle()
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        self._error = exception
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._done:
+            raise RuntimeError("this future is done already")
+        self._done = True
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    def _abort(self, _: Callable[[], object]) -> trio.lowlevel.Abort:
+        self._task = None
+        self._done = True
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if not self._done:
+            self._task = trio.lowlevel.current_task()
+            yield from trio.lowlevel.wait_task_rescheduled(self._abort).__await__()
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # a frame that holds the exception that holds the frame is only freed by the collector
+        return self._result
+
+
+class _Timer:
+    __slots__ = ("_backend", "callback", "when")
+
+    def __init__(self, backend: TrioBackend, when: float, callback: Callable[[], object]) -> None:
+        self._backend = backend
+        self.when = when
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+        self._backend._retime()
+
+    def __lt__(self, other: _Timer) -> bool:
+        return self.when < other.when
+
+
+class TrioBackend:
+    """trio has no `call_at` either: one task over a heap, alive only while something is put off."""
+
+    name = "trio"
+    cancelled: type[BaseException] = trio.Cancelled
+
+    def __init__(self) -> None:
+        self._manager: contextlib.AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._nursery: trio.Nursery | None = None
+        self._timers: list[_Timer] = []
+        self._driver: trio.CancelScope | None = None
+        self.now: Callable[[], float] = trio.current_time
+        self.future: Callable[[], Future] = _Future
+
+    def scope(self) -> Scope:
+        return trio.CancelScope()
+
+    def current_task(self) -> object:
+        return trio.lowlevel.current_task()
+
+    async def checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def until(self, future: Future, deadline: float) -> Any:
+        with trio.CancelScope(deadline=deadline) as scope:
+            return await future
+        assert scope.cancelled_caught
+        raise TimeoutError("the deadline of this message has passed")
+
+    def from_anywhere(self) -> Callable[[Callable[[], object]], None]:
+        token = trio.lowlevel.current_trio_token()
+
+        def soon(function: Callable[[], object]) -> None:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(function)
+
+        return soon
+
+    async def open(self) -> None:
+        self._manager = trio.open_nursery()
+        self._nursery = await self._manager.__aenter__()
+        self._nursery.cancel_scope.shield = True
+
+    async def close(self) -> None:
+        if self._manager is not None:
+            self._timers.clear()
+            if self._driver is not None:
+                self._driver.cancel()
+            manager, self._manager = self._manager, None
+            await manager.__aexit__(None, None, None)
+
+    def spawn(self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str) -> None:
+        if self._nursery is None:
+            raise RuntimeError("spawn() before open()")
+        nursery = self._nursery
+        # trio copies the context of whoever calls start_soon, so the call is made inside the wanted one
+        context.run(lambda: nursery.start_soon(coroutine, name=name))
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
+        timer = _Timer(self, when, callback)
+        heapq.heappush(self._timers, timer)
+        if self._driver is None:
+            self._driver = trio.CancelScope()
+            self.spawn(self._drive, Context(), "supervise timers")
+        elif self._timers[0] is timer:
+            self._driver.deadline = when
+        return timer
+
+    def _retime(self) -> None:
+        if self._driver is not None:
+            self._driver.deadline = self._next()
+
+    async def _drive(self) -> None:
+        timers = self._timers
+        while timers:
+            with trio.CancelScope(deadline=self._next()) as self._driver:
+                await trio.sleep_forever()
+            while timers and (timers[0].callback is None or timers[0].when <= trio.current_time()):
+                timer = heapq.heappop(timers)
+                callback, timer.callback = timer.callback, None
+                if callback is not None:
+                    callback()
+        self._driver = None
+
+    def _next(self) -> float:
+        timers = self._timers
+        while timers and timers[0].callback is None:
+            heapq.heappop(timers)
+        return timers[0].when if timers else -math.inf

@@ -1,0 +1,240 @@
+"""How an actor is reached: strong and weak addresses, recipients, and views with options, over one shared mailbox.
+
+Nobody who holds an address holds the actor, or its queue: the mailbox behind it can one day be in another process.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from supervise_strategies.errors import InvalidSpec
+
+from .envelope import OnRestart, Options
+from .errors import MailboxClosed
+from .handler import check, name_of
+from .lifetime import Token
+
+if TYPE_CHECKING:
+    from .mailbox import Account, Mailbox
+
+A_co = TypeVar("A_co", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class _Settings:
+    """What a view says about each message that it sends."""
+
+    __slots__ = ("on_restart", "timeout")
+
+    def __init__(self, timeout: float | None, on_restart: OnRestart) -> None:
+        good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
+        if not good or (timeout is not None and math.isnan(timeout)):
+            raise InvalidSpec("options", "timeout", timeout, "seconds, 0 or more, or None for no deadline")
+        if on_restart not in ("wait", "fail"):
+            raise InvalidSpec("options", "on_restart", on_restart, "'wait' or 'fail'")
+        self.timeout = timeout
+        self.on_restart: OnRestart = on_restart
+
+    def travel(self, mailbox: Mailbox) -> Options:
+        return Options(None if self.timeout is None else mailbox.backend.now() + self.timeout, self.on_restart)
+
+
+class _Reach:
+    """What all kinds of addresses share: a mailbox, the token that keeps it open (None: weak), and settings, if any."""
+
+    __slots__ = ("_mailbox", "_settings", "_token")
+
+    def __init__(self, mailbox: Mailbox, token: Token | None, settings: _Settings | None = None) -> None:
+        self._mailbox = mailbox
+        self._token = token
+        self._settings = settings
+
+    @property
+    def id(self) -> int:
+        """A number that no other mailbox of this process has, or ever had."""
+        return self._mailbox.id
+
+    @property
+    def name(self) -> str:
+        """The actor's name: the last part of its path."""
+        return self._mailbox.name
+
+    @property
+    def path(self) -> str:
+        """The full path, from the root supervisor on."""
+        return self._mailbox.path
+
+    def __len__(self) -> int:
+        """How many messages wait in the mailbox."""
+        return len(self._mailbox.queue)
+
+    def __bool__(self) -> bool:
+        return True  # an empty mailbox isn't a missing address
+
+    def account(self) -> Account:
+        """What became of all messages that the mailbox ever accepted, over all incarnations."""
+        return self._mailbox.account()
+
+    def _reach(self) -> Mailbox:
+        token = self._token
+        if token is None:
+            lifetime = self._mailbox.lifetime
+            if lifetime is not None and lifetime.lost:
+                raise MailboxClosed(f"{self.path}: its last strong address is gone")
+        elif not token.open:
+            raise MailboxClosed(f"this address of {self.path} was closed: use another, or make one with clone() before")
+        return self._mailbox
+
+    def _options(self) -> Options | None:
+        return None if self._settings is None else self._settings.travel(self._mailbox)
+
+
+class _Writer(_Reach, Generic[A_co]):
+    """Sends and calls by handler."""
+
+    __slots__ = ()
+
+    @overload
+    def call(
+        self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def call(
+        self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Have the actor run `handler(*args, **kwargs)` in its turn, and wait for what it returns.
+
+        A call never outlives its callee. Instead of a result it raises: what the handler raised, if the child `expects` it;
+        `ActorCrashed` (the cause is attached) if the handler, or anything else of the actor, crashed meanwhile;
+        `ActorStopped` or `MailboxClosed` if the actor is stopped or gone; `CallCycle` at once, if the call would wait for
+        itself; `UnknownHandler`; `TimeoutError`, if a view set a timeout. A caller that is cancelled is forgotten: the call
+        is skipped while it is queued, and a handler that has begun goes on.
+
+        A function whose qualified name names a class (`Counter.add`) is looked up by that name on the live instance. Any
+        other callable is run with the instance as its first argument.
+        """
+        return self._reach().call(handler, args, kwargs, self._options())
+
+    def send(
+        self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, None]:
+        """Return once the message is in the mailbox; a full one makes the sender wait (or raises `MailboxFull`, by its policy).
+
+        What becomes of it then is the actor's affair: if the handler crashes, the message is a dead letter. A send that is
+        cancelled, or times out, was never accepted.
+        """
+        return self._reach().send(handler, args, kwargs, self._options())
+
+    def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
+        self._reach().try_send(handler, args, kwargs, self._options())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Writer) and other._mailbox is self._mailbox
+
+    def __hash__(self) -> int:
+        return hash(self._mailbox.id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
+
+class Address(_Writer[A_co]):
+    """A strong address: it can be written to over all crashes and restarts of the actor behind it.
+
+    Its recipients and views share its token, `b = a` does too; `clone()` makes another one, `close()` gives it up. For an
+    actor that nobody supervises the tokens are what keeps it alive; a supervisor keeps its children whatever becomes of
+    their addresses. Equal and hashable by mailbox.
+    """
+
+    __slots__ = ()
+    _token: Token
+
+    @property
+    def weak(self) -> WeakAddress[A_co]:
+        """An address that doesn't keep the actor alive. Pass this one to factories."""
+        return WeakAddress(self._mailbox, None, self._settings)
+
+    def options(self, *, timeout: float | None = None, on_restart: OnRestart = "wait") -> Address[A_co]:
+        """A view of this address that says how its messages travel.
+
+        `timeout`, in seconds, covers the wait for room, the queue and the handling: then `TimeoutError`, and an envelope that
+        nobody has begun is skipped. `on_restart="fail"`: a call raises `ActorRestarting` at once when the actor is restarting,
+        or crashes while the call is queued.
+        """
+        return Address(self._mailbox, self._token, _Settings(timeout, on_restart))
+
+    @overload
+    def recipient(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /) -> Recipient[P, R]: ...
+    @overload
+    def recipient(self, handler: Callable[Concatenate[A_co, P], R], /) -> Recipient[P, R]: ...
+    def recipient(self, handler: Callable[..., Any], /) -> Recipient[..., Any]:
+        """This address narrowed to one handler: what takes the same arguments fits in one list, whatever the actors are."""
+        check(handler)
+        return Recipient(self._mailbox, self._token, self._settings, handler)
+
+    def clone(self) -> Address[A_co]:
+        """Another strong address, with a token of its own."""
+        return Address(self._reach(), Token(self._mailbox.lifetime), self._settings)
+
+    def close(self) -> None:
+        """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
+        self._token.close()
+
+
+class WeakAddress(_Writer[A_co]):
+    """An address that keeps nothing alive. Once the last strong one is gone it refuses `send` and `call`."""
+
+    __slots__ = ()
+
+    def strong(self) -> Address[A_co]:
+        """A strong address to the same actor; MailboxClosed once the last strong one is gone."""
+        return Address(self._reach(), Token(self._mailbox.lifetime), self._settings)
+
+    def options(self, *, timeout: float | None = None, on_restart: OnRestart = "wait") -> WeakAddress[A_co]:
+        """A weak view; see `Address.options`."""
+        return WeakAddress(self._mailbox, None, _Settings(timeout, on_restart))
+
+
+class Recipient(_Reach, Generic[P, R_co]):
+    """An address and one handler of it. Equal and hashable by both."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, mailbox: Mailbox, token: Token, settings: _Settings | None, handler: Callable[..., Any]) -> None:
+        super().__init__(mailbox, token, settings)
+        self._handler = handler
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """See `Address.call`."""
+        return self._reach().call(self._handler, args, kwargs, self._options())
+
+    def send(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+        """See `Address.send`."""
+        return self._reach().send(self._handler, args, kwargs, self._options())
+
+    def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """See `Address.try_send`."""
+        self._reach().try_send(self._handler, args, kwargs, self._options())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Recipient):
+            return False
+        same = cast("Recipient[..., Any]", other)
+        return same._mailbox is self._mailbox and same._handler == self._handler
+
+    def __hash__(self) -> int:
+        return hash((self._mailbox.id, self._handler))
+
+    def __repr__(self) -> str:
+        return f"<Recipient {self.path} {name_of(self._handler)}>"
+
+
+def address_of(mailbox: Mailbox) -> Address[Any]:
+    """A strong address to a mailbox."""
+    return Address(mailbox, Token(mailbox.lifetime))

@@ -1,0 +1,122 @@
+"""The description of a child: what builds it, and what its supervisor and its mailbox need to know of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, TypeVarTuple, Unpack, cast, overload
+
+from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.restart import Restart, RestartName
+
+from .mailbox import Overflow, check_capacity
+
+if TYPE_CHECKING:
+    from supervise_strategies.intensity import Intensity
+
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
+Ts = TypeVarTuple("Ts")
+
+
+class ChildOptions(TypedDict, total=False):
+    """What can be said of a child beside its factory; all of it has a default."""
+
+    name: str | None
+    """One part of its path. Default: the class's name in lower case, then `-2`, `-3`, …"""
+    restart: Restart | RestartName
+    """Default: permanent for static children, temporary under a dynamic supervisor."""
+    significant: bool
+    """Whether its end can end its supervisor (see `auto_shutdown`)."""
+    stop_within: StopWithin
+    """Seconds that an ordered stop may take (default 5), `math.inf`, or `"brutal_kill"`."""
+    limit: Intensity | None
+    """A restart budget of its own; beyond it the child is left stopped, while its siblings live."""
+    on_limit: OnLimit
+    """What its own limit's end means: `"stop"` (default), or `"escalate"`: the supervisor gives up."""
+    expects: tuple[type[BaseException], ...]
+    """Exceptions that are answers, not crashes: they go to the caller as they are."""
+    capacity: float
+    """How many messages its mailbox holds: default 1000; `math.inf` for no bound."""
+    overflow: Overflow
+    """What a full mailbox does: `"wait"` (default) or `"reject"`."""
+    drain: bool
+    """Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends."""
+
+
+class Child(Generic[A_co]):
+    """A static child, and the typed key under which its address is found. Immutable, and used once in a tree."""
+
+    __slots__ = ("args", "capacity", "drain", "expects", "factory", "name", "overflow", "spec")
+
+    def __init__(
+        self, factory: Callable[..., Any], args: tuple[Any, ...], options: ChildOptions, *, default: RestartName
+    ) -> None:
+        unknown = sorted(set(options) - set(ChildOptions.__annotations__))
+        if unknown:
+            raise InvalidSpec(
+                "child", unknown[0], cast(Any, options)[unknown[0]], f"options are {', '.join(ChildOptions.__annotations__)}"
+            )
+        if not callable(factory):
+            cure = "a class, or a function that returns the actor; its arguments follow: start(Counter, 10)"
+            raise InvalidSpec(f"child {options.get('name') or ''!r}", "factory", factory, cure)
+        self.factory = factory
+        self.args = args
+        self.name = options.get("name")
+        restart = options.get("restart", default)
+        self.spec = ChildSpec(
+            id=self.name if self.name is not None else default_name(factory),
+            restart=Restart(restart) if isinstance(restart, str) else restart,  # type: ignore[arg-type]  # checked there
+            significant=options.get("significant", False),
+            stop_within=options.get("stop_within"),
+            limit=options.get("limit"),
+            on_limit=options.get("on_limit", "stop"),
+        )
+        who = f"child {self.spec.id!r}"
+        self.capacity = options.get("capacity", 1000)
+        self.overflow: Overflow = options.get("overflow", "wait")
+        check_capacity(who, self.capacity, self.overflow)
+        self.expects = options.get("expects", ())
+        if not isinstance(self.expects, tuple) or not all(
+            isinstance(e, type) and issubclass(e, BaseException) for e in self.expects
+        ):
+            raise InvalidSpec(who, "expects", self.expects, "a tuple of exception classes, e.g. (KeyError,)")
+        self.drain = options.get("drain", False)
+
+    def spec_as_child(self, name: str) -> ChildSpec:
+        """What its supervisor knows of it, under the name that it has there."""
+        return self.spec if name == self.spec.id else replace(self.spec, id=name)
+
+    def __repr__(self) -> str:
+        return f"<Child {self.spec.id} {self.spec.restart}>"
+
+
+@overload
+def child(
+    factory: Callable[[Unpack[Ts]], AbstractAsyncContextManager[A]], /, *args: *Ts, **options: Unpack[ChildOptions]
+) -> Child[A]: ...
+@overload
+def child(factory: Callable[[Unpack[Ts]], Awaitable[A]], /, *args: *Ts, **options: Unpack[ChildOptions]) -> Child[A]: ...
+@overload
+def child(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts, **options: Unpack[ChildOptions]) -> Child[A]: ...
+def child(factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, **options: Unpack[ChildOptions]) -> Child[Any]:
+    """Describe a static child: `child(Counter, 10, name="counter")`.
+
+    The factory takes positional arguments only (keywords through `functools.partial`). It is called afresh for every
+    incarnation, in a task of the tree, with an empty context. If what it returns is an async context manager, that is entered
+    before the first message and exited at the end, and the actor is what `__aenter__` returns. Options: `ChildOptions`.
+
+    Raises `InvalidSpec` at once for what can never work.
+    """
+    return Child(factory, args, options, default="permanent")
+
+
+def default_name(factory: Callable[..., Any]) -> str:
+    """A name made of the factory's own, in lower case."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    name = getattr(factory, "__name__", "") or type(factory).__name__
+    return "actor" if name == "<lambda>" else name.lower()

@@ -1,0 +1,110 @@
+"""What the code of an actor can reach about itself: `current()`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
+
+from .address import WeakAddress
+from .errors import NoActor
+from .incarnation import Aside, Incarnation
+from .turn import CURRENT, Turn
+
+if TYPE_CHECKING:
+    from .address import Address
+    from .child import Child
+    from .nursery import Nursery
+
+A = TypeVar("A")
+
+
+class Current:
+    """The actor whose code runs, from within: its handlers, hooks, factory, and the tasks that they start."""
+
+    __slots__ = ("_incarnation", "_turn")
+
+    def __init__(self, turn: Turn, incarnation: Incarnation) -> None:
+        self._turn = turn
+        self._incarnation = incarnation
+
+    @property
+    def address(self) -> WeakAddress[Any]:
+        """The actor's own address. It is weak: an actor doesn't keep itself alive."""
+        return WeakAddress(self._incarnation.mailbox, None)
+
+    @property
+    def name(self) -> str:
+        """The actor's name: the last part of its path."""
+        return self._incarnation.mailbox.name
+
+    @property
+    def path(self) -> str:
+        """The full path, from the root supervisor on."""
+        return self._incarnation.mailbox.path
+
+    @property
+    def incarnation(self) -> int:
+        """Which life this is, from 1."""
+        return self._incarnation.number
+
+    @property
+    def nursery(self) -> Nursery:
+        """A task group that lives as long as this incarnation. A task of it that raises crashes the actor.
+
+        When the incarnation ends, for whatever reason, its tasks are cancelled and awaited before the exit hook runs.
+        """
+        return self._incarnation.nursery()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the actor was asked to end: a long handler that looks here can leave in time."""
+        return self._incarnation.stopping
+
+    @property
+    def sender(self) -> WeakAddress[Any] | None:
+        """The actor that sent the message in hand. None: it came from outside of any actor, or no message is in hand."""
+        envelope = self._turn.in_hand
+        mailbox = None if envelope is None else envelope[4]
+        return None if mailbox is None else WeakAddress(mailbox, None)
+
+    @property
+    def remaining(self) -> float | None:
+        """The seconds that are left of the timeout of the message in hand, to be passed on; None if it has none."""
+        envelope = self._turn.in_hand
+        options = None if envelope is None else envelope[5]
+        if options is None or options.deadline is None:
+            return None
+        return max(0.0, options.deadline - self._incarnation.mailbox.backend.now())
+
+    def stop(self, *, shutdown: str | None = None) -> None:
+        """End after the message in hand: normally, or in an orderly way for a reason (OTP's `{shutdown, Reason}`).
+
+        It returns at once. Both are orderly ends: a transient child stays stopped, a permanent one is restarted.
+        """
+        self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, shutdown))
+
+    def stop_tree(self, why: str = "") -> None:
+        """Stop the whole tree, in order. It returns at once; `app.ended` says who asked."""
+        self._incarnation.owner.stop_tree(why)
+
+    @overload
+    def find(self, key: Child[A], /) -> Address[A]: ...
+    @overload
+    def find(self, key: str, /) -> Address[Any]: ...
+    def find(self, key: Any, /) -> Any:
+        """The address of a sibling, or of what is below one: by its `Child` key (typed), or by a path from the supervisor."""
+        return self._incarnation.owner.find(key)
+
+    def __repr__(self) -> str:
+        return f"<Current {self.path} #{self.incarnation}>"
+
+
+def current() -> Current:
+    """The actor whose code runs now. NoActor outside of one."""
+    turn = CURRENT.get(None)
+    if isinstance(turn, Incarnation):
+        return Current(turn, turn)
+    if isinstance(turn, Aside):
+        return Current(turn, turn.incarnation)
+    raise NoActor("current() only works in an actor: in its factory, hooks, handlers and the tasks that they start")

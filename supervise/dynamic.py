@@ -1,0 +1,52 @@
+"""A supervisor whose children come and go at run time."""
+
+from __future__ import annotations
+
+import math
+
+from supervise_strategies.child_spec import StopWithin
+from supervise_strategies.intensity import Intensity
+from supervise_strategies.restart import Restart, RestartName
+
+from .events import Listener
+from .supervisor import Description, GiveUpAs
+
+
+class DynamicSupervisor(Description):
+    """OTP's simple_one_for_one, as Elixir's DynamicSupervisor: one_for_one, and it begins without children.
+
+    Children are started with `RunningSupervisor.start`, are temporary unless told otherwise, and are forgotten when they
+    end. Over `max_children` a start raises `TooManyChildren`. They are stopped all at once, not in order. Names are optional;
+    it is by address that a child is terminated.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_children: float = math.inf,
+        intensity: Intensity = Intensity(),  # noqa: B008 - a frozen value
+        restart: Restart | RestartName = "permanent",
+        significant: bool = False,
+        stop_within: StopWithin | None = None,
+        shutdown_budget: float | None = None,
+        give_up_as: GiveUpAs = "gave_up",
+        listener: Listener | None = None,
+    ) -> None:
+        super().__init__(
+            name,
+            (),
+            strategy="one_for_one",
+            intensity=intensity,
+            auto_shutdown="never",
+            dynamic=True,
+            max_children=max_children,
+            restart=restart,
+            significant=significant,
+            stop_within=stop_within,
+            shutdown_budget=shutdown_budget,
+            give_up_as=give_up_as,
+            listener=listener,
+        )

@@ -1,0 +1,58 @@
+"""A message on its way: what is to be run, with what, and who waits for the reply."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from .handler import AnyHandler, name_of
+
+if TYPE_CHECKING:
+    from ._backends import Future
+    from .mailbox import Mailbox
+
+OnRestart: TypeAlias = Literal["wait", "fail"]
+
+
+class Options(NamedTuple):
+    """What isn't an argument of the handler and still travels with one message."""
+
+    deadline: float | None = None
+    """An instant of the loop's clock; an envelope whose deadline has passed is skipped."""
+    on_restart: OnRestart = "wait"
+
+
+# A plain tuple: a class with six fields costs 4 times as much to make, once for every message.
+# (handler, args, kwargs, reply or None for a send, the sending actor's mailbox or None, options or None)
+Envelope: TypeAlias = tuple[AnyHandler, tuple[Any, ...], dict[str, Any], "Future | None", "Mailbox | None", Options | None]
+
+
+class Message(NamedTuple):
+    """A message as its sender gave it: attached to the error when it wasn't accepted, and shown when it is looked at."""
+
+    handler: AnyHandler
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __str__(self) -> str:
+        return describe(self.handler, self.args, self.kwargs)
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+_short.maxlevel = 3
+
+
+def describe(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """A message for people, shortened: `Counter.add(1, by='x')`. An argument whose repr raises is named by its type."""
+    shown = [_repr(a) for a in args[:5]] + [f"{k}={_repr(v)}" for k, v in list(kwargs.items())[:5]]
+    if len(args) > 5 or len(kwargs) > 5:
+        shown.append("…")
+    return f"{name_of(handler)}({', '.join(shown)})"
+
+
+def _repr(value: object) -> str:
+    try:
+        return _short.repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"

@@ -1,0 +1,127 @@
+"""Everything that this package raises on purpose.
+
+SuperviseError
+├── SendError                     the message wasn't accepted; it is attached as `.message`
+│   ├── MailboxFull               no room, and the policy or `try_send` doesn't wait
+│   └── MailboxClosed             the actor is gone for good; get a new address
+├── CallError                     the call was accepted, and there will be no reply
+│   ├── ActorCrashed              the handler raised; `__cause__` is what it raised
+│   ├── ActorRestarting           `on_restart="fail"`: the actor crashed while the call waited
+│   └── CallCycle                 the call would wait for itself
+├── ActorStopped                  (a SendError and a CallError) stopped, but listed: it may be started again
+├── UnknownHandler                the live instance has no such handler
+├── NotAHandler (also TypeError)  what was given to call or send can't be one
+├── WouldDeadlock                 an actor can't wait for what waits for it: its own stop, or its own start
+├── NoActor                       `current()` outside of an actor
+├── Unsupervised                  the actor has no supervisor to ask
+├── IgnoreStart                   raised by a factory or enter hook: don't start me, this is no error
+├── StartFailed                   the tree didn't start; `__cause__` says why
+└── GaveUp                        the tree ended: too many restarts; `.crashes` is the chain of ends that led there
+
+TimeoutError                      the builtin, for every deadline
+StrategyError                     what a supervision decision refuses; its tree is in `supervise_strategies.errors`
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .envelope import Message
+    from .events import Decided
+
+
+class SuperviseError(Exception):
+    """The base of all errors of this package but those of `supervise_strategies`."""
+
+
+class SendError(SuperviseError):
+    """The message wasn't accepted. Nothing was lost: it is attached as `.message`."""
+
+    def __init__(self, text: str, message: Message | None = None) -> None:
+        super().__init__(text)
+        self.message = message
+
+
+class MailboxFull(SendError):
+    """There was no room, and nobody was to wait for it."""
+
+
+class MailboxClosed(SendError):
+    """The actor is gone for good, or this address was closed. It never works again; a later namesake has a new mailbox."""
+
+
+class CallError(SuperviseError):
+    """The call was accepted, and there will be no reply."""
+
+
+class ActorCrashed(CallError):
+    """The handler raised, or the actor crashed while it handled the call. `__cause__` is the exception itself."""
+
+    def __init__(self, path: str, incarnation: int, what: str) -> None:
+        super().__init__(f"{path} #{incarnation} crashed: {what}")
+        self.path, self.incarnation = path, incarnation
+
+
+class ActorRestarting(CallError):
+    """The actor crashed while the call waited, or was restarting when it came, and the call asked not to wait."""
+
+
+class ActorStopped(SendError, CallError):
+    """The actor is stopped but still listed by its supervisor; the address works again when it is started again."""
+
+
+class CallCycle(CallError):
+    """The call would wait for itself: each actor of the cycle waits for the next one. `.cycle` holds their paths."""
+
+    def __init__(self, cycle: Sequence[str]) -> None:
+        super().__init__(
+            f"{' -> '.join(cycle)}: this call would wait for itself for ever; "
+            "use send, or call from a task of current().nursery"
+        )
+        self.cycle = tuple(cycle)
+
+
+class UnknownHandler(SuperviseError):
+    """The live instance has no handler of that name. The actor lives on."""
+
+
+class NotAHandler(SuperviseError, TypeError):
+    """What was given to `call` or `send` can't be run by an actor."""
+
+
+class WouldDeadlock(SuperviseError):
+    """The wait could never end: the actor would wait for its own stop, or, in its start, for its supervisor's next turn."""
+
+
+class NoActor(SuperviseError, LookupError):
+    """`current()` was called outside of an actor's handlers, hooks, factory and nursery."""
+
+
+class Unsupervised(SuperviseError):
+    """The actor runs on its mailbox alone: there is no supervisor and no tree to ask."""
+
+
+class IgnoreStart(SuperviseError):
+    """Raised by a factory or an enter hook: the actor isn't wanted now. It is listed as stopped; nothing has failed.
+
+    Erlang/OTP's `ignore`.
+    """
+
+
+class StartFailed(SuperviseError):
+    """A tree didn't start: a child's factory or enter hook raised, which is `__cause__`. What had started was stopped."""
+
+
+class GaveUp(SuperviseError):
+    """A tree ended because its root supervisor spent its restart intensity.
+
+    `.crashes` holds the decisions that led there, oldest first; each says which child ended, why, and what followed.
+    """
+
+    def __init__(self, path: str, crashes: Sequence[Decided]) -> None:
+        last = f"; last: {crashes[-1]}" if crashes else ""
+        super().__init__(f"supervisor {path!r} gave up restarting{last}")
+        self.path, self.crashes = path, tuple(crashes)

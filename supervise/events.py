@@ -1,0 +1,194 @@
+"""What happened in a tree: life-cycle facts as frozen values, and the bus that hands them out.
+
+An event never holds an actor, an exception or a message: it can be kept for ever, and pins nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, NamedTuple, TypeAlias
+
+from supervise_strategies.directives import Cause, Decision
+from supervise_strategies.exit_reason import ExitReason
+
+logger = logging.getLogger("supervise")
+
+
+class Frame(NamedTuple):
+    """One line of a traceback, without the frame."""
+
+    file: str
+    line: int
+    function: str
+
+
+def frames_of(traceback: TracebackType | None) -> tuple[Frame, ...]:
+    """The lines of a traceback, outermost first, at most the last 20 of them."""
+    frames: deque[Frame] = deque(maxlen=20)
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        frames.append(Frame(code.co_filename, traceback.tb_lineno, code.co_qualname))
+        traceback = traceback.tb_next
+    return tuple(frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An incarnation, or a supervisor with all its children, is ready."""
+
+    path: str
+    incarnation: int
+    level: ClassVar[int] = logging.DEBUG
+
+    def __str__(self) -> str:
+        return f"{self.path} #{self.incarnation} started"
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """A factory or an enter hook raised; `ignored`: it said that it isn't wanted now."""
+
+    path: str
+    incarnation: int
+    reason: ExitReason
+    ignored: bool
+    level: ClassVar[int] = logging.WARNING
+
+    def __str__(self) -> str:
+        return f"{self.path} #{self.incarnation} {'ignored its start' if self.ignored else 'failed to start'}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """An incarnation, or a supervisor, is over: nothing of it runs any more.
+
+    `waiting` is how many messages its mailbox held then; `cause` says for a supervisor what made it end. For a crash,
+    `frames` are the lines of the traceback.
+    """
+
+    path: str
+    incarnation: int
+    reason: ExitReason
+    waiting: int = 0
+    cause: Cause | None = None
+    frames: tuple[Frame, ...] = ()
+
+    @property
+    def level(self) -> int:
+        return logging.WARNING if self.reason.abnormal else logging.DEBUG
+
+    def __str__(self) -> str:
+        waiting = f"; {self.waiting} messages wait" if self.waiting else ""
+        where = f" in {self.frames[-1].function} ({self.frames[-1].file}:{self.frames[-1].line})" if self.frames else ""
+        return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{waiting}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A supervisor decided what follows from a child's end."""
+
+    path: str
+    """Of the child."""
+    supervisor: str
+    decision: Decision
+
+    @property
+    def level(self) -> int:
+        return logging.WARNING if self.decision.reason.abnormal else logging.DEBUG
+
+    def __str__(self) -> str:
+        return f"{self.supervisor}: {self.decision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Overran:
+    """It was cancelled, and still runs: it shields or swallows cancellation. Its mailbox refuses until it has ended."""
+
+    path: str
+    incarnation: int
+    level: ClassVar[int] = logging.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.path} #{self.incarnation} is unstoppable: it was cancelled and still runs"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An accepted message that no handler will finish. The message is there as text only."""
+
+    path: str
+    message: str
+    why: str
+    level: ClassVar[int] = logging.DEBUG
+
+    def __str__(self) -> str:
+        return f"{self.path}: dead letter {self.message}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A handler raised one of the child's `expects=` for a send: nobody is there to be told, and the actor lives on."""
+
+    path: str
+    incarnation: int
+    message: str
+    error: str
+    level: ClassVar[int] = logging.WARNING
+
+    def __str__(self) -> str:
+        return f"{self.path} #{self.incarnation}: {self.message} raised the expected {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressDropped:
+    """The last strong address is gone before the actor got a message: most likely nobody kept the result."""
+
+    path: str
+    level: ClassVar[int] = logging.WARNING
+
+    def __str__(self) -> str:
+        return f"{self.path}: its last strong address is gone before any message came; keep the address"
+
+
+Event: TypeAlias = Started | StartFailed | Stopped | Decided | Overran | DeadLetter | Expected | AddressDropped
+Listener: TypeAlias = Callable[[Event], object]
+
+
+class Bus:
+    """Hands events to listeners, in order, at once, in the task in which they happened.
+
+    A listener must be quick and must not wait; one that raises is logged, and neither crashes nor delays an actor. Each
+    event is also a log record of the logger `supervise`, at the event's own level.
+    """
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Listener, ...] = ()
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Add a listener; the result takes it away again."""
+        self._listeners = (*self._listeners, listener)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+        return unsubscribe
+
+    def hears(self, level: int) -> bool:
+        """Whether anybody would see an event of this level; if not, it needn't be made."""
+        return bool(self._listeners) or logger.isEnabledFor(level)
+
+    def publish(self, event: Event) -> None:
+        """Tell everybody."""
+        if logger.isEnabledFor(event.level):
+            logger.log(event.level, "%s", event)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("listener %r raised at event %r", listener, event)

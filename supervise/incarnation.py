@@ -1,0 +1,450 @@
+"""One life of an actor on its mailbox: built by its factory, one message at a time, until it ends for one reason.
+
+Theory of operation
+-------------------
+An actor's task runs one incarnation after another, as long as they can share it (`live`). An incarnation goes through
+
+    factory -> enter hook -> ready -> messages -> nursery ended -> exit hook -> what was in hand settled -> decision
+
+in that order and in that one task, so two incarnations never overlap, and a decision is only made when nothing of the old
+one is left. Every other task speaks to it by flags: `stop` (after the message in hand), `kill` (now), `fail` (a task of the
+nursery raised). Flags are raised synchronously, and looked at before each message.
+
+Cancellation, which decides about everything else:
+
+- A parked actor is ended by flag and wake-up, never by cancellation: a reader that is cancelled natively loses what was just
+  handed over (tried). Only a handler that runs is cancelled, through the *kill scope*: entered before the task's first async
+  handler, kept over restarts in the same task (one per message would make a send 7 times as dear).
+- An actor that is an async context manager has a *life scope* around all of it, entered before the enter hook, left after
+  the exit hook; a scope put around the exit hook alone corrupts the stack when the enter hook had opened a task group.
+- "Was it asked for?" is decided by our own flag, never by the exception's type: on asyncio, a handler that awaits a foreign
+  cancelled task sees the very same exception as one that is killed.
+- A crash whose `finally` awaits in a cancelled scope is masked by the cancellation; the cause is then in `__context__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
+from supervise_strategies.restart import leaves
+
+from .envelope import Envelope
+from .envelope import describe as describe_message
+from .errors import ActorCrashed, ActorStopped, IgnoreStart, UnknownHandler
+from .events import Expected, logger
+from .handler import awaitable, class_of, resolve, table_for
+from .nursery import Nursery
+from .turn import CURRENT, Turn
+
+if TYPE_CHECKING:
+    from ._backends import Handle, Scope
+    from .events import Event
+    from .mailbox import Mailbox
+
+TURN: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
+
+
+class Owner(Protocol):
+    """The logical actor that the incarnation is a life of, as far as an incarnation needs it."""
+
+    mailbox: Mailbox
+
+    @property
+    def factory(self) -> Callable[..., Any]: ...
+    @property
+    def args(self) -> tuple[Any, ...]: ...
+    @property
+    def expects(self) -> tuple[type[BaseException], ...]: ...
+    @property
+    def end_within(self) -> float: ...
+    def started(self, incarnation: Incarnation) -> None: ...
+    def ended(
+        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
+    ) -> Incarnation | None:
+        """All is over; the answer is the next incarnation, if it is to run in the same task."""
+        ...
+
+    def fatal(self, error: BaseException) -> None: ...
+    def publish(self, event: Event) -> None: ...
+    def find(self, key: Any) -> Any: ...
+    def stop_tree(self, why: str) -> None: ...
+
+
+class Incarnation(Turn):
+    """One life. Made, with its flags, before its task runs, so that a stop which lands in between isn't lost."""
+
+    __slots__ = (
+        "_end_timer",
+        "_kill_scope",
+        "_life_scope",
+        "_managed",
+        "_nursery",
+        "_signal",
+        "draining",
+        "failure",
+        "instance",
+        "killed",
+        "number",
+        "owner",
+        "running",
+        "stop_reason",
+    )
+
+    def __init__(self, owner: Owner, number: int) -> None:
+        super().__init__(owner.mailbox, exclusive=True)
+        self.owner = owner
+        self.number = number
+        self.instance: Any = None
+        self.running = False  # its start has succeeded
+        self.stop_reason: ExitReason | None = None
+        self.draining = False
+        self.killed = False
+        self.failure: BaseException | None = None
+        self._signal = False  # one of the flags above is up: look before the next message
+        self._managed = False
+        self._nursery: Nursery | None = None
+        self._kill_scope: Scope | None = None
+        self._life_scope: Scope | None = None
+        self._end_timer: Handle | None = None
+
+    # -- flags: raised from anywhere in the loop's thread ------------------------------------------------------------
+
+    def stop(self, reason: ExitReason, *, drain: bool = False) -> None:
+        """End after the message in hand (`drain`: after all that are queued). The last reason given is the one that counts."""
+        self.stop_reason = reason
+        self.draining = drain
+        self._signal = True
+        if self._nursery is not None and not drain:
+            self._nursery.cancel()
+        self.mailbox.wake()
+
+    def kill(self) -> None:
+        """End now: what runs is cancelled. The exit hook still runs, in a cancelled scope."""
+        self.killed = True
+        self._interrupt()
+        if self._life_scope is not None:
+            self._life_scope.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """A task of the nursery raised: the incarnation has crashed, and its handler in hand is cancelled."""
+        if self.failure is None and not self.killed:
+            self.failure = error
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._signal = True
+        self.draining = False
+        if self._nursery is not None:
+            self._nursery.cancel()
+        if self.mailbox.waker is not None and self.mailbox.turn is self:
+            self.mailbox.wake()
+        elif self._kill_scope is not None:
+            self._kill_scope.cancel()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._signal
+
+    def nursery(self) -> Nursery:
+        """The incarnation's task group, made on first use."""
+        if self._nursery is None:
+            self._nursery = Nursery(self.mailbox, Aside(self), self.fail)
+            if self._signal and not self.draining:
+                self._nursery.cancel()
+        return self._nursery
+
+    # -- the task ----------------------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Run this incarnation, and its successors as long as they can share the task."""
+        task = self.mailbox.backend.current_task()
+        incarnation: Incarnation | None = self
+        while incarnation is not None:
+            CURRENT.set(incarnation)
+            incarnation.task = task
+            incarnation = await incarnation._run()
+
+    def can_share(self) -> bool:
+        """Whether a successor may run in this incarnation's task: nothing of it is left there."""
+        scope = self._kill_scope
+        # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
+        return not self._managed and (scope is None or not scope.cancel_called) and len(copy_context()) == 1
+
+    def succeed(self, predecessor: Incarnation) -> None:
+        """Take over the predecessor's task, with the kill scope that is open in it."""
+        self._kill_scope = predecessor._kill_scope
+        predecessor._kill_scope = None
+
+    async def _run(self) -> Incarnation | None:
+        owner, mailbox = self.owner, self.mailbox
+        mailbox.turn = self
+        error: BaseException | None = None
+        try:
+            if not self.killed:
+                made = owner.factory(*owner.args)
+                if _is_manager(made) or awaitable(made):
+                    self._managed = True
+                    error = await self._manage(made)
+                else:
+                    self._ready(made)
+                    error = await self._serve()
+                del made
+        except GeneratorExit:
+            raise
+        except BaseException as raised:
+            error = raised
+        if self._nursery is not None:
+            if self._end_timer is None and not self.killed:
+                self._arm_end_timer()
+            await self._nursery.end()
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        reason, error = self._judge(error)
+        self.instance = None
+        mailbox.turn = None
+        mailbox.restarting = True
+        self._settle(reason, error)
+        if error is not None:
+            for leaf in leaves(error):
+                if isinstance(leaf, KeyboardInterrupt | SystemExit):
+                    owner.fatal(leaf)
+        ignored = not self.running and isinstance(error, IgnoreStart)
+        successor = owner.ended(self, reason, error, ignored=ignored)
+        self.failure = error = None
+        if successor is None:
+            self._leave_kill_scope(None)
+        self.task = None
+        return successor
+
+    async def _manage(self, made: Any) -> BaseException | None:
+        """A factory that has to be awaited, or an actor that is an async context manager: all inside one life scope."""
+        error: BaseException | None = None
+        with self.mailbox.backend.scope() as self._life_scope:
+            if awaitable(made):
+                made = await made
+            kind = class_of(made)
+            if not hasattr(kind, "__aenter__"):
+                self._ready(made)
+                return await self._serve()
+            instance = await kind.__aenter__(made)
+            try:
+                if instance is None:
+                    raise TypeError(
+                        f"{kind.__qualname__}.__aenter__ returned None, and what it returns is the actor: `return self`"
+                    )
+                self._ready(instance)
+                del instance
+                error = await self._serve()
+            except Exception as raised:
+                error = raised
+            self._leave_kill_scope(None)
+            if self._nursery is not None:
+                self._arm_end_timer()
+                await self._nursery.end()
+            cause = error or self.failure
+            if self.stop_reason is None and not self.killed:
+                self._arm_end_timer()
+            try:
+                await kind.__aexit__(
+                    made, None if cause is None else type(cause), cause, None if cause is None else cause.__traceback__
+                )
+            except self.mailbox.backend.cancelled as raised:
+                if self.killed:
+                    raise  # to the life scope, which it belongs to
+                error = error or raised
+            except BaseException as raised:
+                if cause is None or isinstance(cause, self.mailbox.backend.cancelled):
+                    error = raised
+                elif raised is not cause:
+                    logger.error("%s #%d: its exit hook raised %s", self.mailbox.path, self.number, describe(raised))
+        return error
+
+    def _arm_end_timer(self) -> None:
+        """What ends by itself has the same time for nursery and exit hook that an ordered stop would give it."""
+        within = self.owner.end_within
+        if self._end_timer is None and within < float("inf"):
+            backend = self.mailbox.backend
+            self._end_timer = backend.call_at(backend.now() + within, self.kill)
+
+    def _ready(self, instance: Any) -> None:
+        if instance is None:
+            raise TypeError(f"the factory of {self.mailbox.path} returned None: it has to return the actor")
+        self.instance = instance
+        self.running = True
+        self.mailbox.restarting = False
+        self.owner.started(self)
+
+    async def _serve(self) -> BaseException | None:
+        """Handle messages until a flag says to end; the answer is what a handler crashed with, if one did."""
+        mailbox = self.mailbox
+        backend = mailbox.backend
+        instance = self.instance
+        actor = class_of(instance)
+        table = table_for(actor)
+        budget = TURN
+        while True:
+            if self._signal and not (self.draining and mailbox.queue):
+                return None
+            if not mailbox.queue:
+                lifetime = mailbox.lifetime
+                if lifetime is not None and lifetime.lost:
+                    self.stop_reason = self.stop_reason or NORMAL
+                    return None
+                mailbox.waker = waker = backend.future()
+                try:
+                    await waker
+                except backend.cancelled as error:  # its own task group crashed behind it, or somebody cancelled natively
+                    mailbox.waker = None
+                    return error
+                budget = TURN
+                continue
+            if not budget:
+                budget = TURN
+                try:
+                    await backend.checkpoint()
+                except backend.cancelled as error:
+                    return self._leave_kill_scope(error)
+                continue
+            budget -= 1
+            envelope: Any = mailbox.queue.popleft()
+            if mailbox.has_waiters:
+                mailbox.admit()
+            handler, args, kwargs, reply, _, options = envelope
+            if (reply is not None and reply.done()) or (
+                options is not None and options.deadline is not None and options.deadline <= backend.now()
+            ):
+                mailbox.abandoned += 1
+                continue
+            self.in_hand = envelope
+            try:
+                function: Any
+                function, is_coroutine = table.get(handler) or resolve(actor, table, handler)
+                result: Any = function(instance, *args, **kwargs)
+                if is_coroutine or awaitable(result):
+                    if self._kill_scope is None:
+                        self._kill_scope = backend.scope()
+                        self._kill_scope.__enter__()
+                        if self._signal and not self.draining:
+                            self._enter_late()
+                    result = await result
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                if not self._survives(envelope, error):
+                    return self._leave_kill_scope(error) if isinstance(error, backend.cancelled) else error
+            else:
+                mailbox.handled += 1
+                if reply is not None and not reply.done():
+                    reply.set_result(result)
+            mailbox.handled_one()
+            # An idle loop must not pin the last message: an address sent as an argument would stay strong.
+            self.in_hand = envelope = handler = args = kwargs = reply = options = function = result = None
+
+    def _enter_late(self) -> None:
+        """A kill came while the function that makes the coroutine ran: the scope wasn't there yet to be cancelled."""
+        if self._kill_scope is not None and (self.killed or self.failure is not None):
+            self._kill_scope.cancel()
+
+    def _leave_kill_scope(self, error: BaseException | None) -> BaseException | None:
+        """Leave the scope as the exception itself would; the answer is what is left of it."""
+        scope, self._kill_scope = self._kill_scope, None
+        if scope is None:
+            return error
+        try:
+            scope.__exit__(
+                type(error) if error is not None else None, error, error.__traceback__ if error is not None else None
+            )
+        except BaseException as raised:  # a handler left a scope or a group open; or a group whose remains are raised
+            return raised
+        return error
+
+    def _survives(self, envelope: Envelope, error: BaseException) -> bool:
+        """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
+        owner, mailbox, reply = self.owner, self.mailbox, envelope[3]
+        if isinstance(error, UnknownHandler):
+            mailbox.cut(envelope, error, str(error))
+            return True
+        if not owner.expects or not isinstance(error, owner.expects) or isinstance(error, mailbox.backend.cancelled):
+            return False
+        mailbox.failed += 1
+        if reply is None:
+            text = describe_message(*envelope[:3])
+            owner.publish(Expected(mailbox.path, self.number, text, describe(error)))
+        elif not reply.done():
+            reply.set_exception(_deliverable(error))
+        return True
+
+    def _judge(self, error: BaseException | None) -> tuple[ExitReason, BaseException | None]:
+        """One reason for the end, and the exception that stands behind it."""
+        if self.failure is not None:
+            error = self.failure
+        cancelled = self.mailbox.backend.cancelled
+        if error is not None and not isinstance(error, cancelled):
+            return crashed(error), error
+        masked = _masked(error, cancelled)
+        if self.killed:
+            return (KILLED if masked is None else ExitReason(ExitKind.KILLED, describe(masked))), None
+        if error is not None:
+            if masked is not None:
+                return crashed(masked), masked
+            return ExitReason(
+                ExitKind.CRASHED, f"{type(error).__name__}: cancelled, and nobody of the tree asked for it"
+            ), error
+        return self.stop_reason or NORMAL, None
+
+    def _settle(self, reason: ExitReason, error: BaseException | None) -> None:
+        """What was in hand has ended with the incarnation; queued calls that don't wait for the next one fail."""
+        mailbox, envelope = self.mailbox, self.in_hand
+        self.in_hand = None
+        if envelope is not None:
+            if reason.kind is ExitKind.CRASHED:
+                failure: Exception = ActorCrashed(mailbox.path, self.number, reason.detail)
+                failure.__cause__ = error
+            else:
+                failure = ActorStopped(f"{mailbox.path} #{self.number} was stopped ({reason}) while it handled this call")
+            mailbox.cut(envelope, failure, f"in hand when #{self.number} ended: {reason}")
+        if reason.abnormal:
+            mailbox.crashed()
+
+
+class Aside(Turn):
+    """The turn of an incarnation's nursery tasks: the same actor, without a message in hand."""
+
+    __slots__ = ("incarnation",)
+
+    def __init__(self, incarnation: Incarnation) -> None:
+        super().__init__(incarnation.mailbox, exclusive=False)
+        self.incarnation = incarnation
+
+
+def _is_manager(made: Any) -> bool:
+    return hasattr(class_of(made), "__aenter__")
+
+
+def spawn(incarnation: Incarnation) -> None:
+    """Begin a new task, with an empty context of its own."""
+    mailbox = incarnation.mailbox
+    mailbox.backend.spawn(incarnation.live, Context(), mailbox.path)
+
+
+def _masked(error: BaseException | None, cancelled: type[BaseException]) -> BaseException | None:
+    """The exception that was under way when a cancellation took its place."""
+    seen = 0
+    while error is not None and seen < 50:
+        if not isinstance(error, cancelled):
+            return error
+        error, seen = error.__context__, seen + 1
+    return None
+
+
+def _deliverable(error: BaseException) -> BaseException:
+    """A future can't carry StopIteration: it would end the coroutine that awaits it."""
+    if isinstance(error, StopIteration):
+        wrapped = RuntimeError(f"the handler raised {describe(error)}")
+        wrapped.__cause__ = error
+        return wrapped
+    return error

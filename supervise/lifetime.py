@@ -1,0 +1,67 @@
+"""How long an actor lives that nobody supervises: as long as somebody can still write to it.
+
+Scenarios this must survive:
+
+- The last strong address goes while the queue is full: what is queued is handled, then the actor ends.
+- It goes in a finalizer, in any thread, or when the collector breaks a cycle: nothing is locked and nothing awaited there;
+  state is flipped and the loop is woken through a thread-safe door. A set's `add` and `discard` are atomic; `+= 1` isn't.
+- It goes before the actor ever had a message, or there never was one: "none yet" isn't "none left".
+- A weak address is used meanwhile: once the last token is gone it refuses, and `strong()` can't bring the count back.
+- The loop is closed by then: nobody is left to be woken, and nothing is raised in a finalizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Lifetime:
+    """The strong tokens of one mailbox. `lost` once the last one is gone, and for ever after."""
+
+    __slots__ = ("_soon", "_tokens", "_wake", "lost")
+
+    def __init__(self, soon: Callable[[Callable[[], object]], None], wake: Callable[[], object]) -> None:
+        self._tokens: set[int] = set()
+        self._soon = soon
+        self._wake = wake
+        self.lost = False
+
+    @property
+    def strong(self) -> int:
+        """How many tokens there are now."""
+        return len(self._tokens)
+
+    def add(self, token: int) -> None:
+        """Count a token."""
+        self._tokens.add(token)
+
+    def drop(self, token: int) -> None:
+        """A token is gone; called from anywhere, finalizers included."""
+        self._tokens.discard(token)
+        if not self._tokens and not self.lost:
+            self.lost = True
+            self._soon(self._wake)
+
+
+class Token:
+    """What an address, its recipients and its views share: as long as one of them exists, the actor can be written to."""
+
+    __slots__ = ("__weakref__", "_lifetime", "open")
+
+    def __init__(self, lifetime: Lifetime | None) -> None:
+        self._lifetime = lifetime
+        self.open = True
+        if lifetime is not None:
+            lifetime.add(id(self))
+
+    def close(self) -> None:
+        """Give it up; idempotent."""
+        if self.open:
+            self.open = False
+            if self._lifetime is not None:
+                self._lifetime.drop(id(self))
+
+    def __del__(self) -> None:
+        # After a failed __init__ there is nothing to close.
+        if getattr(self, "open", False):
+            self.close()

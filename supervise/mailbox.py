@@ -1,0 +1,367 @@
+"""The queue that outlives its actor, and the account of every message that it accepted.
+
+Theory of operation
+-------------------
+A mailbox belongs to the logical actor. Incarnations come and go; each takes messages out at the front, one at a time. The
+promises that live here:
+
+- An accepted envelope has exactly one end: handled, failed, dead letter, or abandoned (its caller is gone, or its deadline
+  passed). `account()` counts them, and must balance at every instant.
+- A send that is cancelled, or times out, while it waits for room was never accepted. Whoever waits for room holds no place
+  in the queue; when room appears the first waiter gets a *reservation*, and only accepts once it runs again. One that is
+  cancelled in between passes its reservation on.
+- One sender's messages keep their order. A sender that waits does nothing else, so a newcomer may overtake it.
+- A sender lets others run at least once in 128 sends to a mailbox that has handled nothing in between; without it a sender
+  can't be cancelled, and starves the loop (tried).
+- Nobody waits for room in the mailbox that only it can empty: an actor that sends to itself, and finds it full, gets an error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from supervise_strategies.errors import InvalidSpec
+
+from .envelope import Envelope, Message, Options, describe
+from .errors import ActorRestarting, ActorStopped, CallCycle, MailboxClosed, MailboxFull, SendError
+from .handler import AnyHandler, check
+from .turn import CURRENT, Turn
+
+if TYPE_CHECKING:
+    from ._backends import Backend, Future
+    from .lifetime import Lifetime
+
+Overflow: TypeAlias = Literal["wait", "reject"]
+Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
+DeadLetterSink: TypeAlias = Callable[[str, str, str], object]
+
+_ids = count(1)
+BURST = 128  # sends without a yield; see the theory of operation
+
+
+class Account(NamedTuple):
+    """What became of the messages that were accepted. It balances at every instant."""
+
+    accepted: int = 0
+    handled: int = 0
+    """The handler returned."""
+    failed: int = 0
+    """A caller got an error: the handler raised, or the call was cut."""
+    dead_lettered: int = 0
+    """No handler will finish it, and nobody could be told (or it waited at a stop)."""
+    abandoned: int = 0
+    """Skipped: its caller was gone, or its deadline had passed."""
+    queued: int = 0
+    in_hand: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each accepted message has exactly one end, or still waits for it."""
+        return self.accepted == sum(self[1:])
+
+    def plus(self, other: Account) -> Account:
+        """The sum of two accounts, e.g. of a whole tree."""
+        return Account(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Mailbox:
+    """Bounded by `capacity`; full, it makes a sender wait (the default) or refuses the message (`overflow="reject"`)."""
+
+    __slots__ = (
+        "_burst",
+        "_reservations",
+        "_waiters",
+        "abandoned",
+        "accepted",
+        "backend",
+        "capacity",
+        "dead_lettered",
+        "dead_letters",
+        "fail_fast",
+        "failed",
+        "handled",
+        "id",
+        "lifetime",
+        "name",
+        "overflow",
+        "parent",
+        "queue",
+        "refusal",
+        "restarting",
+        "turn",
+        "waker",
+    )
+
+    def __init__(
+        self, backend: Backend, parent: str, name: str, capacity: float, overflow: Overflow, dead_letters: DeadLetterSink
+    ) -> None:
+        self.backend = backend
+        self.id = next(_ids)
+        self.parent = parent
+        self.name = name
+        self.capacity = capacity
+        self.overflow = overflow
+        self.dead_letters = dead_letters
+        self.lifetime: Lifetime | None = None
+        self.queue: deque[Envelope] = deque()
+        self.refusal: Refusal | None = None
+        self.restarting = True  # between two incarnations, and before the first
+        self.waker: Future | None = None  # set while the actor is parked
+        self.turn: Turn | None = None  # of the incarnation that lives now
+        self.fail_fast = 0  # queued calls that asked for on_restart="fail"
+        self.accepted = self.handled = self.failed = self.dead_lettered = self.abandoned = 0
+        self._burst = 0
+        self._reservations: list[Future] = []
+        self._waiters: deque[Future] | None = None
+
+    @property
+    def path(self) -> str:
+        """The full path of its actor, from the root on."""
+        return f"{self.parent}/{self.name}" if self.parent else self.name
+
+    # -- putting in --------------------------------------------------------------------------------------------------
+
+    async def send(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options | None) -> None:
+        """Return once the message is in the mailbox."""
+        if type(handler) is not FunctionType:
+            check(handler)
+        if self.refusal is not None:
+            raise self.refused(handler, args, kwargs)
+        turn = CURRENT.get(None)
+        if self._burst >= BURST:
+            self._burst = 0
+            await self.backend.checkpoint()
+            if self.refusal is not None:
+                raise self.refused(handler, args, kwargs)
+        if len(self.queue) + len(self._reservations) >= self.capacity:
+            await self._room(handler, args, kwargs, turn, options)
+        self._burst += 1
+        self.accepted += 1
+        self.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, options))
+        waker = self.waker
+        if waker is not None:
+            self.waker = None
+            if not waker.done():
+                waker.set_result(None)
+
+    def try_send(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options | None) -> None:
+        """Put the message in now, or raise MailboxFull with it attached."""
+        if type(handler) is not FunctionType:
+            check(handler)
+        if self.refusal is not None:
+            raise self.refused(handler, args, kwargs)
+        if len(self.queue) + len(self._reservations) >= self.capacity:
+            raise self._full(handler, args, kwargs, "try_send doesn't wait")
+        turn = CURRENT.get(None)
+        self._accept((handler, args, kwargs, None, None if turn is None else turn.mailbox, options))
+
+    async def call(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options | None) -> Any:
+        """Put the message in, and wait for the handler's result."""
+        if type(handler) is not FunctionType:
+            check(handler)
+        if self.refusal is not None:
+            raise self.refused(handler, args, kwargs)
+        if options is not None and options.on_restart == "fail" and self.restarting:
+            raise ActorRestarting(f"{self.path} is restarting, and the call {describe(handler, args, kwargs)} doesn't wait")
+        turn = CURRENT.get(None)
+        # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
+        waits = turn is not None and turn.exclusive and turn.task is self.backend.current_task()
+        if turn is not None and waits:
+            self._check_cycle(turn)
+        if len(self.queue) + len(self._reservations) >= self.capacity:
+            await self._room(handler, args, kwargs, turn, options)
+        reply = self.backend.future()
+        self._accept((handler, args, kwargs, reply, None if turn is None else turn.mailbox, options))
+        if options is not None:
+            return await self._reply(reply, options, turn if waits else None)
+        if turn is None or not waits:
+            return await reply
+        turn.awaits = self
+        try:
+            return await reply
+        finally:
+            turn.awaits = None
+
+    async def _reply(self, reply: Future, options: Options, turn: Turn | None) -> Any:
+        if turn is not None:
+            turn.awaits = self
+        if options.on_restart == "fail":
+            self.fail_fast += 1
+        try:
+            if options.deadline is None:
+                return await reply
+            return await self.backend.until(reply, options.deadline)
+        finally:
+            if turn is not None:
+                turn.awaits = None
+            if options.on_restart == "fail":
+                self.fail_fast -= 1
+
+    def _accept(self, envelope: Envelope) -> None:
+        self._burst += 1
+        self.accepted += 1
+        self.queue.append(envelope)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let a parked actor look again."""
+        waker = self.waker
+        if waker is not None:
+            self.waker = None
+            if not waker.done():
+                waker.set_result(None)
+
+    async def _room(
+        self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], turn: Turn | None, options: Options | None
+    ) -> None:
+        """Wait until the caller may append one envelope, which it must do without awaiting anything else."""
+        if self.overflow == "reject":
+            raise self._full(handler, args, kwargs, "overflow='reject'")
+        if turn is not None and turn.mailbox is self and turn.task is self.backend.current_task():
+            raise self._full(
+                handler, args, kwargs, "it is the actor's own, which nobody else empties: use a nursery task, or try_send"
+            )
+        waiters = self._waiters
+        if waiters is None:
+            self._waiters = waiters = deque[Future]()
+        room = self.backend.future()
+        waiters.append(room)
+        try:
+            if options is not None and options.deadline is not None:
+                await self.backend.until(room, options.deadline)
+            else:
+                await room
+        except BaseException:
+            if room in waiters:
+                waiters.remove(room)
+            elif room in self._reservations:  # the next one may have it
+                self._reservations.remove(room)
+                self.admit()
+            raise
+        if room not in self._reservations:
+            raise self.refused(handler, args, kwargs)
+        self._reservations.remove(room)
+
+    def admit(self) -> None:
+        """There may be room: let as many waiting senders in as there is."""
+        waiters = self._waiters
+        while waiters and len(self.queue) + len(self._reservations) < self.capacity:
+            room = waiters.popleft()
+            if not room.done():
+                self._reservations.append(room)
+                room.set_result(None)
+
+    def _check_cycle(self, turn: Turn) -> None:
+        """Raise CallCycle if this call can never be answered, because the turn it comes from is what it waits for.
+
+        A node is what an actor's own task runs now (a handler, a factory, a hook); its edge is the call that this awaits,
+        to whoever handles that call or, while it queues, to what the other actor's task runs. Each step is certain.
+        """
+        path = [turn.mailbox.path]
+        mailbox: Mailbox | None = self
+        while mailbox is not None:
+            path.append(mailbox.path)
+            at = mailbox.turn
+            if at is turn:
+                raise CallCycle(path)
+            mailbox = at.awaits if at is not None else None
+
+    # -- taking out --------------------------------------------------------------------------------------------------
+
+    def account(self) -> Account:
+        """What became of the messages so far."""
+        in_hand = self.turn is not None and self.turn.in_hand is not None
+        return Account(
+            self.accepted, self.handled, self.failed, self.dead_lettered, self.abandoned, len(self.queue), int(in_hand)
+        )
+
+    @property
+    def has_waiters(self) -> bool:
+        """Whether senders wait for room."""
+        return bool(self._waiters)
+
+    def handled_one(self) -> None:
+        """The actor is at work: senders needn't yield for its sake."""
+        self._burst = 0
+
+    def dead_letter(self, envelope: Envelope, why: str) -> None:
+        """This message is lost, and said to be."""
+        self.dead_lettered += 1
+        self.dead_letters(self.path, describe(envelope[0], envelope[1], envelope[2]), why)
+
+    def cut(self, envelope: Envelope, error: Exception, why: str) -> None:
+        """A message in hand has ended with its actor: its caller is told, or it is a dead letter."""
+        reply = envelope[3]
+        if reply is None:
+            self.dead_letter(envelope, why)
+            return
+        self.failed += 1
+        if not reply.done():
+            reply.set_exception(error)
+
+    def crashed(self) -> None:
+        """The incarnation crashed: queued calls that asked for it fail at once."""
+        if not self.fail_fast:
+            return
+        kept = deque[Envelope]()
+        for envelope in self.queue:
+            reply, options = envelope[3], envelope[5]
+            if reply is not None and options is not None and options.on_restart == "fail":
+                self.cut(envelope, ActorRestarting(f"{self.path} crashed while this call waited"), "")
+            else:
+                kept.append(envelope)
+        self.queue = kept
+        self.admit()
+
+    # -- the intake --------------------------------------------------------------------------------------------------
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Accept nothing from now on; senders that wait for room get the refusal."""
+        self.refusal = refusal
+        waiters, self._waiters = self._waiters, None
+        self._reservations.clear()
+        for room in waiters or ():
+            if not room.done():
+                room.set_result(None)
+
+    def accept_again(self) -> None:
+        """The actor is started again on this mailbox."""
+        if self.refusal != "closed":
+            self.refusal = None
+
+    def discard(self, why: str) -> None:
+        """What is queued is lost: dead letters, and callers are told."""
+        queue, self.queue = self.queue, deque()
+        for envelope in queue:
+            reply = envelope[3]
+            if reply is not None and reply.done():
+                self.abandoned += 1
+                continue
+            self.dead_letter(envelope, why)
+            if reply is not None:
+                reply.set_exception(self.refused(*envelope[:3]))
+
+    def refused(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendError:
+        """The error that a refused message gets, with the message attached."""
+        message = Message(handler, args, kwargs)
+        if self.refusal == "closed":
+            return MailboxClosed(f"{self.path} is gone for good: find or start its successor, and use that address", message)
+        if self.refusal == "unstoppable":
+            return ActorStopped(f"{self.path} was cancelled and still runs: it takes no messages until it has ended", message)
+        return ActorStopped(f"{self.path} is stopped: restart_child() starts it again on this mailbox", message)
+
+    def _full(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], why: str) -> MailboxFull:
+        text = f"the mailbox of {self.path} is full ({self.capacity:g} messages wait), and {why}"
+        return MailboxFull(text, Message(handler, args, kwargs))
+
+
+def check_capacity(who: str, capacity: object, overflow: object) -> None:
+    """The rules of a mailbox's size, for whoever describes one."""
+    if isinstance(capacity, bool) or not isinstance(capacity, int | float) or not capacity >= 1:
+        raise InvalidSpec(who, "capacity", capacity, "a whole number of messages, 1 or more, or math.inf")
+    if overflow not in ("wait", "reject"):
+        raise InvalidSpec(who, "overflow", overflow, "'wait' or 'reject'")

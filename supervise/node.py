@@ -1,0 +1,195 @@
+"""One life of a supervisor: it feeds facts to the machine and obeys the directives that come back.
+
+There is no supervisor task. A fact is stepped through the machine in the task in which it happened, so a restart costs no
+hop; a fact that arrives while directives are being obeyed waits in the inbox until they all are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from supervise_strategies import directives as do
+from supervise_strategies.directives import Action, Directive
+from supervise_strategies.supervision import Supervision
+
+from . import events
+from .child import Child
+from .place import ActorPlace, BranchPlace, Place
+
+if TYPE_CHECKING:
+    from ._backends import Future, Handle
+    from .incarnation import Incarnation
+    from .supervisor import Description
+    from .tree import Tree
+
+
+class Node:
+    """A supervisor that runs."""
+
+    __slots__ = (
+        "_counters",
+        "_inbox",
+        "_stepping",
+        "_wake",
+        "asking",
+        "branch",
+        "crashes",
+        "in_place",
+        "machine",
+        "number",
+        "on_done",
+        "path",
+        "places",
+        "ready",
+        "start_error",
+        "tree",
+    )
+
+    def __init__(self, tree: Tree, branch: BranchPlace, number: int) -> None:
+        self.tree = tree
+        self.branch = branch
+        self.number = number
+        self.path: str = branch.path
+        self.machine = Supervision(branch.description.spec, draw=tree.draw)
+        self.places = branch.places
+        self.ready = False
+        self.crashes: deque[events.Decided] = deque(maxlen=50)
+        self.start_error: BaseException | None = None
+        self.on_done: list[Future] = []
+        self.asking: Incarnation | None = None  # the incarnation in whose task the machine is being stepped
+        self.in_place: Incarnation | None = None  # its successor, if that is to run in the same task
+        self._stepping = False
+        self._inbox: deque[Callable[[], list[Directive]]] = deque()
+        self._wake: Handle | None = None
+        self._counters: dict[str, itertools.count[int]] = {}
+        for name, description in branch.description.named():
+            if name not in self.places:  # a child that was deleted, or temporary, comes back with a new mailbox
+                self.places[name] = self.new_place(name, description)
+
+    def new_place(self, name: str, description: Child[Any] | Description) -> Place:
+        if isinstance(description, Child):
+            return ActorPlace(self, name, description)
+        return BranchPlace(self.tree, self, name, description)
+
+    def begin(self) -> None:
+        self.step(self.machine.begin, self.tree.backend.now())
+
+    def step(self, fact: Callable[..., list[Directive]], *args: Any, **details: Any) -> None:
+        """Tell the machine a fact, and obey what follows."""
+        if self._stepping:
+            self._inbox.append(lambda: fact(*args, **details))
+            return
+        self._stepping = True
+        try:
+            for directive in fact(*args, **details):
+                _OBEY[type(directive)](self, directive)
+            while self._inbox:
+                for directive in self._inbox.popleft()():
+                    _OBEY[type(directive)](self, directive)
+        finally:
+            self._stepping = False
+
+    def free_name(self, base: str) -> str:
+        """`base`, then `base-2`, `base-3`, …: the first that no child has."""
+        if base not in self.places:
+            return base
+        counter = self._counters.setdefault(base, itertools.count(2))
+        return next(name for n in counter if (name := f"{base}-{n}") not in self.places)
+
+    def kill_all(self) -> None:
+        """Cancel all that lives below."""
+        for place in [*self.places.values()]:
+            place.kill()
+
+    def adopt_crashes(self, child: Node) -> None:
+        """What led to a child supervisor's give-up is a part of what leads to one's own."""
+        if child.crashes and child.crashes[-1].decision.action is Action.GIVE_UP:
+            self.crashes.extend(child.crashes)
+
+    # -- one method for each directive -------------------------------------------------------------------------------
+
+    def _start(self, directive: do.Start) -> None:
+        self.places[directive.id].start(self, directive.number)
+
+    def _stop(self, directive: do.Stop) -> None:
+        self.places[directive.id].stop(directive)
+
+    def _cancel_start(self, directive: do.CancelStart) -> None:
+        self.places[directive.id].kill()
+
+    def _close(self, directive: do.Close) -> None:
+        self.places[directive.id].close()
+
+    def _forget(self, directive: do.Forget) -> None:
+        place = self.places.pop(directive.id)
+        place.forget()
+        self.branch.gone = self.branch.gone.plus(place.account())
+
+    def _wake_at(self, directive: do.WakeAt) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if directive.at is not None:
+            self._wake = self.tree.backend.call_at(directive.at, self._timer)
+
+    def _timer(self) -> None:
+        self._wake = None
+        self.step(self.machine.timer, self.tree.backend.now())
+
+    def _reply(self, directive: do.Reply) -> None:
+        ticket: Future = directive.ticket  # type: ignore[assignment]  # the machine only hands it back
+        if ticket.done():
+            return
+        if isinstance(directive.result, Exception):
+            ticket.set_exception(directive.result)
+        else:
+            ticket.set_result(directive.result)
+
+    def _report(self, directive: do.Report) -> None:
+        decision = directive.decision
+        event = events.Decided(f"{self.path}/{decision.child}", self.path, decision)
+        if decision.reason.abnormal:
+            self.crashes.append(event)
+        self.tree.bus.publish(event)
+
+    def _overran(self, directive: do.Overran) -> None:
+        parent = self.branch.parent
+        if parent is not None:
+            self.tree.bus.publish(events.Overran(self.path, self.number))
+            parent.step(parent.machine.stop_overran, self.branch.name, self.number, self.tree.backend.now())
+
+    def _ready(self, directive: do.Ready) -> None:
+        self.ready = True
+        self.tree.bus.publish(events.Started(self.path, self.number))
+        parent = self.branch.parent
+        if parent is None:
+            self.tree.started()
+        else:
+            parent.step(parent.machine.child_started, self.branch.name, self.number, self.tree.backend.now())
+
+    def _done(self, directive: do.Done) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+        error, self.start_error = self.start_error, None
+        self.branch.ended(directive.reason, directive.cause, error)
+        for waiter in self.on_done:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+_OBEY: dict[type, Callable[[Node, Any], None]] = {
+    do.Start: Node._start,
+    do.Stop: Node._stop,
+    do.CancelStart: Node._cancel_start,
+    do.Close: Node._close,
+    do.Forget: Node._forget,
+    do.WakeAt: Node._wake_at,
+    do.Reply: Node._reply,
+    do.Report: Node._report,
+    do.Overran: Node._overran,
+    do.Ready: Node._ready,
+    do.Done: Node._done,
+}

@@ -1,0 +1,85 @@
+"""The task group of one incarnation: tasks that live, at most, as long as the incarnation does.
+
+It can't be opened in the handler that uses it first: entered there, and left somewhere else, it corrupts the scope stack on
+both backends (tried). So it lives in a host task of its own, which is made on first use, with `start_soon` buffering until
+that task runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .turn import CURRENT, Turn
+
+if TYPE_CHECKING:
+    from ._backends import Backend, Future
+    from .mailbox import Mailbox
+
+Ts = TypeVarTuple("Ts")
+
+
+class Nursery:
+    """Tasks of an actor beside its handlers. A task that raises crashes the incarnation; its end cancels and awaits them."""
+
+    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_group", "_pending", "_turn", "_wake")
+
+    def __init__(self, mailbox: Mailbox, turn: Turn, crashed: Callable[[BaseException], object]) -> None:
+        self._backend: Backend = mailbox.backend
+        self._crashed = crashed
+        self._group: TaskGroup | None = None
+        self._pending: list[tuple[Callable[..., Coroutine[Any, Any, Any]], tuple[Any, ...], str | None]] = []
+        self._cancelled = False
+        self._wake: Future = self._backend.future()
+        self._ended: Future = self._backend.future()
+        self._turn = turn
+        self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery")
+
+    def start_soon(
+        self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]], *args: *Ts, name: str | None = None
+    ) -> None:
+        """Run `function(*args)` in a task of its own. It isn't an async function: it returns *before* the task has begun.
+
+        In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
+        cancelled as it begins.
+        """
+        if self._group is None:
+            self._pending.append((function, args, name))
+        else:
+            self._group.start_soon(function, *args, name=name)
+
+    def cancel(self) -> None:
+        """Cancel all tasks, those to come included."""
+        self._cancelled = True
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+
+    async def end(self) -> None:
+        """Cancel all tasks and wait until the last one has ended, whatever happens to the waiter."""
+        self.cancel()
+        if not self._wake.done():
+            self._wake.set_result(None)
+        with anyio.CancelScope(shield=True):
+            await self._ended
+
+    async def _host(self) -> None:
+        CURRENT.set(self._turn)
+        crash: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as self._group:
+                for function, args, name in self._pending:
+                    self._group.start_soon(function, *args, name=name)
+                self._pending.clear()
+                if self._cancelled:
+                    self._group.cancel_scope.cancel()
+                await self._wake
+        except BaseException as error:
+            crash = error
+        if crash is not None:
+            self._crashed(crash)
+            crash = None
+        self._ended.set_result(None)

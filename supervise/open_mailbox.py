@@ -1,0 +1,180 @@
+"""Supervision by hand: a mailbox that exists before any actor, and runs one incarnation at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, TypeVarTuple, Unpack, overload
+
+import anyio
+
+from supervise_strategies.exit_reason import ExitKind, ExitReason
+
+from . import events
+from ._backends import current_backend
+from .address import Address, address_of
+from .dead_letters import DeadLetters
+from .errors import Unsupervised
+from .events import Bus
+from .incarnation import Incarnation, spawn
+from .lifetime import Lifetime
+from .mailbox import Account, Mailbox, Overflow, check_capacity
+
+if TYPE_CHECKING:
+    from .events import Listener
+
+A = TypeVar("A")
+Ts = TypeVarTuple("Ts")
+
+
+class Crashed(NamedTuple):
+    """The incarnation crashed, or was cancelled; the mailbox keeps what waits, and can run another one."""
+
+    reason: ExitReason
+    error: BaseException | None
+
+
+class Finished(NamedTuple):
+    """The incarnation ended in an orderly way."""
+
+    reason: ExitReason
+
+
+Outcome: TypeAlias = Finished | Crashed
+
+
+class OpenMailbox(Generic[A]):
+    """A mailbox without a supervisor. Made by `open_mailbox`."""
+
+    def __init__(self, name: str, capacity: float, overflow: Overflow, listener: Listener | None) -> None:
+        check_capacity(f"mailbox {name!r}", capacity, overflow)
+        self._backend = current_backend()
+        self._bus = Bus()
+        if listener is not None:
+            self._bus.subscribe(listener)
+        self.dead_letters = DeadLetters(self._bus)
+        self._mailbox = Mailbox(self._backend, "", name, capacity, overflow, self.dead_letters.add)
+        self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), self._lost)
+        self._runner: _Runner | None = None
+        self._number = 0
+
+    def _lost(self) -> None:
+        mailbox = self._mailbox
+        if self._runner is not None:
+            mailbox.wake()
+        elif self._number == 0:
+            self._bus.publish(events.AddressDropped(mailbox.path))
+
+    def __len__(self) -> int:
+        """How many messages wait."""
+        return len(self._mailbox.queue)
+
+    def account(self) -> Account:
+        """What became of all messages so far."""
+        return self._mailbox.account()
+
+    @overload
+    async def run(self, factory: Callable[[Unpack[Ts]], AbstractAsyncContextManager[A]], /, *args: *Ts) -> Outcome: ...
+    @overload
+    async def run(self, factory: Callable[[Unpack[Ts]], Awaitable[A]], /, *args: *Ts) -> Outcome: ...
+    @overload
+    async def run(self, factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Outcome: ...
+    async def run(self, factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts) -> Outcome:
+        """Run one incarnation until it ends, in a task of its own.
+
+        It ends in an orderly way (`Finished`) when it stops itself, or when the last strong address is gone and the queue is
+        handled; then the mailbox is closed. A crash is returned (`Crashed`), never raised, and loses nothing that waits.
+        Cancelling `run` cancels the incarnation, and waits for it. RuntimeError if an incarnation runs already.
+        """
+        if self._runner is not None:
+            raise RuntimeError(f"mailbox {self._mailbox.path!r} runs an actor already: one incarnation at a time")
+        await self._backend.open()
+        self._number += 1
+        self._runner = runner = _Runner(self._mailbox, self._bus, factory, args)
+        incarnation = Incarnation(runner, self._number)
+        try:
+            spawn(incarnation)
+            await runner.over.wait()
+        except BaseException:
+            incarnation.kill()
+            with anyio.CancelScope(shield=True):
+                await runner.over.wait()
+            raise
+        finally:
+            self._runner = None
+            await self._backend.close()
+            lifetime = self._mailbox.lifetime
+            if lifetime is not None and lifetime.lost and not self._mailbox.queue:
+                self._mailbox.refuse("closed")
+        if isinstance(runner.error, KeyboardInterrupt | SystemExit):
+            raise runner.error
+        reason = runner.reason
+        if reason.abnormal:
+            return Crashed(reason, runner.error)
+        return Finished(reason)
+
+    def close(self) -> None:
+        """Accept nothing any more; what waits becomes dead letters."""
+        self._mailbox.refuse("closed")
+        self._mailbox.discard("its mailbox was closed")
+
+
+class _Runner:
+    """The owner of an incarnation that nobody supervises."""
+
+    def __init__(self, mailbox: Mailbox, bus: Bus, factory: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.mailbox = mailbox
+        self.factory = factory
+        self.args = args
+        self.expects: tuple[type[BaseException], ...] = ()
+        self.end_within = math.inf
+        self.over = anyio.Event()
+        self.reason = ExitReason(ExitKind.NORMAL)
+        self.error: BaseException | None = None
+        self._bus = bus
+
+    def started(self, incarnation: Incarnation) -> None:
+        self._bus.publish(events.Started(self.mailbox.path, incarnation.number))
+
+    def ended(self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool) -> None:
+        if incarnation.running:
+            frames = events.frames_of(error.__traceback__) if error is not None else ()
+            self._bus.publish(
+                events.Stopped(self.mailbox.path, incarnation.number, reason, len(self.mailbox.queue), None, frames)
+            )
+        else:
+            self._bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
+        self.reason, self.error = reason, error
+        self.over.set()
+
+    def fatal(self, error: BaseException) -> None:
+        self.error = error
+
+    def publish(self, event: events.Event) -> None:
+        self._bus.publish(event)
+
+    def find(self, key: Any) -> Any:
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {key!r} in")
+
+    def stop_tree(self, why: str) -> None:
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to stop; use current().stop()")
+
+
+def open_mailbox(
+    kind: type[A] | Callable[..., A],
+    *,
+    name: str | None = None,
+    capacity: float = 1000,
+    overflow: Overflow = "wait",
+    listener: Listener | None = None,
+) -> tuple[OpenMailbox[A], Address[A]]:
+    """A mailbox for actors of this kind, and its first address, before there is any actor.
+
+    Supervision by hand is `while isinstance(await mailbox.run(Counter, 10), Crashed): pass`. `kind` only types the address
+    (and names it, unless `name` does). Call it where the event loop runs.
+    """
+    from .child import default_name
+
+    mailbox: OpenMailbox[A] = OpenMailbox(name if name is not None else default_name(kind), capacity, overflow, listener)
+    return mailbox, address_of(mailbox._mailbox)

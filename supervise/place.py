@@ -1,0 +1,263 @@
+"""A place in the tree: what stays while incarnations come and go.
+
+The place of an actor owns its mailbox; the place of a supervisor owns those of its static children, so that they keep their
+mailboxes and addresses when the supervisor is restarted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from supervise_strategies.directives import Stop, StopMode
+from supervise_strategies.exit_reason import KILLED, SHUTDOWN, ExitReason
+
+from . import events
+from .incarnation import Incarnation, spawn
+from .mailbox import Account, Mailbox
+
+if TYPE_CHECKING:
+    from supervise_strategies.directives import Cause
+
+    from ._backends import Handle
+    from .child import Child
+    from .node import Node
+    from .supervisor import Description
+    from .tree import Tree
+
+UNSTOPPABLE_AFTER = 1.0  # seconds after its cancellation at which what still runs is called unstoppable
+
+
+class ActorPlace:
+    """One logical actor: the owner of its incarnations."""
+
+    __slots__ = ("child", "incarnation", "mailbox", "name", "node", "number", "timer")
+
+    def __init__(self, node: Node, name: str, child: Child[Any]) -> None:
+        self.node = node
+        self.name = name
+        self.child = child
+        self.number = 0
+        self.mailbox = Mailbox(node.tree.backend, node.path, name, child.capacity, child.overflow, node.tree.dead_letters.add)
+        self.incarnation: Incarnation | None = None
+        self.timer: Handle | None = None
+
+    # -- what its incarnation asks -----------------------------------------------------------------------------------
+
+    @property
+    def factory(self) -> Callable[..., Any]:
+        return self.child.factory
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        return self.child.args
+
+    @property
+    def expects(self) -> tuple[type[BaseException], ...]:
+        return self.child.expects
+
+    @property
+    def end_within(self) -> float:
+        return self.child.spec.seconds
+
+    def started(self, incarnation: Incarnation) -> None:
+        node = self.node
+        node.tree.bus.publish(events.Started(self.mailbox.path, incarnation.number))
+        node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
+
+    def ended(
+        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
+    ) -> Incarnation | None:
+        self._cancel_timer()
+        node, mailbox, number = self.node, self.mailbox, incarnation.number
+        self.incarnation = None
+        if mailbox.refusal == "unstoppable":
+            mailbox.accept_again()
+        now = node.tree.backend.now()
+        node.asking, node.in_place = incarnation, None
+        if incarnation.running:
+            frames = events.frames_of(error.__traceback__) if error is not None else ()
+            node.tree.bus.publish(events.Stopped(mailbox.path, number, reason, len(mailbox.queue), None, frames))
+            node.step(node.machine.child_exited, self.name, number, reason, now, error=error)
+        else:
+            node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
+            if not node.ready and not ignored:
+                node.start_error = error
+            node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
+        successor, node.in_place, node.asking = node.in_place, None, None
+        return successor
+
+    def fatal(self, error: BaseException) -> None:
+        self.node.tree.fatal(error)
+
+    def publish(self, event: events.Event) -> None:
+        self.node.tree.bus.publish(event)
+
+    def find(self, key: Any) -> Any:
+        return self.node.branch.find(key)
+
+    def stop_tree(self, why: str) -> None:
+        self.node.tree.stop_from_inside(why or f"{self.mailbox.path} asked for it")
+
+    # -- what its supervisor tells it --------------------------------------------------------------------------------
+
+    def start(self, node: Node, number: int) -> None:
+        """Begin an incarnation, in the task of its predecessor if that has just asked and can share it."""
+        self.node = node
+        self.number = number
+        self.mailbox.accept_again()
+        self.incarnation = incarnation = Incarnation(self, number)
+        predecessor = node.asking
+        if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
+            incarnation.succeed(predecessor)
+            node.in_place = incarnation
+        else:
+            spawn(incarnation)
+
+    def stop(self, directive: Stop) -> None:
+        """Ask it to end within a deadline, then cancel it; a brutal kill cancels at once."""
+        incarnation = self.incarnation
+        if incarnation is None:
+            return
+        drain = False
+        if directive.mode is StopMode.FINAL:
+            self.mailbox.refuse("stopped")
+            drain = self.child.drain
+        tree = self.node.tree
+        within = min(directive.within, tree.budget_left())
+        if directive.brutal or tree.killing or within <= 0:
+            self.kill()
+            return
+        incarnation.stop(SHUTDOWN, drain=drain)
+        self._cancel_timer()
+        if within < math.inf:
+            self.timer = tree.backend.call_at(tree.backend.now() + within, self.kill)
+
+    def kill(self) -> None:
+        """Cancel it now. What still runs a second later is reported as unstoppable."""
+        incarnation = self.incarnation
+        if incarnation is None:
+            return
+        self._cancel_timer()
+        backend = self.node.tree.backend
+        self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
+        incarnation.kill()
+
+    def _overran(self) -> None:
+        incarnation, node = self.incarnation, self.node
+        self.timer = None
+        if incarnation is not None:
+            self.mailbox.refuse("unstoppable")
+            node.tree.bus.publish(events.Overran(self.mailbox.path, incarnation.number))
+            node.step(node.machine.stop_overran, self.name, incarnation.number, node.tree.backend.now())
+
+    def _cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def account(self) -> Account:
+        return self.mailbox.account()
+
+    def close(self) -> None:
+        """Stopped, but listed: what waits becomes dead letters, until it is started again on the same mailbox."""
+        self.mailbox.refuse("stopped")
+        self.mailbox.discard("its actor is stopped")
+
+    def forget(self) -> None:
+        """Gone for good."""
+        self.mailbox.refuse("closed")
+        self.mailbox.discard("its actor is gone for good")
+
+
+class BranchPlace:
+    """One supervisor in the tree: its running node comes and goes, its static children's places stay."""
+
+    __slots__ = ("description", "gone", "name", "node", "number", "parent", "path", "places", "timer", "tree")
+
+    def __init__(self, tree: Tree, parent: Node | None, name: str, description: Description) -> None:
+        self.tree = tree
+        self.parent = parent
+        self.name = name
+        self.path: str = name if parent is None else f"{parent.path}/{name}"
+        self.description: Description = description
+        self.places: dict[str, ActorPlace | BranchPlace] = {}
+        self.node: Node | None = None
+        self.gone = Account()  # of the children that were forgotten
+        self.number = 0
+        self.timer: Handle | None = None
+
+    def find(self, key: Any) -> Any:
+        return self.tree.registry.find(self, key)
+
+    # -- what its supervisor tells it --------------------------------------------------------------------------------
+
+    def start(self, node: Node | None, number: int) -> None:
+        """Begin a new life of the supervisor: a fresh machine over the places that are there."""
+        self.parent = node
+        self.number = number
+        self.node = self.tree.new_node(self, number)
+        self.node.begin()
+
+    def stop(self, directive: Stop) -> None:
+        node = self.node
+        if node is None:
+            return
+        within = min(directive.within, self.tree.budget_left())
+        node.step(node.machine.stop, self.tree.backend.now(), mode=directive.mode)
+        if directive.brutal or within <= 0:
+            node.kill_all()
+        elif within < math.inf and self.node is node:
+            self._cancel_timer()
+            self.timer = self.tree.backend.call_at(self.tree.backend.now() + within, node.kill_all)
+
+    def kill(self) -> None:
+        """End it, and cancel everything below it at once; its parent decides what follows."""
+        node = self.node
+        if node is not None:
+            node.step(node.machine.stop, self.tree.backend.now(), mode=StopMode.RESTART, reason=KILLED)
+            node.kill_all()
+
+    def ended(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
+        """Its node is done: its parent decides, or the tree ends."""
+        self._cancel_timer()
+        node, self.node = self.node, None
+        if node is None:
+            return
+        tree, parent, number = self.tree, self.parent, self.number
+        now = tree.backend.now()
+        if node.ready:
+            tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))
+        else:
+            tree.bus.publish(events.StartFailed(self.path, number, reason, False))
+        if parent is None:
+            tree.finished(reason, cause, error)
+        elif node.ready:
+            parent.adopt_crashes(node)
+            parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error)
+        else:
+            parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
+
+    def _cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def account(self) -> Account:
+        """The sum over all that is, and was, below it."""
+        total = self.gone
+        for place in self.places.values():
+            total = total.plus(place.account())
+        return total
+
+    def close(self) -> None:
+        for place in self.places.values():
+            place.close()
+
+    def forget(self) -> None:
+        for place in self.places.values():
+            place.forget()
+
+
+Place = ActorPlace | BranchPlace

@@ -1,0 +1,192 @@
+"""A whole tree that runs: its tasks, its events, its budget, and how it ends."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+
+from supervise_strategies.directives import Cause, StopMode
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason
+from supervise_strategies.restart import Draw, draw
+
+from .dead_letters import DeadLetters
+from .errors import GaveUp, StartFailed
+from .events import Bus, Listener
+from .node import Node
+from .place import BranchPlace
+from .registry import Registry
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ._backends import Backend
+    from .supervisor import Description
+
+GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
+
+
+class Ended(NamedTuple):
+    """How a tree ended."""
+
+    reason: ExitReason
+    cause: Cause
+
+    def __str__(self) -> str:
+        return f"{self.cause.value}: {self.reason}"
+
+
+class Tree:
+    """The root of everything: what `async with Supervisor(…)` opens and closes.
+
+    How it ends, in the host's task:
+
+    - The body left: the tree is stopped in order, and waited for. Nothing of it is left then.
+    - The tree ended by itself (give-up, auto-shutdown, `stop_tree`): the body is cancelled through a scope of our own; what
+      the scope's exit says decides between our own end and a cancellation that came from outside at the same time.
+    - A cancellation from outside: stopped in order under a shield, for at most 5 s or the budget, then by cancellation.
+    """
+
+    def __init__(self, backend: Backend, description: Description, listener: Listener | None) -> None:
+        self.backend = backend
+        self.bus = Bus()
+        if listener is not None:
+            self.bus.subscribe(listener)
+        self.dead_letters = DeadLetters(self.bus)
+        self.draw: Draw = draw
+        self.killing = False
+        self.root = BranchPlace(self, None, description.name, description)
+        self.registry = Registry(self.root)
+        self.ended: Ended | None = None
+        self.over = anyio.Event()
+        self._ready = backend.future()
+        self._scope = anyio.CancelScope()
+        self._budget = description.shutdown_budget
+        self._budget_ends = math.inf
+        self._in_body = False
+        self._error: BaseException | None = None
+        self._root_node: Node | None = None
+
+    def new_node(self, branch: BranchPlace, number: int) -> Node:
+        node = Node(self, branch, number)
+        if branch is self.root:
+            self._root_node = node
+        return node
+
+    # -- begin -------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Start the whole tree; return when all of it is ready. Raises StartFailed, and leaves nothing behind."""
+        await self.backend.open()
+        self._scope.__enter__()
+        self.root.start(None, 1)
+        try:
+            await self._ready
+        except BaseException as error:
+            await self._stop_shielded()
+            self._scope.__exit__(type(error), error, error.__traceback__)
+            await self.backend.close()
+            raise
+        if self.ended is not None:
+            self._scope.__exit__(None, None, None)
+            await self.backend.close()
+            cause, self._error = self._error, None
+            if isinstance(cause, KeyboardInterrupt | SystemExit):
+                raise cause
+            raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
+        self._in_body = True
+
+    def started(self) -> None:
+        """The root is ready."""
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    # -- end ---------------------------------------------------------------------------------------------------------
+
+    def stop(self, reason: ExitReason = SHUTDOWN, cause: Cause = Cause.ASKED) -> None:
+        """Stop everything in order, within the budget. Idempotent; returns at once."""
+        node = self.root.node
+        if node is None:
+            return
+        if self._budget is not None and self._budget_ends == math.inf:
+            self._budget_ends = self.backend.now() + self._budget
+            self.backend.call_at(self._budget_ends, self.kill)
+        node.step(node.machine.stop, self.backend.now(), mode=StopMode.FINAL, reason=reason, cause=cause)
+
+    def stop_from_inside(self, why: str) -> None:
+        """An actor asked for the end of the whole tree."""
+        self.stop(ExitReason(ExitKind.SHUTDOWN, why), Cause.SELF)
+
+    def fatal(self, error: BaseException) -> None:
+        """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are."""
+        self._error = error
+        self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
+
+    def kill(self) -> None:
+        """The budget is spent: cancel everything that lives, at once."""
+        self.killing = True
+        node = self.root.node
+        if node is not None:
+            node.step(node.machine.stop, self.backend.now())
+            node.kill_all()
+
+    def budget_left(self) -> float:
+        """Seconds that an ordered stop of the whole tree may still take."""
+        return math.inf if self._budget_ends == math.inf else max(0.0, self._budget_ends - self.backend.now())
+
+    def finished(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
+        """The root is done: nothing of the tree runs any more."""
+        if self._error is None:
+            self._error = error
+        self.ended = Ended(reason, cause)
+        self.root.forget()
+        self.over.set()
+        self.started()
+        if self._in_body and (cause is not Cause.ASKED or self._error is not None):
+            self._scope.cancel()
+
+    async def close(self, exc: BaseException | None) -> bool:
+        """Leave the body: stop what runs, and say whether `exc` was only our own cancellation of the body."""
+        self._in_body = False
+        outer: BaseException | None = None
+        if self.ended is None:
+            self.stop()
+            if isinstance(exc, self.backend.cancelled):
+                await self._stop_shielded()
+            else:
+                try:
+                    await self.over.wait()
+                except self.backend.cancelled as cancelled:
+                    await self._stop_shielded()
+                    outer = cancelled
+        leaving = exc if outer is None else outer
+        traceback: TracebackType | None = None if leaving is None else leaving.__traceback__
+        swallowed = bool(self._scope.__exit__(None if leaving is None else type(leaving), leaving, traceback))
+        await self.backend.close()
+        if outer is not None and not swallowed:
+            raise outer
+        if isinstance(leaving, self.backend.cancelled) and not swallowed:
+            return False
+        error, self._error = self._error, None
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+        if self.ended is not None and self.ended.cause is Cause.GAVE_UP:
+            self._raise_gave_up(None if swallowed else exc)
+        return swallowed
+
+    def _raise_gave_up(self, body: BaseException | None) -> None:
+        gave_up = GaveUp(self.root.name, self._root_node.crashes if self._root_node is not None else ())
+        try:
+            raise gave_up
+        finally:
+            gave_up.__context__ = body  # the body's own error, never our cancellation of it
+
+    async def _stop_shielded(self) -> None:
+        """In order, for a while, although the host is cancelled; then by cancellation; then as long as it takes."""
+        self.stop()
+        grace = GRACE if self._budget is None else min(GRACE, self._budget)
+        timer = self.backend.call_at(self.backend.now() + grace, self.kill)
+        with anyio.CancelScope(shield=True):
+            await self.over.wait()
+        timer.cancel()

@@ -1,0 +1,31 @@
+"""A turn: who runs now, on which mailbox, and which call it waits for."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .envelope import Envelope
+    from .mailbox import Mailbox
+
+
+class Turn:
+    """What the code of an actor runs in. Set once per incarnation, as the value of one context variable.
+
+    `exclusive` is the sequential turn itself: one message at a time, on the actor's own task. Tasks of the nursery have a
+    turn of their own, which isn't exclusive and has no message in hand. Child tasks that a handler starts inherit the
+    exclusive turn by their context, so whether a caller really *is* the turn is only known by comparing tasks.
+    """
+
+    __slots__ = ("awaits", "exclusive", "in_hand", "mailbox", "task")
+
+    def __init__(self, mailbox: Mailbox, exclusive: bool) -> None:
+        self.mailbox = mailbox
+        self.exclusive = exclusive
+        self.task: object = None
+        self.in_hand: Envelope | None = None
+        self.awaits: Mailbox | None = None
+
+
+CURRENT: Final[ContextVar[Turn]] = ContextVar("supervise_turn")

@@ -1,0 +1,48 @@
+"""A clock that jumps: when nothing can run, it is the time of the next timer.
+
+trio has one (`MockClock(autojump_threshold=0)`); this makes an asyncio loop do the same. Limit, on both: a thread, socket or
+process in flight under a deadline is overtaken by the jump, so such tests run on the real clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from typing import Any
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Looks for what is ready without waiting; the wait that was asked for passes on the clock instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or not timeout:
+            if timeout is None and not ready:
+                raise RuntimeError("deadlock: nothing can run, and no timer is set")
+            return ready
+        self.elapsed += timeout
+        return ready
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop in virtual time."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.elapsed
+
+
+def backend(name: str) -> tuple[str, dict[str, Any]]:
+    """What anyio's pytest plugin takes for a backend in virtual time."""
+    if name == "trio":
+        import trio.testing
+
+        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return "asyncio", {"loop_factory": JumpingLoop}
