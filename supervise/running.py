@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast, overload
 
+from supervise_strategies.child_state import ChildCount, ChildInfo
 from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.errors import ChildNotFound, InvalidSpec, SupervisorNotRunning
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 from supervise_strategies.restart import RestartName
-from supervise_strategies.supervision import ChildCount, ChildInfo
 
 from .address import Address, WeakAddress, address_of
 from .child import Child, ChildOptions

@@ -5,6 +5,7 @@ Nothing in here reads a clock, waits, logs or touches an event loop: instants an
 
 from .backoff import Backoff
 from .child_spec import ChildSpec, ImmortalLoopWarning, SupervisorSpec
+from .child_state import ChildCount, ChildInfo, ChildState
 from .directives import (
     Action,
     CancelStart,
@@ -42,7 +43,7 @@ from .exit_reason import ExitKind, ExitReason
 from .intensity import Intensity, RestartWindow
 from .restart import Restart, RestartType
 from .strategy import AutoShutdown, Strategy
-from .supervision import ChildCount, ChildInfo, ChildState, Phase, Supervision
+from .supervision import Phase, Supervision
 
 __all__ = (
     "Action",

@@ -6,13 +6,13 @@ Everything that decides about children lives in this file, and nothing in it rea
 method takes a fact (or a wish) with the instant `now` at which it happened, and returns the directives that the runtime must
 obey, in order. What the runtime does comes back as further facts.
 
-Like Erlang/OTP's supervisor process it does one thing at a time. A start or a stop under way is a `_Work`; whatever else
+Like Erlang/OTP's supervisor process it does one thing at a time. A start or a stop under way is a `Work`; whatever else
 arrives meanwhile waits in one queue and is served in order: deaths, admin calls, and retries of a failed restart, which
 queue *behind* what is already there. So a stop or a query gets in between the tries of a restart that keeps failing.
 
 What re-implementations usually get wrong, and where it is answered here:
 
-- A sibling that is found dead while its group is stopped is swallowed: its own death isn't served or counted (`_Slot.dead`).
+- A sibling that is found dead while its group is stopped is swallowed: its own death isn't served or counted (`Slot.dead`).
 - A failed restart costs budget again at each try; one_for_all tries the whole group again, rest_for_one from the child that
   failed (`_retry`). `terminate_child` of that child cancels the retry, and the rest stay as they are (`_release_held`).
 - A group restart also brings back members that were stopped by hand, had ended or were ignored; temporary ones go for good.
@@ -28,11 +28,12 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from . import directives as do
 from .backoff import Backoff
 from .child_spec import ChildSpec, SupervisorSpec
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, ChildCount, ChildInfo, Slot
 from .directives import Action, Cause, Decision, Directive, StopMode
 from .errors import (
     AdminError,
@@ -49,54 +50,9 @@ from .errors import (
 )
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
-from .restart import Draw, RestartType, draw
+from .restart import Draw, draw
 from .strategy import AutoShutdown, Strategy
-
-
-class ChildState(Enum):
-    """Where a child stands, as its supervisor sees it."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    RESTARTING = "restarting"
-    """Down, with a restart pending: it waits for its backoff, or for the retry of a start that failed."""
-    UNSTOPPABLE = "unstoppable"
-    """Asked to stop, cancelled, and still alive."""
-
-
-STARTING: Final = ChildState.STARTING
-RUNNING: Final = ChildState.RUNNING
-STOPPING: Final = ChildState.STOPPING
-STOPPED: Final = ChildState.STOPPED
-RESTARTING: Final = ChildState.RESTARTING
-UNSTOPPABLE: Final = ChildState.UNSTOPPABLE
-
-
-class ChildInfo(NamedTuple):
-    """One line of `which_children`."""
-
-    id: str
-    state: ChildState
-    incarnation: int
-    spec: ChildSpec
-    due: float | None
-    """When a pending restart is due (the loop's clock), if it waits for a backoff."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether an incarnation of it exists now."""
-        return self.state in (RUNNING, STOPPING, UNSTOPPABLE)
-
-
-class ChildCount(NamedTuple):
-    """`count_children`: children listed, those alive now, and the listed ones by type."""
-
-    specs: int
-    active: int
-    supervisors: int
-    workers: int
+from .work import Purpose, Work
 
 
 class Phase(Enum):
@@ -107,87 +63,6 @@ class Phase(Enum):
     RUNNING = auto()
     STOPPING = auto()
     DONE = auto()
-
-
-class _Slot:
-    """One child, as long as it is listed."""
-
-    __slots__ = (
-        "added",
-        "backoff",
-        "dead",
-        "due",
-        "held",
-        "id",
-        "number",
-        "resume",
-        "spec",
-        "state",
-        "token",
-        "up_since",
-        "window",
-    )
-
-    def __init__(self, spec: ChildSpec, added: bool) -> None:
-        self.id = spec.id
-        self.spec = spec
-        self.added = added
-        self.state = STOPPED
-        self.number = 0
-        self.up_since: float | None = None
-        self.token = 0  # one more whenever a pending restart is overtaken by something else
-        self.due: float | None = None
-        self.dead = False  # its end is queued and not served yet
-        self.held = False  # down with its group, whose restart is pending
-        self.resume = False  # unstoppable: to be started as soon as it has ended
-        self.backoff: Backoff | None = None
-        self.window: RestartWindow | None = None
-
-    @property
-    def temporary(self) -> bool:
-        return self.spec.restart.type is RestartType.TEMPORARY
-
-
-class _Purpose(Enum):
-    BOOT = auto()
-    RESTART = auto()
-    START_CHILD = auto()
-    RESTART_CHILD = auto()
-    TERMINATE_CHILD = auto()
-    SHUTDOWN = auto()
-
-
-class _Work:
-    """What is under way: slots still to be stopped (taken from the end), then slots to be started (from the front)."""
-
-    __slots__ = (
-        "cause",
-        "delay",
-        "failed",
-        "mode",
-        "pending",
-        "purpose",
-        "reason",
-        "starts",
-        "stops",
-        "subject",
-        "ticket",
-        "told",
-    )
-
-    def __init__(self, purpose: _Purpose, *, subject: _Slot | None = None, ticket: object = None, delay: float = 0.0) -> None:
-        self.purpose = purpose
-        self.subject = subject
-        self.ticket = ticket
-        self.delay = delay
-        self.stops: list[_Slot] = []
-        self.starts: deque[_Slot] = deque()
-        self.pending = 0  # stops that were asked for and haven't ended
-        self.mode = StopMode.RESTART
-        self.reason = SHUTDOWN
-        self.cause = Cause.ASKED
-        self.failed: str | None = None
-        self.told = False
 
 
 class _Call(NamedTuple):
@@ -210,16 +85,16 @@ class Supervision:
         self.phase = Phase.NEW
         self._draw = draw
         self._window = RestartWindow(spec.intensity)
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._queue: deque[Any] = deque()
-        self._work: _Work | None = None
+        self._work: Work | None = None
         self._out: list[Directive] = []
         self._holds = 0
-        self._waiting: list[tuple[float, int, _Slot, int]] = []  # a heap of pending backoffs: due, tie-break, slot, token
+        self._waiting: list[tuple[float, int, Slot, int]] = []  # a heap of pending backoffs: due, tie-break, slot, token
         self._told_wake: float | None = None
         self._sequence = 0
         for child in spec.children:
-            self._slots[child.id] = _Slot(child, added=False)
+            self._slots[child.id] = Slot(child, added=False)
 
     # -- what can be read at any time ------------------------------------------------------------------------------
 
@@ -257,7 +132,7 @@ class Supervision:
     def begin(self, now: float) -> list[Directive]:
         """The supervisor is being started: its children start one after the other."""
         self.phase = Phase.STARTING
-        self._work = work = _Work(_Purpose.BOOT)
+        self._work = work = Work(Purpose.BOOT)
         work.starts.extend(self._slots.values())
         self._go_on(now)
         return self._flush(now)
@@ -327,7 +202,7 @@ class Supervision:
         slot.state = UNSTOPPABLE
         self._stop_ended()
         work = self._work
-        if work is not None and work.purpose is _Purpose.TERMINATE_CHILD:
+        if work is not None and work.purpose is Purpose.TERMINATE_CHILD:
             self._finish_call(ChildUnstoppable(slot.id))
         self._go_on(now)
         return self._flush(now)
@@ -405,8 +280,8 @@ class Supervision:
         elif len(self._slots) >= self.spec.max_children:
             self._out.append(do.Reply(ticket, TooManyChildren(spec.id, f"{self.spec.max_children:g}")))
         else:
-            self._slots[spec.id] = slot = _Slot(spec, added=True)
-            self._begin(_Work(_Purpose.START_CHILD, subject=slot, ticket=ticket), slot, now)
+            self._slots[spec.id] = slot = Slot(spec, added=True)
+            self._begin(Work(Purpose.START_CHILD, subject=slot, ticket=ticket), slot, now)
 
     def _terminate_child(self, id: str, ticket: object, now: float) -> None:
         slot = self._slots.get(id)
@@ -416,7 +291,7 @@ class Supervision:
             slot.resume = False
             self._out.append(do.Reply(ticket, ChildUnstoppable(id)))
         else:
-            self._work = work = _Work(_Purpose.TERMINATE_CHILD, subject=slot, ticket=ticket)
+            self._work = work = Work(Purpose.TERMINATE_CHILD, subject=slot, ticket=ticket)
             work.mode = StopMode.FINAL
             work.stops.append(slot)
             self._advance(now)
@@ -429,7 +304,7 @@ class Supervision:
             refusal = ChildRestarting if slot.state is RESTARTING else ChildRunning
             self._out.append(do.Reply(ticket, refusal(id)))
         else:
-            self._begin(_Work(_Purpose.RESTART_CHILD, subject=slot, ticket=ticket), slot, now)
+            self._begin(Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket), slot, now)
 
     def _delete_child(self, id: str, ticket: object, now: float) -> None:
         slot = self._slots.get(id)
@@ -442,7 +317,7 @@ class Supervision:
             self._forget(slot)
             self._out.append(do.Reply(ticket, None))
 
-    def _begin(self, work: _Work, slot: _Slot, now: float) -> None:
+    def _begin(self, work: Work, slot: Slot, now: float) -> None:
         self._work = work
         work.starts.append(slot)
         self._advance(now)
@@ -479,7 +354,7 @@ class Supervision:
 
     # -- a child has ended by itself ---------------------------------------------------------------------------------
 
-    def _exit(self, slot: _Slot, number: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
+    def _exit(self, slot: Slot, number: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
         if not slot.dead or slot.number != number:
             return  # swallowed: its group was stopped, or it was terminated, in the meantime (rule 31)
         slot.dead = False
@@ -495,7 +370,7 @@ class Supervision:
 
     def _restart(
         self,
-        slot: _Slot,
+        slot: Slot,
         reason: ExitReason,
         error: BaseException | None,
         rule: str,
@@ -530,24 +405,24 @@ class Supervision:
         self._decide(Action.RESTART, slot, reason, rule, now, window=window, delay=delay, affected=affected)
         self._restart_group(slot, group, delay, now)
 
-    def _restart_group(self, slot: _Slot, group: list[_Slot], delay: float, now: float) -> None:
-        self._work = work = _Work(_Purpose.RESTART, subject=slot, delay=delay)
+    def _restart_group(self, slot: Slot, group: list[Slot], delay: float, now: float) -> None:
+        self._work = work = Work(Purpose.RESTART, subject=slot, delay=delay)
         work.starts.extend(group)
         work.stops = [member for member in group if member is not slot]
         self._advance(now)
 
-    def _retry(self, slot: _Slot, token: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
+    def _retry(self, slot: Slot, token: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
         """The turn of a restart whose start failed: it counts as one more (rule 14)."""
         if _pending(slot, token):
             self._restart(slot, reason, error, "its restart failed to start", None, now)
 
-    def _due(self, slot: _Slot, token: int, now: float) -> None:
+    def _due(self, slot: Slot, token: int, now: float) -> None:
         """A backoff is over. It was counted when it was decided."""
         if _pending(slot, token):
             slot.due = None
             self._restart_group(slot, self.spec.strategy.affected([*self._slots.values()], slot), 0.0, now)
 
-    def _own_limit(self, slot: _Slot, reason: ExitReason, rule: str, now: float) -> None:
+    def _own_limit(self, slot: Slot, reason: ExitReason, rule: str, now: float) -> None:
         if slot.spec.on_limit == "escalate":
             self._give_up(slot, reason, rule, now)
             return
@@ -557,13 +432,13 @@ class Supervision:
         self._release_held()
         self._consider_shutdown(slot, reason, now)
 
-    def _give_up(self, slot: _Slot, reason: ExitReason, rule: str, now: float) -> None:
+    def _give_up(self, slot: Slot, reason: ExitReason, rule: str, now: float) -> None:
         self._decide(Action.GIVE_UP, slot, reason, rule, now)
         slot.state = STOPPED
         why = ExitReason(self.spec.give_up_as, f"child {slot.id!r} ended: {reason}")
         self._shut_down(mode=StopMode.RESTART, reason=why, cause=Cause.GAVE_UP)
 
-    def _consider_shutdown(self, slot: _Slot, reason: ExitReason, now: float) -> None:
+    def _consider_shutdown(self, slot: Slot, reason: ExitReason, now: float) -> None:
         """A significant child ended by itself and isn't restarted (rules 37 and 38)."""
         mode = self.spec.auto_shutdown
         if not slot.spec.significant or mode is AutoShutdown.NEVER:
@@ -578,7 +453,7 @@ class Supervision:
     def _decide(
         self,
         action: Action,
-        slot: _Slot,
+        slot: Slot,
         reason: ExitReason,
         rule: str,
         now: float,
@@ -601,7 +476,7 @@ class Supervision:
         work = self._work
         if work is None:
             return
-        at_once = self.spec.dynamic and work.purpose is _Purpose.SHUTDOWN
+        at_once = self.spec.dynamic and work.purpose is Purpose.SHUTDOWN
         while work.stops:
             if work.pending and not at_once:
                 return
@@ -621,16 +496,16 @@ class Supervision:
                 self._after_stop(slot)
         if work.pending:
             return
-        if work.purpose is _Purpose.SHUTDOWN:
+        if work.purpose is Purpose.SHUTDOWN:
             self._finish_shutdown(work)
-        elif work.purpose is _Purpose.TERMINATE_CHILD:
+        elif work.purpose is Purpose.TERMINATE_CHILD:
             self._finish_call(None)
         elif work.delay and work.subject is not None:
             self._put_off(work, work.subject, now)
         else:
             self._start_next(work)
 
-    def _start_next(self, work: _Work) -> None:
+    def _start_next(self, work: Work) -> None:
         while work.starts:
             slot = work.starts[0]
             if slot.state is STARTING:
@@ -651,10 +526,10 @@ class Supervision:
         if self._work is not None:
             self._work.pending -= 1
 
-    def _finish(self, work: _Work) -> None:
+    def _finish(self, work: Work) -> None:
         """All starts of the work are done."""
         self._work = None
-        if work.purpose is _Purpose.BOOT:
+        if work.purpose is Purpose.BOOT:
             self.phase = Phase.RUNNING
             self._out.append(do.Ready())
         elif work.ticket is not None:
@@ -665,7 +540,7 @@ class Supervision:
         if work is not None and work.ticket is not None:
             self._out.append(do.Reply(work.ticket, result))
 
-    def _put_off(self, work: _Work, slot: _Slot, now: float) -> None:
+    def _put_off(self, work: Work, slot: Slot, now: float) -> None:
         """The group is down; it comes back when the backoff is over. Meanwhile the supervisor is free."""
         self._work = None
         slot.state = RESTARTING
@@ -676,30 +551,30 @@ class Supervision:
         for member in work.starts:
             member.held = member is not slot
 
-    def _after_stop(self, slot: _Slot) -> None:
+    def _after_stop(self, slot: Slot) -> None:
         """A child that was to stop is down; what that means depends on why."""
         work = self._work
         slot.up_since = None
         if self._gone_when_stopped(slot):
             self._forget(slot)
-        elif work is not None and work.purpose is _Purpose.TERMINATE_CHILD:
+        elif work is not None and work.purpose is Purpose.TERMINATE_CHILD:
             slot.held = False
             self._out.append(do.Close(slot.id))
             self._release_held()
 
-    def _gone_when_stopped(self, slot: _Slot) -> bool:
+    def _gone_when_stopped(self, slot: Slot) -> bool:
         """Temporary and dynamic children are forgotten when they are stopped, added ones when their supervisor ends."""
-        ending = self._work is not None and self._work.purpose is _Purpose.SHUTDOWN
+        ending = self._work is not None and self._work.purpose is Purpose.SHUTDOWN
         return slot.temporary or self.spec.dynamic or (ending and slot.added)
 
-    def _leave(self, slot: _Slot) -> None:
+    def _leave(self, slot: Slot) -> None:
         """It ended and isn't restarted."""
         if slot.temporary or self.spec.dynamic:
             self._forget(slot)
         else:
             self._out.append(do.Close(slot.id))
 
-    def _forget(self, slot: _Slot) -> None:
+    def _forget(self, slot: Slot) -> None:
         if self._slots.get(slot.id) is slot:
             del self._slots[slot.id]
             slot.token += 1
@@ -720,11 +595,11 @@ class Supervision:
                 if slot.state is STOPPED:
                     self._out.append(do.Close(slot.id))
 
-    def _start_failed(self, slot: _Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
+    def _start_failed(self, slot: Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
         work = self._work
         if work is None:
             return
-        if work.purpose is _Purpose.SHUTDOWN:
+        if work.purpose is Purpose.SHUTDOWN:
             work.pending -= 1
             self._after_stop(slot)
             return
@@ -732,14 +607,14 @@ class Supervision:
         if ignored:
             slot.held = False
             self._leave(slot)
-        elif work.purpose is _Purpose.BOOT:
+        elif work.purpose is Purpose.BOOT:
             why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
-            self._work = stop = _Work(_Purpose.SHUTDOWN)
+            self._work = stop = Work(Purpose.SHUTDOWN)
             stop.stops.extend(self._slots.values())
             stop.reason, stop.cause, stop.failed = why, Cause.START_FAILED, slot.id
             self.phase = Phase.STOPPING
             self._abandon_calls()
-        elif work.purpose is _Purpose.RESTART:
+        elif work.purpose is Purpose.RESTART:
             self._work = None
             slot.state = RESTARTING
             slot.token += 1
@@ -749,7 +624,7 @@ class Supervision:
         else:
             failure = ChildStartFailed(slot.id, reason.detail or str(reason))
             failure.__cause__ = error
-            if work.purpose is _Purpose.START_CHILD:
+            if work.purpose is Purpose.START_CHILD:
                 self._forget(slot)
             else:
                 self._out.append(do.Close(slot.id))
@@ -761,7 +636,7 @@ class Supervision:
         if self.phase in (Phase.STOPPING, Phase.DONE):
             return
         self.phase = Phase.STOPPING
-        interrupted, self._work = self._work, _Work(_Purpose.SHUTDOWN)
+        interrupted, self._work = self._work, Work(Purpose.SHUTDOWN)
         work = self._work
         work.mode, work.reason, work.cause = mode, reason, cause
         if interrupted is not None and interrupted.ticket is not None:
@@ -783,7 +658,7 @@ class Supervision:
                 self._out.append(do.Reply(entry.ticket, SupervisorNotRunning(self.spec.id, ": it was stopped meanwhile")))
         self._queue.clear()
 
-    def _finish_shutdown(self, work: _Work) -> None:
+    def _finish_shutdown(self, work: Work) -> None:
         unstoppable = tuple(s.id for s in self._slots.values() if s.state is UNSTOPPABLE)
         if unstoppable:
             if not work.told:
@@ -797,7 +672,7 @@ class Supervision:
         self.phase = Phase.DONE
         self._out.append(do.Done(work.reason, work.cause, work.failed))
 
-    def _unstoppable_ended(self, slot: _Slot) -> None:
+    def _unstoppable_ended(self, slot: Slot) -> None:
         """The coroutine that nothing could end has ended after all."""
         if self.phase is Phase.STOPPING:
             self._after_stop(slot)
@@ -811,10 +686,10 @@ class Supervision:
         else:
             self._out.append(do.Close(slot.id))
 
-    def _resume(self, slot: _Slot, token: int, now: float) -> None:
+    def _resume(self, slot: Slot, token: int, now: float) -> None:
         if _pending(slot, token):
             self._restart_group(slot, [slot], 0.0, now)
 
 
-def _pending(slot: _Slot, token: int) -> bool:
+def _pending(slot: Slot, token: int) -> bool:
     return slot.state is RESTARTING and slot.token == token

@@ -1,0 +1,98 @@
+"""Where a child stands: what its supervisor shows of it, and what it keeps of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .child_spec import ChildSpec
+from .restart import RestartType
+
+if TYPE_CHECKING:
+    from .backoff import Backoff
+    from .intensity import RestartWindow
+
+
+class ChildState(Enum):
+    """Where a child stands, as its supervisor sees it."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    RESTARTING = "restarting"
+    """Down, with a restart pending: it waits for its backoff, or for the retry of a start that failed."""
+    UNSTOPPABLE = "unstoppable"
+    """Asked to stop, cancelled, and still alive."""
+
+
+STARTING: Final = ChildState.STARTING
+RUNNING: Final = ChildState.RUNNING
+STOPPING: Final = ChildState.STOPPING
+STOPPED: Final = ChildState.STOPPED
+RESTARTING: Final = ChildState.RESTARTING
+UNSTOPPABLE: Final = ChildState.UNSTOPPABLE
+
+
+class ChildInfo(NamedTuple):
+    """One line of `which_children`."""
+
+    id: str
+    state: ChildState
+    incarnation: int
+    spec: ChildSpec
+    due: float | None
+    """When a pending restart is due (the loop's clock), if it waits for a backoff."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether an incarnation of it exists now."""
+        return self.state in (RUNNING, STOPPING, UNSTOPPABLE)
+
+
+class ChildCount(NamedTuple):
+    """`count_children`: children listed, those alive now, and the listed ones by type."""
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+class Slot:
+    """One child, as long as it is listed."""
+
+    __slots__ = (
+        "added",
+        "backoff",
+        "dead",
+        "due",
+        "held",
+        "id",
+        "number",
+        "resume",
+        "spec",
+        "state",
+        "token",
+        "up_since",
+        "window",
+    )
+
+    def __init__(self, spec: ChildSpec, added: bool) -> None:
+        self.id = spec.id
+        self.spec = spec
+        self.added = added
+        self.state = STOPPED
+        self.number = 0
+        self.up_since: float | None = None
+        self.token = 0  # one more whenever a pending restart is overtaken by something else
+        self.due: float | None = None
+        self.dead = False  # its end is queued and not served yet
+        self.held = False  # down with its group, whose restart is pending
+        self.resume = False  # unstoppable: to be started as soon as it has ended
+        self.backoff: Backoff | None = None
+        self.window: RestartWindow | None = None
+
+    @property
+    def temporary(self) -> bool:
+        return self.spec.restart.type is RestartType.TEMPORARY

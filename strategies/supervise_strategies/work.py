@@ -1,0 +1,55 @@
+"""A start or a stop under way: what a supervisor does now, while all else waits in its queue."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from .directives import Cause, StopMode
+from .exit_reason import SHUTDOWN
+
+if TYPE_CHECKING:
+    from .child_state import Slot
+
+
+class Purpose(Enum):
+    BOOT = auto()
+    RESTART = auto()
+    START_CHILD = auto()
+    RESTART_CHILD = auto()
+    TERMINATE_CHILD = auto()
+    SHUTDOWN = auto()
+
+
+class Work:
+    """What is under way: slots still to be stopped (taken from the end), then slots to be started (from the front)."""
+
+    __slots__ = (
+        "cause",
+        "delay",
+        "failed",
+        "mode",
+        "pending",
+        "purpose",
+        "reason",
+        "starts",
+        "stops",
+        "subject",
+        "ticket",
+        "told",
+    )
+
+    def __init__(self, purpose: Purpose, *, subject: Slot | None = None, ticket: object = None, delay: float = 0.0) -> None:
+        self.purpose = purpose
+        self.subject = subject
+        self.ticket = ticket
+        self.delay = delay
+        self.stops: list[Slot] = []
+        self.starts: deque[Slot] = deque()
+        self.pending = 0  # stops that were asked for and haven't ended
+        self.mode = StopMode.RESTART
+        self.reason = SHUTDOWN
+        self.cause = Cause.ASKED
+        self.failed: str | None = None
+        self.told = False
