@@ -27,6 +27,7 @@ from supervise_strategies import (
     TooManyChildren,
 )
 
+from .account import Account
 from .address import Address, Recipient, WeakAddress
 from .child import Child, ChildOptions, child
 from .context import Current, current
@@ -51,7 +52,6 @@ from .errors import (
     Unsupervised,
     WouldDeadlock,
 )
-from .mailbox import Account
 from .nursery import Nursery
 from .open_mailbox import Crashed, Finished, OpenMailbox, open_mailbox
 from .running import RunningSupervisor

@@ -17,7 +17,8 @@ from .handler import check, name_of
 from .lifetime import Token
 
 if TYPE_CHECKING:
-    from .mailbox import Account, Mailbox
+    from .account import Account
+    from .mailbox import Mailbox
 
 A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")

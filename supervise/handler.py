@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -38,7 +37,8 @@ def check(handler: object) -> None:
     """Refuse what can't be run by an actor, at the call, before anything is sent."""
     if isinstance(handler, FunctionType):
         return
-    if isinstance(handler, MethodType):
+    # A builtin function is "bound" to its module: `len` may be run by an actor, `[].append` may not.
+    if isinstance(handler, MethodType | BuiltinMethodType | MethodWrapperType) and not _of_module(handler):
         owner: object = handler.__self__
         shown = owner.__name__ if isinstance(owner, type) else type(owner).__name__
         raise NotAHandler(
@@ -52,6 +52,11 @@ def check(handler: object) -> None:
         raise NotAHandler(
             f"handler={handler!r} isn't callable: give a function of the actor's class, or one that takes the actor"
         )
+
+
+def _of_module(handler: object) -> bool:
+    owner: object = getattr(handler, "__self__", None)
+    return owner is None or isinstance(owner, ModuleType)
 
 
 def owner_of(handler: AnyHandler) -> str | None:
@@ -75,9 +80,12 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
     Any other callable is run as it is, with the instance as first argument, and isn't remembered (a closure would be kept
     for ever). UnknownHandler if the class has no such attribute.
     """
-    if owner_of(handler) is None:
+    owner = owner_of(handler)
+    if owner is None:
         return Resolved(handler, _makes_coroutine(handler))
     name: str = handler.__name__
+    if name.startswith("__") and not name.endswith("__"):
+        name = f"_{owner.lstrip('_')}{name}"  # as the compiler mangles a private name
     found: object = inspect.getattr_static(actor, name, None)
     if found is None or isinstance(found, staticmethod | classmethod) or not callable(found):
         raise UnknownHandler(f"{actor.__qualname__} has no handler {name!r} (asked for {name_of(handler)})")
@@ -87,10 +95,7 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
 
 
 def _makes_coroutine(function: Callable[..., Any]) -> bool:
-    inner: Any = function
-    while isinstance(inner, functools.partial):
-        inner = getattr(inner, "func", None)
-    return inspect.iscoroutinefunction(inner)
+    return inspect.iscoroutinefunction(function)  # it looks through partials
 
 
 def class_of(value: object) -> Any:

@@ -192,10 +192,11 @@ class Incarnation(Turn):
                 else:
                     self._ready(made)
                     error = await self._serve()
+                    self._out_of_service(error)
                 del made
-        except GeneratorExit:
-            raise
         except BaseException as raised:
+            if isinstance(raised, GeneratorExit) and self._is_being_closed():
+                raise
             error = raised
         if self._nursery is not None:
             if self._end_timer is None and not self.killed:
@@ -229,7 +230,10 @@ class Incarnation(Turn):
             kind = class_of(made)
             if not hasattr(kind, "__aenter__"):
                 self._ready(made)
-                return await self._serve()
+                error = await self._serve()
+                self._out_of_service(error)
+                self._leave_kill_scope(None)  # it was entered inside of the life scope
+                return error
             instance = await kind.__aenter__(made)
             try:
                 if instance is None:
@@ -239,6 +243,7 @@ class Incarnation(Turn):
                 self._ready(instance)
                 del instance
                 error = await self._serve()
+                self._out_of_service(error)
             except Exception as raised:
                 error = raised
             self._leave_kill_scope(None)
@@ -263,6 +268,12 @@ class Incarnation(Turn):
                     logger.error("%s #%d: its exit hook raised %s", self.mailbox.path, self.number, describe(raised))
         return error
 
+    def _out_of_service(self, error: BaseException | None) -> None:
+        """No message is begun any more: calls that don't wait for the next life fail now, before nursery and exit hook end."""
+        self.mailbox.restarting = True
+        if error is not None or self.failure is not None or self.killed:
+            self.mailbox.crashed()
+
     def _arm_end_timer(self) -> None:
         """What ends by itself has the same time for nursery and exit hook that an ordered stop would give it."""
         within = self.owner.end_within
@@ -286,6 +297,7 @@ class Incarnation(Turn):
         actor = class_of(instance)
         table = table_for(actor)
         budget = TURN
+        function: Any = None
         while True:
             if self._signal and not (self.draining and mailbox.queue):
                 return None
@@ -318,11 +330,15 @@ class Incarnation(Turn):
                 options is not None and options.deadline is not None and options.deadline <= backend.now()
             ):
                 mailbox.abandoned += 1
+                envelope = handler = args = kwargs = reply = options = None  # as below
                 continue
             self.in_hand = envelope
             try:
-                function: Any
-                function, is_coroutine = table.get(handler) or resolve(actor, table, handler)
+                try:
+                    found = table.get(handler)
+                except TypeError:  # a callable object without a hash
+                    found = None
+                function, is_coroutine = found or resolve(actor, table, handler)
                 result: Any = function(instance, *args, **kwargs)
                 if is_coroutine or awaitable(result):
                     if self._kill_scope is None:
@@ -331,10 +347,10 @@ class Incarnation(Turn):
                         if self._signal and not self.draining:
                             self._enter_late()
                     result = await result
-            except GeneratorExit:
-                raise
             except BaseException as error:
-                if not self._survives(envelope, error):
+                if isinstance(error, GeneratorExit) and self._is_being_closed():
+                    raise
+                if not self._survives(envelope, error, found=function is not None):
                     return self._leave_kill_scope(error) if isinstance(error, backend.cancelled) else error
             else:
                 mailbox.handled += 1
@@ -362,10 +378,17 @@ class Incarnation(Turn):
             return raised
         return error
 
-    def _survives(self, envelope: Envelope, error: BaseException) -> bool:
+    def _is_being_closed(self) -> bool:
+        """Whether GeneratorExit comes from outside: the loop is gone, and nothing may be awaited any more."""
+        try:
+            return self.mailbox.backend.current_task() is not self.task
+        except RuntimeError:  # no loop runs
+            return True
+
+    def _survives(self, envelope: Envelope, error: BaseException, *, found: bool) -> bool:
         """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
         owner, mailbox, reply = self.owner, self.mailbox, envelope[3]
-        if isinstance(error, UnknownHandler):
+        if not found and isinstance(error, UnknownHandler):  # one that the handler itself met is a crash
             mailbox.cut(envelope, error, str(error))
             return True
         if not owner.expects or not isinstance(error, owner.expects) or isinstance(error, mailbox.backend.cancelled):

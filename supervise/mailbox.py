@@ -22,12 +22,14 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from supervise_strategies.errors import InvalidSpec
 
+from .account import Account
+from .call_cycle import check_cycle
 from .envelope import Envelope, Message, Options, describe
-from .errors import ActorRestarting, ActorStopped, CallCycle, MailboxClosed, MailboxFull, SendError
+from .errors import ActorRestarting, ActorStopped, MailboxClosed, MailboxFull, SendError
 from .handler import AnyHandler, check
 from .turn import CURRENT, Turn
 
@@ -43,37 +45,12 @@ _ids = count(1)
 BURST = 128  # sends without a yield; see the theory of operation
 
 
-class Account(NamedTuple):
-    """What became of the messages that were accepted. It balances at every instant."""
-
-    accepted: int = 0
-    handled: int = 0
-    """The handler returned."""
-    failed: int = 0
-    """A caller got an error: the handler raised, or the call was cut."""
-    dead_lettered: int = 0
-    """No handler will finish it, and nobody could be told (or it waited at a stop)."""
-    abandoned: int = 0
-    """Skipped: its caller was gone, or its deadline had passed."""
-    queued: int = 0
-    in_hand: int = 0
-
-    @property
-    def balanced(self) -> bool:
-        """Whether each accepted message has exactly one end, or still waits for it."""
-        return self.accepted == sum(self[1:])
-
-    def plus(self, other: Account) -> Account:
-        """The sum of two accounts, e.g. of a whole tree."""
-        return Account(*(a + b for a, b in zip(self, other, strict=True)))
-
-
 class Mailbox:
     """Bounded by `capacity`; full, it makes a sender wait (the default) or refuses the message (`overflow="reject"`)."""
 
     __slots__ = (
         "_burst",
-        "_reservations",
+        "reservations",
         "_waiters",
         "abandoned",
         "accepted",
@@ -115,8 +92,8 @@ class Mailbox:
         self.fail_fast = 0  # queued calls that asked for on_restart="fail"
         self.accepted = self.handled = self.failed = self.dead_lettered = self.abandoned = 0
         self._burst = 0
-        self._reservations: list[Future] = []
-        self._waiters: deque[Future] | None = None
+        self.reservations: list[Future] = []
+        self._waiters: deque[tuple[Future, bool]] | None = None
 
     @property
     def path(self) -> str:
@@ -137,7 +114,7 @@ class Mailbox:
             await self.backend.checkpoint()
             if self.refusal is not None:
                 raise self.refused(handler, args, kwargs)
-        if len(self.queue) + len(self._reservations) >= self.capacity:
+        if len(self.queue) + len(self.reservations) >= self.capacity:
             await self._room(handler, args, kwargs, turn, options)
         self._burst += 1
         self.accepted += 1
@@ -154,7 +131,7 @@ class Mailbox:
             check(handler)
         if self.refusal is not None:
             raise self.refused(handler, args, kwargs)
-        if len(self.queue) + len(self._reservations) >= self.capacity:
+        if len(self.queue) + len(self.reservations) >= self.capacity:
             raise self._full(handler, args, kwargs, "try_send doesn't wait")
         turn = CURRENT.get(None)
         self._accept((handler, args, kwargs, None, None if turn is None else turn.mailbox, options))
@@ -165,30 +142,34 @@ class Mailbox:
             check(handler)
         if self.refusal is not None:
             raise self.refused(handler, args, kwargs)
-        if options is not None and options.on_restart == "fail" and self.restarting:
-            raise ActorRestarting(f"{self.path} is restarting, and the call {describe(handler, args, kwargs)} doesn't wait")
+        hasty = options is not None and options.on_restart == "fail"
+        if hasty and self.restarting:
+            raise self._restarting(handler, args, kwargs)
         turn = CURRENT.get(None)
         # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
         waits = turn is not None and turn.exclusive and turn.task is self.backend.current_task()
         if turn is not None and waits:
-            self._check_cycle(turn)
-        if len(self.queue) + len(self._reservations) >= self.capacity:
-            await self._room(handler, args, kwargs, turn, options)
+            check_cycle(turn, self)
+        if len(self.queue) + len(self.reservations) >= self.capacity:
+            await self._room(handler, args, kwargs, turn, options, hasty, turn if waits else None)
+            if hasty and self.restarting:  # since the room was given to it
+                self.admit()
+                raise self._restarting(handler, args, kwargs)
         reply = self.backend.future()
         self._accept((handler, args, kwargs, reply, None if turn is None else turn.mailbox, options))
         if options is not None:
             return await self._reply(reply, options, turn if waits else None)
         if turn is None or not waits:
             return await reply
-        turn.awaits = self
+        turn.awaits, turn.pending = self, reply
         try:
             return await reply
         finally:
-            turn.awaits = None
+            turn.awaits = turn.pending = None
 
     async def _reply(self, reply: Future, options: Options, turn: Turn | None) -> Any:
         if turn is not None:
-            turn.awaits = self
+            turn.awaits, turn.pending = self, reply
         if options.on_restart == "fail":
             self.fail_fast += 1
         try:
@@ -197,7 +178,7 @@ class Mailbox:
             return await self.backend.until(reply, options.deadline)
         finally:
             if turn is not None:
-                turn.awaits = None
+                turn.awaits = turn.pending = None
             if options.on_restart == "fail":
                 self.fail_fast -= 1
 
@@ -216,9 +197,19 @@ class Mailbox:
                 waker.set_result(None)
 
     async def _room(
-        self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], turn: Turn | None, options: Options | None
+        self,
+        handler: AnyHandler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        turn: Turn | None,
+        options: Options | None,
+        hasty: bool = False,
+        calling: Turn | None = None,
     ) -> None:
-        """Wait until the caller may append one envelope, which it must do without awaiting anything else."""
+        """Wait until the caller may append one envelope, which it must do, or else `admit`, without awaiting anything else.
+
+        `hasty`: a call that doesn't wait for a restart. `calling`: the turn that waits here with a call, which is an edge.
+        """
         if self.overflow == "reject":
             raise self._full(handler, args, kwargs, "overflow='reject'")
         if turn is not None and turn.mailbox is self and turn.task is self.backend.current_task():
@@ -227,48 +218,41 @@ class Mailbox:
             )
         waiters = self._waiters
         if waiters is None:
-            self._waiters = waiters = deque[Future]()
+            self._waiters = waiters = deque[tuple[Any, bool]]()
         room = self.backend.future()
-        waiters.append(room)
+        entry = (room, hasty)
+        waiters.append(entry)
+        self.fail_fast += hasty
+        if calling is not None:
+            calling.awaits, calling.pending = self, room
         try:
             if options is not None and options.deadline is not None:
                 await self.backend.until(room, options.deadline)
             else:
                 await room
         except BaseException:
-            if room in waiters:
-                waiters.remove(room)
-            elif room in self._reservations:  # the next one may have it
-                self._reservations.remove(room)
+            if entry in waiters:
+                waiters.remove(entry)
+            elif room in self.reservations:  # the next one may have it
+                self.reservations.remove(room)
                 self.admit()
             raise
-        if room not in self._reservations:
+        finally:
+            self.fail_fast -= hasty
+            if calling is not None:
+                calling.awaits = calling.pending = None
+        if room not in self.reservations:
             raise self.refused(handler, args, kwargs)
-        self._reservations.remove(room)
+        self.reservations.remove(room)
 
     def admit(self) -> None:
         """There may be room: let as many waiting senders in as there is."""
         waiters = self._waiters
-        while waiters and len(self.queue) + len(self._reservations) < self.capacity:
-            room = waiters.popleft()
+        while waiters and len(self.queue) + len(self.reservations) < self.capacity:
+            room, _ = waiters.popleft()
             if not room.done():
-                self._reservations.append(room)
+                self.reservations.append(room)
                 room.set_result(None)
-
-    def _check_cycle(self, turn: Turn) -> None:
-        """Raise CallCycle if this call can never be answered, because the turn it comes from is what it waits for.
-
-        A node is what an actor's own task runs now (a handler, a factory, a hook); its edge is the call that this awaits,
-        to whoever handles that call or, while it queues, to what the other actor's task runs. Each step is certain.
-        """
-        path = [turn.mailbox.path]
-        mailbox: Mailbox | None = self
-        while mailbox is not None:
-            path.append(mailbox.path)
-            at = mailbox.turn
-            if at is turn:
-                raise CallCycle(path)
-            mailbox = at.awaits if at is not None else None
 
     # -- taking out --------------------------------------------------------------------------------------------------
 
@@ -310,11 +294,20 @@ class Mailbox:
         kept = deque[Envelope]()
         for envelope in self.queue:
             reply, options = envelope[3], envelope[5]
-            if reply is not None and options is not None and options.on_restart == "fail":
-                self.cut(envelope, ActorRestarting(f"{self.path} crashed while this call waited"), "")
-            else:
+            if reply is None or options is None or options.on_restart != "fail":
                 kept.append(envelope)
+            elif reply.done():
+                self.abandoned += 1
+            else:
+                self.failed += 1
+                reply.set_exception(self._restarting(*envelope[:3]))
         self.queue = kept
+        for entry in [*(self._waiters or ())]:
+            room, hasty = entry
+            if hasty and self._waiters:
+                self._waiters.remove(entry)
+                if not room.done():
+                    room.set_exception(ActorRestarting(f"{self.path} crashed while this call waited for room"))
         self.admit()
 
     # -- the intake --------------------------------------------------------------------------------------------------
@@ -323,8 +316,8 @@ class Mailbox:
         """Accept nothing from now on; senders that wait for room get the refusal."""
         self.refusal = refusal
         waiters, self._waiters = self._waiters, None
-        self._reservations.clear()
-        for room in waiters or ():
+        self.reservations.clear()
+        for room, _ in waiters or ():
             if not room.done():
                 room.set_result(None)
 
@@ -335,8 +328,8 @@ class Mailbox:
 
     def discard(self, why: str) -> None:
         """What is queued is lost: dead letters, and callers are told."""
-        queue, self.queue = self.queue, deque()
-        for envelope in queue:
+        while self.queue:
+            envelope = self.queue.popleft()  # one by one: whoever hears of a dead letter may look at the account
             reply = envelope[3]
             if reply is not None and reply.done():
                 self.abandoned += 1
@@ -353,6 +346,9 @@ class Mailbox:
         if self.refusal == "unstoppable":
             return ActorStopped(f"{self.path} was cancelled and still runs: it takes no messages until it has ended", message)
         return ActorStopped(f"{self.path} is stopped: restart_child() starts it again on this mailbox", message)
+
+    def _restarting(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRestarting:
+        return ActorRestarting(f"{self.path} is restarting, and the call {describe(handler, args, kwargs)} doesn't wait")
 
     def _full(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], why: str) -> MailboxFull:
         text = f"the mailbox of {self.path} is full ({self.capacity:g} messages wait), and {why}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from supervise_strategies import directives as do
@@ -20,10 +21,27 @@ from .child import Child
 from .place import ActorPlace, BranchPlace, Place
 
 if TYPE_CHECKING:
+    from supervise_strategies.child_spec import ChildSpec
+
     from ._backends import Future, Handle
     from .incarnation import Incarnation
     from .supervisor import Description
     from .tree import Tree
+
+
+class Offer:
+    """A child that was asked for, from the call until its answer. It gets its place when its turn comes, not before.
+
+    Meanwhile one of the same name may end or be deleted, and the caller may be cancelled, which leaves the call to be served.
+    """
+
+    __slots__ = ("answer", "description", "name", "place")
+
+    def __init__(self, spec: ChildSpec, description: Child[Any] | Description, answer: Future) -> None:
+        self.name = spec.id
+        self.description = description
+        self.answer = answer
+        self.place: Place | None = None
 
 
 class Node:
@@ -32,6 +50,7 @@ class Node:
     __slots__ = (
         "_counters",
         "_inbox",
+        "_offers",
         "_stepping",
         "_wake",
         "asking",
@@ -53,8 +72,9 @@ class Node:
         self.branch = branch
         self.number = number
         self.path: str = branch.path
-        self.machine = Supervision(branch.description.spec, draw=tree.draw)
         self.places = branch.places
+        lives = {name: place.number for name, place in self.places.items()}
+        self.machine = Supervision(branch.description.spec, draw=tree.draw, lives=lives)
         self.ready = False
         self.crashes: deque[events.Decided] = deque(maxlen=50)
         self.start_error: BaseException | None = None
@@ -65,6 +85,7 @@ class Node:
         self._inbox: deque[Callable[[], list[Directive]]] = deque()
         self._wake: Handle | None = None
         self._counters: dict[str, itertools.count[int]] = {}
+        self._offers: dict[str, deque[Offer]] = {}  # by name: calls that wait, in the order in which they are served
         for name, description in branch.description.named():
             if name not in self.places:  # a child that was deleted, or temporary, comes back with a new mailbox
                 self.places[name] = self.new_place(name, description)
@@ -92,12 +113,34 @@ class Node:
         finally:
             self._stepping = False
 
+    @contextmanager
+    def held(self) -> Generator[None, None, None]:
+        """Look at nothing that happens meanwhile before all of it has happened. For tests: several ends at once."""
+        self.machine.hold()
+        try:
+            yield
+        finally:
+            self.step(self.machine.release, self.tree.backend.now())
+
     def free_name(self, base: str) -> str:
         """`base`, then `base-2`, `base-3`, …: the first that no child has."""
-        if base not in self.places:
+        if base not in self.places and base not in self._offers:
             return base
         counter = self._counters.setdefault(base, itertools.count(2))
-        return next(name for n in counter if (name := f"{base}-{n}") not in self.places)
+        return next(name for n in counter if (name := f"{base}-{n}") not in self.places and name not in self._offers)
+
+    def offer(self, spec: ChildSpec, description: Child[Any] | Description) -> Offer:
+        """Ask the machine for a new child."""
+        offer = Offer(spec, description, self.tree.backend.future())
+        self._offers.setdefault(spec.id, deque()).append(offer)
+        self.step(self.machine.start_child, spec, offer, self.tree.backend.now())
+        return offer
+
+    def _withdraw(self, offer: Offer) -> None:
+        waiting = self._offers[offer.name]
+        waiting.remove(offer)
+        if not waiting:
+            del self._offers[offer.name]
 
     def kill_all(self) -> None:
         """Cancel all that lives below."""
@@ -112,13 +155,17 @@ class Node:
     # -- one method for each directive -------------------------------------------------------------------------------
 
     def _start(self, directive: do.Start) -> None:
-        self.places[directive.id].start(self, directive.number)
+        place = self.places.get(directive.id)
+        if place is None:  # calls are served in order, so it is the first one that asked for this name
+            offer = self._offers[directive.id][0]
+            self.places[directive.id] = offer.place = place = self.new_place(offer.name, offer.description)
+        place.start(self, directive.number)
 
     def _stop(self, directive: do.Stop) -> None:
         self.places[directive.id].stop(directive)
 
     def _cancel_start(self, directive: do.CancelStart) -> None:
-        self.places[directive.id].kill()
+        self.places[directive.id].cancel_start()
 
     def _close(self, directive: do.Close) -> None:
         self.places[directive.id].close()
@@ -140,7 +187,10 @@ class Node:
         self.step(self.machine.timer, self.tree.backend.now())
 
     def _reply(self, directive: do.Reply) -> None:
-        ticket: Future = directive.ticket  # type: ignore[assignment]  # the machine only hands it back
+        ticket: Any = directive.ticket  # a future, or an offer: the machine only hands it back
+        if isinstance(ticket, Offer):
+            self._withdraw(ticket)
+            ticket = ticket.answer
         if ticket.done():
             return
         if isinstance(directive.result, Exception):

@@ -8,7 +8,7 @@ that task runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 import anyio
@@ -32,7 +32,7 @@ class Nursery:
         self._backend: Backend = mailbox.backend
         self._crashed = crashed
         self._group: TaskGroup | None = None
-        self._pending: list[tuple[Callable[..., Coroutine[Any, Any, Any]], tuple[Any, ...], str | None]] = []
+        self._pending: list[tuple[Context, Callable[..., Coroutine[Any, Any, Any]], tuple[Any, ...], str | None]] = []
         self._cancelled = False
         self._wake: Future = self._backend.future()
         self._ended: Future = self._backend.future()
@@ -47,10 +47,12 @@ class Nursery:
         In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
         cancelled as it begins.
         """
+        context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand
+        context.run(CURRENT.set, self._turn)
         if self._group is None:
-            self._pending.append((function, args, name))
+            self._pending.append((context, function, args, name))
         else:
-            self._group.start_soon(function, *args, name=name)
+            self._begin(self._group, context, function, args, name)
 
     def cancel(self) -> None:
         """Cancel all tasks, those to come included."""
@@ -66,14 +68,23 @@ class Nursery:
         with anyio.CancelScope(shield=True):
             await self._ended
 
+    @staticmethod
+    def _begin(
+        group: TaskGroup,
+        context: Context,
+        function: Callable[..., Coroutine[Any, Any, Any]],
+        args: tuple[Any, ...],
+        name: str | None,
+    ) -> None:
+        # A function of its own: the host task would keep the last task's arguments in its frame, as long as it lives.
+        context.run(group.start_soon, function, *args, name=name)
+
     async def _host(self) -> None:
-        CURRENT.set(self._turn)
         crash: BaseException | None = None
         try:
             async with anyio.create_task_group() as self._group:
-                for function, args, name in self._pending:
-                    self._group.start_soon(function, *args, name=name)
-                self._pending.clear()
+                while self._pending:
+                    self._begin(self._group, *self._pending.pop(0))
                 if self._cancelled:
                     self._group.cancel_scope.cancel()
                 await self._wake

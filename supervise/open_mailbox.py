@@ -13,13 +13,14 @@ from supervise_strategies.exit_reason import ExitKind, ExitReason
 
 from . import events
 from ._backends import current_backend
+from .account import Account
 from .address import Address, address_of
 from .dead_letters import DeadLetters
 from .errors import Unsupervised
 from .events import Bus
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
-from .mailbox import Account, Mailbox, Overflow, check_capacity
+from .mailbox import Mailbox, Overflow, check_capacity
 
 if TYPE_CHECKING:
     from .events import Listener

@@ -14,8 +14,9 @@ from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.exit_reason import KILLED, SHUTDOWN, ExitReason
 
 from . import events
+from .account import Account
 from .incarnation import Incarnation, spawn
-from .mailbox import Account, Mailbox
+from .mailbox import Mailbox
 
 if TYPE_CHECKING:
     from supervise_strategies.directives import Cause
@@ -144,6 +145,10 @@ class ActorPlace:
         self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
         incarnation.kill()
 
+    def cancel_start(self) -> None:
+        """Its start isn't wanted any more, however far it is."""
+        self.kill()
+
     def _overran(self) -> None:
         incarnation, node = self.incarnation, self.node
         self.timer = None
@@ -211,6 +216,11 @@ class BranchPlace:
         elif within < math.inf and self.node is node:
             self._cancel_timer()
             self.timer = self.tree.backend.call_at(self.tree.backend.now() + within, node.kill_all)
+
+    def cancel_start(self) -> None:
+        """Cancel the child that is being started; those that run already are stopped in order, as by any stop."""
+        spec = self.description.spec_below
+        self.stop(Stop(self.name, StopMode.RESTART, spec.seconds, spec.brutal))
 
     def kill(self) -> None:
         """End it, and cancel everything below it at once; its parent decides what follows."""

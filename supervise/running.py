@@ -12,11 +12,11 @@ from supervise_strategies.errors import ChildNotFound, InvalidSpec, SupervisorNo
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 from supervise_strategies.restart import RestartName
 
+from .account import Account
 from .address import Address, WeakAddress, address_of
 from .child import Child, ChildOptions
 from .errors import WouldDeadlock
 from .incarnation import Incarnation
-from .mailbox import Account
 from .place import ActorPlace, BranchPlace
 from .turn import CURRENT
 
@@ -81,7 +81,11 @@ class RunningSupervisor:
         default: RestartName = "temporary" if self._branch.description.spec.dynamic else "permanent"
         return await self._start(Child(factory, args, options, default=default))
 
-    async def start_child(self, child: Child[A] | Description) -> Address[A] | RunningSupervisor:
+    @overload
+    async def start_child(self, child: Child[A]) -> Address[A]: ...
+    @overload
+    async def start_child(self, child: Description) -> RunningSupervisor: ...
+    async def start_child(self, child: Child[Any] | Description) -> Address[Any] | RunningSupervisor:
         """Add a child that is described already, or a whole supervisor. See `start`."""
         if isinstance(child, Child):
             return await self._start(child)
@@ -97,29 +101,25 @@ class RunningSupervisor:
         spec = description.spec_as_child(name)
         node.branch.description.spec.check_child(spec)
         self._check_deadlock(None)
-        ticket = node.tree.backend.future()
-        known = node.places.get(name)
-        if known is None:
-            node.places[name] = place = node.new_place(name, description)
-        else:
-            place = known
-        try:
-            node.step(node.machine.start_child, spec, ticket, node.tree.backend.now())
-            await ticket
-        finally:
-            if known is None and name not in node.machine and node.places.get(name) is place:
-                del node.places[name]  # refused before it was listed
-        return place
+        offer = node.offer(spec, description)
+        await offer.answer
+        return cast("ActorPlace | BranchPlace", offer.place)
 
-    async def terminate_child(self, child: str | Address[Any] | WeakAddress[Any]) -> None:
-        """Stop a child, by name or address, and leave it listed; its siblings aren't touched, whatever the strategy.
+    async def terminate_child(self, child: str | Address[Any] | WeakAddress[Any] | RunningSupervisor) -> None:
+        """Stop a child, by name, address or handle, and leave it listed; its siblings aren't touched, whatever the strategy.
 
-        A temporary child is forgotten. Under a dynamic supervisor only an address will do, one whose child has ended already
-        is no error, and the child is forgotten. Raises `ChildNotFound`, or `ChildUnstoppable` if it outlives its cancellation.
+        A temporary child is forgotten. Under a dynamic supervisor a name won't do, one whose child has ended already is no
+        error, and the child is forgotten. Raises `ChildNotFound`, or `ChildUnstoppable` if it outlives its cancellation.
         """
         node = self._node()
         if isinstance(child, str):
             by_name, name = True, child
+        elif isinstance(child, RunningSupervisor):
+            by_name, name = False, child.name
+            if node.places.get(name) is not child._branch:
+                if child.path == f"{self.path}/{name}" and not child.running:
+                    return  # it was a child, and is gone
+                raise ChildNotFound(child.path)
         else:
             by_name, name = False, child.name
             place = node.places.get(name)

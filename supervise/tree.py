@@ -88,7 +88,8 @@ class Tree:
             self._scope.__exit__(type(error), error, error.__traceback__)
             await self.backend.close()
             raise
-        if self.ended is not None:
+        node = self._root_node
+        if self.ended is not None and (node is None or not node.ready):
             self._scope.__exit__(None, None, None)
             await self.backend.close()
             cause, self._error = self._error, None
@@ -96,6 +97,8 @@ class Tree:
                 raise cause
             raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
         self._in_body = True
+        if self.ended is not None:  # ready, and over before the host could look: the body is cancelled where it first waits
+            self._scope.cancel()
 
     def started(self) -> None:
         """The root is ready."""

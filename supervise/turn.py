@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from ._backends import Future
     from .envelope import Envelope
     from .mailbox import Mailbox
 
@@ -18,7 +19,7 @@ class Turn:
     exclusive turn by their context, so whether a caller really *is* the turn is only known by comparing tasks.
     """
 
-    __slots__ = ("awaits", "exclusive", "in_hand", "mailbox", "task")
+    __slots__ = ("awaits", "exclusive", "in_hand", "mailbox", "pending", "task")
 
     def __init__(self, mailbox: Mailbox, exclusive: bool) -> None:
         self.mailbox = mailbox
@@ -26,6 +27,7 @@ class Turn:
         self.task: object = None
         self.in_hand: Envelope | None = None
         self.awaits: Mailbox | None = None
+        self.pending: Future | None = None  # what it waits for there: the reply, or room for the call
 
 
 CURRENT: Final[ContextVar[Turn]] = ContextVar("supervise_turn")

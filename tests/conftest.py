@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
+import inspect
+import os
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Final
 
+import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, settings
 
-from . import virtual_time
+from . import left_over, virtual_time
 
 settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
-settings.load_profile("ci")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+HUNG: Final = 1e7
+"""Virtual seconds. Where nothing can run the clock jumps to this deadline, so a lost wake-up fails instead of hanging."""
+
+
+def pytest_collection_finish() -> None:
+    """Each test looks through all garbage; what was imported needn't be looked through every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -23,20 +37,40 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return virtual_time.backend(request.param)
 
 
+@pytest.fixture
+async def loop_is_clean(anyio_backend: Any) -> AsyncIterator[None]:
+    """No task, timer or open nursery of a test is left in its loop, and no exception that nobody retrieved."""
+    watch = left_over.watch()
+    yield
+    left = watch.left()
+    assert not left, f"the test left behind: {left}"
+
+
 @pytest.fixture(autouse=True)
-def nothing_left_over() -> Iterator[None]:
-    """No thread outlives a test, and what only the collector finds (a pending task, an unretrieved exception) is an error there."""
+def nothing_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No thread outlives a test; of an async one, nothing in its loop does. Files and streams complain when collected."""
     before = set(threading.enumerate())
+    test: pytest.Function = request.node
+    if inspect.iscoroutinefunction(test.obj):
+        request.getfixturevalue("loop_is_clean")
+        test.obj = _never_hangs(test.obj)
     yield
     gc.collect()
-    left = [t for t in threading.enumerate() if t not in before and t.is_alive() and not t.daemon]
+    left = left_over.threads_since(before)
     assert not left, f"threads are left: {left}"
+
+
+def _never_hangs(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    @functools.wraps(test)
+    async def guarded(*args: Any, **kwargs: Any) -> None:
+        with anyio.fail_after(HUNG):
+            await test(*args, **kwargs)
+
+    return guarded
 
 
 async def settle(turns: int = 20) -> None:
     """Let everything that can run do so, without letting time pass."""
-    import anyio.lowlevel
-
     for _ in range(turns):
         await anyio.lowlevel.checkpoint()
 

@@ -17,14 +17,20 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.elapsed = 0.0
+        self.resting: asyncio.Future[None] | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if ready or not timeout:
-            if timeout is None and not ready:
-                raise RuntimeError("deadlock: nothing can run, and no timer is set")
+        if ready or timeout == 0:
             return ready
-        self.elapsed += timeout
+        if self.resting is not None:
+            waiter, self.resting = self.resting, None
+            if not waiter.done():
+                waiter.set_result(None)
+        elif timeout is None:
+            raise RuntimeError("deadlock: nothing can run, and no timer is set")
+        else:
+            self.elapsed += timeout
         return ready
 
 
@@ -38,6 +44,11 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.elapsed
 
+    def at_rest(self) -> asyncio.Future[None]:
+        """Done as soon as nothing can run any more, before any time passes. For one waiter at a time."""
+        self._jumping.resting = waiter = self.create_future()
+        return waiter
+
 
 def backend(name: str) -> tuple[str, dict[str, Any]]:
     """What anyio's pytest plugin takes for a backend in virtual time."""
@@ -46,3 +57,17 @@ def backend(name: str) -> tuple[str, dict[str, Any]]:
 
         return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
     return "asyncio", {"loop_factory": JumpingLoop}
+
+
+async def at_rest() -> None:
+    """Wait until nothing else can run, without letting time pass."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        import trio.testing
+
+        await trio.testing.wait_all_tasks_blocked()
+        return
+    if not isinstance(loop, JumpingLoop):
+        raise RuntimeError("only a loop in virtual time knows when it is at rest")
+    await loop.at_rest()

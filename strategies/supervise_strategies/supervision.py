@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -76,11 +76,13 @@ class _Call(NamedTuple):
 class Supervision:
     """One supervisor's decisions. Not reusable: a restarted supervisor gets a new one, built from the same spec.
 
+    `lives` says how many incarnations the children had under its predecessors, so that no two of a child have one number.
+
     Every method returns the directives that follow, and may be called at any time; a fact about a child that isn't listed,
     or about an incarnation that is over, is stale and changes nothing.
     """
 
-    def __init__(self, spec: SupervisorSpec, *, draw: Draw = draw) -> None:
+    def __init__(self, spec: SupervisorSpec, *, draw: Draw = draw, lives: Mapping[str, int] | None = None) -> None:
         self.spec = spec
         self.phase = Phase.NEW
         self._draw = draw
@@ -94,7 +96,8 @@ class Supervision:
         self._told_wake: float | None = None
         self._sequence = 0
         for child in spec.children:
-            self._slots[child.id] = Slot(child, added=False)
+            self._slots[child.id] = slot = Slot(child, added=False)
+            slot.number = (lives or {}).get(child.id, 0)
 
     # -- what can be read at any time ------------------------------------------------------------------------------
 

@@ -87,6 +87,7 @@ class TrioBackend:
     def __init__(self) -> None:
         self._manager: contextlib.AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
+        self._closing: trio.Event | None = None
         self._timers: list[_Timer] = []
         self._driver: trio.CancelScope | None = None
         self.now: Callable[[], float] = trio.current_time
@@ -117,15 +118,29 @@ class TrioBackend:
         return soon
 
     async def open(self) -> None:
+        # A nursery's scope is also around the body that opened it: shielded here, it would keep the caller's own cancellation
+        # from the caller. So the shielded one is kept open by a task of its own.
         self._manager = trio.open_nursery()
-        self._nursery = await self._manager.__aenter__()
-        self._nursery.cancel_scope.shield = True
+        outer = await self._manager.__aenter__()
+        opened = trio.Event()
+        outer.start_soon(self._keep_open, opened)
+        with trio.CancelScope(shield=True):
+            await opened.wait()
+
+    async def _keep_open(self, opened: trio.Event) -> None:
+        self._closing = trio.Event()
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.cancel_scope.shield = True
+            opened.set()
+            await self._closing.wait()
 
     async def close(self) -> None:
         if self._manager is not None:
             self._timers.clear()
             if self._driver is not None:
                 self._driver.cancel()
+            if self._closing is not None:
+                self._closing.set()
             manager, self._manager = self._manager, None
             await manager.__aexit__(None, None, None)
 

@@ -81,7 +81,7 @@ def child_spec(child: Json) -> ScriptedSpec:
         child.get("id", ""),
         restart=Restart(child.get("restart", "permanent")),
         significant=child.get("significant", False),
-        stop_within=_seconds(child.get("shutdown")),
+        stop_within=seconds(child.get("shutdown")),
         type=child.get("type", "worker"),
         stop_seconds=child.get("stop_ms", 0) / 1000,
         stop_reason=exit_reason(child.get("stop_reason", "shutdown")),
@@ -89,7 +89,7 @@ def child_spec(child: Json) -> ScriptedSpec:
     )
 
 
-def _seconds(shutdown: Any) -> Any:
+def seconds(shutdown: Any) -> Any:
     """Milliseconds, `infinity` or `brutal_kill`; what is neither goes through, for the machine to refuse."""
     if shutdown == "infinity":
         return math.inf

@@ -1,0 +1,30 @@
+"""The account of a mailbox: each message that it accepted has exactly one end."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Account(NamedTuple):
+    """What became of the messages that were accepted. It balances at every instant."""
+
+    accepted: int = 0
+    handled: int = 0
+    """The handler returned."""
+    failed: int = 0
+    """A caller got an error: the handler raised, or the call was cut."""
+    dead_lettered: int = 0
+    """No handler will finish it, and nobody could be told (or it waited at a stop)."""
+    abandoned: int = 0
+    """Skipped: its caller was gone, or its deadline had passed."""
+    queued: int = 0
+    in_hand: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each accepted message has exactly one end, or still waits for it."""
+        return self.accepted == sum(self[1:])
+
+    def plus(self, other: Account) -> Account:
+        """The sum of two accounts, e.g. of a whole tree."""
+        return Account(*(a + b for a, b in zip(self, other, strict=True)))

@@ -1,0 +1,72 @@
+"""Small actors that the tests share, and what is needed to watch them; named after what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .virtual_time import at_rest
+
+
+class Boom(Exception):
+    """What a test's actor crashes with."""
+
+
+class Gate:
+    """Where a handler stops until it is let through."""
+
+    def __init__(self) -> None:
+        self.reached = anyio.Event()
+        self._open = anyio.Event()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def walk_through(self) -> None:
+        self.reached.set()
+        await self._open.wait()
+
+
+class Scribe:
+    """Notes what it is told, in a log that outlives it."""
+
+    def __init__(self, log: list[Any] | None = None) -> None:
+        self.log: list[Any] = [] if log is None else log
+
+    async def note(self, entry: Any) -> int:
+        self.log.append(entry)
+        return len(self.log)
+
+    def note_at_once(self, entry: Any) -> int:
+        """A plain function."""
+        self.log.append(entry)
+        return len(self.log)
+
+    async def hold(self, gate: Gate) -> str:
+        await gate.walk_through()
+        return "through"
+
+    async def crash(self, text: str = "boom") -> None:
+        raise Boom(text)
+
+
+class Outcomes:
+    """Awaits in the background, and keeps what each came to: its result, or what it raised."""
+
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
+        self.of: dict[Any, Any] = {}
+
+    async def watch(self, label: Any, awaited: Awaitable[Any]) -> None:
+        """Begin it; return when it has come as far as it can, so that the next one comes after it."""
+        self._group.start_soon(self._await, label, awaited)
+        await at_rest()
+
+    async def _await(self, label: Any, awaited: Awaitable[Any]) -> None:
+        try:
+            self.of[label] = await awaited
+        except Exception as error:
+            self.of[label] = error
