@@ -31,12 +31,12 @@ class _Settings:
 
     __slots__ = ("on_restart", "timeout")
 
-    def __init__(self, timeout: float | None, on_restart: OnRestart) -> None:
+    def __init__(self, path: str, timeout: float | None, on_restart: OnRestart) -> None:
         good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
         if not good or (timeout is not None and math.isnan(timeout)):
-            raise InvalidSpec("options", "timeout", timeout, "seconds, 0 or more, or None for no deadline")
+            raise InvalidSpec(f"options of {path!r}", "timeout", timeout, "seconds, 0 or more, or None for no deadline")
         if on_restart not in ("wait", "fail"):
-            raise InvalidSpec("options", "on_restart", on_restart, "'wait' or 'fail'")
+            raise InvalidSpec(f"options of {path!r}", "on_restart", on_restart, "'wait' or 'fail'")
         self.timeout = timeout
         self.on_restart: OnRestart = on_restart
 
@@ -168,7 +168,7 @@ class Address(_Writer[A_co]):
         nobody has begun is skipped. `on_restart="fail"`: a call raises `ActorRestarting` at once when the actor is restarting,
         or crashes while the call is queued.
         """
-        return Address(self._mailbox, self._token, _Settings(timeout, on_restart))
+        return Address(self._mailbox, self._token, _Settings(self.path, timeout, on_restart))
 
     @overload
     def recipient(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /) -> Recipient[P, R]: ...
@@ -199,7 +199,7 @@ class WeakAddress(_Writer[A_co]):
 
     def options(self, *, timeout: float | None = None, on_restart: OnRestart = "wait") -> WeakAddress[A_co]:
         """A weak view; see `Address.options`."""
-        return WeakAddress(self._mailbox, None, _Settings(timeout, on_restart))
+        return WeakAddress(self._mailbox, None, _Settings(self.path, timeout, on_restart))
 
 
 class Recipient(_Reach, Generic[P, R_co]):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, TypeVarTuple
 
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.restart import Restart, RestartName
+from supervise_strategies.restart import Restart, RestartName, as_restart
 
 from .mailbox import Overflow, check_capacity
 
@@ -55,21 +55,20 @@ class Child(Generic[A_co]):
     def __init__(
         self, factory: Callable[..., Any], args: tuple[Any, ...], options: ChildOptions, *, default: RestartName
     ) -> None:
-        unknown = sorted(set(options) - set(ChildOptions.__annotations__))
-        if unknown:
-            raise InvalidSpec(
-                "child", unknown[0], cast(Any, options)[unknown[0]], f"options are {', '.join(ChildOptions.__annotations__)}"
-            )
+        self.name = options.get("name")
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: start(Counter, 10)"
-            raise InvalidSpec(f"child {options.get('name') or ''!r}", "factory", factory, cure)
+            raise InvalidSpec("child" if self.name is None else f"child {self.name!r}", "factory", factory, cure)
+        id = self.name if self.name is not None else default_name(factory)
+        unknown = sorted(set(options) - set(ChildOptions.__annotations__))
+        if unknown:
+            cure = f"there is no such option; there are {', '.join(ChildOptions.__annotations__)}"
+            raise InvalidSpec(f"child {id!r}", unknown[0], cast(Any, options)[unknown[0]], cure)
         self.factory = factory
         self.args = args
-        self.name = options.get("name")
-        restart = options.get("restart", default)
         self.spec = ChildSpec(
-            id=self.name if self.name is not None else default_name(factory),
-            restart=Restart(restart) if isinstance(restart, str) else restart,  # type: ignore[arg-type]  # checked there
+            id=id,
+            restart=as_restart(options.get("restart", default)),
             significant=options.get("significant", False),
             stop_within=options.get("stop_within"),
             limit=options.get("limit"),
@@ -85,6 +84,8 @@ class Child(Generic[A_co]):
         ):
             raise InvalidSpec(who, "expects", self.expects, "a tuple of exception classes, e.g. (KeyError,)")
         self.drain = options.get("drain", False)
+        if self.drain not in (True, False):
+            raise InvalidSpec(who, "drain", self.drain, "True or False")
 
     def spec_as_child(self, name: str) -> ChildSpec:
         """What its supervisor knows of it, under the name that it has there."""

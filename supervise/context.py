@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .address import Address
     from .child import Child
     from .nursery import Nursery
+    from .running import RunningSupervisor
+    from .supervisor import Description
 
 A = TypeVar("A")
 
@@ -95,6 +97,14 @@ class Current:
     def find(self, key: Any, /) -> Any:
         """The address of a sibling, or of what is below one: by its `Child` key (typed), or by a path from the supervisor."""
         return self._incarnation.owner.find(key)
+
+    def supervisor(self, key: str | Description | None = None, /) -> RunningSupervisor:
+        """The handle of the own supervisor, or of one under a relative path or its description: to start siblings, or to look.
+
+        Waiting in a factory or an enter hook for the own supervisor raises `WouldDeadlock`: it serves nothing meanwhile.
+        """
+        handle: RunningSupervisor = self._incarnation.owner.supervisor(key)
+        return handle
 
     def __repr__(self) -> str:
         return f"<Current {self.path} #{self.incarnation}>"

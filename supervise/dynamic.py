@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Never
 
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.intensity import Intensity
@@ -25,7 +26,7 @@ class DynamicSupervisor(Description):
     def __init__(
         self,
         name: str,
-        *,
+        *children: Never,  # so that a type checker refuses them, and the error says what to do instead
         max_children: float = math.inf,
         intensity: Intensity = Intensity(),  # noqa: B008 - a frozen value
         restart: Restart | RestartName = "permanent",
@@ -37,7 +38,7 @@ class DynamicSupervisor(Description):
     ) -> None:
         super().__init__(
             name,
-            (),
+            children,
             strategy="one_for_one",
             intensity=intensity,
             auto_shutdown="never",

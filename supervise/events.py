@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from supervise_strategies.directives import Cause, Decision
-from supervise_strategies.exit_reason import ExitReason
+from supervise_strategies.exit_reason import ExitReason, leaves
 
 logger = logging.getLogger("supervise")
 
@@ -26,8 +26,11 @@ class Frame(NamedTuple):
     function: str
 
 
-def frames_of(traceback: TracebackType | None) -> tuple[Frame, ...]:
-    """The lines of a traceback, outermost first, at most the last 20 of them."""
+def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
+    """The lines of its traceback, outermost first, at most the last 20 of them; of a group, those of the first one inside."""
+    if error is None:
+        return ()
+    traceback: TracebackType | None = next(leaves(error)).__traceback__
     frames: deque[Frame] = deque(maxlen=20)
     while traceback is not None:
         code = traceback.tb_frame.f_code
@@ -82,7 +85,7 @@ class Stopped:
         return logging.WARNING if self.reason.abnormal else logging.DEBUG
 
     def __str__(self) -> str:
-        waiting = f"; {self.waiting} messages wait" if self.waiting else ""
+        waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
         where = f" in {self.frames[-1].function} ({self.frames[-1].file}:{self.frames[-1].line})" if self.frames else ""
         return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{waiting}"
 

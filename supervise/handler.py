@@ -88,7 +88,11 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
         name = f"_{owner.lstrip('_')}{name}"  # as the compiler mangles a private name
     found: object = inspect.getattr_static(actor, name, None)
     if found is None or isinstance(found, staticmethod | classmethod) or not callable(found):
-        raise UnknownHandler(f"{actor.__qualname__} has no handler {name!r} (asked for {name_of(handler)})")
+        there = "" if found is None else " that runs on an instance"
+        raise UnknownHandler(
+            f"{actor.__qualname__} has no handler {name!r}{there} (asked for {name_of(handler)}): "
+            f"give a plain function of {actor.__qualname__}, or one that takes the actor"
+        )
     function: Callable[..., Any] = getattr(actor, name)
     table[handler] = resolved = Resolved(function, _makes_coroutine(function))
     return resolved

@@ -28,8 +28,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
-from supervise_strategies.restart import leaves
+from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe, leaves
 
 from .envelope import Envelope
 from .envelope import describe as describe_message
@@ -70,6 +69,7 @@ class Owner(Protocol):
     def fatal(self, error: BaseException) -> None: ...
     def publish(self, event: Event) -> None: ...
     def find(self, key: Any) -> Any: ...
+    def supervisor(self, key: Any) -> Any: ...
     def stop_tree(self, why: str) -> None: ...
 
 
@@ -143,6 +143,8 @@ class Incarnation(Turn):
             self.mailbox.wake()
         elif self._kill_scope is not None:
             self._kill_scope.cancel()
+        elif not self.running and self._life_scope is not None:  # its factory, or its enter hook
+            self._life_scope.cancel()
 
     @property
     def stopping(self) -> bool:
@@ -389,10 +391,12 @@ class Incarnation(Turn):
         """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
         owner, mailbox, reply = self.owner, self.mailbox, envelope[3]
         if not found and isinstance(error, UnknownHandler):  # one that the handler itself met is a crash
+            self.in_hand = None  # before anybody is told, who may look at the account
             mailbox.cut(envelope, error, str(error))
             return True
         if not owner.expects or not isinstance(error, owner.expects) or isinstance(error, mailbox.backend.cancelled):
             return False
+        self.in_hand = None
         mailbox.failed += 1
         if reply is None:
             text = describe_message(*envelope[:3])

@@ -24,6 +24,7 @@ from itertools import count
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
 
 from .account import Account
@@ -42,7 +43,7 @@ Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
 DeadLetterSink: TypeAlias = Callable[[str, str, str], object]
 
 _ids = count(1)
-BURST = 128  # sends without a yield; see the theory of operation
+BURST = 127  # sends without a yield, so that one of any 128 does; see the theory of operation
 
 
 class Mailbox:
@@ -50,7 +51,6 @@ class Mailbox:
 
     __slots__ = (
         "_burst",
-        "reservations",
         "_waiters",
         "abandoned",
         "accepted",
@@ -68,6 +68,7 @@ class Mailbox:
         "parent",
         "queue",
         "refusal",
+        "reservations",
         "restarting",
         "turn",
         "waker",
@@ -357,7 +358,7 @@ class Mailbox:
 
 def check_capacity(who: str, capacity: object, overflow: object) -> None:
     """The rules of a mailbox's size, for whoever describes one."""
-    if isinstance(capacity, bool) or not isinstance(capacity, int | float) or not capacity >= 1:
+    if not is_count(capacity, 1):
         raise InvalidSpec(who, "capacity", capacity, "a whole number of messages, 1 or more, or math.inf")
     if overflow not in ("wait", "reject"):
         raise InvalidSpec(who, "overflow", overflow, "'wait' or 'reject'")

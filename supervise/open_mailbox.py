@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, 
 
 import anyio
 
+from supervise_strategies.child_spec import check_name
+from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import ExitKind, ExitReason
 
 from . import events
@@ -49,7 +51,10 @@ class OpenMailbox(Generic[A]):
     """A mailbox without a supervisor. Made by `open_mailbox`."""
 
     def __init__(self, name: str, capacity: float, overflow: Overflow, listener: Listener | None) -> None:
+        check_name("mailbox", name)
         check_capacity(f"mailbox {name!r}", capacity, overflow)
+        if listener is not None and not callable(listener):
+            raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
         self._backend = current_backend()
         self._bus = Bus()
         if listener is not None:
@@ -90,6 +95,9 @@ class OpenMailbox(Generic[A]):
         """
         if self._runner is not None:
             raise RuntimeError(f"mailbox {self._mailbox.path!r} runs an actor already: one incarnation at a time")
+        if not callable(factory):
+            cure = "a class, or a function that returns the actor; its arguments follow: run(Counter, 10)"
+            raise InvalidSpec(f"mailbox {self._mailbox.path!r}", "factory", factory, cure)
         await self._backend.open()
         self._number += 1
         self._runner = runner = _Runner(self._mailbox, self._bus, factory, args)
@@ -140,7 +148,7 @@ class _Runner:
 
     def ended(self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool) -> None:
         if incarnation.running:
-            frames = events.frames_of(error.__traceback__) if error is not None else ()
+            frames = events.frames_of(error)
             self._bus.publish(
                 events.Stopped(self.mailbox.path, incarnation.number, reason, len(self.mailbox.queue), None, frames)
             )
@@ -157,6 +165,9 @@ class _Runner:
 
     def find(self, key: Any) -> Any:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {key!r} in")
+
+    def supervisor(self, key: Any) -> Any:
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: it has no supervisor")
 
     def stop_tree(self, why: str) -> None:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to stop; use current().stop()")

@@ -78,7 +78,7 @@ class ActorPlace:
         now = node.tree.backend.now()
         node.asking, node.in_place = incarnation, None
         if incarnation.running:
-            frames = events.frames_of(error.__traceback__) if error is not None else ()
+            frames = events.frames_of(error)
             node.tree.bus.publish(events.Stopped(mailbox.path, number, reason, len(mailbox.queue), None, frames))
             node.step(node.machine.child_exited, self.name, number, reason, now, error=error)
         else:
@@ -97,6 +97,9 @@ class ActorPlace:
 
     def find(self, key: Any) -> Any:
         return self.node.branch.find(key)
+
+    def supervisor(self, key: Any) -> Any:
+        return self.node.branch.supervisor(key)
 
     def stop_tree(self, why: str) -> None:
         self.node.tree.stop_from_inside(why or f"{self.mailbox.path} asked for it")
@@ -195,6 +198,9 @@ class BranchPlace:
 
     def find(self, key: Any) -> Any:
         return self.tree.registry.find(self, key)
+
+    def supervisor(self, key: Any) -> Any:
+        return self.tree.handle(self.tree.registry.branch(self, key))
 
     # -- what its supervisor tells it --------------------------------------------------------------------------------
 

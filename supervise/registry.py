@@ -40,6 +40,13 @@ class Registry:
             raise InvalidSpec("find", "key", key, cure)
         return self._walk(self._root, list(known), "/".join(known))
 
+    def branch(self, at: BranchPlace, key: Any) -> BranchPlace:
+        """The place of the supervisor under a path or its description; None: `at` itself."""
+        place = at if key is None else self.place(at, key)
+        if isinstance(place, BranchPlace):
+            return place
+        raise InvalidSpec("supervisor", "key", key, "that is an actor: use find(…)")
+
     def _walk(self, at: BranchPlace, parts: list[str], path: str) -> Place:
         place: Place = at
         for part in parts:

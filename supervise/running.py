@@ -89,6 +89,9 @@ class RunningSupervisor:
         """Add a child that is described already, or a whole supervisor. See `start`."""
         if isinstance(child, Child):
             return await self._start(child)
+        if not hasattr(child, "spec_as_child"):
+            cure = "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…), or use start(factory, …)"
+            raise InvalidSpec("start_child", "child", child, cure)
         place = await self._add(child.name, child)
         return RunningSupervisor(cast(BranchPlace, place))
 
@@ -120,6 +123,9 @@ class RunningSupervisor:
                 if child.path == f"{self.path}/{name}" and not child.running:
                     return  # it was a child, and is gone
                 raise ChildNotFound(child.path)
+        elif not isinstance(child, Address | WeakAddress):
+            cure = "a name, an address or a supervisor's handle; find(key) gives the address of a described child"
+            raise InvalidSpec("terminate_child", "child", child, cure)
         else:
             by_name, name = False, child.name
             place = node.places.get(name)
@@ -156,12 +162,19 @@ class RunningSupervisor:
         """
         self._branch.tree.registry.place(self._branch, path).kill()
 
+    def kill_all(self) -> None:
+        """Cancel the whole tree at once, in no order. It returns at once; for when an ordered stop takes too long."""
+        self._branch.tree.kill()
+
     async def stop(self, reason: ExitReason = SHUTDOWN) -> None:
         """Stop this supervisor with all below it, in order, and wait until it has ended.
 
         The root's tree is then over; a nested supervisor's parent reacts to `reason` as to any child that ended by itself,
         so a permanent one comes back: `terminate_child` on the parent is what keeps it down. Idempotent.
         """
+        if not isinstance(reason, ExitReason):
+            cure = "a reason is a value, e.g. ExitReason(ExitKind.SHUTDOWN, 'why')"
+            raise InvalidSpec(f"stop of supervisor {self.path!r}", "reason", reason, cure)
         node = self._branch.node
         if node is None:
             return
@@ -224,10 +237,7 @@ class RunningSupervisor:
 
     def supervisor(self, key: str | Description, /) -> RunningSupervisor:
         """The handle of a supervisor below this one, under a relative path or its description."""
-        place = self._branch.tree.registry.place(self._branch, key)
-        if not isinstance(place, BranchPlace):
-            raise InvalidSpec("supervisor", "key", key, "that is an actor: use find(…)")
-        return RunningSupervisor(place)
+        return RunningSupervisor(self._branch.tree.registry.branch(self._branch, key))
 
     def which_children(self) -> list[ChildInfo]:
         """OTP's `which_children`: one line for each listed child, in start order. Empty while the supervisor is down."""
@@ -276,6 +286,8 @@ class RunningSupervisor:
 
         It must be quick, and must not wait. If it raises, that is logged, and nothing else happens.
         """
+        if not callable(listener):
+            raise InvalidSpec("subscribe", "listener", listener, "a function of one event")
         return self._branch.tree.bus.subscribe(listener)
 
     def dead_letters(self) -> list[DeadLetter]:

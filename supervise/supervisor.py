@@ -5,14 +5,15 @@ A description is immutable, can be printed and nested, and can be run again; wha
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from supervise_strategies.child_spec import ChildSpec, StopWithin, SupervisorSpec, check_unique
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.intensity import Intensity
-from supervise_strategies.restart import Restart, RestartName
+from supervise_strategies.restart import Restart, RestartName, as_restart
 from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from ._backends import current_backend
@@ -61,6 +62,7 @@ class Description:
                 raise InvalidSpec(
                     who, "children", child, "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…)"
                 )
+        self._check_used_once(who, children)
         check_unique(who, (c.name for c in children if c.name is not None))
         for child in children:
             base = child.name if isinstance(child, Description) else child.spec.id
@@ -68,7 +70,6 @@ class Description:
             while child.name is None and (chosen in taken or chosen in named):
                 chosen, n = f"{base}-{n}", n + 1
             named[chosen] = child
-        self._check_used_once(who, children)
         self.name: str = name
         self._children: dict[str, Child[Any] | Description] = named
         self.spec: SupervisorSpec = SupervisorSpec(
@@ -83,7 +84,7 @@ class Description:
         )
         self.spec_below: ChildSpec = ChildSpec(
             id=name,
-            restart=Restart(restart) if isinstance(restart, str) else restart,  # type: ignore[arg-type]
+            restart=as_restart(restart),
             significant=significant,
             stop_within=stop_within,
             type="supervisor",
@@ -119,6 +120,12 @@ class Description:
         """What a parent supervisor knows of it."""
         return replace(self.spec_below, id=name)
 
+    def with_budget(self, seconds: float) -> Self:
+        """The same description with another `shutdown_budget`: what an operator says, rather than whoever wrote the tree."""
+        other = copy.copy(self)
+        other.shutdown_budget, other._tree = seconds, None
+        return other
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.spec.strategy.value}, {len(self._children)} children>"
 
@@ -142,7 +149,7 @@ class Description:
     async def __aenter__(self) -> RunningSupervisor:
         if self._tree is not None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
-        self._tree = tree = Tree(current_backend(), self, self.listener)
+        self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor)
         try:
             await tree.open()
         except BaseException:

@@ -19,9 +19,11 @@ from .place import BranchPlace
 from .registry import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from ._backends import Backend
+    from .running import RunningSupervisor
     from .supervisor import Description
 
 GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
@@ -48,8 +50,15 @@ class Tree:
     - A cancellation from outside: stopped in order under a shield, for at most 5 s or the budget, then by cancellation.
     """
 
-    def __init__(self, backend: Backend, description: Description, listener: Listener | None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        description: Description,
+        listener: Listener | None,
+        handle: Callable[[BranchPlace], RunningSupervisor],
+    ) -> None:
         self.backend = backend
+        self.handle = handle
         self.bus = Bus()
         if listener is not None:
             self.bus.subscribe(listener)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from .virtual_time import at_rest
@@ -51,6 +52,12 @@ class Scribe:
 
     async def crash(self, text: str = "boom") -> None:
         raise Boom(text)
+
+
+async def turn_by_turn_until(condition: Callable[[], bool]) -> None:
+    """Stop at the very turn of the loop in which it begins to hold: sooner than `at_rest`."""
+    while not condition():
+        await anyio.lowlevel.checkpoint()
 
 
 class Outcomes:

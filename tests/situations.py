@@ -56,9 +56,9 @@ class SlowScribe(Scribe):
 
 
 @asynccontextmanager
-async def starting() -> AsyncGenerator[tuple[RunningSupervisor, Address[Scribe]]]:
+async def starting(capacity: float = 1000) -> AsyncGenerator[tuple[RunningSupervisor, Address[Scribe]]]:
     async with Supervisor("app") as app, anyio.create_task_group() as group:
-        await Outcomes(group).watch("start", app.start(SlowScribe))
+        await Outcomes(group).watch("start", app.start(SlowScribe, capacity=capacity))
         yield app, app.find("slowscribe")
 
 

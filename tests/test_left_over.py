@@ -91,7 +91,7 @@ async def test_a_test_that_leaves_nothing_is_clean() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_a_task_that_still_runs_is_found(anyio_backend: Any) -> None:
     watch = left_over.watch()
     task = asyncio.create_task(pause(), name="forgotten")
@@ -104,7 +104,7 @@ async def test_a_task_that_still_runs_is_found(anyio_backend: Any) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_a_timer_is_found_unless_it_was_cancelled(anyio_backend: Any) -> None:
     watch = left_over.watch()
     loop = asyncio.get_running_loop()
@@ -116,7 +116,7 @@ async def test_a_timer_is_found_unless_it_was_cancelled(anyio_backend: Any) -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_an_exception_that_nobody_retrieved_is_found(anyio_backend: Any) -> None:
     watch = left_over.watch()
     asyncio.get_running_loop().create_future().set_exception(ValueError("nobody asked"))
@@ -125,7 +125,7 @@ async def test_an_exception_that_nobody_retrieved_is_found(anyio_backend: Any) -
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
 async def test_an_open_nursery_is_found_with_its_tasks_and_their_deadlines(anyio_backend: Any) -> None:
     import trio
 

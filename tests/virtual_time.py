@@ -7,8 +7,16 @@ process in flight under a deadline is overtaken by the jump, so such tests run o
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+
+import anyio
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+DEADLOCK: Final = "deadlock: nothing can run, and no timer is set"
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -28,7 +36,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             if not waiter.done():
                 waiter.set_result(None)
         elif timeout is None:
-            raise RuntimeError("deadlock: nothing can run, and no timer is set")
+            raise RuntimeError(DEADLOCK)
         else:
             self.elapsed += timeout
         return ready
@@ -57,6 +65,24 @@ def backend(name: str) -> tuple[str, dict[str, Any]]:
 
         return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
     return "asyncio", {"loop_factory": JumpingLoop}
+
+
+def run(name: str, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+    """`anyio.run` in virtual time. A deadlock raises, on trio too, whose own jumping clock would turn for ever."""
+    library, options = backend(name)
+    if name == "trio":
+        import trio
+
+        clock = options["clock"]
+        jump: Callable[[], None] = clock._autojump
+
+        def jump_or_raise() -> None:
+            if trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf:
+                raise RuntimeError(DEADLOCK)
+            jump()
+
+        clock._autojump = jump_or_raise
+    return anyio.run(function, *args, backend=library, backend_options=options)
 
 
 async def at_rest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Iterable
@@ -42,13 +43,13 @@ class ChildSpec:
 
     def __post_init__(self) -> None:
         check_name("child", self.id)
-        who = f"child {self.id!r}"
+        who = f"{'supervisor' if self.type == 'supervisor' else 'child'} {self.id!r}"
         if self.type not in ("worker", "supervisor"):
             raise InvalidSpec(who, "type", self.type, "'worker' or 'supervisor'", fault="invalid_child_type")
         if self.stop_within is not None:
             check_stop_within(who, self.stop_within)
         if not isinstance(self.restart, Restart):
-            cure = "use Restart.permanent(), Restart.transient() or Restart.temporary()"
+            cure = "'permanent', 'transient' or 'temporary', or e.g. Restart.permanent(wait=wait_fixed(1))"
             raise InvalidSpec(who, "restart", self.restart, cure, fault="invalid_restart_type")
         if self.significant not in (True, False):
             raise InvalidSpec(who, "significant", self.significant, "True or False", fault="invalid_significant")
@@ -112,11 +113,11 @@ class SupervisorSpec:
         else:
             raise InvalidSpec(who, "give_up_as", self.give_up_as, "'gave_up' or 'shutdown'")
         if self.dynamic and (self.strategy is not Strategy.ONE_FOR_ONE or self.children):
-            raise InvalidSpec(
-                who, "children", len(self.children), "a dynamic supervisor is one_for_one and begins without children"
-            )
+            names = [child.id for child in self.children]
+            cure = "a dynamic supervisor is one_for_one and begins without children: start them when it runs"
+            raise InvalidSpec(who, "children", names, cure)
         limit = self.max_children
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0:
+        if not is_count(limit, 0):
             raise InvalidSpec(who, "max_children", limit, "a whole number, 0 or more, or math.inf")
         check_unique(who, (child.id for child in self.children))
         for child in self.children:
@@ -138,8 +139,16 @@ class SupervisorSpec:
                 f"supervisor {self.id!r}: a child whose stop always overruns never spends the limit; lower stop_within, "
                 "or raise the period",
                 ImmortalLoopWarning,
-                stacklevel=3,
+                stacklevel=_to_the_user(),
             )
+
+
+def _to_the_user() -> int:
+    """The stack level, for a warning of our caller, at which the code stands that isn't ours."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in ("supervise", "supervise_strategies"):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def check_name(kind: str, name: object) -> None:
@@ -158,6 +167,13 @@ def check_unique(who: str, names: Iterable[str]) -> None:
             cure = "two children have this name; give one another name="
             raise InvalidSpec(who, "children", name, cure, fault="duplicate_child_name")
         seen.add(name)
+
+
+def is_count(value: object, least: int) -> bool:
+    """Whether it is a whole number, at least `least`, or infinity."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+        return False
+    return isinstance(value, int) or math.isinf(value) or value.is_integer()
 
 
 def check_stop_within(who: str, value: object) -> None:

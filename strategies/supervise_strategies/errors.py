@@ -49,7 +49,7 @@ class AdminError(StrategyError):
 class ChildNotFound(AdminError):
     """No child of that name. OTP: `not_found`."""
 
-    template = "there is no child {child!r} here; children() lists the names"
+    template = "there is no child {child!r} here{detail}; children() lists the names"
 
 
 class ChildRunning(AdminError):
@@ -97,10 +97,13 @@ class TooManyChildren(AdminError):
 class NotForDynamic(AdminError):
     """Children of a dynamic supervisor are known by address, not by name. OTP: `simple_one_for_one`."""
 
-    template = "child {child!r}: {detail} takes a name, and a dynamic supervisor knows its children by address only"
+    template = (
+        "child {child!r}: {detail} takes a name, and a dynamic supervisor knows its children by address only: "
+        "use terminate_child(address), and start a new one"
+    )
 
 
 class SupervisorNotRunning(AdminError):
     """No supervisor answers under that path: it ended, or its parent is restarting it. OTP: `noproc`."""
 
-    template = "supervisor {child!r} isn't running{detail}"
+    template = "supervisor {child!r} isn't running{detail}; look at `running` and `ended`, or start the tree again"

@@ -5,8 +5,9 @@ It holds text, never an exception: a kept exception keeps its frames, and frames
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 
 class ExitKind(StrEnum):
@@ -52,10 +53,27 @@ def crashed(error: BaseException) -> ExitReason:
 
 
 def describe(error: BaseException, limit: int = 200) -> str:
-    """`Type: text` of an exception, at most `limit` characters; a `__str__` that raises is named, not raised."""
-    try:
-        text = str(error)
-    except Exception as unprintable:
-        text = f"<its str() raised {type(unprintable).__name__}>"
-    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """`Type: text` of an exception, at most `limit` characters; a `__str__` that raises is named, not raised.
+
+    Of a group it is what is inside that tells: `ExceptionGroup(OSError: no route; KeyError: 'x')`.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        line = f"{type(error).__name__}({'; '.join(describe(leaf, limit) for leaf in leaves(group))})"
+    else:
+        try:
+            text = str(error)
+        except Exception as unprintable:
+            text = f"<its str() raised {type(unprintable).__name__}>"
+        line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions inside nested groups; task groups wrap even a single one."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        for inner in group.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

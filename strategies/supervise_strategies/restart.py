@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
 from tenacity import Future, RetryCallState
 from tenacity.retry import retry_base
@@ -20,7 +20,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_none
 
 from .errors import InvalidSpec
-from .exit_reason import ExitKind, ExitReason
+from .exit_reason import ExitKind, ExitReason, leaves
 
 PolicyState: TypeAlias = RetryCallState
 Wait: TypeAlias = wait_base | Callable[[RetryCallState], float]
@@ -81,13 +81,6 @@ class Restart:
         after = self.healthy_after
         if isinstance(after, bool) or not isinstance(after, int | float) or math.isnan(after) or after < 0:
             raise InvalidSpec("Restart", "healthy_after", after, "seconds, 0 or more; math.inf for never")
-        if self.type is RestartType.TEMPORARY and (self.wait or self.stop or self.when):
-            raise InvalidSpec(
-                "Restart",
-                "type",
-                self.type.value,
-                "a temporary child is never restarted, so it takes no wait, stop or when",
-            )
 
     def _check_policy(self, field: str, example: str) -> None:
         policy: object = getattr(self, field)
@@ -95,6 +88,9 @@ class Restart:
             return
         if not callable(policy) or inspect.isclass(policy):
             raise InvalidSpec("Restart", field, policy, f"a tenacity object, e.g. {field}={example}")
+        if self.type is RestartType.TEMPORARY:
+            cure = "a temporary child is never restarted: leave it out, or make the child transient"
+            raise InvalidSpec("Restart", field, policy, cure)
 
     @classmethod
     def permanent(
@@ -142,14 +138,11 @@ class Restart:
         return True, f"{self.type.value}, when={_name(self.when)} matches"
 
 
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions inside nested groups; task groups wrap even a single one."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        for inner in group.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error
+def as_restart(value: Restart | RestartName) -> Restart:
+    """A bare name stands for its type without more; what is neither is left as it is, for the child's spec to refuse."""
+    if isinstance(value, str) and value in [*RestartType]:
+        return Restart(RestartType(value))
+    return value  # type: ignore[return-value]  # not judged yet
 
 
 def retry_state(error: BaseException | None, *, attempt: int, first: float, now: float) -> RetryCallState:

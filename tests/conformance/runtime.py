@@ -14,7 +14,6 @@ from supervise.supervisor import Description
 from supervise_strategies import Cause, ExitKind, ExitReason, StrategyError
 from supervise_strategies.exit_reason import describe
 from tests import virtual_time
-from tests.virtual_time import at_rest
 
 from .actors import Script, Worker
 from .complaints import complaints
@@ -36,9 +35,8 @@ def play(scenario: Scenario, *, backend: str, careful: bool = False) -> str | No
 
     `careful`: all workers have hooks, not only those that need them.
     """
-    name, options = virtual_time.backend(backend)
     with complaints() as said:
-        difference = anyio.run(_play, scenario, careful, name, backend=name, backend_options=options)
+        difference = virtual_time.run(backend, _play, scenario, careful, backend)
     return difference or "; ".join(said) or None
 
 
@@ -79,10 +77,10 @@ class RuntimeSubject:
     async def perform(self, index: int, step: Json) -> Observation:
         begun = anyio.current_time()
         answer = await self._do(index, step)
-        await at_rest()
+        await virtual_time.at_rest()
         while self._script.cleaning:
             await self._script.cleaned()
-            await at_rest()
+            await virtual_time.at_rest()
         if answer is not None:
             self._answers.append((index, answer))
         # Which of two callers' tasks runs first is up to the event loop, and nothing that a supervisor decides.
@@ -172,7 +170,7 @@ class RuntimeSubject:
         with node.held():
             for end in step["exits"]:
                 died |= self._end(end)
-                await at_rest()  # each is dead before the next dies
+                await virtual_time.at_rest()  # each is dead before the next dies
         return OK if died else refusal("not_alive")
 
     def _end(self, end: Json) -> bool:

@@ -167,7 +167,7 @@ async def test_child_tasks_of_a_handler_are_no_nodes_although_they_inherit_its_c
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 async def test_a_detached_task_is_no_node_during_and_after_the_handler_that_made_it() -> None:
     tasks: list[asyncio.Task[str]] = []
 

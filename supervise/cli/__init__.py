@@ -1,0 +1,1 @@
+"""The command line: `supervise run` and `supervise demo`."""

@@ -1,0 +1,38 @@
+"""The actors that every asynchronous contestant runs: one handler is the same work for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import trio
+
+
+class Counter:
+    """`total` shows that nothing was skipped, and that a fresh instance began anew."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    async def add(self, amount: int) -> int:
+        self.total += amount
+        return self.total
+
+    async def add_later(self, amount: int) -> int:
+        """A handler that suspends once, in the loop's own cheapest way."""
+        await asyncio.sleep(0)
+        self.total += amount
+        return self.total
+
+    async def crash(self, amount: int) -> int:
+        raise ValueError(amount)
+
+
+class TrioCounter(Counter):
+    __slots__ = ()
+
+    async def add_later(self, amount: int) -> int:
+        await trio.lowlevel.checkpoint()
+        self.total += amount
+        return self.total

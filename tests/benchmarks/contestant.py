@@ -1,0 +1,58 @@
+"""Who takes part, and what each needs in order to."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from .backend import Backend
+from .sample import Clock, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    name: str
+    title: str
+    module: str
+    backends: tuple[Backend, ...] = ("asyncio",)
+    clock: Clock = "cpu"
+    package: str | None = None
+    """What has to be importable."""
+    program: str | None = None
+    """What has to be on PATH."""
+
+    def missing(self) -> str | None:
+        """Why it can't take part, if it can't."""
+        if self.package is not None and importlib.util.find_spec(self.package) is None:
+            return f"{self.title} is left out: the package {self.package!r} is not installed (extra `bench`)"
+        if self.program is not None and shutil.which(self.program) is None:
+            return f"{self.title} is left out: {self.program!r} is not on PATH"
+        return None
+
+    def workloads(self) -> Mapping[str, Workload]:
+        """What it can run, by name."""
+        module = importlib.import_module(f"{__package__}.contestants.{self.module}")
+        return cast(Mapping[str, Workload], module.WORKLOADS)
+
+
+SUPERVISE: Final = "supervise"
+GROWTH: Final = "growth"
+QUEUE: Final = "queue"
+CHANNEL: Final = "channel"
+
+_ALL: Final = (
+    Contestant(SUPERVISE, "supervise", "toolkit", ("asyncio", "uvloop", "trio")),
+    Contestant(GROWTH, "supervise", "growth", ("asyncio", "uvloop", "trio")),
+    Contestant(QUEUE, "asyncio.Queue by hand", "queue_loop", ("asyncio", "uvloop")),
+    Contestant(CHANNEL, "trio channel by hand", "channel_loop", ("trio",)),
+    Contestant("pykka", "pykka (threads)", "pykka_threads", ("own",), "wall", package="pykka"),
+    Contestant("thespian", "thespian (simpleSystemBase)", "thespian_simple", ("own",), package="thespian"),
+    Contestant("mode", "mode (OneForOneSupervisor)", "mode_services", package="mode"),
+    Contestant("aiotools", "aiotools (Supervisor)", "aiotools_scope", package="aiotools"),
+    Contestant("erlang", "Erlang/OTP (gen_server)", "erlang", ("own",), "wall", program="escript"),
+)
+CONTESTANTS: Final[Mapping[str, Contestant]] = {contestant.name: contestant for contestant in _ALL}

@@ -1,0 +1,240 @@
+"""Baseline C: the same by hand on trio, a memory channel, and an event with a slot as the reply."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import trio
+
+from ..actor import Counter, TrioCounter
+from ..sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
+
+Handler: TypeAlias = Callable[[Any, int], Awaitable[Any]]
+
+
+class Reply:
+    __slots__ = ("error", "event", "result")
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+Message: TypeAlias = tuple[Handler, int, Reply | None]
+
+
+class Loop:
+    """One actor: the two ends of its channel."""
+
+    __slots__ = ("inlet", "outlet")
+
+    def __init__(
+        self, nursery: trio.Nursery, factory: Callable[[], Any] = TrioCounter, capacity: float = 1000
+    ) -> None:
+        self.inlet: trio.MemorySendChannel[Message]
+        self.outlet: trio.MemoryReceiveChannel[Message]
+        self.inlet, self.outlet = trio.open_memory_channel[Message](capacity)
+        nursery.start_soon(self._run, factory)
+
+    async def _run(self, factory: Callable[[], Any]) -> None:
+        receive = self.outlet.receive
+        while True:
+            try:
+                instance = factory()
+                while True:
+                    handler, amount, reply = await receive()
+                    try:
+                        result = await handler(instance, amount)
+                    except Exception as error:
+                        if reply is not None:
+                            reply.error = error
+                            reply.event.set()
+                        raise
+                    if reply is not None:
+                        reply.result = result
+                        reply.event.set()
+            except Exception:
+                continue  # a fresh instance on the same channel
+
+    async def call(self, handler: Handler, amount: int) -> Any:
+        reply = Reply()
+        await self.inlet.send((handler, amount, reply))
+        await reply.event.wait()
+        if reply.error is not None:
+            raise reply.error
+        return reply.result
+
+
+async def _send(n: int, capacity: float) -> Sample:
+    async with trio.open_nursery() as nursery:
+        loop = Loop(nursery, capacity=capacity)
+        put = loop.inlet.send
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await put((Counter.add, 1, None))
+            total = await loop.call(Counter.add, 0)
+        expect(total, n)
+        nursery.cancel_scope.cancel()
+    return watch.per(n)
+
+
+async def send(n: int) -> Sample:
+    return await _send(n, 1000)
+
+
+async def send_unbounded(n: int) -> Sample:
+    return await _send(n, math.inf)
+
+
+async def _call(n: int, handler: Handler) -> Sample:
+    async with trio.open_nursery() as nursery:
+        loop = Loop(nursery)
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await loop.call(handler, 1)
+        expect(await loop.call(Counter.add, 0), n)
+        nursery.cancel_scope.cancel()
+    return watch.per(n)
+
+
+async def call(n: int) -> Sample:
+    return await _call(n, Counter.add)
+
+
+async def call_suspended(n: int) -> Sample:
+    return await _call(n, TrioCounter.add_later)
+
+
+async def call_deadline(n: int) -> Sample:
+    async with trio.open_nursery() as nursery:
+        loop = Loop(nursery)
+        with Stopwatch() as watch:
+            for _ in range(n):
+                with trio.fail_after(5):
+                    await loop.call(Counter.add, 1)
+        expect(await loop.call(Counter.add, 0), n)
+        nursery.cancel_scope.cancel()
+    return watch.per(n)
+
+
+async def _crowd(n: int, one: Callable[[Loop], Awaitable[object]]) -> Sample:
+    """100 tasks share the work."""
+    each = max(1, n // 100)
+    async with trio.open_nursery() as nursery:
+        loop = Loop(nursery)
+
+        async def client() -> None:
+            for _ in range(each):
+                await one(loop)
+
+        with Stopwatch() as watch:
+            async with trio.open_nursery() as group:
+                for _ in range(100):
+                    group.start_soon(client)
+            total = await loop.call(Counter.add, 0)
+        expect(total, each * 100)
+        nursery.cancel_scope.cancel()
+    return watch.per(each * 100)
+
+
+async def callers(n: int) -> Sample:
+    return await _crowd(n, lambda loop: loop.call(Counter.add, 1))
+
+
+async def fan_in(n: int) -> Sample:
+    return await _crowd(n, lambda loop: loop.inlet.send((Counter.add, 1, None)))
+
+
+class Node:
+    """A station of the ring."""
+
+    def __init__(self, done: trio.Event) -> None:
+        self.following: Loop | None = None
+        self.done = done
+
+    async def token(self, left: int) -> None:
+        if left and self.following is not None:
+            await self.following.inlet.send((Node.token, left - 1, None))
+        else:
+            self.done.set()
+
+
+async def ring(n: int) -> Sample:
+    done = trio.Event()
+    nodes = [Node(done) for _ in range(min(n, 1000))]
+    async with trio.open_nursery() as nursery:
+        loops = [Loop(nursery, lambda node=node: node) for node in nodes]
+        for node, following in zip(nodes, loops[1:] + loops[:1], strict=True):
+            node.following = following
+        await trio.lowlevel.checkpoint()
+        with Stopwatch() as watch:
+            await loops[0].inlet.send((Node.token, n, None))
+            await done.wait()
+        nursery.cancel_scope.cancel()
+    return watch.per(n)
+
+
+async def idle(n: int) -> Sample:
+    gc.collect()
+    before = resident()
+    async with trio.open_nursery() as nursery:
+        with Stopwatch() as spawn:
+            loops = [Loop(nursery) for _ in range(n)]
+            await trio.lowlevel.checkpoint()
+        gc.collect()
+        used = (resident() - before) / n
+        figures = collection()
+        stop = Stopwatch()
+        stop.__enter__()
+        nursery.cancel_scope.cancel()
+    stop.__exit__(None, None, None)
+    del loops
+    return {"bytes": used} | spawn.per(n, "spawn") | stop.per(n, "stop") | figures
+
+
+async def crash(n: int) -> Sample:
+    async with trio.open_nursery() as nursery:
+        loop = Loop(nursery)
+        instants = [time.perf_counter()]
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await loop.inlet.send((Counter.crash, 1, None))
+                expect(await loop.call(Counter.add, 1), 1)
+                instants.append(time.perf_counter())
+        nursery.cancel_scope.cancel()
+    return watch.per(n) | crashes(instants)
+
+
+async def behind_backlog(n: int) -> Sample:
+    seen: list[float] = []
+    async with trio.open_nursery() as nursery:
+        loop = Loop(nursery, capacity=math.inf)
+        for _ in range(5):
+            await loop.call(Counter.add, 0)
+            for _ in range(n):
+                loop.inlet.send_nowait((Counter.add, 1, None))
+            start = time.perf_counter()
+            await trio.sleep(0.001)
+            seen.append(time.perf_counter() - start)
+        nursery.cancel_scope.cancel()
+    return lateness(seen)
+
+
+WORKLOADS: Final[Mapping[str, Workload]] = {
+    "send": send,
+    "send_unbounded": send_unbounded,
+    "call": call,
+    "call_deadline": call_deadline,
+    "call_suspended": call_suspended,
+    "callers": callers,
+    "fan_in": fan_in,
+    "ring": ring,
+    "idle": idle,
+    "crash": crash,
+    "behind_backlog": behind_backlog,
+}

@@ -1,0 +1,188 @@
+"""The library itself, on whichever event loop runs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import anyio
+import trio
+
+from supervise import Address, DynamicSupervisor, Intensity, Supervisor
+
+from ..actor import Counter, TrioCounter
+from ..sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
+
+UNLIMITED: Final = Intensity(1_000_000_000, per=0.001)
+
+
+async def _send(n: int, capacity: float) -> Sample:
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter, capacity=capacity)
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await counter.send(Counter.add, 1)
+            total = await counter.call(Counter.add, 0)
+        expect(total, n)
+    return watch.per(n)
+
+
+async def send(n: int) -> Sample:
+    return await _send(n, 1000)
+
+
+async def send_unbounded(n: int) -> Sample:
+    return await _send(n, math.inf)
+
+
+async def call(n: int) -> Sample:
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter)
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await counter.call(Counter.add, 1)
+        expect(await counter.call(Counter.add, 0), n)
+    return watch.per(n)
+
+
+async def call_suspended(n: int) -> Sample:
+    native = TrioCounter if trio.lowlevel.in_trio_task() else Counter
+    async with Supervisor("bench") as app:
+        counter = await app.start(native)
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await counter.call(native.add_later, 1)
+        expect(await counter.call(Counter.add, 0), n)
+    return watch.per(n)
+
+
+async def call_deadline(n: int) -> Sample:
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter)
+        hurried = counter.options(timeout=5)
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await hurried.call(Counter.add, 1)
+        expect(await counter.call(Counter.add, 0), n)
+    return watch.per(n)
+
+
+async def _crowd(n: int, one: Callable[[Address[Counter]], Awaitable[object]]) -> Sample:
+    """100 tasks share the work."""
+    each = max(1, n // 100)
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter)
+
+        async def client() -> None:
+            for _ in range(each):
+                await one(counter)
+
+        with Stopwatch() as watch:
+            async with anyio.create_task_group() as group:
+                for _ in range(100):
+                    group.start_soon(client)
+            total = await counter.call(Counter.add, 0)
+        expect(total, each * 100)
+    return watch.per(each * 100)
+
+
+async def callers(n: int) -> Sample:
+    return await _crowd(n, lambda counter: counter.call(Counter.add, 1))
+
+
+async def fan_in(n: int) -> Sample:
+    return await _crowd(n, lambda counter: counter.send(Counter.add, 1))
+
+
+class Node:
+    """A station of the ring."""
+
+    def __init__(self, done: anyio.Event) -> None:
+        self.following: Address[Node] | None = None
+        self.done = done
+
+    async def join(self, following: Address[Node]) -> None:
+        self.following = following
+
+    async def token(self, left: int) -> None:
+        if left and self.following is not None:
+            await self.following.send(Node.token, left - 1)
+        else:
+            self.done.set()
+
+
+async def pass_token(stations: int, hops: int) -> Sample:
+    done = anyio.Event()
+    async with DynamicSupervisor("bench") as app:
+        nodes = [await app.start(Node, done) for _ in range(stations)]
+        for node, following in zip(nodes, nodes[1:] + nodes[:1], strict=True):
+            await node.call(Node.join, following)
+        with Stopwatch() as watch:
+            await nodes[0].send(Node.token, hops)
+            await done.wait()
+    return watch.per(hops)
+
+
+async def ring(n: int) -> Sample:
+    return await pass_token(min(n, 1000), n)
+
+
+async def idle(n: int) -> Sample:
+    gc.collect()
+    before = resident()
+    async with DynamicSupervisor("bench") as app:
+        with Stopwatch() as spawn:
+            counters = [await app.start(Counter) for _ in range(n)]
+        gc.collect()
+        used = (resident() - before) / n
+        figures = collection()
+        stop = Stopwatch().__enter__()
+    stop.__exit__(None, None, None)
+    expect(len(counters), n)
+    return {"bytes": used} | spawn.per(n, "spawn") | stop.per(n, "stop") | figures
+
+
+async def crash(n: int) -> Sample:
+    async with Supervisor("bench", intensity=UNLIMITED) as app:
+        counter = await app.start(Counter)
+        instants = [time.perf_counter()]
+        with Stopwatch() as watch:
+            for _ in range(n):
+                await counter.send(Counter.crash, 1)
+                expect(await counter.call(Counter.add, 1), 1)
+                instants.append(time.perf_counter())
+    return watch.per(n) | crashes(instants)
+
+
+async def behind_backlog(n: int) -> Sample:
+    sleep: Callable[[float], Awaitable[object]] = trio.sleep if trio.lowlevel.in_trio_task() else asyncio.sleep
+    seen: list[float] = []
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter, capacity=math.inf)
+        for _ in range(5):
+            await counter.call(Counter.add, 0)
+            for _ in range(n):
+                counter.try_send(Counter.add, 1)
+            start = time.perf_counter()
+            await sleep(0.001)
+            seen.append(time.perf_counter() - start)
+    return lateness(seen)
+
+
+WORKLOADS: Final[Mapping[str, Workload]] = {
+    "send": send,
+    "send_unbounded": send_unbounded,
+    "call": call,
+    "call_deadline": call_deadline,
+    "call_suspended": call_suspended,
+    "callers": callers,
+    "fan_in": fan_in,
+    "ring": ring,
+    "idle": idle,
+    "crash": crash,
+    "behind_backlog": behind_backlog,
+}

@@ -1,0 +1,124 @@
+"""`supervise run` in real processes, on the real clock.
+
+Tested: SIGTERM and SIGINT stop in order, status 0; a tree that gives up, status 1 with its chain; one that doesn't start;
+a second signal; something unstoppable; wrong MODULE:TREE, status 2 in one line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GUARD = 30.0  # seconds after which a process that hangs is given up; each takes about one
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}"}
+    command = [sys.executable, "-m", "supervise.cli.main", "run", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def until(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    for said in process.stdout:
+        if said.strip() == line:
+            return
+    raise AssertionError(f"it ended without saying {line!r}")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_tree_in_reverse_order_with_status_0(backend: str, signum: signal.Signals) -> None:
+    with running("tests.cli.trees:ORDERLY", "--backend", backend) as process:
+        until(process, "start b")
+        process.send_signal(signum)
+        out, _ = process.communicate(timeout=GUARD)
+        assert out.split("\n")[:2] == ["stop b", "stop a"]
+        assert process.returncode == 0
+
+
+def test_a_tree_that_gives_up_ends_with_status_1_and_its_chain_of_crashes(backend: str) -> None:
+    with running("tests.cli.trees:DOOMED", "--backend", backend) as process:
+        _, err = process.communicate(timeout=GUARD)
+        assert process.returncode == 1
+        chain = err[err.index("gave up restarting") :]
+        assert "ValueError: doomed" in chain
+        first, second, third = (chain.index(f"  {n}. ") for n in (1, 2, 3))
+        assert "restart 1 of 1" in chain[first:second]
+        assert "app/below: doomed #2" in chain[second:third]
+        assert "gives up" in chain[third:]
+
+
+def test_a_tree_that_does_not_start_ends_with_status_1_and_the_cause(backend: str) -> None:
+    with running("tests.cli.trees:UNBORN", "--backend", backend) as process:
+        _, err = process.communicate(timeout=GUARD)
+        assert process.returncode == 1
+        assert "didn't start" in err
+        assert "OSError: no such device" in err
+
+
+def test_a_second_signal_cancels_everything_at_once(backend: str) -> None:
+    with running("tests.cli.trees:SLOW", "--backend", backend) as process:
+        until(process, "start a")
+        process.send_signal(signal.SIGTERM)
+        until(process, "stopping a")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=GUARD)
+        assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_stop_that_takes_longer_than_the_budget_is_cancelled(backend: str) -> None:
+    with running("tests.cli.trees:SLOW", "--backend", backend, "--shutdown-budget", "0.2") as process:
+        until(process, "start a")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=GUARD)
+        assert process.returncode == 0
+
+
+def test_what_outlives_its_cancellation_is_named_and_left_with_status_70(backend: str) -> None:
+    with running("tests.cli.trees:DEAF", "--backend", backend, "--shutdown-budget", "0.1") as process:
+        until(process, "start a")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=GUARD)
+        assert process.returncode == 70
+        assert "app/a #1 outlived its cancellation" in err
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("tests.cli.trees", ["'tests.cli.trees'", "MODULE:TREE"]),
+        (":ORDERLY", ["':ORDERLY'", "MODULE:TREE"]),
+        ("no_such_module:TREE", ["no_such_module", "ModuleNotFoundError", "can't be imported"]),
+        ("tests.cli.broken_module:TREE", ["tests.cli.broken_module", "broken on purpose"]),
+        ("tests.cli.trees:NOTHING", ["'NOTHING'", "name a Supervisor"]),
+        ("tests.cli.trees:NUMBER", ["int", "name a Supervisor"]),
+    ],
+)
+def test_a_wrong_target_is_one_line_that_names_it_and_the_cure_with_status_2(target: str, words: list[str]) -> None:
+    with running(target) as process:
+        _, err = process.communicate(timeout=GUARD)
+        assert process.returncode == 2
+        assert len(err.strip().split("\n")) == 1, err
+        for word in words:
+            assert word in err
