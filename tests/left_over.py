@@ -82,5 +82,12 @@ def watch() -> Watch:
 
 
 def threads_since(before: set[threading.Thread]) -> list[threading.Thread]:
-    """The threads that live now and didn't before; those of the backends' own pools are daemons."""
-    return [thread for thread in threading.enumerate() if thread not in before and thread.is_alive() and not thread.daemon]
+    """The threads that live now and didn't before, but those of the backends' own pools.
+
+    These are daemons, or asyncio's default executor (for name look-ups), which the loop joins when it is closed.
+    """
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread not in before and thread.is_alive() and not thread.daemon and not thread.name.startswith("asyncio_")
+    ]

@@ -177,6 +177,8 @@ class Connection:
         try:
             while True:
                 raw = await lines.receive_until(b"\n", LONGEST_LINE)
+                if len(raw) > LONGEST_LINE:  # it came in one piece
+                    raise anyio.DelimiterNotFound(LONGEST_LINE)
                 answer = await self._obey(raw.decode().rstrip("\r"))
                 if answer is None:
                     me.stop()
