@@ -37,7 +37,7 @@ class _Settings:
             raise InvalidSpec(f"options of {path!r}", "timeout", timeout, "seconds, 0 or more, or None for no deadline")
         if on_restart not in ("wait", "fail"):
             raise InvalidSpec(f"options of {path!r}", "on_restart", on_restart, "'wait' or 'fail'")
-        self.timeout = timeout
+        self.timeout: float | None = timeout
         self.on_restart: OnRestart = on_restart
 
     def travel(self, mailbox: Mailbox) -> Options:

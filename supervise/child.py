@@ -55,7 +55,7 @@ class Child(Generic[A_co]):
     def __init__(
         self, factory: Callable[..., Any], args: tuple[Any, ...], options: ChildOptions, *, default: RestartName
     ) -> None:
-        self.name = options.get("name")
+        self.name: str | None = options.get("name")
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: start(Counter, 10)"
             raise InvalidSpec("child" if self.name is None else f"child {self.name!r}", "factory", factory, cure)
@@ -64,9 +64,9 @@ class Child(Generic[A_co]):
         if unknown:
             cure = f"there is no such option; there are {', '.join(ChildOptions.__annotations__)}"
             raise InvalidSpec(f"child {id!r}", unknown[0], cast(Any, options)[unknown[0]], cure)
-        self.factory = factory
-        self.args = args
-        self.spec = ChildSpec(
+        self.factory: Callable[..., Any] = factory
+        self.args: tuple[Any, ...] = args
+        self.spec: ChildSpec = ChildSpec(
             id=id,
             restart=as_restart(options.get("restart", default)),
             significant=options.get("significant", False),
@@ -75,15 +75,15 @@ class Child(Generic[A_co]):
             on_limit=options.get("on_limit", "stop"),
         )
         who = f"child {self.spec.id!r}"
-        self.capacity = options.get("capacity", 1000)
+        self.capacity: float = options.get("capacity", 1000)
         self.overflow: Overflow = options.get("overflow", "wait")
         check_capacity(who, self.capacity, self.overflow)
-        self.expects = options.get("expects", ())
+        self.expects: tuple[type[BaseException], ...] = options.get("expects", ())
         if not isinstance(self.expects, tuple) or not all(
             isinstance(e, type) and issubclass(e, BaseException) for e in self.expects
         ):
             raise InvalidSpec(who, "expects", self.expects, "a tuple of exception classes, e.g. (KeyError,)")
-        self.drain = options.get("drain", False)
+        self.drain: bool = options.get("drain", False)
         if self.drain not in (True, False):
             raise InvalidSpec(who, "drain", self.drain, "True or False")
 

@@ -15,7 +15,7 @@ class DeadLetters:
     def __init__(self, bus: Bus, keep: int = 100) -> None:
         self._bus = bus
         self._last: deque[DeadLetter] = deque(maxlen=keep)
-        self.count = 0
+        self.count: int = 0
 
     def add(self, path: str, message: str, why: str) -> None:
         """Count one, keep its text, tell the listeners."""

@@ -62,7 +62,8 @@ class ActorCrashed(CallError):
 
     def __init__(self, path: str, incarnation: int, what: str) -> None:
         super().__init__(f"{path} #{incarnation} crashed: {what}")
-        self.path, self.incarnation = path, incarnation
+        self.path: str = path
+        self.incarnation: int = incarnation
 
 
 class ActorRestarting(CallError):
@@ -81,7 +82,7 @@ class CallCycle(CallError):
             f"{' -> '.join(cycle)}: this call would wait for itself for ever; "
             "use send, or call from a task of current().nursery"
         )
-        self.cycle = tuple(cycle)
+        self.cycle: tuple[str, ...] = tuple(cycle)
 
 
 class UnknownHandler(SuperviseError):
@@ -124,4 +125,5 @@ class GaveUp(SuperviseError):
     def __init__(self, path: str, crashes: Sequence[Decided]) -> None:
         last = f"; last: {crashes[-1]}" if crashes else ""
         super().__init__(f"supervisor {path!r} gave up restarting{last}")
-        self.path, self.crashes = path, tuple(crashes)
+        self.path: str = path
+        self.crashes: tuple[Decided, ...] = tuple(crashes)

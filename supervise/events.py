@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 from supervise_strategies.directives import Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
 
-logger = logging.getLogger("supervise")
+logger: Final = logging.getLogger("supervise")
 
 
 class Frame(NamedTuple):

@@ -92,16 +92,17 @@ class Incarnation(Turn):
         "running",
         "stop_reason",
     )
+    task: object
 
     def __init__(self, owner: Owner, number: int) -> None:
         super().__init__(owner.mailbox, exclusive=True)
-        self.owner = owner
-        self.number = number
+        self.owner: Owner = owner
+        self.number: int = number
         self.instance: Any = None
-        self.running = False  # its start has succeeded
+        self.running: bool = False  # its start has succeeded
         self.stop_reason: ExitReason | None = None
-        self.draining = False
-        self.killed = False
+        self.draining: bool = False
+        self.killed: bool = False
         self.failure: BaseException | None = None
         self._signal = False  # one of the flags above is up: look before the next message
         self._managed = False
@@ -445,7 +446,7 @@ class Aside(Turn):
 
     def __init__(self, incarnation: Incarnation) -> None:
         super().__init__(incarnation.mailbox, exclusive=False)
-        self.incarnation = incarnation
+        self.incarnation: Incarnation = incarnation
 
 
 def _is_manager(made: Any) -> bool:

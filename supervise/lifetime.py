@@ -24,7 +24,7 @@ class Lifetime:
         self._tokens: set[int] = set()
         self._soon = soon
         self._wake = wake
-        self.lost = False
+        self.lost: bool = False
 
     @property
     def strong(self) -> int:
@@ -50,7 +50,7 @@ class Token:
 
     def __init__(self, lifetime: Lifetime | None) -> None:
         self._lifetime = lifetime
-        self.open = True
+        self.open: bool = True
         if lifetime is not None:
             lifetime.add(id(self))
 

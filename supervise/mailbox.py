@@ -77,21 +77,25 @@ class Mailbox:
     def __init__(
         self, backend: Backend, parent: str, name: str, capacity: float, overflow: Overflow, dead_letters: DeadLetterSink
     ) -> None:
-        self.backend = backend
-        self.id = next(_ids)
-        self.parent = parent
-        self.name = name
-        self.capacity = capacity
+        self.backend: Backend = backend
+        self.id: int = next(_ids)
+        self.parent: str = parent
+        self.name: str = name
+        self.capacity: float = capacity
         self.overflow = overflow
-        self.dead_letters = dead_letters
+        self.dead_letters: DeadLetterSink = dead_letters
         self.lifetime: Lifetime | None = None
         self.queue: deque[Envelope] = deque()
         self.refusal: Refusal | None = None
-        self.restarting = True  # between two incarnations, and before the first
+        self.restarting: bool = True  # between two incarnations, and before the first
         self.waker: Future | None = None  # set while the actor is parked
         self.turn: Turn | None = None  # of the incarnation that lives now
-        self.fail_fast = 0  # queued calls that asked for on_restart="fail"
-        self.accepted = self.handled = self.failed = self.dead_lettered = self.abandoned = 0
+        self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
+        self.accepted: int = 0
+        self.handled: int = 0
+        self.failed: int = 0
+        self.dead_lettered: int = 0
+        self.abandoned: int = 0
         self._burst = 0
         self.reservations: list[Future] = []
         self._waiters: deque[tuple[Future, bool]] | None = None

@@ -38,9 +38,9 @@ class Offer:
     __slots__ = ("answer", "description", "name", "place")
 
     def __init__(self, spec: ChildSpec, description: Child[Any] | Description, answer: Future) -> None:
-        self.name = spec.id
-        self.description = description
-        self.answer = answer
+        self.name: str = spec.id
+        self.description: Child[Any] | Description = description
+        self.answer: Future = answer
         self.place: Place | None = None
 
 
@@ -68,14 +68,14 @@ class Node:
     )
 
     def __init__(self, tree: Tree, branch: BranchPlace, number: int) -> None:
-        self.tree = tree
-        self.branch = branch
-        self.number = number
+        self.tree: Tree = tree
+        self.branch: BranchPlace = branch
+        self.number: int = number
         self.path: str = branch.path
-        self.places = branch.places
+        self.places: dict[str, Place] = branch.places
         lives = {name: place.number for name, place in self.places.items()}
-        self.machine = Supervision(branch.description.spec, draw=tree.draw, lives=lives)
-        self.ready = False
+        self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives)
+        self.ready: bool = False
         self.crashes: deque[events.Decided] = deque(maxlen=50)
         self.start_error: BaseException | None = None
         self.on_done: list[Future] = []

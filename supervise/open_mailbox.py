@@ -59,7 +59,7 @@ class OpenMailbox(Generic[A]):
         self._bus = Bus()
         if listener is not None:
             self._bus.subscribe(listener)
-        self.dead_letters = DeadLetters(self._bus)
+        self.dead_letters: DeadLetters = DeadLetters(self._bus)
         self._mailbox = Mailbox(self._backend, "", name, capacity, overflow, self.dead_letters.add)
         self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), self._lost)
         self._runner: _Runner | None = None

@@ -36,11 +36,13 @@ class ActorPlace:
     __slots__ = ("child", "incarnation", "mailbox", "name", "node", "number", "timer")
 
     def __init__(self, node: Node, name: str, child: Child[Any]) -> None:
-        self.node = node
-        self.name = name
-        self.child = child
-        self.number = 0
-        self.mailbox = Mailbox(node.tree.backend, node.path, name, child.capacity, child.overflow, node.tree.dead_letters.add)
+        self.node: Node = node
+        self.name: str = name
+        self.child: Child[Any] = child
+        self.number: int = 0
+        self.mailbox: Mailbox = Mailbox(
+            node.tree.backend, node.path, name, child.capacity, child.overflow, node.tree.dead_letters.add
+        )
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None
 
@@ -185,15 +187,15 @@ class BranchPlace:
     __slots__ = ("description", "gone", "name", "node", "number", "parent", "path", "places", "timer", "tree")
 
     def __init__(self, tree: Tree, parent: Node | None, name: str, description: Description) -> None:
-        self.tree = tree
+        self.tree: Tree = tree
         self.parent = parent
-        self.name = name
+        self.name: str = name
         self.path: str = name if parent is None else f"{parent.path}/{name}"
         self.description: Description = description
         self.places: dict[str, ActorPlace | BranchPlace] = {}
         self.node: Node | None = None
-        self.gone = Account()  # of the children that were forgotten
-        self.number = 0
+        self.gone: Account = Account()  # of the children that were forgotten
+        self.number: int = 0
         self.timer: Handle | None = None
 
     def find(self, key: Any) -> Any:

@@ -59,16 +59,16 @@ class Tree:
     ) -> None:
         self.backend = backend
         self.handle = handle
-        self.bus = Bus()
+        self.bus: Bus = Bus()
         if listener is not None:
             self.bus.subscribe(listener)
-        self.dead_letters = DeadLetters(self.bus)
+        self.dead_letters: DeadLetters = DeadLetters(self.bus)
         self.draw: Draw = draw
-        self.killing = False
-        self.root = BranchPlace(self, None, description.name, description)
-        self.registry = Registry(self.root)
+        self.killing: bool = False
+        self.root: BranchPlace = BranchPlace(self, None, description.name, description)
+        self.registry: Registry = Registry(self.root)
         self.ended: Ended | None = None
-        self.over = anyio.Event()
+        self.over: anyio.Event = anyio.Event()
         self._ready = backend.future()
         self._scope = anyio.CancelScope()
         self._budget = description.shutdown_budget

@@ -22,8 +22,8 @@ class Turn:
     __slots__ = ("awaits", "exclusive", "in_hand", "mailbox", "pending", "task")
 
     def __init__(self, mailbox: Mailbox, exclusive: bool) -> None:
-        self.mailbox = mailbox
-        self.exclusive = exclusive
+        self.mailbox: Mailbox = mailbox
+        self.exclusive: bool = exclusive
         self.task: object = None
         self.in_hand: Envelope | None = None
         self.awaits: Mailbox | None = None

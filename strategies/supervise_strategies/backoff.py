@@ -15,8 +15,8 @@ class Backoff:
     __slots__ = ("attempts", "first")
 
     def __init__(self) -> None:
-        self.attempts = 0
-        self.first = 0.0
+        self.attempts: int = 0
+        self.first: float = 0.0
 
     def failed(
         self, policy: Restart, now: float, up_since: float | None, error: BaseException | None, draw: Draw

@@ -79,17 +79,17 @@ class Slot:
     )
 
     def __init__(self, spec: ChildSpec, added: bool) -> None:
-        self.id = spec.id
-        self.spec = spec
-        self.added = added
-        self.state = STOPPED
-        self.number = 0
+        self.id: str = spec.id
+        self.spec: ChildSpec = spec
+        self.added: bool = added
+        self.state: ChildState = STOPPED
+        self.number: int = 0
         self.up_since: float | None = None
-        self.token = 0  # one more whenever a pending restart is overtaken by something else
+        self.token: int = 0  # one more whenever a pending restart is overtaken by something else
         self.due: float | None = None
-        self.dead = False  # its end is queued and not served yet
-        self.held = False  # down with its group, whose restart is pending
-        self.resume = False  # unstoppable: to be started as soon as it has ended
+        self.dead: bool = False  # its end is queued and not served yet
+        self.held: bool = False  # down with its group, whose restart is pending
+        self.resume: bool = False  # unstoppable: to be started as soon as it has ended
         self.backoff: Backoff | None = None
         self.window: RestartWindow | None = None
 

@@ -33,7 +33,11 @@ class InvalidSpec(StrategyError, ValueError):
 
     def __init__(self, who: str, field: str, value: object, cure: str, *, fault: str = "invalid_value") -> None:
         super().__init__(f"{who}: {field}={value!r} is not valid: {cure}")
-        self.who, self.field, self.value, self.cure, self.fault = who, field, value, cure, fault
+        self.who: str = who
+        self.field: str = field
+        self.value: object = value
+        self.cure: str = cure
+        self.fault: str = fault
 
 
 class AdminError(StrategyError):
@@ -43,7 +47,8 @@ class AdminError(StrategyError):
 
     def __init__(self, child: str, detail: str = "") -> None:
         super().__init__(self.template.format(child=child, detail=detail))
-        self.child, self.detail = child, detail
+        self.child: str = child
+        self.detail: str = detail
 
 
 class ChildNotFound(AdminError):

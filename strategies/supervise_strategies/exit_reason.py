@@ -57,9 +57,9 @@ def describe(error: BaseException, limit: int = 200) -> str:
 
     Of a group it is what is inside that tells: `ExceptionGroup(OSError: no route; KeyError: 'x')`.
     """
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        line = f"{type(error).__name__}({'; '.join(describe(leaf, limit) for leaf in leaves(group))})"
+    inside = [*leaves(error)]
+    if inside[0] is not error:
+        line = f"{type(error).__name__}({'; '.join(describe(leaf, limit) for leaf in inside)})"
     else:
         try:
             text = str(error)

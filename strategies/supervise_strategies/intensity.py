@@ -41,7 +41,7 @@ class RestartWindow:
     __slots__ = ("_times", "intensity")
 
     def __init__(self, intensity: Intensity) -> None:
-        self.intensity = intensity
+        self.intensity: Intensity = intensity
         self._times: deque[float] = deque()
 
     def __len__(self) -> int:

@@ -84,7 +84,7 @@ class Supervision:
 
     def __init__(self, spec: SupervisorSpec, *, draw: Draw = draw, lives: Mapping[str, int] | None = None) -> None:
         self.spec = spec
-        self.phase = Phase.NEW
+        self.phase: Phase = Phase.NEW
         self._draw = draw
         self._window = RestartWindow(spec.intensity)
         self._slots: dict[str, Slot] = {}

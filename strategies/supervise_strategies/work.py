@@ -41,15 +41,15 @@ class Work:
     )
 
     def __init__(self, purpose: Purpose, *, subject: Slot | None = None, ticket: object = None, delay: float = 0.0) -> None:
-        self.purpose = purpose
-        self.subject = subject
-        self.ticket = ticket
-        self.delay = delay
+        self.purpose: Purpose = purpose
+        self.subject: Slot | None = subject
+        self.ticket: object = ticket
+        self.delay: float = delay
         self.stops: list[Slot] = []
         self.starts: deque[Slot] = deque()
-        self.pending = 0  # stops that were asked for and haven't ended
-        self.mode = StopMode.RESTART
-        self.reason = SHUTDOWN
-        self.cause = Cause.ASKED
+        self.pending: int = 0  # stops that were asked for and haven't ended
+        self.mode: StopMode = StopMode.RESTART
+        self.reason: ExitReason = SHUTDOWN
+        self.cause: Cause = Cause.ASKED
         self.failed: str | None = None
-        self.told = False
+        self.told: bool = False

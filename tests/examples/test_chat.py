@@ -8,7 +8,7 @@ nobody else; the admission limit; a client that goes is no member any more.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,14 +49,14 @@ class Client:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[tuple[RunningSupervisor, int]]:
+async def server() -> AsyncGenerator[tuple[RunningSupervisor, int], None]:
     with anyio.fail_after(GUARD):
         async with chat.tree() as app:
             yield app, await app.find("listener").call(chat.Listener.port)
 
 
 @asynccontextmanager
-async def client(port: int, nick: str, room: str = "lobby") -> AsyncIterator[Client]:
+async def client(port: int, nick: str, room: str = "lobby") -> AsyncGenerator[Client, None]:
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         member = Client(stream)
         await member.say(f"NICK {nick}")

@@ -33,9 +33,7 @@ class Loop:
 
     __slots__ = ("inlet", "outlet")
 
-    def __init__(
-        self, nursery: trio.Nursery, factory: Callable[[], Any] = TrioCounter, capacity: float = 1000
-    ) -> None:
+    def __init__(self, nursery: trio.Nursery, factory: Callable[[], Any] = TrioCounter, capacity: float = 1000) -> None:
         self.inlet: trio.MemorySendChannel[Message]
         self.outlet: trio.MemoryReceiveChannel[Message]
         self.inlet, self.outlet = trio.open_memory_channel[Message](capacity)

@@ -6,64 +6,92 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from supervise import Supervisor, child
+import anyio
+
+from supervise import Address, DynamicSupervisor, Supervisor, child
 
 from ..actor import Counter
 from ..sample import Sample, Stopwatch, Workload, expect
-from .toolkit import crash, pass_token
+from .toolkit import crash
 
 
-async def hop(actors: int) -> Sample:
-    """One message at a time, round a ring: the cost of a message is then the same work for any number of actors."""
-    return await pass_token(actors, max(2 * actors, 50_000))
+async def actors(n: int) -> Sample:
+    """Calls to one actor after the other: the work is the same however many there are."""
+    calls = max(n, 50_000)
+    async with DynamicSupervisor("bench") as app:
+        counters = [await app.start(Counter) for _ in range(n)]
+        with Stopwatch() as watch:
+            for number in range(calls):
+                await counters[number % n].call(Counter.add, 1)
+    return watch.per(calls)
 
 
-async def backlog(queued: int) -> Sample:
-    """Fill the mailbox up to this number, and have it handled; as often as makes 100,000 messages."""
-    rounds = max(1, 100_000 // queued)
+class Conveyor:
+    """Puts each message that it takes back at the end, so that its mailbox keeps its length until the last round."""
+
+    me: Address[Conveyor]
+
+    def __init__(self, length: int, messages: int, done: anyio.Event) -> None:
+        self.length = length
+        self.left = messages
+        self.done = done
+
+    async def join(self, me: Address[Conveyor]) -> None:
+        self.me = me
+
+    async def turn(self) -> None:
+        self.left -= 1
+        if self.left >= self.length:
+            await self.me.send(Conveyor.turn)
+        elif not self.left:
+            self.done.set()
+
+
+async def queued(n: int) -> Sample:
+    """Messages through a mailbox in which this many wait."""
+    messages, done = max(2 * n, 100_000), anyio.Event()
     async with Supervisor("bench") as app:
-        counter = await app.start(Counter, capacity=math.inf)
-        fill, drain = Stopwatch(), Stopwatch()
-        cpu = wall = 0.0
-        for _ in range(rounds):
-            with fill:
-                for _ in range(queued):
-                    counter.try_send(Counter.add, 1)
-            with drain:
-                total = await counter.call(Counter.add, 0)
-            cpu, wall = cpu + fill.cpu + drain.cpu, wall + fill.wall + drain.wall
-        expect(total, rounds * queued)
-    # the call that waits for the end is counted as one more message
-    messages = rounds * (queued + 1)
-    return {"time.cpu": cpu / messages * 1e6, "time.wall": wall / messages * 1e6}
+        conveyor = await app.start(Conveyor, n, messages, done, capacity=math.inf)
+        await conveyor.call(Conveyor.join, conveyor)
+        for _ in range(n):
+            conveyor.try_send(Conveyor.turn)
+        with Stopwatch() as watch:
+            await done.wait()
+    return watch.per(messages)
 
 
-async def tree(children: int) -> Sample:
-    """A static tree, started in order and stopped in order."""
-    description = Supervisor("bench", *(child(Counter, name=f"child-{number}") for number in range(children)))
-    with Stopwatch() as start:
-        app = await description.__aenter__()
-    expect(app.count_children().active, children)
-    with Stopwatch() as stop:
-        await description.__aexit__(None, None, None)
-    return start.per(children, "start") | stop.per(children, "stop")
+async def tree(n: int) -> Sample:
+    """A static tree of this many children, started in order and stopped in order; small ones several times."""
+    rounds = max(1, 1_000 // n)
+    description = Supervisor("bench", *(child(Counter, name=f"child-{number}") for number in range(n)))
+    start, stop = Stopwatch(), Stopwatch()
+    figures: Sample = {}
+    for _ in range(rounds):
+        with start:
+            app = await description.__aenter__()
+        expect(app.count_children().active, n)
+        with stop:
+            await description.__aexit__(None, None, None)
+        for name, value in (start.per(n * rounds, "start") | stop.per(n * rounds, "stop")).items():
+            figures[name] = figures.get(name, 0.0) + value
+    return figures
 
 
-async def lookup(children: int) -> Sample:
-    """Addresses by path, over all of the tree."""
-    finds = 20_000
-    paths = [f"half/child-{number * children // 1000}" for number in range(1000)]
-    below = Supervisor("half", *(child(Counter, name=f"child-{number}") for number in range(children)))
+async def lookup(n: int) -> Sample:
+    """Addresses by path, among this many children."""
+    finds = 50_000
+    paths = [f"below/child-{number * n // 1_000}" for number in range(1_000)]
+    below = Supervisor("below", *(child(Counter, name=f"child-{number}") for number in range(n)))
     async with Supervisor("bench", below) as app:
         with Stopwatch() as watch:
             for number in range(finds):
-                app.find(paths[number % 1000])
+                app.find(paths[number % 1_000])
     return watch.per(finds)
 
 
 WORKLOADS: Final[Mapping[str, Workload]] = {
-    "hop": hop,
-    "backlog": backlog,
+    "actors": actors,
+    "queued": queued,
     "crash": crash,
     "tree": tree,
     "lookup": lookup,

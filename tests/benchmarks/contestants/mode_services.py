@@ -31,6 +31,7 @@ async def crash(n: int) -> Sample:
     supervisor = supervisors.OneForOneSupervisor(max_restarts=1e9, over=1e9)
     supervisor.add(_service(queue))  # one that is given to the constructor is only looked at every 5 s
     await supervisor.start()
+    await asyncio.sleep(0.05)  # a crash before the supervisor waits for the first time is only seen after 5 s
     with Stopwatch() as watch:
         for _ in range(n):
             await queue.put((Counter.crash, 1, None))

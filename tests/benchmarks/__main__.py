@@ -1,0 +1,71 @@
+"""`python -m tests.benchmarks [ROW…]`: the table of goals. `… scale`: cost as work grows. `… peers`: beside other libraries."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from . import peers, scale
+from .backend import BACKENDS, Backend, missing
+from .gate import gate
+from .measurement import Measurement, measure
+from .row import Row
+from .rows import UnknownRow, chosen
+from .sampler import SampleFailed, Sampler
+from .table import as_json, head, line, machine
+
+
+def main(arguments: Sequence[str] | None = None, sampler: Sampler | None = None) -> int:
+    """1 if the gate fails, 2 if something couldn't be measured, 0 otherwise."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["scale"]:
+        return scale.main(words[1:])
+    if words[:1] == ["peers"]:
+        return peers.main(words[1:])
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="G1, G2, … (default: all)")
+    parser.add_argument("--backend", choices=(*BACKENDS, "all"), default="all")
+    parser.add_argument("--repeats", type=int, metavar="N", help="pairs per row (default: 5; with --gate 3)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON alone")
+    form.add_argument("--gate", action="store_true", help="for CI: quick, and fails only beyond 1.5 x floor")
+    given = parser.parse_args(words)
+    if given.repeats is not None and given.repeats < 1:
+        parser.error("--repeats: 1 or more")
+    try:
+        rows = chosen(given.rows)
+    except UnknownRow as error:
+        parser.error(str(error))
+    say = partial(print, file=sys.stderr if given.json else sys.stdout, flush=True)
+    say(machine())
+    wanted = [(row, backend) for row in rows for backend in _backends(row, given.backend)]
+    for why in dict.fromkeys(missing(backend) for _, backend in wanted):
+        if why is not None:
+            say(f"{why}: its rows are left out")
+    wanted = [(row, backend) for row, backend in wanted if missing(backend) is None]
+    sampler = sampler or Sampler()
+    try:
+        if given.gate:
+            return 0 if gate(wanted, sampler, given.repeats or 3, say) else 1
+        seen: list[Measurement] = []
+        say(head())
+        for row, backend in wanted:
+            seen.append(measure(row, backend, sampler, range(given.repeats or 5), quick=given.quick))
+            say(line(seen[-1]))
+    except SampleFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if given.json:
+        print(as_json(seen))
+    return 0
+
+
+def _backends(row: Row, name: str) -> list[Backend]:
+    return [backend for backend in row.targets if name in (backend, "all")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""`python -m tests.benchmarks peers`: the library beside other ones, in ratios to the hand-written asyncio loop."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from .backend import Backend, missing
+from .contestant import CHANNEL, CONTESTANTS, QUEUE, SUPERVISE
+from .measurement import values
+from .picture import NoPicture, panels, save
+from .row import Side
+from .sampler import SampleFailed, Sampler
+from .table import machine, show
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    workload: str
+    size: int
+    measure: str = "time"
+
+
+COLUMNS: Final = (
+    Column("send", "send_unbounded", 100_000),
+    Column("call", "call", 20_000),
+    Column("100 callers", "callers", 20_000),
+    Column("100 senders", "fan_in", 100_000),
+    Column("ring hop", "ring", 50_000),
+    Column("spawn", "idle", 10_000, "spawn"),
+    Column("bytes idle", "idle", 10_000, "bytes"),
+    Column("crash to reply", "crash", 2_000),
+)
+
+Entrant: TypeAlias = tuple[str, Backend]
+ENTRANTS: Final[tuple[Entrant, ...]] = (
+    (SUPERVISE, "asyncio"),
+    (SUPERVISE, "uvloop"),
+    (SUPERVISE, "trio"),
+    (CHANNEL, "trio"),
+    ("pykka", "own"),
+    ("thespian", "own"),
+    ("mode", "asyncio"),
+    ("aiotools", "asyncio"),
+    ("erlang", "own"),
+)
+Ratios: TypeAlias = Mapping[Entrant, Mapping[str, float]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks peers", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="draw it")
+    given = parser.parse_args(arguments)
+    print(machine(), flush=True)
+    present: list[Entrant] = []
+    for name, backend in ENTRANTS:
+        why = CONTESTANTS[name].missing() or missing(backend)
+        if why is None:
+            present.append((name, backend))
+        else:
+            print(why)
+    ratios = compare(present, COLUMNS, Sampler(), range(given.repeats), print, quick=given.quick)
+    print("", *table(ratios, COLUMNS), sep="\n")
+    if given.png is not None:
+        try:
+            draw(ratios, COLUMNS, given.png)
+        except NoPicture as reason:
+            print(reason)
+    return 0
+
+
+def compare(
+    entrants: Sequence[Entrant],
+    columns: Sequence[Column],
+    sampler: Sampler,
+    repeats: Sequence[int],
+    say: Callable[[str], object],
+    *,
+    quick: bool = False,
+) -> Ratios:
+    """Medians of paired ratios to Q; what an entrant can't do is left out, and one that fails is said."""
+    ratios: dict[Entrant, dict[str, float]] = {}
+    for entrant in entrants:
+        name, backend = entrant
+        ratios[entrant] = {}
+        for column in columns:
+            if column.workload not in CONTESTANTS[name].workloads():
+                continue
+            size = max(column.size // 10, 1_000) if quick else column.size
+            try:
+                ratios[entrant][column.title] = statistics.median(
+                    values(
+                        sampler,
+                        Side(name, column.workload),
+                        Side(QUEUE, column.workload),
+                        size,
+                        backend,
+                        repeats,
+                        measure=column.measure,
+                    )
+                )
+            except SampleFailed as error:
+                say(f"failed: {error}")
+    return ratios
+
+
+def title(entrant: Entrant) -> str:
+    name, backend = entrant
+    shown = CONTESTANTS[name].title
+    return f"{shown} on {backend}" if len(CONTESTANTS[name].backends) > 1 else shown
+
+
+def table(ratios: Ratios, columns: Sequence[Column]) -> list[str]:
+    """Markdown, with Q as 1."""
+    lines = [
+        f"| x {CONTESTANTS[QUEUE].title}; lower is better | {' | '.join(column.title for column in columns)} |",
+        f"|---{'|---' * len(columns)}|",
+        f"| {CONTESTANTS[QUEUE].title} {'| 1 ' * len(columns)}|",
+    ]
+    for entrant, row in ratios.items():
+        cells = (show(row[c.title], short=True) if c.title in row else "–" for c in columns)
+        lines.append(f"| {title(entrant)} | {' | '.join(cells)} |")
+    return lines
+
+
+def draw(ratios: Ratios, columns: Sequence[Column], path: Path) -> None:
+    """One panel per column, a bar per entrant; the line is Q."""
+    figure, axes = panels(len(columns), 5.2, 3.0)
+    for column, axis in zip(columns, axes, strict=True):
+        _panel(axis, column, {entrant: row[column.title] for entrant, row in ratios.items() if column.title in row})
+    save(figure, path)
+    print(f"drawn: {path}")
+
+
+def _panel(axis: Any, column: Column, bars: Mapping[Entrant, float]) -> None:
+    shown = list(reversed(bars.items()))
+    colours = ["tab:blue" if entrant[0] == SUPERVISE else "tab:gray" for entrant, _ in shown]
+    drawn = axis.barh([title(entrant) for entrant, _ in shown], [value for _, value in shown], color=colours)
+    axis.bar_label(drawn, labels=[show(value, short=True) for _, value in shown], fontsize=8, padding=2)
+    axis.axvline(1, color="black", linewidth=0.8)
+    axis.set_xscale("log")
+    axis.margins(x=0.2)
+    axis.tick_params(labelsize=8)
+    axis.set_title(column.title, fontsize=10)

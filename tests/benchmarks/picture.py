@@ -1,0 +1,35 @@
+"""matplotlib, as far as it is used here; it has no types, and may not be installed."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+
+class NoPicture(Exception):
+    """matplotlib is missing."""
+
+
+def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure, and its axes side by side, in at most three columns."""
+    try:
+        matplotlib: Any = importlib.import_module("matplotlib")
+    except ImportError as error:
+        raise NoPicture("no picture is drawn: matplotlib is not installed (extra `bench`)") from error
+    matplotlib.use("Agg")
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    columns = min(count, 3)
+    lines = -(-count // columns)
+    figure, axes = pyplot.subplots(lines, columns, figsize=(width * columns, height * lines), squeeze=False)
+    flat = list(axes.flat)
+    for left_over in flat[count:]:
+        left_over.axis("off")
+    return figure, flat[:count]
+
+
+def save(figure: Any, path: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    pyplot.close(figure)

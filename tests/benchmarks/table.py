@@ -1,0 +1,57 @@
+"""Measurements as text, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable
+
+from .measurement import Measurement
+from .row import Unit
+
+LINE = "{:<5} {:<34} {:<8} {:>8}  {:<17} {:>7} {:>7}  {}"
+
+
+def machine() -> str:
+    """On what it ran, and whether the machine had other work."""
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores{load}"
+
+
+def head() -> str:
+    return LINE.format("row", "what", "backend", "ratio", "(min - max)", "floor", "goal", "verdict")
+
+
+def line(one: Measurement) -> str:
+    unit = one.row.unit
+    return LINE.format(
+        one.row.id,
+        one.row.what,
+        one.backend,
+        show(one.value, unit),
+        f"({show(min(one.values), unit, short=True)} - {show(max(one.values), unit, short=True)})",
+        show(one.target.floor, unit, short=True),
+        show(one.target.goal, unit, short=True),
+        one.verdict,
+    )
+
+
+def show(value: float, unit: Unit = "x", *, short: bool = False) -> str:
+    """Three digits that count; `short` leaves the unit away."""
+    text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return text if short else f"{text} {unit}"
+
+
+def as_json(measurements: Iterable[Measurement]) -> str:
+    rows = [
+        {
+            "row": one.row.id,
+            "backend": one.backend,
+            "ratio": one.value,
+            "floor": one.target.floor,
+            "goal": one.target.goal,
+        }
+        for one in measurements
+    ]
+    return json.dumps({"rows": rows}, indent=2)
