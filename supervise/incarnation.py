@@ -306,7 +306,7 @@ class Incarnation(Turn):
                 return None
             if not mailbox.queue:
                 lifetime = mailbox.lifetime
-                if lifetime is not None and lifetime.lost:
+                if lifetime is not None and lifetime.lost and not mailbox.reservations:
                     self.stop_reason = self.stop_reason or NORMAL
                     return None
                 mailbox.waker = waker = backend.future()

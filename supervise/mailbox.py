@@ -158,7 +158,7 @@ class Mailbox:
         if len(self.queue) + len(self.reservations) >= self.capacity:
             await self._room(handler, args, kwargs, turn, options, hasty, turn if waits else None)
             if hasty and self.restarting:  # since the room was given to it
-                self.admit()
+                self._give_on()
                 raise self._restarting(handler, args, kwargs)
         reply = self.backend.future()
         self._accept((handler, args, kwargs, reply, None if turn is None else turn.mailbox, options))
@@ -211,7 +211,7 @@ class Mailbox:
         hasty: bool = False,
         calling: Turn | None = None,
     ) -> None:
-        """Wait until the caller may append one envelope, which it must do, or else `admit`, without awaiting anything else.
+        """Wait until the caller may append one envelope, which it must do, or else `_give_on`, without awaiting anything else.
 
         `hasty`: a call that doesn't wait for a restart. `calling`: the turn that waits here with a call, which is an edge.
         """
@@ -240,7 +240,7 @@ class Mailbox:
                 waiters.remove(entry)
             elif room in self.reservations:  # the next one may have it
                 self.reservations.remove(room)
-                self.admit()
+                self._give_on()
             raise
         finally:
             self.fail_fast -= hasty
@@ -258,6 +258,11 @@ class Mailbox:
             if not room.done():
                 self.reservations.append(room)
                 room.set_result(None)
+
+    def _give_on(self) -> None:
+        """Room that was given to a sender isn't used."""
+        self.admit()
+        self.wake()  # the actor may have waited for that very message before its end
 
     # -- taking out --------------------------------------------------------------------------------------------------
 
@@ -350,7 +355,8 @@ class Mailbox:
             return MailboxClosed(f"{self.path} is gone for good: find or start its successor, and use that address", message)
         if self.refusal == "unstoppable":
             return ActorStopped(f"{self.path} was cancelled and still runs: it takes no messages until it has ended", message)
-        return ActorStopped(f"{self.path} is stopped: restart_child() starts it again on this mailbox", message)
+        cure = "restart_child()" if self.lifetime is None else "run()"
+        return ActorStopped(f"{self.path} is stopped: {cure} starts it again on this mailbox", message)
 
     def _restarting(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRestarting:
         return ActorRestarting(f"{self.path} is restarting, and the call {describe(handler, args, kwargs)} doesn't wait")

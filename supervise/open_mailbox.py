@@ -11,14 +11,14 @@ import anyio
 
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exit_reason import ExitKind, ExitReason
+from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
 from . import events
 from ._backends import current_backend
 from .account import Account
 from .address import Address, address_of
 from .dead_letters import DeadLetters
-from .errors import Unsupervised
+from .errors import MailboxClosed, Unsupervised
 from .events import Bus
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
@@ -63,6 +63,7 @@ class OpenMailbox(Generic[A]):
         self._mailbox = Mailbox(self._backend, "", name, capacity, overflow, self.dead_letters.add)
         self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), self._lost)
         self._runner: _Runner | None = None
+        self._incarnation: Incarnation | None = None
         self._number = 0
 
     def _lost(self) -> None:
@@ -89,19 +90,24 @@ class OpenMailbox(Generic[A]):
     async def run(self, factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts) -> Outcome:
         """Run one incarnation until it ends, in a task of its own.
 
-        It ends in an orderly way (`Finished`) when it stops itself, or when the last strong address is gone and the queue is
-        handled; then the mailbox is closed. A crash is returned (`Crashed`), never raised, and loses nothing that waits.
-        Cancelling `run` cancels the incarnation, and waits for it. RuntimeError if an incarnation runs already.
+        It ends in an orderly way (`Finished`) when it stops itself, or ignores its start: what waits then becomes dead
+        letters, and the mailbox refuses (`ActorStopped`) until it is run again. It ends so, too, when the last strong address
+        is gone and the queue is handled: then the mailbox is closed for good. A crash is returned (`Crashed`), never raised,
+        and loses nothing that waits. Cancelling `run` cancels the incarnation, waits for it, and keeps what waits, too.
+        RuntimeError if an incarnation runs already; `MailboxClosed` if the mailbox was closed.
         """
         if self._runner is not None:
             raise RuntimeError(f"mailbox {self._mailbox.path!r} runs an actor already: one incarnation at a time")
+        if self._mailbox.refusal == "closed":
+            raise MailboxClosed(f"mailbox {self._mailbox.path!r} is closed, nothing can come in: open another one")
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: run(Counter, 10)"
             raise InvalidSpec(f"mailbox {self._mailbox.path!r}", "factory", factory, cure)
         await self._backend.open()
         self._number += 1
         self._runner = runner = _Runner(self._mailbox, self._bus, factory, args)
-        incarnation = Incarnation(runner, self._number)
+        self._incarnation = incarnation = Incarnation(runner, self._number)
+        self._mailbox.accept_again()
         try:
             spawn(incarnation)
             await runner.over.wait()
@@ -111,7 +117,7 @@ class OpenMailbox(Generic[A]):
                 await runner.over.wait()
             raise
         finally:
-            self._runner = None
+            self._runner = self._incarnation = None
             await self._backend.close()
             lifetime = self._mailbox.lifetime
             if lifetime is not None and lifetime.lost and not self._mailbox.queue:
@@ -121,12 +127,17 @@ class OpenMailbox(Generic[A]):
         reason = runner.reason
         if reason.abnormal:
             return Crashed(reason, runner.error)
+        if self._mailbox.refusal is None:
+            self._mailbox.refuse("stopped")
+            self._mailbox.discard("its actor is stopped")
         return Finished(reason)
 
     def close(self) -> None:
-        """Accept nothing any more; what waits becomes dead letters."""
+        """Accept nothing any more; what waits becomes dead letters, and an actor that runs ends after the message in hand."""
         self._mailbox.refuse("closed")
         self._mailbox.discard("its mailbox was closed")
+        if self._incarnation is not None:
+            self._incarnation.stop(NORMAL)
 
 
 class _Runner:
@@ -154,7 +165,7 @@ class _Runner:
             )
         else:
             self._bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
-        self.reason, self.error = reason, error
+        self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()
 
     def fatal(self, error: BaseException) -> None:

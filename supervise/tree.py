@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from ._backends import Backend
+    from ._backends import Backend, Handle
     from .running import RunningSupervisor
     from .supervisor import Description
 
@@ -73,6 +73,7 @@ class Tree:
         self._scope = anyio.CancelScope()
         self._budget = description.shutdown_budget
         self._budget_ends = math.inf
+        self._budget_timer: Handle | None = None
         self._in_body = False
         self._error: BaseException | None = None
         self._root_node: Node | None = None
@@ -123,7 +124,7 @@ class Tree:
             return
         if self._budget is not None and self._budget_ends == math.inf:
             self._budget_ends = self.backend.now() + self._budget
-            self.backend.call_at(self._budget_ends, self.kill)
+            self._budget_timer = self.backend.call_at(self._budget_ends, self.kill)
         node.step(node.machine.stop, self.backend.now(), mode=StopMode.FINAL, reason=reason, cause=cause)
 
     def stop_from_inside(self, why: str) -> None:
@@ -152,6 +153,8 @@ class Tree:
         if self._error is None:
             self._error = error
         self.ended = Ended(reason, cause)
+        if self._budget_timer is not None:
+            self._budget_timer.cancel()
         self.root.forget()
         self.over.set()
         self.started()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+
+GRACE: Final = 2.0
+"""Real seconds, for a thread that is about to end: a guard, not a wait."""
 
 
 class Watch(Protocol):
@@ -84,10 +88,14 @@ def watch() -> Watch:
 def threads_since(before: set[threading.Thread]) -> list[threading.Thread]:
     """The threads that live now and didn't before, but those of the backends' own pools.
 
-    These are daemons, or asyncio's default executor (for name look-ups), which the loop joins when it is closed.
+    These are daemons, or asyncio's default executor (for name look-ups), which the loop joins when it is closed; anyio's
+    were told to end, and are given the time that it takes.
     """
-    return [
+    new = [
         thread
         for thread in threading.enumerate()
-        if thread not in before and thread.is_alive() and not thread.daemon and not thread.name.startswith("asyncio_")
+        if thread not in before and not thread.daemon and not thread.name.startswith("asyncio_")
     ]
+    for thread in new:
+        thread.join(GRACE)
+    return [thread for thread in new if thread.is_alive()]

@@ -18,7 +18,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from . import left_over
+from . import left_over, virtual_time
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -133,7 +133,7 @@ async def test_an_open_nursery_is_found_with_its_tasks_and_their_deadlines(anyio
     manager = trio.open_nursery()
     nursery = await manager.__aenter__()
     nursery.start_soon(anyio.sleep, 100)
-    await anyio.lowlevel.checkpoint()
+    await virtual_time.at_rest()
     left = watch.left()
     assert left[0] == "1 tasks"
     assert left[1].startswith("open nursery")

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from .directives import Cause, StopMode
-from .exit_reason import SHUTDOWN
+from .exit_reason import SHUTDOWN, ExitReason
 
 if TYPE_CHECKING:
     from .child_state import Slot

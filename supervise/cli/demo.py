@@ -193,7 +193,7 @@ def report(story: Story, clients: list[Client], poisoned: int, account: Account)
             print(f"  {client.nick} heard {heard}: {'each once, in order' if whole else 'NOT what was said'}")
         else:
             print(
-                f"  {client.nick} heard {heard}, over {client.times_connected} connections; what was said meanwhile may be missing"
+                f"  {client.nick} heard {heard}, over {client.times_connected} connections (some of it was said between them)"
             )
     print("\nThe account of every message that an actor accepted:")
     for name, count in account._asdict().items():

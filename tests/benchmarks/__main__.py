@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None, sampler: Sampler | None = None)
         parser.error(str(error))
     say = partial(print, file=sys.stderr if given.json else sys.stdout, flush=True)
     say(machine())
-    wanted = [(row, backend) for row in rows for backend in _backends(row, given.backend)]
+    wanted: list[tuple[Row, Backend]] = [(row, backend) for row in rows for backend in _backends(row, given.backend)]
     for why in dict.fromkeys(missing(backend) for _, backend in wanted):
         if why is not None:
             say(f"{why}: its rows are left out")

@@ -33,3 +33,12 @@ def run(backend: Backend, workload: Workload, size: int) -> Sample:
     factory: Any = importlib.import_module("uvloop").new_event_loop if backend == "uvloop" else None
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(cast(Coroutine[Any, Any, Sample], workload(size)))
+
+
+def on_trio() -> bool:
+    """Whether the caller runs on trio, rather than on one of asyncio's loops."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False

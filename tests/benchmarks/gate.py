@@ -19,7 +19,7 @@ def gate(wanted: Iterable[tuple[Row, Backend]], sampler: Sampler, repeats: int, 
     for row, backend in wanted:
         one = measure(row, backend, sampler, range(repeats), quick=True)
         if one.regressed:
-            one = measure(row, backend, sampler, range(repeats, 3 * repeats), quick=True)
+            one = measure(row, backend, sampler, range(repeats, 2 * repeats), quick=True)
         passed = passed and not one.regressed
         say(_line(one))
     say("passed" if passed else "FAILED: more than 1.5 x floor")

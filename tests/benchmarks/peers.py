@@ -140,7 +140,7 @@ def draw(ratios: Ratios, columns: Sequence[Column], path: Path) -> None:
 
 
 def _panel(axis: Any, column: Column, bars: Mapping[Entrant, float]) -> None:
-    shown = list(reversed(bars.items()))
+    shown = [*bars.items()][::-1]
     colours = ["tab:blue" if entrant[0] == SUPERVISE else "tab:gray" for entrant, _ in shown]
     drawn = axis.barh([title(entrant) for entrant, _ in shown], [value for _, value in shown], color=colours)
     axis.bar_label(drawn, labels=[show(value, short=True) for _, value in shown], fontsize=8, padding=2)

@@ -45,7 +45,7 @@ ROWS: Final[tuple[Row, ...]] = (
         {},
         {"asyncio": Target(2000, 450), "trio": Target(3300, 450)},
         100_000,
-        20_000,
+        10_000,
         "bytes",
         "B",
     ),
@@ -91,7 +91,7 @@ ROWS: Final[tuple[Row, ...]] = (
         by_queue("idle"),
         {"asyncio": Target(0.70, 0.12), "trio": Target(0.70, 0.12)},
         100_000,
-        20_000,
+        10_000,
         "collect",
     ),
 )

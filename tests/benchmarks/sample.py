@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import resource
 import statistics
@@ -69,7 +70,7 @@ def crashes(instants: Sequence[float]) -> Sample:
 
     `growth` is late ones : early ones (of 10,000: the last thousand, and the thousand from the 100th on).
     """
-    spent = [after - before for before, after in zip(instants, instants[1:], strict=False)]
+    spent = [after - before for before, after in itertools.pairwise(instants)]
     total, window = len(spent), max(1, len(spent) // 10)
     early = statistics.median(spent[total // 100 : total // 100 + window])
     figures: Sample = {"growth": statistics.median(spent[-window:]) / early}

@@ -27,8 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     wanted: list[Backend] = [name for name in BACKENDS if given.backend in (name, "all")]
     absent = [why for name in wanted if (why := missing(name)) is not None]
     print(*absent, sep="\n", end="\n" if absent else "")
-    drawn = {name: CURVES for name in wanted if missing(name) is None}
-    seen = scale(drawn.items(), Sampler(), range(given.repeats), lambda text: print(text, flush=True), quick=given.quick)
+    runs: list[tuple[Backend, Curve]] = [(name, curve) for name in wanted if missing(name) is None for curve in CURVES]
+    seen = scale(runs, Sampler(), range(given.repeats), lambda text: print(text, flush=True), quick=given.quick)
     if given.png is not None:
         try:
             draw(seen, given.png)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def scale(
-    wanted: Iterable[tuple[Backend, Iterable[Curve]]],
+    wanted: Iterable[tuple[Backend, Curve]],
     sampler: Sampler,
     repeats: Sequence[int],
     say: Callable[[str], object],
@@ -48,15 +48,14 @@ def scale(
     """A line per point, each curve as soon as it is known."""
     say(LINE.format("what", "backend", "over", "number", "cost", "growth"))
     seen: list[tuple[Backend, Points]] = []
-    for backend, curves in wanted:
-        for curve in curves:
-            points = curve.points(backend, sampler, repeats, quick=quick)
-            seen.append((backend, points))
-            last = max(points.costs)
-            for number, cost in points.costs.items():
-                growth = f"x {points.growth:.2f}" if number == last else ""
-                price = f"{cost:.3g} µs/{curve.per}"
-                say(LINE.format(curve.what, backend, curve.over, f"{number:,}", price, growth))
+    for backend, curve in wanted:
+        points = curve.points(backend, sampler, repeats, quick=quick)
+        seen.append((backend, points))
+        last = max(points.costs)
+        for number, cost in points.costs.items():
+            growth = f"x {points.growth:.2f}" if number == last else ""
+            price = f"{cost:.3g} µs/{curve.per}"
+            say(LINE.format(curve.what, backend, curve.over, f"{number:,}", price, growth))
     return seen
 
 

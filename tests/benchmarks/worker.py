@@ -8,7 +8,7 @@ import gc
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from .backend import Backend, run
 from .contestant import CONTESTANTS
@@ -25,7 +25,7 @@ def measure(contestant: str, workload: str, size: int, backend: Backend) -> Samp
 
 
 @contextlib.contextmanager
-def _logging_off() -> Iterator[None]:
+def _logging_off() -> Generator[None]:
     """To format a crash report costs ten times as much as the restart, and says nothing of the library."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

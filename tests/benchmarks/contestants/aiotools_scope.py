@@ -7,11 +7,12 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..actor import Counter
-from ..sample import Sample, Stopwatch, Workload, expect
+from tests.benchmarks.actor import Counter
+from tests.benchmarks.sample import Sample, Stopwatch, Workload, expect
 
 
 async def crash(n: int) -> Sample:
+    watch = Stopwatch()
     queue: asyncio.Queue[Any] = asyncio.Queue(1000)
     running: list[asyncio.Task[None]] = []
 
@@ -35,7 +36,7 @@ async def crash(n: int) -> Sample:
     scope: Any
     async with importlib.import_module("aiotools").Supervisor() as scope:
         start()
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 await queue.put((Counter.crash, 1, None))
                 reply: asyncio.Future[int] = asyncio.get_running_loop().create_future()

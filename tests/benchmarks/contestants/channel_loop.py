@@ -6,12 +6,13 @@ import gc
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import trio
 
-from ..actor import Counter, TrioCounter
-from ..sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
+from tests.benchmarks.actor import Counter, TrioCounter
+from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
 
 Handler: TypeAlias = Callable[[Any, int], Awaitable[Any]]
 
@@ -69,10 +70,11 @@ class Loop:
 
 
 async def _send(n: int, capacity: float) -> Sample:
+    watch = Stopwatch()
     async with trio.open_nursery() as nursery:
         loop = Loop(nursery, capacity=capacity)
         put = loop.inlet.send
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 await put((Counter.add, 1, None))
             total = await loop.call(Counter.add, 0)
@@ -90,9 +92,10 @@ async def send_unbounded(n: int) -> Sample:
 
 
 async def _call(n: int, handler: Handler) -> Sample:
+    watch = Stopwatch()
     async with trio.open_nursery() as nursery:
         loop = Loop(nursery)
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 await loop.call(handler, 1)
         expect(await loop.call(Counter.add, 0), n)
@@ -109,9 +112,10 @@ async def call_suspended(n: int) -> Sample:
 
 
 async def call_deadline(n: int) -> Sample:
+    watch = Stopwatch()
     async with trio.open_nursery() as nursery:
         loop = Loop(nursery)
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 with trio.fail_after(5):
                     await loop.call(Counter.add, 1)
@@ -122,6 +126,7 @@ async def call_deadline(n: int) -> Sample:
 
 async def _crowd(n: int, one: Callable[[Loop], Awaitable[object]]) -> Sample:
     """100 tasks share the work."""
+    watch = Stopwatch()
     each = max(1, n // 100)
     async with trio.open_nursery() as nursery:
         loop = Loop(nursery)
@@ -130,7 +135,7 @@ async def _crowd(n: int, one: Callable[[Loop], Awaitable[object]]) -> Sample:
             for _ in range(each):
                 await one(loop)
 
-        with Stopwatch() as watch:
+        with watch:
             async with trio.open_nursery() as group:
                 for _ in range(100):
                     group.start_soon(client)
@@ -162,15 +167,20 @@ class Node:
             self.done.set()
 
 
+def _itself(node: Node) -> Node:
+    return node
+
+
 async def ring(n: int) -> Sample:
+    watch = Stopwatch()
     done = trio.Event()
     nodes = [Node(done) for _ in range(min(n, 1000))]
     async with trio.open_nursery() as nursery:
-        loops = [Loop(nursery, lambda node=node: node) for node in nodes]
+        loops = [Loop(nursery, partial(_itself, node)) for node in nodes]
         for node, following in zip(nodes, loops[1:] + loops[:1], strict=True):
             node.following = following
         await trio.lowlevel.checkpoint()
-        with Stopwatch() as watch:
+        with watch:
             await loops[0].inlet.send((Node.token, n, None))
             await done.wait()
         nursery.cancel_scope.cancel()
@@ -196,10 +206,11 @@ async def idle(n: int) -> Sample:
 
 
 async def crash(n: int) -> Sample:
+    watch = Stopwatch()
     async with trio.open_nursery() as nursery:
         loop = Loop(nursery)
         instants = [time.perf_counter()]
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 await loop.inlet.send((Counter.crash, 1, None))
                 expect(await loop.call(Counter.add, 1), 1)

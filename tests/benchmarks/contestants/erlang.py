@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
-from ..sample import Sample, Workload
+from tests.benchmarks.sample import Sample, Workload
 
 # OTP keeps all restarts of the period in a list and walks it at each crash, so each 100 crashes get a fresh supervisor.
 SCRIPT: Final = r"""#!/usr/bin/env escript

@@ -9,18 +9,19 @@ from typing import Final
 import anyio
 
 from supervise import Address, DynamicSupervisor, Supervisor, child
+from tests.benchmarks.actor import Counter
+from tests.benchmarks.sample import Sample, Stopwatch, Workload, expect
 
-from ..actor import Counter
-from ..sample import Sample, Stopwatch, Workload, expect
 from .toolkit import crash
 
 
 async def actors(n: int) -> Sample:
     """Calls to one actor after the other: the work is the same however many there are."""
+    watch = Stopwatch()
     calls = max(n, 50_000)
     async with DynamicSupervisor("bench") as app:
         counters = [await app.start(Counter) for _ in range(n)]
-        with Stopwatch() as watch:
+        with watch:
             for number in range(calls):
                 await counters[number % n].call(Counter.add, 1)
     return watch.per(calls)
@@ -49,13 +50,14 @@ class Conveyor:
 
 async def queued(n: int) -> Sample:
     """Messages through a mailbox in which this many wait."""
+    watch = Stopwatch()
     messages, done = max(2 * n, 100_000), anyio.Event()
     async with Supervisor("bench") as app:
         conveyor = await app.start(Conveyor, n, messages, done, capacity=math.inf)
         await conveyor.call(Conveyor.join, conveyor)
         for _ in range(n):
             conveyor.try_send(Conveyor.turn)
-        with Stopwatch() as watch:
+        with watch:
             await done.wait()
     return watch.per(messages)
 
@@ -79,11 +81,12 @@ async def tree(n: int) -> Sample:
 
 async def lookup(n: int) -> Sample:
     """Addresses by path, among this many children."""
+    watch = Stopwatch()
     finds = 50_000
     paths = [f"below/child-{number * n // 1_000}" for number in range(1_000)]
     below = Supervisor("below", *(child(Counter, name=f"child-{number}") for number in range(n)))
     async with Supervisor("bench", below) as app:
-        with Stopwatch() as watch:
+        with watch:
             for number in range(finds):
                 app.find(paths[number % 1_000])
     return watch.per(finds)

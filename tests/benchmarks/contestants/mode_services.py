@@ -7,8 +7,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..actor import Counter
-from ..sample import Sample, Stopwatch, Workload, expect
+from tests.benchmarks.actor import Counter
+from tests.benchmarks.sample import Sample, Stopwatch, Workload, expect
 
 
 def _service(queue: asyncio.Queue[Any]) -> Any:

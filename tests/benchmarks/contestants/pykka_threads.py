@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..sample import Sample, Stopwatch, Workload, expect, resident
+from tests.benchmarks.sample import Sample, Stopwatch, Workload, expect, resident
 
 
 def _counter() -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
-from ..sample import Sample, Stopwatch, Workload, expect, resident
+from tests.benchmarks.sample import Sample, Stopwatch, Workload, expect, resident
 
 
 def _counter(thespian: Any) -> Any:
@@ -25,7 +25,7 @@ def _counter(thespian: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _system() -> Iterator[tuple[Any, Any]]:
+def _system() -> Generator[tuple[Any, Any]]:
     thespian: Any = importlib.import_module("thespian.actors")
     system = thespian.ActorSystem("simpleSystemBase")
     try:

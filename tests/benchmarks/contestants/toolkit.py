@@ -13,17 +13,18 @@ import anyio
 import trio
 
 from supervise import Address, DynamicSupervisor, Intensity, Supervisor
-
-from ..actor import Counter, TrioCounter
-from ..sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
+from tests.benchmarks.actor import Counter, TrioCounter
+from tests.benchmarks.backend import on_trio
+from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
 
 UNLIMITED: Final = Intensity(1_000_000_000, per=0.001)
 
 
 async def _send(n: int, capacity: float) -> Sample:
+    watch = Stopwatch()
     async with Supervisor("bench") as app:
         counter = await app.start(Counter, capacity=capacity)
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 await counter.send(Counter.add, 1)
             total = await counter.call(Counter.add, 0)
@@ -40,9 +41,10 @@ async def send_unbounded(n: int) -> Sample:
 
 
 async def call(n: int) -> Sample:
+    watch = Stopwatch()
     async with Supervisor("bench") as app:
         counter = await app.start(Counter)
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 await counter.call(Counter.add, 1)
         expect(await counter.call(Counter.add, 0), n)
@@ -50,21 +52,23 @@ async def call(n: int) -> Sample:
 
 
 async def call_suspended(n: int) -> Sample:
-    native = TrioCounter if trio.lowlevel.in_trio_task() else Counter
+    watch = Stopwatch()
+    native: type[Counter] = TrioCounter if on_trio() else Counter
     async with Supervisor("bench") as app:
         counter = await app.start(native)
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
-                await counter.call(native.add_later, 1)
+                await counter.call(Counter.add_later, 1)
         expect(await counter.call(Counter.add, 0), n)
     return watch.per(n)
 
 
 async def call_deadline(n: int) -> Sample:
+    watch = Stopwatch()
     async with Supervisor("bench") as app:
         counter = await app.start(Counter)
         hurried = counter.options(timeout=5)
-        with Stopwatch() as watch:
+        with watch:
             for _ in range(n):
                 await hurried.call(Counter.add, 1)
         expect(await counter.call(Counter.add, 0), n)
@@ -73,6 +77,7 @@ async def call_deadline(n: int) -> Sample:
 
 async def _crowd(n: int, one: Callable[[Address[Counter]], Awaitable[object]]) -> Sample:
     """100 tasks share the work."""
+    watch = Stopwatch()
     each = max(1, n // 100)
     async with Supervisor("bench") as app:
         counter = await app.start(Counter)
@@ -81,7 +86,7 @@ async def _crowd(n: int, one: Callable[[Address[Counter]], Awaitable[object]]) -
             for _ in range(each):
                 await one(counter)
 
-        with Stopwatch() as watch:
+        with watch:
             async with anyio.create_task_group() as group:
                 for _ in range(100):
                     group.start_soon(client)
@@ -116,12 +121,13 @@ class Node:
 
 
 async def pass_token(stations: int, hops: int) -> Sample:
+    watch = Stopwatch()
     done = anyio.Event()
     async with DynamicSupervisor("bench") as app:
         nodes = [await app.start(Node, done) for _ in range(stations)]
         for node, following in zip(nodes, nodes[1:] + nodes[:1], strict=True):
             await node.call(Node.join, following)
-        with Stopwatch() as watch:
+        with watch:
             await nodes[0].send(Node.token, hops)
             await done.wait()
     return watch.per(hops)
@@ -134,23 +140,28 @@ async def ring(n: int) -> Sample:
 async def idle(n: int) -> Sample:
     gc.collect()
     before = resident()
+    counters: list[Address[Counter]] = []
+    spawn, stop, figures = Stopwatch(), Stopwatch(), Sample()
     async with DynamicSupervisor("bench") as app:
-        with Stopwatch() as spawn:
-            counters = [await app.start(Counter) for _ in range(n)]
+        with spawn:
+            for _ in range(n):
+                counters.append(await app.start(Counter))
         gc.collect()
-        used = (resident() - before) / n
-        figures = collection()
-        stop = Stopwatch().__enter__()
+        figures["bytes"] = (resident() - before) / n
+        figures |= collection()
+        stop.__enter__()
     stop.__exit__(None, None, None)
     expect(len(counters), n)
-    return {"bytes": used} | spawn.per(n, "spawn") | stop.per(n, "stop") | figures
+    return figures | spawn.per(n, "spawn") | stop.per(n, "stop")
 
 
 async def crash(n: int) -> Sample:
+    watch = Stopwatch()
+    instants: list[float] = []
     async with Supervisor("bench", intensity=UNLIMITED) as app:
         counter = await app.start(Counter)
-        instants = [time.perf_counter()]
-        with Stopwatch() as watch:
+        instants.append(time.perf_counter())
+        with watch:
             for _ in range(n):
                 await counter.send(Counter.crash, 1)
                 expect(await counter.call(Counter.add, 1), 1)
@@ -159,7 +170,7 @@ async def crash(n: int) -> Sample:
 
 
 async def behind_backlog(n: int) -> Sample:
-    sleep: Callable[[float], Awaitable[object]] = trio.sleep if trio.lowlevel.in_trio_task() else asyncio.sleep
+    sleep: Callable[[float], Awaitable[object]] = trio.sleep if on_trio() else asyncio.sleep
     seen: list[float] = []
     async with Supervisor("bench") as app:
         counter = await app.start(Counter, capacity=math.inf)

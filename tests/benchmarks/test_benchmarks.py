@@ -1,0 +1,235 @@
+"""The benchmarks run, and their tables and JSON have the form that is promised. No test looks at a duration."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import peers, scale
+from .__main__ import main
+from .backend import BACKENDS, Backend, missing
+from .contestant import CONTESTANTS, Contestant
+from .curve import CURVES
+from .rows import ROWS, UnknownRow, chosen
+from .sample import Sample
+from .sampler import SampleFailed, Sampler, in_fresh_process
+from .target import Target
+from .worker import measure
+
+RUNS = [
+    pytest.param(
+        name, workload, backend, id=f"{name}-{workload}-{backend}", marks=pytest.mark.skipif(bool(absent), reason=str(absent))
+    )
+    for name, contestant in CONTESTANTS.items()
+    for backend in contestant.backends
+    for absent in [contestant.missing() or missing(backend)]
+    for workload in (contestant.workloads() if not absent else ["anything"])
+]
+
+
+def tiny(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+    """A real sample, of hardly any work, in this process."""
+    return measure(contestant, workload, min(size, 20), backend)
+
+
+class Fixed:
+    """Samples without work: 1 for every figure of a baseline, `ratio` for everybody else's."""
+
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
+        self.taken: list[tuple[str, str, Backend]] = []
+
+    def __call__(self, contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+        self.taken.append((contestant, workload, backend))
+        value = 1.0 if contestant in ("queue", "channel") else self.ratio
+        measures = ("time", "spawn", "stop", "collect")
+        return {f"{name}.{clock}": value for name in measures for clock in ("cpu", "wall")} | dict.fromkeys(
+            ("bytes", "growth", "late"), value
+        )
+
+
+@pytest.mark.parametrize(("name", "workload", "backend"), RUNS)
+def test_every_workload_of_every_contestant_runs(name: str, workload: str, backend: Backend) -> None:
+    size = 2 if name == "mode" else 20
+    figures = measure(name, workload, size, backend)
+    assert figures
+    assert all(type(value) is float for value in figures.values())
+
+
+def test_contestants_that_are_compared_have_the_workloads_of_their_rows() -> None:
+    for row in ROWS:
+        for backend in row.targets:
+            for side in filter(None, (row.subject, row.baseline.get(backend))):
+                assert side.workload in CONTESTANTS[side.contestant].workloads()
+
+
+def test_the_table_has_a_line_for_each_row_and_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--repeats", "1"], Sampler(tiny)) == 0
+    first, head, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith(("CPython", "PyPy"))
+    assert head.split() == ["row", "what", "backend", "ratio", "(min", "-", "max)", "floor", "goal", "verdict"]
+    wanted = [(row.id, backend) for row in ROWS for backend in row.targets if missing(backend) is None]
+    lines = [line for line in lines if not line.startswith("uvloop")]
+    assert len(lines) == len(wanted)
+    for (row, backend), line in zip(wanted, lines, strict=True):
+        assert line.split()[0] == row
+        assert backend in line.split()
+        assert line.split()[-1] in ("goal", "floor", "MISS")
+
+
+def test_json_has_one_object_per_row_and_backend_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["G3", "G9", "--json", "--repeats", "3"], Sampler(Fixed(0.5))) == 0
+    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert list(printed) == ["rows"]
+    assert [(row["row"], row["backend"]) for row in printed["rows"]] == [
+        (name, backend) for name in ("G3", "G9", "G9b") for backend in ("asyncio", "trio")
+    ]
+    for row in printed["rows"]:
+        assert list(row) == ["row", "backend", "ratio", "floor", "goal"]
+        assert row["ratio"] == 0.5
+        assert row["floor"] >= row["goal"] > 0
+
+
+def test_a_row_really_runs_in_fresh_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["G3", "--backend", "asyncio", "--repeats", "1", "--quick", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["ratio"] > 0
+
+
+def test_samples_are_interleaved_with_their_baselines() -> None:
+    fixed = Fixed(0.5)
+    assert main(["G3", "--backend", "trio", "--repeats", "2"], Sampler(fixed)) == 0
+    assert fixed.taken == [("channel", "call", "trio"), ("supervise", "call", "trio")] * 2
+
+
+def test_rows_that_look_at_one_sample_share_it() -> None:
+    fixed = Fixed(0.5)
+    assert main(["G9", "G10", "G16", "--backend", "asyncio", "--repeats", "1"], Sampler(fixed)) == 0
+    assert len(fixed.taken) == 4  # 10k and 100k, of Q and of the library
+
+
+def test_a_baseline_that_cannot_run_on_the_backend_runs_on_its_own() -> None:
+    fixed = Fixed(0.001)
+    assert main(["G15", "--backend", "trio", "--repeats", "1"], Sampler(fixed)) == 0
+    assert fixed.taken == [("queue", "behind_backlog", "asyncio"), ("supervise", "behind_backlog", "trio")]
+
+
+def test_the_gate_passes_what_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+    fixed = Fixed(0.001)
+    assert main(["--gate", "--repeats", "1"], Sampler(fixed)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "passed"
+
+
+def test_the_gate_fails_only_what_is_as_bad_when_measured_again(capsys: pytest.CaptureFixture[str]) -> None:
+    fixed = Fixed(100.0)
+    assert main(["G3", "--gate", "--backend", "asyncio", "--repeats", "1"], Sampler(fixed)) == 1
+    assert "REGRESSION" in capsys.readouterr().out
+    assert len(fixed.taken) == 4
+
+    class Bad(Fixed):
+        def __call__(self, contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+            if len(self.taken) == 2:  # a hiccup in the first pair only
+                self.ratio = 0.5
+            return super().__call__(contestant, workload, size, backend)
+
+    assert main(["G3", "--gate", "--backend", "asyncio", "--repeats", "1"], Sampler(Bad(100.0))) == 0
+
+
+def test_a_floor_that_is_stricter_than_the_goal_does_not_count() -> None:
+    target = Target(floor=0.95, goal=1.0)
+    assert target.verdict(0.99) == "goal"
+    assert target.verdict(1.01) == "MISS"
+    assert not target.regressed(1.49)
+    assert target.regressed(1.51)
+    assert Target(floor=0.88, goal=0.25).verdict(0.5) == "floor"
+
+
+def test_rows_are_chosen_by_name_or_by_group() -> None:
+    assert [row.id for row in chosen(["g9"])] == ["G9", "G9b"]
+    assert [row.id for row in chosen(["G15b", "G1"])] == ["G1", "G15b"]
+    assert chosen([]) == ROWS
+    assert len({row.id for row in ROWS}) == len(ROWS)
+    with pytest.raises(UnknownRow, match="G13"):
+        chosen(["G13"])
+
+
+def test_a_row_that_does_not_exist_is_a_wrong_command() -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["G99"])
+    assert ended.value.code == 2
+
+
+def test_a_sample_that_fails_says_which_and_why() -> None:
+    with pytest.raises(SampleFailed, match="queue nonsense 1 on asyncio: KeyError: 'nonsense'"):
+        in_fresh_process("queue", "nonsense", 1, "asyncio")
+
+
+def test_a_contestant_that_is_not_there_is_a_line_of_text() -> None:
+    gone = Contestant("gone", "Gone", "gone", package="no_such_package")
+    assert gone.missing() == "Gone is left out: the package 'no_such_package' is not installed (extra `bench`)"
+    unheard = Contestant("unheard", "Unheard", "unheard", program="no-such-program")
+    assert unheard.missing() == "Unheard is left out: 'no-such-program' is not on PATH"
+
+
+def test_scale_prints_each_point_and_the_growth_of_each_curve() -> None:
+    small = [replace(curve, sizes=(200,), at=(100,)) if curve.at else replace(curve, sizes=(1, 20)) for curve in CURVES]
+    printed: list[str] = []
+
+    def take(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+        return measure(contestant, workload, size, backend)
+
+    seen = scale.scale([("asyncio", curve) for curve in small], Sampler(take), range(1), printed.append)
+    assert [points.curve for _, points in seen] == small
+    assert len(printed) == 1 + sum(len(points.costs) for _, points in seen)
+    assert sum(" x " in line for line in printed) == len(small)
+
+
+def test_peers_is_a_markdown_table_with_a_row_for_each_that_is_there() -> None:
+    ratios = peers.compare(
+        [("supervise", "asyncio"), ("supervise", "trio")], peers.COLUMNS, Sampler(Fixed(0.5)), range(1), print
+    )
+    head, rule, queue, *rows = peers.table(ratios, peers.COLUMNS)
+    assert head.count("|") == rule.count("|") == queue.count("|") == len(peers.COLUMNS) + 2
+    assert [row.split("|")[1].strip() for row in rows] == ["supervise on asyncio", "supervise on trio"]
+    assert all(row.count(" 0.5 ") == len(peers.COLUMNS) for row in rows)
+
+
+def test_what_a_peer_cannot_do_is_a_dash() -> None:
+    (row,) = peers.table({("mode", "asyncio"): {"crash to reply": 9.0}}, peers.COLUMNS)[3:]
+    assert row.count("–") == len(peers.COLUMNS) - 1
+
+
+def test_a_peer_that_fails_is_a_line_of_text() -> None:
+    def fails(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+        raise SampleFailed("no")
+
+    said: list[str] = []
+    ratios = peers.compare([("supervise", "trio")], peers.COLUMNS[:1], Sampler(fails), range(1), said.append)
+    assert said == ["failed: no"]
+    assert ratios == {("supervise", "trio"): {}}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed")
+def test_both_pictures_are_drawn(tmp_path: Path) -> None:
+    runs: list[tuple[Backend, Any]] = [(backend, replace(curve, at=())) for backend in BACKENDS for curve in CURVES]
+    fixed = Sampler(Fixed(0.5))
+    seen = scale.scale(
+        [(backend, replace(curve, measure="time", sizes=(1, 10))) for backend, curve in runs], fixed, range(1), lambda _: None
+    )
+    scale.draw(seen, tmp_path / "scale.png")
+    ratios = peers.compare([("supervise", "asyncio")], peers.COLUMNS, fixed, range(1), print)
+    peers.draw(ratios, peers.COLUMNS, tmp_path / "peers.png")
+    for name in ("scale.png", "peers.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_there_is_no_picture_and_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(scale.NoPicture, match="matplotlib is not installed"):
+        scale.draw([], tmp_path / "scale.png")
