@@ -7,7 +7,6 @@ import gc
 import threading
 from typing import Any, Final, Protocol
 
-
 GRACE: Final = 2.0
 """Real seconds, for a thread that is about to end: a guard, not a wait."""
 

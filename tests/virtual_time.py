@@ -10,6 +10,7 @@ import asyncio
 import math
 import selectors
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 import anyio
@@ -51,6 +52,13 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.elapsed
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        if when == math.inf:  # how a sleep for ever is made; set, it would be jumped at a day at a time, and hide a deadlock
+            return asyncio.TimerHandle(when, callback, args, self, context)
+        return super().call_at(when, callback, *args, context=context)
 
     def at_rest(self) -> asyncio.Future[None]:
         """Done as soon as nothing can run any more, before any time passes. For one waiter at a time."""

@@ -15,7 +15,9 @@ from . import peers, scale
 from .__main__ import main
 from .backend import BACKENDS, Backend, missing
 from .contestant import CONTESTANTS, Contestant
+from .contestants import growth
 from .curve import CURVES
+from .picture import NoPicture
 from .rows import ROWS, UnknownRow, chosen
 from .sample import Sample
 from .sampler import SampleFailed, Sampler, in_fresh_process
@@ -23,13 +25,11 @@ from .target import Target
 from .worker import measure
 
 RUNS = [
-    pytest.param(
-        name, workload, backend, id=f"{name}-{workload}-{backend}", marks=pytest.mark.skipif(bool(absent), reason=str(absent))
-    )
+    pytest.param(name, workload, backend, marks=pytest.mark.skipif(absent is not None, reason=absent or ""))
     for name, contestant in CONTESTANTS.items()
     for backend in contestant.backends
     for absent in [contestant.missing() or missing(backend)]
-    for workload in (contestant.workloads() if not absent else ["anything"])
+    for workload in (contestant.workloads() if absent is None else ["anything"])
 ]
 
 
@@ -55,7 +55,10 @@ class Fixed:
 
 
 @pytest.mark.parametrize(("name", "workload", "backend"), RUNS)
-def test_every_workload_of_every_contestant_runs(name: str, workload: str, backend: Backend) -> None:
+def test_every_workload_of_every_contestant_runs(
+    name: str, workload: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "OPERATIONS", 20)
     size = 2 if name == "mode" else 20
     figures = measure(name, workload, size, backend)
     assert figures
@@ -177,7 +180,8 @@ def test_a_contestant_that_is_not_there_is_a_line_of_text() -> None:
     assert unheard.missing() == "Unheard is left out: 'no-such-program' is not on PATH"
 
 
-def test_scale_prints_each_point_and_the_growth_of_each_curve() -> None:
+def test_scale_prints_each_point_and_the_growth_of_each_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "OPERATIONS", 20)
     small = [replace(curve, sizes=(200,), at=(100,)) if curve.at else replace(curve, sizes=(1, 20)) for curve in CURVES]
     printed: list[str] = []
 
@@ -231,5 +235,5 @@ def test_both_pictures_are_drawn(tmp_path: Path) -> None:
 
 def test_without_matplotlib_there_is_no_picture_and_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(scale.NoPicture, match="matplotlib is not installed"):
+    with pytest.raises(NoPicture, match="matplotlib is not installed"):
         scale.draw([], tmp_path / "scale.png")

@@ -11,6 +11,7 @@ import pytest
 
 from supervise import (
     ActorCrashed,
+    Address,
     DynamicSupervisor,
     ExitKind,
     GaveUp,
@@ -222,9 +223,12 @@ async def test_a_start_that_fails_stops_the_elders_and_raises_the_cause() -> Non
 
 
 async def test_entering_a_supervisor_that_runs_raises_and_the_description_can_be_used_again() -> None:
-    tree = Supervisor("app", child(Worker, name="w"))
+    key = child(Worker, name="w")
+    tree = Supervisor("app", key)
+    found: list[Address[Worker]] = []
     async with tree as app:
-        first = app.find("w")
+        first = app.find(key)
+        found.append(first)
         with pytest.raises(RuntimeError, match="runs already"):
             async with tree:
                 pass
@@ -232,7 +236,7 @@ async def test_entering_a_supervisor_that_runs_raises_and_the_description_can_be
     async with tree as app:
         assert await app.find("w").call(Worker.ping) == "pong"
         with pytest.raises(MailboxClosed):
-            await first.call(Worker.ping)
+            await found[0].call(Worker.ping)
 
 
 async def test_a_description_prints_as_the_tree_that_it_is() -> None:

@@ -229,7 +229,7 @@ async def test_a_foreign_cancellation_that_nobody_asked_for_is_a_crash(anyio_bac
         task.cancel()
         await task
 
-    async with Supervisor("app", child(Actor, [], name="a")) as app:
+    async with Supervisor("app", child(Actor, list[str](), name="a")) as app:
         with pytest.raises(ActorCrashed, match="nobody of the tree asked for it"):
             await app.find("a").call(await_cancelled)
         assert await app.find("a").call(incarnation) == 2
@@ -244,7 +244,7 @@ async def test_a_kill_masks_the_crash_that_was_under_way_and_names_it() -> None:
         finally:
             await anyio.sleep(99)
 
-    async with Supervisor("app", child(Actor, [], name="a"), listener=events.append) as app:
+    async with Supervisor("app", child(Actor, list[str](), name="a"), listener=events.append) as app:
         await app.find("a").send(crash_slowly)
         await anyio.sleep(1)
         app.kill("a")
@@ -294,10 +294,10 @@ async def test_an_actor_cannot_wait_for_its_own_end_nor_for_its_supervisor_while
         await current().supervisor().stop()
 
     async def needy() -> Actor:
-        await current().supervisor().start(Actor, [])
+        await current().supervisor().start(Actor, list[str]())
         raise AssertionError
 
-    async with Supervisor("app", child(Actor, [], name="a")) as app:
+    async with Supervisor("app", child(Actor, list[str](), name="a")) as app:
         for handler in (stop_myself, stop_above):
             with pytest.raises(ActorCrashed) as caught:
                 await app.find("a").call(handler)

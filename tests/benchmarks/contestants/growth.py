@@ -14,11 +14,14 @@ from tests.benchmarks.sample import Sample, Stopwatch, Workload, expect
 
 from .toolkit import crash
 
+OPERATIONS = 50_000
+"""At least so many are timed, however small the number is."""
+
 
 async def actors(n: int) -> Sample:
     """Calls to one actor after the other: the work is the same however many there are."""
     watch = Stopwatch()
-    calls = max(n, 50_000)
+    calls = max(n, OPERATIONS)
     async with DynamicSupervisor("bench") as app:
         counters = [await app.start(Counter) for _ in range(n)]
         with watch:
@@ -51,7 +54,7 @@ class Conveyor:
 async def queued(n: int) -> Sample:
     """Messages through a mailbox in which this many wait."""
     watch = Stopwatch()
-    messages, done = max(2 * n, 100_000), anyio.Event()
+    messages, done = max(2 * n, 2 * OPERATIONS), anyio.Event()
     async with Supervisor("bench") as app:
         conveyor = await app.start(Conveyor, n, messages, done, capacity=math.inf)
         await conveyor.call(Conveyor.join, conveyor)
@@ -82,7 +85,7 @@ async def tree(n: int) -> Sample:
 async def lookup(n: int) -> Sample:
     """Addresses by path, among this many children."""
     watch = Stopwatch()
-    finds = 50_000
+    finds = OPERATIONS
     paths = [f"below/child-{number * n // 1_000}" for number in range(1_000)]
     below = Supervisor("below", *(child(Counter, name=f"child-{number}") for number in range(n)))
     async with Supervisor("bench", below) as app:

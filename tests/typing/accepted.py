@@ -1,0 +1,124 @@
+"""What type checkers must accept, and what they must infer. Nothing in here is run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, assert_type, overload
+
+from supervise import (
+    Address,
+    Child,
+    Crashed,
+    DynamicSupervisor,
+    Finished,
+    Intensity,
+    Recipient,
+    Restart,
+    RunningSupervisor,
+    Supervisor,
+    WeakAddress,
+    child,
+    current,
+    open_mailbox,
+)
+
+
+class Counter:
+    def __init__(self, start: int = 0) -> None:
+        self.total = start
+
+    async def add(self, amount: int, *, by: str = "") -> int:
+        self.total += amount
+        return self.total
+
+    def show(self) -> str:
+        return str(self.total)
+
+    @overload
+    async def receive(self, message: int) -> int: ...
+    @overload
+    async def receive(self, message: str) -> str: ...
+    async def receive(self, message: int | str) -> int | str:
+        return message
+
+
+class Louder(Counter):
+    pass
+
+
+class Clock:
+    def show(self) -> str:
+        return "now"
+
+
+class Shows(Protocol):
+    def show(self) -> str: ...
+
+
+@asynccontextmanager
+async def managed(start: int) -> AsyncGenerator[Counter, None]:
+    yield Counter(start)
+
+
+async def awaited(start: int) -> Counter:
+    return Counter(start)
+
+
+async def replies_are_inferred(counter: Address[Counter]) -> None:
+    assert_type(await counter.call(Counter.add, 1), int)
+    assert_type(await counter.call(Counter.add, 1, by="x"), int)
+    assert_type(await counter.call(Counter.show), str)
+    assert_type(await counter.call(lambda c: c.total), int)
+    assert_type(await counter.send(Counter.add, 1), None)
+    assert_type(await counter.options(timeout=0.5, on_restart="fail").call(Counter.add, 2), int)
+    assert_type(counter.weak, WeakAddress[Counter])
+    assert_type(await counter.weak.call(Counter.add, 1), int)
+    assert_type(counter.weak.strong(), Address[Counter])
+    assert_type(await counter.call(Counter.receive, 1), int)
+    assert_type(await counter.call(Counter.receive, "x"), str)
+
+
+async def a_protocol_is_an_interface(counter: Address[Counter], clock: Address[Clock]) -> None:
+    shows: list[Address[Shows]] = [counter, clock]
+    for address in shows:
+        assert_type(await address.call(Shows.show), str)
+
+
+async def addresses_are_covariant(louder: Address[Louder]) -> Address[Counter]:
+    assert_type(await louder.call(Counter.add, 1), int)
+    return louder
+
+
+async def recipients_narrow_to_a_signature(counter: Address[Counter], clock: Address[Clock]) -> None:
+    recipients = [counter.recipient(Counter.show), clock.recipient(Clock.show)]
+    assert_type(recipients, list[Recipient[[], str]])
+    assert_type(await recipients[0].call(), str)
+
+
+async def every_factory_is_understood(app: RunningSupervisor) -> None:
+    assert_type(await app.start(Counter, 10, name="counter"), Address[Counter])
+    assert_type(await app.start(functools.partial(Counter, start=10)), Address[Counter])
+    assert_type(await app.start(lambda: Counter(1), restart="transient"), Address[Counter])
+    assert_type(await app.start(managed, 1), Address[Counter])
+    assert_type(await app.start(awaited, 1), Address[Counter])
+    assert_type(child(Counter, 10), Child[Counter])
+    assert_type(child(managed, 1, restart=Restart.permanent()), Child[Counter])
+    assert_type(child(awaited, 1), Child[Counter])
+
+
+async def keys_are_typed() -> None:
+    db = child(Counter, 1, name="db")
+    rooms = DynamicSupervisor("rooms")
+    async with Supervisor("app", db, rooms, intensity=Intensity(3, per=5.0)) as app:
+        assert_type(app.find(db), Address[Counter])
+        assert_type(app.find("db"), Address[Any])
+        assert_type(app.supervisor(rooms), RunningSupervisor)
+        assert_type(current().find(db), Address[Counter])
+
+
+async def a_mailbox_by_hand() -> None:
+    mailbox, address = open_mailbox(Counter, capacity=10)
+    assert_type(address, Address[Counter])
+    assert_type(await mailbox.run(Counter, 10), Finished | Crashed)

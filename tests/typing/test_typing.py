@@ -1,0 +1,41 @@
+"""Both type checkers agree with `accepted.py` and with each line of `refused.py`, and the surface is typed whole."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} isn't installed here; the extra `dev` has it")
+    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+def test_mypy_accepts_and_refuses_what_it_should() -> None:
+    done = run("mypy", "tests/typing/accepted.py", "tests/typing/refused.py")
+    assert done.returncode == 0, done.stdout
+
+
+def test_pyright_accepts_and_refuses_what_it_should() -> None:
+    done = run("pyright", "--pythonpath", sys.executable, "tests/typing/accepted.py", "tests/typing/refused.py")
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_public_symbol_has_a_known_type() -> None:
+    try:
+        importlib.metadata.version("supervise-actors")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package isn't installed here, and pyright only verifies the types of one that is")
+    done = run("pyright", "--pythonpath", sys.executable, "--verifytypes", "supervise", "--ignoreexternal", "--outputjson")
+    score = json.loads(done.stdout)["typeCompleteness"]["completenessScore"]
+    assert score == 1, done.stdout
