@@ -54,7 +54,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return self._jumping.elapsed
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         if when == math.inf:  # how a sleep for ever is made; set, it would be jumped at a day at a time, and hide a deadlock
             return asyncio.TimerHandle(when, callback, args, self, context)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from supervise import Child
     from supervise.events import Event
 
-logger = logging.getLogger("chat")
+logger: logging.Logger = logging.getLogger("chat")
 
 LONGEST_LINE = 512
 OUTBOX = 64
@@ -107,10 +107,10 @@ class Room:
     def __init__(self, name: str) -> None:
         self.name = name
         self.members: dict[int, Member] = {}
-        self.left_out = 0
+        self.left_out: int = 0
 
     async def __aenter__(self) -> Room:
-        self.registry = current().find(REGISTRY)
+        self.registry: Address[Registry] = current().find(REGISTRY)
         self.members = {m.id: m for m in await self.registry.call(Registry.members, self.name)}
         return self
 

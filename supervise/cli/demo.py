@@ -29,8 +29,8 @@ class Client:
         self.nick = nick
         self.heard: list[str] = []
         self.said: list[str] = []
-        self.times_connected = 0
-        self.changed = anyio.Event()
+        self.times_connected: int = 0
+        self.changed: anyio.Event = anyio.Event()
         self._stream: ByteStream | None = None
         self._pen = anyio.Lock()  # a stream takes one sender at a time
 
@@ -76,8 +76,8 @@ class Story:
     """Prints what happens to the actors, and counts it."""
 
     def __init__(self) -> None:
-        self.crashes = 0
-        self.give_ups = 0
+        self.crashes: int = 0
+        self.give_ups: int = 0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stopped) and event.reason.abnormal:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from supervise import Address, RunningSupervisor, Supervisor, child
+from supervise import Address, RunningSupervisor, Supervisor
 
 
 class Counter:
@@ -39,6 +39,5 @@ async def starts(app: RunningSupervisor) -> None:
     await app.start(Counter, "ten")  # type: ignore[arg-type]
     await app.start(Counter, 1, 2)  # type: ignore[call-arg, arg-type]
     await app.start(Counter, nme="x")  # type: ignore[call-overload]
-    child(Counter, restart="sometimes")  # type: ignore[call-arg]
     Supervisor("app", strategy="one_for_some")  # type: ignore[arg-type]
     Supervisor("app", Counter)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,9 @@ ROOT = HERE.parents[1]
 def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} isn't installed here; the extra `dev` has it")
-    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, text=True, capture_output=True, check=False)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
 
 
 def test_mypy_accepts_and_refuses_what_it_should() -> None:
@@ -36,6 +39,6 @@ def test_every_public_symbol_has_a_known_type() -> None:
         importlib.metadata.version("supervise-actors")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("the package isn't installed here, and pyright only verifies the types of one that is")
-    done = run("pyright", "--pythonpath", sys.executable, "--verifytypes", "supervise", "--ignoreexternal", "--outputjson")
+    done = run("pyright", "--verifytypes", "supervise", "--ignoreexternal", "--outputjson")  # of the `python` of PATH
     score = json.loads(done.stdout)["typeCompleteness"]["completenessScore"]
     assert score == 1, done.stdout

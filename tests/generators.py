@@ -1,0 +1,138 @@
+"""Hypothesis strategies for whole plays: a tree of actors, and what happens to it, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from hypothesis import strategies as st
+
+Deed: TypeAlias = Literal[
+    "note",
+    "note at once",
+    "sleep",
+    "crash",
+    "sleep, then crash",
+    "crash in a group",
+    "raise what is expected",
+    "begin a task",
+    "begin a task that crashes",
+    "stop",
+    "relay",
+]
+Way: TypeAlias = Literal["send", "try_send", "call", "call in time", "send in time", "call or fail"]
+Upset: TypeAlias = Literal["kill", "terminate", "restart", "delete"]
+
+ACTORS: Final = ("a", "b", "inner/c", "inner/d")
+SENDERS: Final = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one actor is made."""
+
+    capacity: int
+    overflow: Literal["wait", "reject"]
+    restart: Literal["permanent", "transient", "temporary"]
+    managed: bool
+    slow_start: bool
+    wait: float
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The tree: a and b below the root, c and d below a supervisor of their own."""
+
+    parts: tuple[Part, ...]
+    strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
+    inner_strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
+    inner_intensity: int
+
+
+@dataclass(frozen=True)
+class Say:
+    """A sender writes to an actor, when it is done with what it was told before."""
+
+    sender: int
+    to: int
+    way: Way
+    deed: Deed
+    seconds: float
+    then: int
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """What a sender waits for is cancelled."""
+
+    sender: int
+
+
+@dataclass(frozen=True)
+class Disturb:
+    """Somebody changes the tree."""
+
+    what: Upset
+    actor: int
+
+
+@dataclass(frozen=True)
+class FailStart:
+    """The next start of an actor fails."""
+
+    actor: int
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Time passes; 0: all runs that can."""
+
+    seconds: float
+
+
+Step: TypeAlias = Say | Cancel | Disturb | FailStart | Pass
+
+_seconds = st.sampled_from([0.0, 0.1, 0.5, 2.0])
+_actor = st.integers(0, len(ACTORS) - 1)
+_sender = st.integers(0, SENDERS - 1)
+
+parts: st.SearchStrategy[Part] = st.builds(
+    Part,
+    capacity=st.sampled_from([1, 2, 3, 20]),
+    overflow=st.sampled_from(["wait", "wait", "reject"]),
+    restart=st.sampled_from(["permanent", "permanent", "transient", "temporary"]),
+    managed=st.booleans(),
+    slow_start=st.booleans(),
+    wait=st.sampled_from([0.0, 0.0, 1.0]),
+)
+casts: st.SearchStrategy[Cast] = st.builds(
+    Cast,
+    parts=st.tuples(parts, parts, parts, parts),
+    strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
+    inner_strategy=st.sampled_from(["one_for_one", "one_for_all"]),
+    inner_intensity=st.sampled_from([1, 1000]),
+)
+
+_quiet: list[Deed] = ["note", "note at once", "sleep", "begin a task", "raise what is expected"]
+_loud: list[Deed] = ["crash", "sleep, then crash", "crash in a group", "begin a task that crashes", "stop", "relay"]
+_ways: list[Way] = ["send", "send", "call", "call", "try_send", "call in time", "send in time", "call or fail"]
+
+says: st.SearchStrategy[Say] = st.builds(
+    Say,
+    sender=_sender,
+    to=_actor,
+    way=st.sampled_from(_ways),
+    deed=st.sampled_from([*_quiet, *_quiet, *_loud]),
+    seconds=_seconds,
+    then=_actor,
+)
+disturbances: st.SearchStrategy[Disturb] = st.builds(
+    Disturb, what=st.sampled_from(["kill", "terminate", "restart", "restart", "delete"]), actor=_actor
+)
+steps: st.SearchStrategy[list[Step]] = st.lists(
+    st.one_of(
+        says, says, says, says, says, says, st.builds(Cancel, _sender), disturbances, st.builds(FailStart, _actor),
+        st.builds(Pass, _seconds), st.builds(Pass, st.just(0.0)),
+    ),
+    max_size=40,
+)  # fmt: skip
