@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -47,7 +47,7 @@ class Stage:
         self._handling: Counter[str] = Counter()
 
     @contextmanager
-    def presence(self, what: str) -> Iterator[None]:
+    def presence(self, what: str) -> Generator[None]:
         """Code of the running actor is on the stage, and no other life of it may be."""
         path, life = current().path, current().incarnation
         present = self._present[path]
@@ -61,7 +61,7 @@ class Stage:
             present[life] -= 1
 
     @contextmanager
-    def handling(self, line: Line) -> Iterator[None]:
+    def handling(self, line: Line) -> Generator[None]:
         """A handler runs, and no other one of the actor may."""
         path = current().path
         if self._handling[path]:
