@@ -167,6 +167,9 @@ class ActorPlace:
             self.timer.cancel()
             self.timer = None
 
+    def alive(self) -> bool:
+        return self.incarnation is not None
+
     def account(self) -> Account:
         return self.mailbox.account()
 
@@ -261,6 +264,10 @@ class BranchPlace:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def alive(self) -> bool:
+        """Whether an incarnation of any actor below is left."""
+        return any(place.alive() for place in self.places.values())
 
     def account(self) -> Account:
         """The sum over all that is, and was, below it."""

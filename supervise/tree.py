@@ -11,6 +11,7 @@ from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason
 from supervise_strategies.restart import Draw, draw
 
+from . import events
 from .dead_letters import DeadLetters
 from .errors import GaveUp, StartFailed
 from .events import Bus, Listener
@@ -76,6 +77,7 @@ class Tree:
         self._budget_timer: Handle | None = None
         self._in_body = False
         self._error: BaseException | None = None
+        self._broken: Exception | None = None
         self._root_node: Node | None = None
 
     def new_node(self, branch: BranchPlace, number: int) -> Node:
@@ -103,6 +105,8 @@ class Tree:
             self._scope.__exit__(None, None, None)
             await self.backend.close()
             cause, self._error = self._error, None
+            if self._broken is not None:
+                raise self._broken
             if isinstance(cause, KeyboardInterrupt | SystemExit):
                 raise cause
             raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
@@ -135,6 +139,21 @@ class Tree:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are."""
         self._error = error
         self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
+
+    def broken(self, error: Exception) -> None:
+        """The library itself failed. Nothing is certain any more, so all is cancelled, and the error leaves the tree."""
+        events.logger.critical("%s: a bug in supervise: %r; the tree is cancelled", self.root.path, error, exc_info=error)
+        if self._broken is None:
+            self._broken = error
+            self.kill()
+            self._end_broken()
+
+    def _end_broken(self) -> None:
+        # Who would report the ends is what failed, so this looks by itself.
+        if self.root.alive():
+            self.backend.call_at(self.backend.now() + 0.05, self._end_broken)
+        elif self.ended is None:
+            self.finished(ExitReason(ExitKind.CRASHED, repr(self._broken)), Cause.SELF, None)
 
     def kill(self) -> None:
         """The budget is spent: cancel everything that lives, at once."""
@@ -184,6 +203,8 @@ class Tree:
         if isinstance(leaving, self.backend.cancelled) and not swallowed:
             return False
         error, self._error = self._error, None
+        if self._broken is not None:
+            raise self._broken
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
         if self.ended is not None and self.ended.cause is Cause.GAVE_UP:

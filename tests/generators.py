@@ -51,8 +51,9 @@ class Cast:
 
 @dataclass(frozen=True)
 class Say:
-    """A sender writes to an actor, when it is done with what it was told before."""
+    """A sender writes to an actor, so many times, when it is done with what it was told before."""
 
+    times: int
     sender: int
     to: int
     way: Way
@@ -100,7 +101,7 @@ parts: st.SearchStrategy[Part] = st.builds(
     Part,
     capacity=st.sampled_from([1, 2, 3, 20]),
     overflow=st.sampled_from(["wait", "wait", "reject"]),
-    restart=st.sampled_from(["permanent", "permanent", "transient", "temporary"]),
+    restart=st.sampled_from(["permanent", "permanent", "permanent", "transient", "transient", "temporary"]),
     managed=st.booleans(),
     slow_start=st.booleans(),
     wait=st.sampled_from([0.0, 0.0, 1.0]),
@@ -119,20 +120,22 @@ _ways: list[Way] = ["send", "send", "call", "call", "try_send", "call in time", 
 
 says: st.SearchStrategy[Say] = st.builds(
     Say,
+    times=st.sampled_from([1, 1, 1, 2, 5]),
     sender=_sender,
     to=_actor,
     way=st.sampled_from(_ways),
-    deed=st.sampled_from([*_quiet, *_quiet, *_loud]),
+    deed=st.sampled_from([*_quiet, *_quiet, *_quiet, *_loud]),
     seconds=_seconds,
     then=_actor,
 )
 disturbances: st.SearchStrategy[Disturb] = st.builds(
-    Disturb, what=st.sampled_from(["kill", "terminate", "restart", "restart", "delete"]), actor=_actor
+    Disturb, what=st.sampled_from(["kill", "kill", "terminate", "restart", "restart", "delete"]), actor=_actor
 )
 steps: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(
         says, says, says, says, says, says, st.builds(Cancel, _sender), disturbances, st.builds(FailStart, _actor),
         st.builds(Pass, _seconds), st.builds(Pass, st.just(0.0)),
     ),
-    max_size=40,
+    min_size=15,
+    max_size=60,
 )  # fmt: skip

@@ -167,7 +167,8 @@ class Play:
     async def take(self, step: Step, app: RunningSupervisor, start_soon: Callable[..., object]) -> None:
         match step:
             case Say():
-                self.senders[step.sender].tell(step, self.addresses[step.to], self.addresses[step.then])
+                for _ in range(step.times):
+                    self.senders[step.sender].tell(step, self.addresses[step.to], self.addresses[step.then])
             case Cancel():
                 self.senders[step.sender].cancel()
             case FailStart():

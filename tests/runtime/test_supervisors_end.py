@@ -22,7 +22,9 @@ from supervise import (
     Supervisor,
     child,
     current,
+    node,
 )
+from supervise_strategies import Report
 
 pytestmark = pytest.mark.anyio
 
@@ -268,3 +270,18 @@ async def test_a_transient_supervisor_that_gave_up_is_restarted_unless_told_to_d
                 await app.find("below/w").call(Worker.crash)
             await anyio.sleep(1)
             assert app.count_children().active == children
+
+
+async def test_a_failure_of_the_library_itself_cancels_the_tree_and_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swallowed in some actor's task it would leave a tree that hangs, and nobody would know."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    log: list[str] = []
+    with pytest.raises(ZeroDivisionError):
+        async with Supervisor("app", child(Worker, log, "a", name="a"), child(Worker, log, "b", name="b")) as app:
+            monkeypatch.setitem(node._OBEY, Report, broken)
+            await app.find("a").send(Worker.crash)
+            await anyio.sleep_forever()
+    assert "cancelled b" in log or "stop b" in log
