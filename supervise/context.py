@@ -14,9 +14,9 @@ from .turn import CURRENT, Turn
 if TYPE_CHECKING:
     from .address import Address
     from .child import Child
+    from .description import Description
     from .nursery import Nursery
     from .running import RunningSupervisor
-    from .supervisor import Description
 
 A = TypeVar("A")
 

@@ -9,11 +9,12 @@ from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
 
+from .description import GiveUpAs
 from .events import Listener
-from .supervisor import Description, GiveUpAs
+from .supervisor import Runnable
 
 
-class DynamicSupervisor(Description):
+class DynamicSupervisor(Runnable):
     """OTP's simple_one_for_one, as Elixir's DynamicSupervisor: one_for_one, and it begins without children.
 
     Children are started with `RunningSupervisor.start`, are temporary unless told otherwise, and are forgotten when they

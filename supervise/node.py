@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from supervise_strategies.child_spec import ChildSpec
 
     from ._backends import Future, Handle
+    from .description import Description
     from .incarnation import Incarnation
-    from .supervisor import Description
     from .tree import Tree
 
 

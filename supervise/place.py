@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ._backends import Handle
     from .child import Child
+    from .description import Description
     from .node import Node
-    from .supervisor import Description
     from .tree import Tree
 
 UNSTOPPABLE_AFTER = 1.0  # seconds after its cancellation at which what still runs is called unstoppable

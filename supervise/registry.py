@@ -11,7 +11,7 @@ from .child import Child
 from .place import ActorPlace, BranchPlace, Place
 
 if TYPE_CHECKING:
-    from .supervisor import Description
+    from .description import Description
 
 
 class Registry:

@@ -21,9 +21,9 @@ from .place import ActorPlace, BranchPlace
 from .turn import CURRENT
 
 if TYPE_CHECKING:
+    from .description import Description
     from .events import DeadLetter, Listener
     from .node import Node
-    from .supervisor import Description
     from .tree import Ended
 
 A = TypeVar("A")

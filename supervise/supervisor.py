@@ -1,153 +1,40 @@
-"""The description of a supervisor, and `async with`: what runs it.
-
-A description is immutable, can be printed and nested, and can be run again; what runs is kept elsewhere.
-"""
+"""`async with`: what runs the description of a supervisor."""
 
 from __future__ import annotations
 
-import copy
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
-from supervise_strategies.child_spec import ChildSpec, StopWithin, SupervisorSpec, check_unique
-from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.intensity import Intensity
-from supervise_strategies.restart import Restart, RestartName, as_restart
+from supervise_strategies.restart import Restart, RestartName
 from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from ._backends import current_backend
 from .child import Child
+from .description import AutoShutdownName, Description, GiveUpAs, StrategyName
 from .running import RunningSupervisor
 from .tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
     from .events import Listener
 
-StrategyName: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
-AutoShutdownName: TypeAlias = Literal["never", "any_significant", "all_significant"]
-GiveUpAs: TypeAlias = Literal["gave_up", "shutdown"]
 
+class Runnable(Description):
+    """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
 
-class Description:
-    """What static and dynamic supervisors share."""
-
-    __slots__ = ("_children", "_tree", "listener", "name", "shutdown_budget", "spec", "spec_below")
-
-    def __init__(
-        self,
-        name: str,
-        children: tuple[Child[Any] | Description, ...],
-        *,
-        strategy: Strategy | StrategyName,
-        intensity: Intensity,
-        auto_shutdown: AutoShutdown | AutoShutdownName,
-        dynamic: bool,
-        max_children: float,
-        restart: Restart | RestartName,
-        significant: bool,
-        stop_within: StopWithin | None,
-        shutdown_budget: float | None,
-        give_up_as: GiveUpAs,
-        listener: Listener | None,
-    ) -> None:
-        who = f"supervisor {name!r}"
-        named: dict[str, Child[Any] | Description] = {}
-        taken = {c.name for c in children if isinstance(c, Child | Description) and c.name is not None}
-        for child in children:
-            if not isinstance(child, Child | Description):
-                raise InvalidSpec(
-                    who, "children", child, "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…)"
-                )
-        self._check_used_once(who, children)
-        check_unique(who, (c.name for c in children if c.name is not None))
-        for child in children:
-            base = child.name if isinstance(child, Description) else child.spec.id
-            chosen, n = base, 2
-            while child.name is None and (chosen in taken or chosen in named):
-                chosen, n = f"{base}-{n}", n + 1
-            named[chosen] = child
-        self.name: str = name
-        self._children: dict[str, Child[Any] | Description] = named
-        self.spec: SupervisorSpec = SupervisorSpec(
-            id=name,
-            children=tuple(c.spec_as_child(n) for n, c in named.items()),
-            strategy=strategy,  # type: ignore[arg-type]  # SupervisorSpec takes the names too, and says which there are
-            intensity=intensity,
-            auto_shutdown=auto_shutdown,  # type: ignore[arg-type]
-            dynamic=dynamic,
-            max_children=max_children,
-            give_up_as=give_up_as,  # type: ignore[arg-type]
-        )
-        self.spec_below: ChildSpec = ChildSpec(
-            id=name,
-            restart=as_restart(restart),
-            significant=significant,
-            stop_within=stop_within,
-            type="supervisor",
-        )
-        if shutdown_budget is not None and (
-            isinstance(shutdown_budget, bool) or not isinstance(shutdown_budget, int | float) or not shutdown_budget >= 0
-        ):
-            raise InvalidSpec(who, "shutdown_budget", shutdown_budget, "seconds, 0 or more, or None for no budget")
-        if listener is not None and not callable(listener):
-            raise InvalidSpec(who, "listener", listener, "a function of one event, or None")
-        self.shutdown_budget: float | None = shutdown_budget
-        self.listener: Listener | None = listener
-        self._tree: Tree | None = None
-
-    @staticmethod
-    def _check_used_once(who: str, children: tuple[Child[Any] | Description, ...]) -> None:
-        seen: set[int] = set()
-        todo = list(children)
-        while todo:
-            child = todo.pop()
-            if id(child) in seen:
-                cure = "one Child object stands once in a tree, since it is the key to find the child: describe another"
-                raise InvalidSpec(who, "children", child, cure)
-            seen.add(id(child))
-            if isinstance(child, Description):
-                todo.extend(child._children.values())
-
-    def named(self) -> Iterator[tuple[str, Child[Any] | Description]]:
-        """The static children with the names that they have here."""
-        return iter(self._children.items())
-
-    def spec_as_child(self, name: str) -> ChildSpec:
-        """What a parent supervisor knows of it."""
-        return replace(self.spec_below, id=name)
+    __slots__ = ("_tree",)
+    _tree: Tree | None
 
     def with_budget(self, seconds: float) -> Self:
-        """The same description with another `shutdown_budget`: what an operator says, rather than whoever wrote the tree."""
-        other = copy.copy(self)
-        other.shutdown_budget, other._tree = seconds, None
+        other = super().with_budget(seconds)
+        other._tree = None  # it doesn't run, though this one may
         return other
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {self.spec.strategy.value}, {len(self._children)} children>"
-
-    def __str__(self) -> str:
-        """The tree with its policies, a line each."""
-        return "\n".join(self._lines(""))
-
-    def _lines(self, indent: str) -> Iterator[str]:
-        spec = self.spec
-        kind = "dynamic" if spec.dynamic else spec.strategy.value
-        more = "" if math.isinf(spec.max_children) else f", at most {spec.max_children:g} children"
-        auto = "" if spec.auto_shutdown is AutoShutdown.NEVER else f", auto_shutdown {spec.auto_shutdown.value}"
-        yield f"{indent}{self.name}  [{kind}, {spec.intensity}{auto}{more}]"
-        for name, child in self._children.items():
-            if isinstance(child, Description):
-                yield from child._lines(indent + "  ")
-            else:
-                significant = ", significant" if child.spec.significant else ""
-                yield f"{indent}  {name}  {child.spec.restart}{significant}"
-
     async def __aenter__(self) -> RunningSupervisor:
-        if self._tree is not None:
+        if getattr(self, "_tree", None) is not None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
         self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor)
         try:
@@ -164,7 +51,7 @@ class Description:
         return tree is not None and await tree.close(exc)
 
 
-class Supervisor(Description):
+class Supervisor(Runnable):
     """A supervisor with the children it begins with, in start order; `async with` runs it, and yields a `RunningSupervisor`.
 
     | it ends when | the body | what leaves `async with` |

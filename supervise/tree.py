@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._backends import Backend, Handle
+    from .description import Description
     from .running import RunningSupervisor
-    from .supervisor import Description
 
 GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
 

@@ -31,7 +31,7 @@ LAYERS: list[list[str]] = [
         "supervise.dead_letters",
         "supervise.address",
     ],
-    ["supervise.nursery", "supervise.incarnation", "supervise.context", "supervise.child"],
+    ["supervise.nursery", "supervise.incarnation", "supervise.context", "supervise.child", "supervise.description"],
     [
         "supervise.place",
         "supervise.node",

@@ -25,7 +25,7 @@ from supervise.errors import GaveUp, StartFailed
 from supervise.events import Event, Overran
 from supervise.place import UNSTOPPABLE_AFTER
 from supervise.running import RunningSupervisor
-from supervise.supervisor import Description
+from supervise.supervisor import Runnable
 from supervise_strategies.exit_reason import describe
 
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
@@ -50,7 +50,7 @@ def main(target: str, backend: str, budget: float | None) -> int:
     return anyio.run(_Service(description).serve, backend=backend)
 
 
-def load(target: str) -> Description:
+def load(target: str) -> Runnable:
     """The description that MODULE:TREE names, looked for in the working directory first."""
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
@@ -68,7 +68,7 @@ def load(target: str) -> Description:
         if not hasattr(found, part):
             raise WrongTarget(f"{target!r}: module {module_name!r} has no {name!r}: name a Supervisor that it defines")
         found = getattr(found, part)
-    if not isinstance(found, Description):
+    if not isinstance(found, Runnable):
         raise WrongTarget(f"{target!r} is of type {type(found).__name__}: name a Supervisor or DynamicSupervisor")
     return found
 
@@ -76,7 +76,7 @@ def load(target: str) -> Description:
 class _Service:
     """One run of a tree, from its start to its exit status."""
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Runnable) -> None:
         self._description = description
         self._status = 0
         self._asked = anyio.Event()

@@ -10,7 +10,7 @@ from functools import partial
 from . import peers, scale
 from .backend import BACKENDS, Backend, missing
 from .gate import gate
-from .measurement import Measurement, measure
+from .measurement import Measurement, measure, pair
 from .row import Row
 from .rows import UnknownRow, chosen
 from .sampler import SampleFailed, Sampler
@@ -20,10 +20,18 @@ from .table import as_json, head, line, machine
 def main(arguments: Sequence[str] | None = None, sampler: Sampler | None = None) -> int:
     """1 if the gate fails, 2 if something couldn't be measured, 0 otherwise."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["scale"]:
-        return scale.main(words[1:])
-    if words[:1] == ["peers"]:
-        return peers.main(words[1:])
+    try:
+        if words[:1] == ["scale"]:
+            return scale.main(words[1:])
+        if words[:1] == ["peers"]:
+            return peers.main(words[1:])
+        return _rows(words, sampler or Sampler())
+    except SampleFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _rows(words: Sequence[str], sampler: Sampler) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="G1, G2, … (default: all)")
     parser.add_argument("--backend", choices=(*BACKENDS, "all"), default="all")
@@ -40,24 +48,21 @@ def main(arguments: Sequence[str] | None = None, sampler: Sampler | None = None)
     except UnknownRow as error:
         parser.error(str(error))
     say = partial(print, file=sys.stderr if given.json else sys.stdout, flush=True)
-    say(machine())
+    quick: bool = given.quick or given.gate
+    say(f"{machine()}{'; quick: less work than the rows say' if quick else ''}")
     wanted: list[tuple[Row, Backend]] = [(row, backend) for row in rows for backend in _backends(row, given.backend)]
     for why in dict.fromkeys(missing(backend) for _, backend in wanted):
         if why is not None:
             say(f"{why}: its rows are left out")
     wanted = [(row, backend) for row, backend in wanted if missing(backend) is None]
-    sampler = sampler or Sampler()
-    try:
-        if given.gate:
-            return 0 if gate(wanted, sampler, given.repeats or 3, say) else 1
-        seen: list[Measurement] = []
-        say(head())
-        for row, backend in wanted:
-            seen.append(measure(row, backend, sampler, range(given.repeats or 5), quick=given.quick))
-            say(line(seen[-1]))
-    except SampleFailed as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    pair(wanted, sampler, quick=quick)
+    if given.gate:
+        return 0 if gate(wanted, sampler, given.repeats or 3, say) else 1
+    seen: list[Measurement] = []
+    say(head())
+    for row, backend in wanted:
+        seen.append(measure(row, backend, sampler, range(given.repeats or 5), quick=quick))
+        say(line(seen[-1]))
     if given.json:
         print(as_json(seen))
     return 0

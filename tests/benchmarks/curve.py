@@ -9,8 +9,8 @@ from typing import Final
 
 from .backend import Backend
 from .contestant import GROWTH
-from .measurement import values
 from .row import Side
+from .sample import figure
 from .sampler import Sampler
 
 
@@ -32,7 +32,7 @@ class Curve:
         side = Side(GROWTH, self.workload)
 
         def at(size: int, measure: str) -> float:
-            return statistics.median(values(sampler, side, None, size, backend, repeats, measure=measure))
+            return statistics.median(figure(sampler.take(side, size, backend, repeat), measure, "cpu") for repeat in repeats)
 
         if self.at:
             size = self.at[-2] if quick else self.sizes[0]
@@ -54,6 +54,7 @@ class Points:
 
 CURVES: Final[tuple[Curve, ...]] = (
     Curve("call", "actors", "call", "actors", (1, 10, 100, 1_000, 10_000, 100_000)),
+    Curve("first call", "actors", "call", "actors", (1, 10, 100, 1_000, 10_000, 100_000), "first"),
     Curve("message", "messages queued", "message", "queued", (1, 100, 1_000, 10_000, 100_000, 1_000_000)),
     Curve("restart", "crashes before", "crash", "crash", (10_000,), "at {}.wall", (100, 1_000, 10_000)),
     Curve("start a tree", "children", "child", "tree", (10, 1_000, 100_000), "start"),

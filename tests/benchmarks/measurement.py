@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .backend import Backend
 from .contestant import CONTESTANTS
-from .row import Row, Side
-from .sample import Clock, figure
+from .row import Row
+from .sample import figure
 from .sampler import Sampler
 from .target import Target, Verdict
 
@@ -37,25 +37,19 @@ class Measurement:
         return self.target.regressed(self.value)
 
 
-def measure(row: Row, backend: Backend, sampler: Sampler, repeats: Sequence[int], *, quick: bool) -> Measurement:
+def pair(wanted: Iterable[tuple[Row, Backend]], sampler: Sampler, *, quick: bool) -> None:
+    """Have baselines taken beside their subjects, also where a row without a baseline comes first."""
+    for row, backend in wanted:
+        if backend in row.baseline:
+            sampler.pair(row.subject, row.baseline[backend], row.quick if quick else row.size, backend)
+
+
+def measure(row: Row, backend: Backend, sampler: Sampler, repeats: Iterable[int], *, quick: bool) -> Measurement:
     """One value for each repeat; A B A B, so that both sides of a pair meet the same machine."""
-    size, baseline = row.quick if quick else row.size, row.baseline.get(backend)
-    return Measurement(row, backend, tuple(values(sampler, row.subject, baseline, size, backend, repeats, measure=row.measure)))
-
-
-def values(
-    sampler: Sampler,
-    subject: Side,
-    baseline: Side | None,
-    size: int,
-    backend: Backend,
-    repeats: Sequence[int],
-    *,
-    measure: str,
-    clock: Clock | None = None,
-) -> Iterator[float]:
-    """The subject's figures, or their ratios to the baseline's. By the subject's clock, on both sides."""
-    clock = clock or CONTESTANTS[subject.contestant].clock
+    size = row.quick if quick else row.size
+    baseline, clock = row.baseline.get(backend), CONTESTANTS[row.subject.contestant].clock
+    values: list[float] = []
     for repeat in repeats:
-        base = 1.0 if baseline is None else figure(sampler.take(baseline, size, backend, repeat), measure, clock)
-        yield figure(sampler.take(subject, size, backend, repeat), measure, clock) / base
+        base = 1.0 if baseline is None else figure(sampler.take(baseline, size, backend, repeat), row.measure, clock)
+        values.append(figure(sampler.take(row.subject, size, backend, repeat), row.measure, clock) / base)
+    return Measurement(row, backend, tuple(values))

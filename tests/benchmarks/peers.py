@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias
 
 from .backend import Backend, missing
 from .contestant import CHANNEL, CONTESTANTS, QUEUE, SUPERVISE
-from .measurement import values
 from .picture import NoPicture, panels, save
 from .row import Side
+from .sample import figure
 from .sampler import SampleFailed, Sampler
 from .table import machine, show
 
@@ -85,29 +85,26 @@ def compare(
     *,
     quick: bool = False,
 ) -> Ratios:
-    """Medians of paired ratios to Q; what an entrant can't do is left out, and one that fails is said."""
-    ratios: dict[Entrant, dict[str, float]] = {}
-    for entrant in entrants:
-        name, backend = entrant
-        ratios[entrant] = {}
-        for column in columns:
-            if column.workload not in CONTESTANTS[name].workloads():
-                continue
-            size = max(column.size // 10, 1_000) if quick else column.size
-            try:
-                ratios[entrant][column.title] = statistics.median(
-                    values(
-                        sampler,
-                        Side(name, column.workload),
-                        Side(QUEUE, column.workload),
-                        size,
-                        backend,
-                        repeats,
-                        measure=column.measure,
-                    )
-                )
-            except SampleFailed as error:
-                say(f"failed: {error}")
+    """Medians of ratios to Q on asyncio, which runs before each round. What fails is said, and left out like what can't be."""
+    ratios: dict[Entrant, dict[str, float]] = {entrant: {} for entrant in entrants}
+    for column in columns:
+        size = max(column.size // 10, 1_000) if quick else column.size
+        able = [entrant for entrant in entrants if column.workload in CONTESTANTS[entrant[0]].workloads()]
+        seen: dict[Entrant, list[float]] = {entrant: [] for entrant in able}
+        for repeat in repeats:
+            base = sampler.take(Side(QUEUE, column.workload), size, "asyncio", repeat)
+            for entrant in [*seen]:
+                name, backend = entrant
+                clock = CONTESTANTS[name].clock
+                try:
+                    sample = sampler.take(Side(name, column.workload), size, backend, repeat)
+                except SampleFailed as error:
+                    del seen[entrant]
+                    say(f"failed: {error}")
+                else:
+                    seen[entrant].append(figure(sample, column.measure, clock) / figure(base, column.measure, clock))
+        for entrant, values in seen.items():
+            ratios[entrant][column.title] = statistics.median(values)
     return ratios
 
 

@@ -45,12 +45,20 @@ class Sampler:
     def __init__(self, take: Take = in_fresh_process) -> None:
         self._take = take
         self._taken: dict[tuple[Side, int, Backend, int], Sample] = {}
+        self._baselines: dict[tuple[Side, int, Backend], Side] = {}
+
+    def pair(self, subject: Side, baseline: Side, size: int, backend: Backend) -> None:
+        """From now on this baseline is taken right before the subject, whichever row asks for the subject first."""
+        self._baselines[subject, size, backend] = baseline
 
     def take(self, side: Side, size: int, backend: Backend, repeat: int) -> Sample:
         """The sample of this repeat. A contestant that doesn't run on the backend runs on its own."""
-        backends = CONTESTANTS[side.contestant].backends
-        where = backend if backend in backends else backends[0]
-        key = (side, size, where, repeat)
+        key = (side, size, backend, repeat)
         if key not in self._taken:
+            baseline = self._baselines.get((side, size, backend))
+            if baseline is not None:
+                self.take(baseline, size, backend, repeat)
+            backends = CONTESTANTS[side.contestant].backends
+            where = backend if backend in backends else backends[0]
             self._taken[key] = self._take(side.contestant, side.workload, size, where)
         return self._taken[key]

@@ -114,7 +114,8 @@ def test_samples_are_interleaved_with_their_baselines() -> None:
 def test_rows_that_look_at_one_sample_share_it() -> None:
     fixed = Fixed(0.5)
     assert main(["G9", "G10", "G16", "--backend", "asyncio", "--repeats", "1"], Sampler(fixed)) == 0
-    assert len(fixed.taken) == 4  # 10k and 100k, of Q and of the library
+    q, library = ("queue", "idle", "asyncio"), ("supervise", "idle", "asyncio")
+    assert fixed.taken == [q, library, q, library]  # 10k, then 100k; G9 has no baseline, but what shares its sample has
 
 
 def test_a_baseline_that_cannot_run_on_the_backend_runs_on_its_own() -> None:
@@ -211,10 +212,12 @@ def test_what_a_peer_cannot_do_is_a_dash() -> None:
 
 def test_a_peer_that_fails_is_a_line_of_text() -> None:
     def fails(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
-        raise SampleFailed("no")
+        if contestant == "supervise":
+            raise SampleFailed("no")
+        return Fixed(1.0)(contestant, workload, size, backend)
 
     said: list[str] = []
-    ratios = peers.compare([("supervise", "trio")], peers.COLUMNS[:1], Sampler(fails), range(1), said.append)
+    ratios = peers.compare([("supervise", "trio")], peers.COLUMNS[:1], Sampler(fails), range(2), said.append)
     assert said == ["failed: no"]
     assert ratios == {("supervise", "trio"): {}}
 

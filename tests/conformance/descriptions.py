@@ -10,7 +10,7 @@ from supervise import Child, DynamicSupervisor, Intensity, InvalidSpec, Supervis
 from supervise import child as describe
 from supervise.child import ChildOptions
 from supervise.events import Listener
-from supervise.supervisor import Description
+from supervise.supervisor import Runnable
 from supervise_strategies import ChildSpec
 
 from .actors import CarefulWorker, Script, Worker, gated_worker
@@ -46,7 +46,7 @@ class Describer:
         self._gated = gated
         self._careful = careful
 
-    def supervisor(self, path: str, sup: Json, *, listener: Listener | None = None, **below: Any) -> Description:
+    def supervisor(self, path: str, sup: Json, *, listener: Listener | None = None, **below: Any) -> Runnable:
         """Of a SUP. `below` is what a parent has to know. Raises `InvalidSpec`."""
         name, children = _id(path), sup["children"]
         strategy = sup.get("strategy", "one_for_one")
@@ -74,7 +74,7 @@ class Describer:
         made.spec.check_child(described[0].spec_as_child(children[0]["id"]))
         return made
 
-    def child(self, path: str, child: Json) -> Child[Any] | Description:
+    def child(self, path: str, child: Json) -> Child[Any] | Runnable:
         """Of a CHILD. Raises `InvalidSpec`."""
         recipe = self.worker(path, child)
         described = recipe.described()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervise import GaveUp, RunningSupervisor, StartFailed
-from supervise.supervisor import Description
+from supervise.supervisor import Runnable
 from supervise_strategies import Cause
 
 
 class Host:
     """`async with`, and a body that serves until the tree ends. The script goes on elsewhere, whatever becomes of it."""
 
-    def __init__(self, description: Description, answer: Callable[[bool], object]) -> None:
+    def __init__(self, description: Runnable, answer: Callable[[bool], object]) -> None:
         self._description = description
         self._answer = answer
         self._app: RunningSupervisor | None = None

@@ -10,7 +10,7 @@ import anyio
 
 from supervise import Address, InvalidSpec, RunningSupervisor, open_mailbox
 from supervise.events import Event, Started, StartFailed, Stopped
-from supervise.supervisor import Description
+from supervise.supervisor import Runnable
 from supervise_strategies import Cause, ExitKind, ExitReason, StrategyError
 from supervise_strategies.exit_reason import describe
 from tests import virtual_time
@@ -66,7 +66,7 @@ class RuntimeSubject:
         self._record = self._script.record
         gated = frozenset(step["child"] for step in scenario.steps if step["do"] == "gate")
         self._describer = Describer(self._script, gated, careful=careful)
-        self._description: Description | None = None
+        self._description: Runnable | None = None
         self._host: Host | None = None
         self._alive: set[str] = set()
         self._failed: str | None = None  # the child of the root whose start failed last
