@@ -168,9 +168,10 @@ class Bus:
     event is also a log record of the logger `supervise`, at the event's own level.
     """
 
-    __slots__ = ("_listeners",)
+    __slots__ = ("_fatal", "_listeners")
 
-    def __init__(self) -> None:
+    def __init__(self, fatal: Callable[[BaseException], object] | None = None) -> None:
+        self._fatal = fatal  # hears of KeyboardInterrupt and SystemExit
         self._listeners: tuple[Listener, ...] = ()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -193,5 +194,7 @@ class Bus:
         for listener in self._listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException as error:  # let through, it would end the actor's task before its supervisor heard of it
                 logger.exception("listener %r raised at event %r", listener, event)
+                if self._fatal is not None and isinstance(error, KeyboardInterrupt | SystemExit):
+                    self._fatal(error)

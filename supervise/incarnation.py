@@ -66,6 +66,10 @@ class Owner(Protocol):
         """All is over; the answer is the next incarnation, if it is to run in the same task."""
         ...
 
+    def kill(self) -> None:
+        """Its end takes too long: cancel it, and say so if it still runs then."""
+        ...
+
     def fatal(self, error: BaseException) -> None: ...
     def publish(self, event: Event) -> None: ...
     def find(self, key: Any) -> Any: ...
@@ -88,6 +92,7 @@ class Incarnation(Turn):
         "instance",
         "killed",
         "number",
+        "ordered",
         "owner",
         "running",
         "stop_reason",
@@ -102,6 +107,7 @@ class Incarnation(Turn):
         self.running: bool = False  # its start has succeeded
         self.stop_reason: ExitReason | None = None
         self.draining: bool = False
+        self.ordered: bool = False  # its supervisor asked for the end, and keeps the time
         self.killed: bool = False
         self.failure: BaseException | None = None
         self._signal = False  # one of the flags above is up: look before the next message
@@ -202,8 +208,7 @@ class Incarnation(Turn):
                 raise
             error = raised
         if self._nursery is not None:
-            if self._end_timer is None and not self.killed:
-                self._arm_end_timer()
+            self._arm_end_timer()
             await self._nursery.end()
         if self._end_timer is not None:
             self._end_timer.cancel()
@@ -227,7 +232,10 @@ class Incarnation(Turn):
     async def _manage(self, made: Any) -> BaseException | None:
         """A factory that has to be awaited, or an actor that is an async context manager: all inside one life scope."""
         error: BaseException | None = None
-        with self.mailbox.backend.scope() as self._life_scope:
+        self._life_scope = scope = self.mailbox.backend.scope()
+        with scope:
+            if self.killed:  # by what the factory itself did, before there was a scope to be cancelled
+                scope.cancel()
             if awaitable(made):
                 made = await made
             kind = class_of(made)
@@ -254,18 +262,18 @@ class Incarnation(Turn):
                 self._arm_end_timer()
                 await self._nursery.end()
             cause = error or self.failure
-            if self.stop_reason is None and not self.killed:
-                self._arm_end_timer()
+            self._arm_end_timer()
             try:
                 await kind.__aexit__(
                     made, None if cause is None else type(cause), cause, None if cause is None else cause.__traceback__
                 )
-            except self.mailbox.backend.cancelled as raised:
-                if self.killed:
-                    raise  # to the life scope, which it belongs to
-                error = error or raised
             except BaseException as raised:
-                if cause is None or isinstance(cause, self.mailbox.backend.cancelled):
+                cancelled = self.mailbox.backend.cancelled
+                if _is_cancellation(raised, cancelled):
+                    if self.killed:
+                        raise  # to the life scope, which it belongs to
+                    error = error or raised
+                elif cause is None or _is_cancellation(cause, cancelled):
                     error = raised
                 elif raised is not cause:
                     logger.error("%s #%d: its exit hook raised %s", self.mailbox.path, self.number, describe(raised))
@@ -280,9 +288,13 @@ class Incarnation(Turn):
     def _arm_end_timer(self) -> None:
         """What ends by itself has the same time for nursery and exit hook that an ordered stop would give it."""
         within = self.owner.end_within
-        if self._end_timer is None and within < float("inf"):
+        if self._end_timer is None and not self.ordered and not self.killed and within < float("inf"):
             backend = self.mailbox.backend
-            self._end_timer = backend.call_at(backend.now() + within, self.kill)
+            self._end_timer = backend.call_at(backend.now() + within, self._overdue)
+
+    def _overdue(self) -> None:
+        if not self.killed:
+            self.owner.kill()  # rather than itself: its owner reports what outlives that
 
     def _ready(self, instance: Any) -> None:
         if instance is None:
@@ -354,7 +366,7 @@ class Incarnation(Turn):
                 if isinstance(error, GeneratorExit) and self._is_being_closed():
                     raise
                 if not self._survives(envelope, error, found=function is not None):
-                    return self._leave_kill_scope(error) if isinstance(error, backend.cancelled) else error
+                    return self._leave_kill_scope(error) if _is_cancellation(error, backend.cancelled) else error
             else:
                 mailbox.handled += 1
                 if reply is not None and not reply.done():
@@ -395,7 +407,7 @@ class Incarnation(Turn):
             self.in_hand = None  # before anybody is told, who may look at the account
             mailbox.cut(envelope, error, str(error))
             return True
-        if not owner.expects or not isinstance(error, owner.expects) or isinstance(error, mailbox.backend.cancelled):
+        if not owner.expects or not isinstance(error, owner.expects) or _is_cancellation(error, mailbox.backend.cancelled):
             return False
         self.in_hand = None
         mailbox.failed += 1
@@ -411,7 +423,7 @@ class Incarnation(Turn):
         if self.failure is not None:
             error = self.failure
         cancelled = self.mailbox.backend.cancelled
-        if error is not None and not isinstance(error, cancelled):
+        if error is not None and not _is_cancellation(error, cancelled):
             return crashed(error), error
         masked = _masked(error, cancelled)
         if self.killed:
@@ -459,11 +471,16 @@ def spawn(incarnation: Incarnation) -> None:
     mailbox.backend.spawn(incarnation.live, Context(), mailbox.path)
 
 
+def _is_cancellation(error: BaseException, cancelled: type[BaseException]) -> bool:
+    """Whether it is nothing else; what leaves a cancelled trio nursery is a group of them."""
+    return all(isinstance(leaf, cancelled) for leaf in leaves(error))
+
+
 def _masked(error: BaseException | None, cancelled: type[BaseException]) -> BaseException | None:
     """The exception that was under way when a cancellation took its place."""
     seen = 0
     while error is not None and seen < 50:
-        if not isinstance(error, cancelled):
+        if not _is_cancellation(error, cancelled):
             return error
         error, seen = error.__context__, seen + 1
     return None

@@ -103,10 +103,10 @@ class OpenMailbox(Generic[A]):
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: run(Counter, 10)"
             raise InvalidSpec(f"mailbox {self._mailbox.path!r}", "factory", factory, cure)
-        await self._backend.open()
         self._number += 1
         self._runner = runner = _Runner(self._mailbox, self._bus, factory, args)
         self._incarnation = incarnation = Incarnation(runner, self._number)
+        await self._backend.open()  # it lets others run, and they mustn't begin a second incarnation
         self._mailbox.accept_again()
         try:
             spawn(incarnation)
@@ -167,6 +167,9 @@ class _Runner:
             self._bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
         self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()
+
+    def kill(self) -> None:
+        """Never due: its end has no limit."""
 
     def fatal(self, error: BaseException) -> None:
         self.error = error

@@ -135,6 +135,7 @@ class ActorPlace:
         if directive.brutal or tree.killing or within <= 0:
             self.kill()
             return
+        incarnation.ordered = True
         incarnation.stop(SHUTDOWN, drain=drain)
         self._cancel_timer()
         if within < math.inf:

@@ -47,8 +47,11 @@ class Runnable(Description):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        tree, self._tree = self._tree, None
-        return tree is not None and await tree.close(exc)
+        tree = self._tree
+        try:
+            return tree is not None and await tree.close(exc)
+        finally:
+            self._tree = None
 
 
 class Supervisor(Runnable):

@@ -60,7 +60,7 @@ class Tree:
     ) -> None:
         self.backend = backend
         self.handle = handle
-        self.bus: Bus = Bus()
+        self.bus: Bus = Bus(self.fatal)
         if listener is not None:
             self.bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self.bus)
@@ -196,7 +196,11 @@ class Tree:
                     outer = cancelled
         leaving = exc if outer is None else outer
         traceback: TracebackType | None = None if leaving is None else leaving.__traceback__
-        swallowed = bool(self._scope.__exit__(None if leaving is None else type(leaving), leaving, traceback))
+        swallowed, rest = False, None
+        try:
+            swallowed = bool(self._scope.__exit__(None if leaving is None else type(leaving), leaving, traceback))
+        except BaseException as raised:  # trio took our cancellation out of the body's group: what is left is the body's own
+            rest = leaving = exc = raised
         await self.backend.close()
         if outer is not None and not swallowed:
             raise outer
@@ -209,6 +213,8 @@ class Tree:
             raise error
         if self.ended is not None and self.ended.cause is Cause.GAVE_UP:
             self._raise_gave_up(None if swallowed else exc)
+        if rest is not None:
+            raise rest
         return swallowed
 
     def _raise_gave_up(self, body: BaseException | None) -> None:
@@ -224,5 +230,9 @@ class Tree:
         grace = GRACE if self._budget is None else min(GRACE, self._budget)
         timer = self.backend.call_at(self.backend.now() + grace, self.kill)
         with anyio.CancelScope(shield=True):
-            await self.over.wait()
+            while self.ended is None:
+                try:
+                    await self.over.wait()
+                except self.backend.cancelled:  # a native cancel() pierces the shield, and the tree isn't left alone for it
+                    continue
         timer.cancel()

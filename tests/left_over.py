@@ -14,8 +14,8 @@ GRACE: Final = 2.0
 class Watch(Protocol):
     """Made before a test, in its loop and its task; asked after it, in the same task."""
 
-    def left(self) -> list[str]:
-        """What wasn't there before, as text; asked once."""
+    def left(self, *, collect: bool = True) -> list[str]:
+        """What wasn't there before, as text; asked once. `collect`: also what complains only when it is collected."""
         ...
 
 
@@ -35,8 +35,9 @@ class _AsyncioWatch:
         timers: list[asyncio.TimerHandle] = getattr(self._loop, "_scheduled", [])  # uvloop doesn't show its own
         return {timer for timer in timers if not timer.cancelled()}
 
-    def left(self) -> list[str]:
-        gc.collect()  # an exception, or a pending task, that nobody holds any more complains now
+    def left(self, *, collect: bool = True) -> list[str]:
+        if collect:
+            gc.collect()  # an exception, or a pending task, that nobody holds any more complains now
         self._loop.set_exception_handler(self._handler)
         tasks = [f"task {task!r}" for task in asyncio.all_tasks() - self._tasks if not _is_the_runners(task)]
         timers = [f"timer {timer!r}" for timer in self._live_timers() - self._timers]
@@ -63,8 +64,9 @@ class _TrioWatch:
 
         return trio.current_time() + self._lowlevel.current_statistics().seconds_to_next_deadline
 
-    def left(self) -> list[str]:
-        gc.collect()
+    def left(self, *, collect: bool = True) -> list[str]:
+        if collect:
+            gc.collect()
         now = self._lowlevel.current_statistics()
         left: list[str] = []
         if now.tasks_living != self._living:

@@ -74,11 +74,11 @@ def test_contestants_that_are_compared_have_the_workloads_of_their_rows() -> Non
 
 def test_the_table_has_a_line_for_each_row_and_backend(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--repeats", "1"], Sampler(tiny)) == 0
-    first, head, *lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()
+    first, head, *lines = [line for line in said if "not installed" not in line]  # a backend that isn't here is a line before
     assert first.startswith(("CPython", "PyPy"))
     assert head.split() == ["row", "what", "backend", "ratio", "(min", "-", "max)", "floor", "goal", "verdict"]
     wanted = [(row.id, backend) for row in ROWS for backend in row.targets if missing(backend) is None]
-    lines = [line for line in lines if not line.startswith("uvloop")]
     assert len(lines) == len(wanted)
     for (row, backend), line in zip(wanted, lines, strict=True):
         assert line.split()[0] == row
