@@ -53,10 +53,10 @@ from .errors import (
     WouldDeadlock,
 )
 from .nursery import Nursery
-from .open_mailbox import Crashed, Finished, OpenMailbox, open_mailbox
+from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
 from .running import RunningSupervisor
 from .supervisor import Supervisor
-from .tree import Ended
+from .tree import TreeEnded
 
 __all__ = (
     "Account",
@@ -87,7 +87,6 @@ __all__ = (
     "Ended",
     "ExitKind",
     "ExitReason",
-    "Finished",
     "GaveUp",
     "IgnoreStart",
     "ImmortalLoopWarning",
@@ -112,6 +111,7 @@ __all__ = (
     "Supervisor",
     "SupervisorNotRunning",
     "TooManyChildren",
+    "TreeEnded",
     "UnknownHandler",
     "Unsupervised",
     "WeakAddress",

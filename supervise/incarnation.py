@@ -84,8 +84,8 @@ class Incarnation(Turn):
         "_end_timer",
         "_kill_scope",
         "_life_scope",
-        "_managed",
         "_nursery",
+        "_shareable",
         "_signal",
         "draining",
         "failure",
@@ -111,7 +111,7 @@ class Incarnation(Turn):
         self.killed: bool = False
         self.failure: BaseException | None = None
         self._signal = False  # one of the flags above is up: look before the next message
-        self._managed = False
+        self._shareable = True  # a successor may run in the same task, as far as it is known
         self._nursery: Nursery | None = None
         self._kill_scope: Scope | None = None
         self._life_scope: Scope | None = None
@@ -122,7 +122,7 @@ class Incarnation(Turn):
     def stop(self, reason: ExitReason, *, drain: bool = False) -> None:
         """End after the message in hand (`drain`: after all that are queued). The last reason given is the one that counts."""
         self.stop_reason = reason
-        self.draining = drain
+        self.draining = drain or self.draining  # an actor's own stop() doesn't throw away what its supervisor lets it drain
         self._signal = True
         if self._nursery is not None and not drain:
             self._nursery.cancel()
@@ -180,8 +180,10 @@ class Incarnation(Turn):
     def can_share(self) -> bool:
         """Whether a successor may run in this incarnation's task: nothing of it is left there."""
         scope = self._kill_scope
+        if not self.number % TURN:  # a start that always fails at once would never let anybody else run
+            return False
         # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
-        return not self._managed and (scope is None or not scope.cancel_called) and len(copy_context()) == 1
+        return self._shareable and (scope is None or not scope.cancel_called) and len(copy_context()) == 1
 
     def succeed(self, predecessor: Incarnation) -> None:
         """Take over the predecessor's task, with the kill scope that is open in it."""
@@ -196,7 +198,7 @@ class Incarnation(Turn):
             if not self.killed:
                 made = owner.factory(*owner.args)
                 if _is_manager(made) or awaitable(made):
-                    self._managed = True
+                    self._shareable = False
                     error = await self._manage(made)
                 else:
                     self._ready(made)
@@ -429,6 +431,7 @@ class Incarnation(Turn):
         if self.killed:
             return (KILLED if masked is None else ExitReason(ExitKind.KILLED, describe(masked))), None
         if error is not None:
+            self._shareable = False  # asyncio counts a native cancel(), and the count stays with the task
             if masked is not None:
                 return crashed(masked), masked
             return ExitReason(

@@ -45,8 +45,10 @@ class Nursery:
         """Run `function(*args)` in a task of its own. It isn't an async function: it returns *before* the task has begun.
 
         In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
-        cancelled as it begins.
+        cancelled as it begins; once it has ended, RuntimeError.
         """
+        if self._ended.done():
+            raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")
         context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand
         context.run(CURRENT.set, self._turn)
         if self._group is None:

@@ -38,13 +38,13 @@ class Crashed(NamedTuple):
     error: BaseException | None
 
 
-class Finished(NamedTuple):
+class Ended(NamedTuple):
     """The incarnation ended in an orderly way."""
 
     reason: ExitReason
 
 
-Outcome: TypeAlias = Finished | Crashed
+Outcome: TypeAlias = Ended | Crashed
 
 
 class OpenMailbox(Generic[A]):
@@ -90,7 +90,7 @@ class OpenMailbox(Generic[A]):
     async def run(self, factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts) -> Outcome:
         """Run one incarnation until it ends, in a task of its own.
 
-        It ends in an orderly way (`Finished`) when it stops itself, or ignores its start: what waits then becomes dead
+        It ends in an orderly way (`Ended`) when it stops itself, or ignores its start: what waits then becomes dead
         letters, and the mailbox refuses (`ActorStopped`) until it is run again. It ends so, too, when the last strong address
         is gone and the queue is handled: then the mailbox is closed for good. A crash is returned (`Crashed`), never raised,
         and loses nothing that waits. Cancelling `run` cancels the incarnation, waits for it, and keeps what waits, too.
@@ -130,7 +130,7 @@ class OpenMailbox(Generic[A]):
         if self._mailbox.refusal is None:
             self._mailbox.refuse("stopped")
             self._mailbox.discard("its actor is stopped")
-        return Finished(reason)
+        return Ended(reason)
 
     def close(self) -> None:
         """Accept nothing any more; what waits becomes dead letters, and an actor that runs ends after the message in hand."""

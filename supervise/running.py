@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .description import Description
     from .events import DeadLetter, Listener
     from .node import Node
-    from .tree import Ended
+    from .tree import TreeEnded
 
 A = TypeVar("A")
 Ts = TypeVarTuple("Ts")
@@ -277,7 +277,7 @@ class RunningSupervisor:
         return self._branch.node is not None
 
     @property
-    def ended(self) -> Ended | None:
+    def ended(self) -> TreeEnded | None:
         """How the whole tree ended, or None while it runs."""
         return self._branch.tree.ended
 

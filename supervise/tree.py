@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
 
 
-class Ended(NamedTuple):
+class TreeEnded(NamedTuple):
     """How a tree ended."""
 
     reason: ExitReason
@@ -68,7 +68,7 @@ class Tree:
         self.killing: bool = False
         self.root: BranchPlace = BranchPlace(self, None, description.name, description)
         self.registry: Registry = Registry(self.root)
-        self.ended: Ended | None = None
+        self.ended: TreeEnded | None = None
         self.over: anyio.Event = anyio.Event()
         self._ready = backend.future()
         self._scope = anyio.CancelScope()
@@ -171,7 +171,7 @@ class Tree:
         """The root is done: nothing of the tree runs any more."""
         if self._error is None:
             self._error = error
-        self.ended = Ended(reason, cause)
+        self.ended = TreeEnded(reason, cause)
         if self._budget_timer is not None:
             self._budget_timer.cancel()
         self.root.forget()

@@ -15,7 +15,7 @@ PINNED = [
     "AutoShutdown", "CallCycle", "CallError", "Child", "ChildAlreadyPresent", "ChildAlreadyStarted",
     "ChildCount", "ChildInfo", "ChildNotFound", "ChildOptions", "ChildRestarting", "ChildRunning",
     "ChildStartFailed", "ChildState", "ChildUnstoppable", "Crashed", "Current", "Decision",
-    "DynamicSupervisor", "Ended", "ExitKind", "ExitReason", "Finished", "GaveUp", "IgnoreStart",
+    "DynamicSupervisor", "TreeEnded", "ExitKind", "ExitReason", "Ended", "GaveUp", "IgnoreStart",
     "ImmortalLoopWarning", "Intensity", "InvalidSpec", "MailboxClosed", "MailboxFull", "Message",
     "NoActor", "NotAHandler", "NotForDynamic", "Nursery", "OpenMailbox", "Recipient", "Restart",
     "RunningSupervisor", "SendError", "StartFailed", "Strategy", "StrategyError", "SuperviseError",

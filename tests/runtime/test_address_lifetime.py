@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from supervise import Address, Finished, MailboxClosed, Recipient, Supervisor, WeakAddress, current, open_mailbox
+from supervise import Address, Ended, MailboxClosed, Recipient, Supervisor, WeakAddress, current, open_mailbox
 from tests import virtual_time
 from tests.doubles import Gate, Outcomes, Scribe
 
@@ -39,7 +39,7 @@ async def running(log: list[Any] | None = None, **options: Any) -> AsyncGenerato
         await outcomes.watch("run", mailbox.run(Scribe, log))
         yield outcomes, strong
         await virtual_time.at_rest()
-        assert isinstance(outcomes.of["run"], Finished)
+        assert isinstance(outcomes.of["run"], Ended)
         assert str(outcomes.of["run"].reason) == "normal"
 
 
@@ -200,7 +200,7 @@ async def test_none_left_is_for_ever() -> None:
     address.close()
     with pytest.raises(MailboxClosed):
         weak.strong()
-    assert isinstance(await mailbox.run(Scribe), Finished)
+    assert isinstance(await mailbox.run(Scribe), Ended)
     with pytest.raises(MailboxClosed):
         await weak.send(Scribe.note, 1)
 
@@ -250,7 +250,7 @@ async def test_a_restart_by_hand_keeps_count() -> None:
         assert await address.call(Scribe.note, 1) == 1
         del address
         await virtual_time.at_rest()
-        assert isinstance(outcomes.of["run"], Finished)
+        assert isinstance(outcomes.of["run"], Ended)
 
 
 @pytest.mark.anyio
@@ -283,7 +283,7 @@ async def test_a_drop_in_another_thread_wakes_the_actor(anyio_backend: str) -> N
         async with anyio.create_task_group() as group:
             group.start_soon(anyio.to_thread.run_sync, drop)
             await strong[0].send(lambda _: parked.set())
-            assert isinstance(await mailbox.run(Scribe), Finished)
+            assert isinstance(await mailbox.run(Scribe), Ended)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

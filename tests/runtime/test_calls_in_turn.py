@@ -18,10 +18,10 @@ from supervise import (
     ActorStopped,
     Address,
     Current,
-    Ended,
     NoActor,
     Restart,
     Supervisor,
+    TreeEnded,
     WeakAddress,
     child,
     current,
@@ -313,7 +313,7 @@ async def test_stop_tree_ends_the_whole_tree_and_says_who_asked() -> None:
     async def end_all(_: Mirror) -> None:
         current().stop_tree("the last one turns off the light")
 
-    ended: list[Ended | None] = []
+    ended: list[TreeEnded | None] = []
     with anyio.CancelScope() as around:
         async with Supervisor("app", Supervisor("inner", child(Mirror))) as app:
             await app.find("inner/mirror").send(end_all)

@@ -229,6 +229,28 @@ async def test_a_call_that_doesnt_wait_fails_when_the_crash_comes_while_it_waits
 
 
 @pytest.mark.anyio
+async def test_a_call_that_doesnt_wait_fails_when_the_crash_comes_as_it_is_given_room_and_passes_the_room_on() -> None:
+    def crash_at_once(_: Scribe) -> None:
+        raise RuntimeError("its own place in the queue was given to the caller")
+
+    slow_restart = Restart.permanent(wait=wait_fixed(10))
+    one_place = child(Scribe, restart=slow_restart, capacity=1)
+    async with Supervisor("app", one_place) as app, anyio.create_task_group() as group:
+        scribe = app.find(one_place)
+        gate, outcomes = Gate(), Outcomes(group)
+        await scribe.send(Scribe.hold, gate)
+        await gate.reached.wait()
+        await scribe.send(crash_at_once)
+        await outcomes.watch("fails", scribe.options(on_restart="fail").call(Scribe.note, 1))
+        await outcomes.watch("next", scribe.send(Scribe.note, 2))
+        gate.open()
+        await virtual_time.at_rest()
+        assert isinstance(outcomes.of["fails"], ActorRestarting)
+        assert outcomes.of["next"] is None
+        assert scribe.account().accepted == 3
+
+
+@pytest.mark.anyio
 async def test_a_queued_call_that_doesnt_wait_fails_before_the_exit_hook_has_ended() -> None:
     async with Supervisor("app", child(SlowScribe)) as app, anyio.create_task_group() as group:
         scribe: Address[Scribe] = app.find("slowscribe")

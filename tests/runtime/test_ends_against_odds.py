@@ -10,20 +10,22 @@ import asyncio
 import math
 
 import anyio
+import anyio.lowlevel
 import pytest
-import sniffio
 
 from supervise import (
     ActorCrashed,
     ActorStopped,
     GaveUp,
     Intensity,
+    Nursery,
     StartFailed,
     Supervisor,
     child,
     current,
     open_mailbox,
 )
+from supervise._backends import current_backend
 from supervise.events import Event, Overran, Stopped
 from supervise_strategies import ExitKind
 from supervise_strategies.exit_reason import leaves
@@ -57,7 +59,7 @@ def kinds(events: list[Event], path: str) -> list[ExitKind]:
 
 async def nested_sleep() -> None:
     """Two tasks in the backend's own kind of group, so that a cancellation leaves it as the backend has it."""
-    if sniffio.current_async_library() == "trio":
+    if current_backend().name == "trio":
         import trio
 
         async with trio.open_nursery() as nursery:
@@ -139,7 +141,7 @@ async def test_gave_up_leaves_alone_when_the_cancelled_body_raises_a_group() -> 
             raise Boom("clean-up")
 
     async def body() -> None:
-        if sniffio.current_async_library() == "trio":
+        if current_backend().name == "trio":
             import trio
 
             async with trio.open_nursery() as nursery:
@@ -186,7 +188,7 @@ async def test_system_exit_of_a_listener_stops_the_tree_and_leaves_it() -> None:
 
 
 async def test_a_second_native_cancel_leaves_nothing_of_the_tree_running() -> None:
-    if sniffio.current_async_library() == "trio":
+    if current_backend().name == "trio":
         return  # it has none
     gone: list[str] = []
 
@@ -241,3 +243,59 @@ async def test_two_runs_of_a_mailbox_that_begin_together_don_t_overlap() -> None
         await anyio.sleep(1)
         mailbox.close()
     assert len(refused) == 1
+
+
+async def test_a_start_that_always_fails_at_once_lets_others_run() -> None:
+    """In place it would be retried in one and the same step of one task, for ever."""
+    starts = 0
+
+    class Unborn:
+        def __init__(self) -> None:
+            nonlocal starts
+            starts += 1
+            if starts > 1:
+                raise OSError
+
+        async def crash(self) -> None:
+            raise ValueError
+
+    with anyio.move_on_after(1) as scope:
+        async with Supervisor("app", child(Unborn, name="u"), intensity=Intensity(10_000, per=1e9)) as app:
+            await app.find("u").send(Unborn.crash)
+            while starts < 2:
+                await anyio.lowlevel.checkpoint()
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert starts < 1000
+
+
+async def test_a_drain_goes_on_though_a_handler_stops_its_actor() -> None:
+    handled: list[int] = []
+
+    class Quitter:
+        async def work(self, number: int) -> None:
+            await anyio.sleep(1)
+            handled.append(number)
+            current().stop()
+
+    async with Supervisor("app", child(Quitter, name="q", drain=True)) as app:
+        for number in range(3):
+            await app.find("q").send(Quitter.work, number)
+        await anyio.sleep(0.5)
+        await app.terminate_child("q")
+    assert handled == [0, 1, 2]
+
+
+async def test_a_nursery_that_has_ended_says_so() -> None:
+    kept: list[Nursery] = []
+
+    class Keeper:
+        async def keep(self) -> None:
+            kept.append(current().nursery)
+            current().stop()
+
+    async with Supervisor("app", child(Keeper, name="k", restart="transient")) as app:
+        await app.find("k").call(Keeper.keep)
+        await anyio.sleep(1)
+        with pytest.raises(RuntimeError, match="has ended"):
+            kept[0].start_soon(anyio.sleep_forever)

@@ -1,7 +1,7 @@
 """Supervision by hand: a mailbox that exists before its actor, and outlives it.
 
 Tested:
-- SEMANTICS 36: open_mailbox before any actor; run returns Finished or Crashed; the loop by hand; the warning about an address
+- SEMANTICS 36: open_mailbox before any actor; run returns Ended or Crashed; the loop by hand; the warning about an address
   whose actor never started
 - SEMANTICS 13, 16: a crash keeps what waits, an orderly end doesn't leave callers waiting
 - SEMANTICS 23: cancelling run cancels the incarnation and waits for it
@@ -20,9 +20,9 @@ from supervise import (
     ActorStopped,
     Address,
     Crashed,
+    Ended,
     ExitKind,
     ExitReason,
-    Finished,
     IgnoreStart,
     InvalidSpec,
     MailboxClosed,
@@ -58,7 +58,7 @@ async def test_messages_wait_for_an_actor_that_doesnt_exist_yet() -> None:
         assert await address.call(Scribe.note, "late") == 2
         address.close()
         await virtual_time.at_rest()
-        assert outcomes.of["run"] == Finished(ExitReason(ExitKind.NORMAL))
+        assert outcomes.of["run"] == Ended(ExitReason(ExitKind.NORMAL))
     assert mailbox.account() == address.account()
     assert mailbox.account()[:2] == (2, 2)
 
@@ -98,7 +98,7 @@ async def test_a_crash_is_returned_with_reason_and_error_and_keeps_what_waits() 
     assert isinstance(crashed.error, Boom)
     assert (log, len(mailbox)) == ([], 1)
     address.close()
-    assert isinstance(await mailbox.run(Scribe, log), Finished)
+    assert isinstance(await mailbox.run(Scribe, log), Ended)
     assert log == ["kept"]
     assert mailbox.account()[:4] == (2, 1, 0, 1)
     assert [letter.message for letter in mailbox.dead_letters.last()] == ["Scribe.crash('once')"]
@@ -118,7 +118,7 @@ async def test_a_factory_that_fails_is_a_crash_and_one_that_ignores_its_start_en
     assert isinstance(crashed, Crashed)
     assert isinstance(crashed.error, Boom)
     assert len(mailbox) == 1
-    assert isinstance(await mailbox.run(ignore), Finished)
+    assert isinstance(await mailbox.run(ignore), Ended)
     assert len(mailbox) == 0
 
 
@@ -133,7 +133,7 @@ async def test_after_an_orderly_end_nobody_waits_in_vain_and_run_opens_it_again(
         await outcomes.watch("no room", address.call(Scribe.note, 2))
         gate.open()
         await virtual_time.at_rest()
-        assert isinstance(outcomes.of["run"], Finished)
+        assert isinstance(outcomes.of["run"], Ended)
         assert isinstance(outcomes.of["queued"], ActorStopped)
         assert isinstance(outcomes.of["no room"], ActorStopped)
         with pytest.raises(ActorStopped, match="run"):
@@ -239,7 +239,7 @@ async def test_a_closed_mailbox_takes_nothing_and_ends_its_actor() -> None:
         gate.open()
         await virtual_time.at_rest()
         assert outcomes.of["in hand"] == "through"
-        assert isinstance(outcomes.of["run"], Finished)
+        assert isinstance(outcomes.of["run"], Ended)
     with pytest.raises(MailboxClosed, match="open another"):
         await mailbox.run(Scribe)
     assert mailbox.account().balanced
@@ -287,7 +287,7 @@ async def test_an_address_that_is_dropped_before_its_actor_ever_started_is_warne
     assert "early: its last strong address is gone" in str(warning)
     with pytest.raises(MailboxClosed):
         await weak.send(Scribe.note, 1)
-    assert isinstance(await mailbox.run(Scribe), Finished)
+    assert isinstance(await mailbox.run(Scribe), Ended)
 
 
 @pytest.mark.anyio
@@ -331,4 +331,4 @@ async def test_the_types_follow_the_kind() -> None:
     box: OpenMailbox[Scribe] = mailbox
     to: Address[Scribe] = address
     to.close()
-    assert isinstance(await box.run(Scribe), Finished)
+    assert isinstance(await box.run(Scribe), Ended)

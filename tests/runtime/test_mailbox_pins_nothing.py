@@ -182,6 +182,26 @@ async def test_an_address_sent_as_an_argument_isnt_kept_by_who_got_it() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("timeout", [None, 10.0])
+async def test_a_handler_that_got_a_reply_isnt_kept_from_letting_it_go(timeout: float | None) -> None:
+    seen: list[bool] = []
+
+    async def produce(_: Carrier) -> Cargo:
+        return Cargo()
+
+    async def consume(_: Carrier, producer: Address[Carrier]) -> None:
+        cargo = await (producer if timeout is None else producer.options(timeout=timeout)).call(produce)
+        watched = weakref.ref(cargo)
+        del cargo
+        await anyio.sleep(1)
+        seen.append(free(watched))
+
+    async with Supervisor("app", child(Carrier), child(Carrier)) as app:
+        await app.find("carrier").call(consume, app.find("carrier-2"))
+    assert seen == [True]
+
+
+@pytest.mark.anyio
 async def test_a_closure_that_was_run_once_isnt_remembered() -> None:
     async with Supervisor("app") as app:
         carrier = await app.start(Carrier)

@@ -12,7 +12,7 @@ from supervise import (
     Child,
     Crashed,
     DynamicSupervisor,
-    Finished,
+    Ended,
     Intensity,
     Recipient,
     Restart,
@@ -121,4 +121,4 @@ async def keys_are_typed() -> None:
 async def a_mailbox_by_hand() -> None:
     mailbox, address = open_mailbox(Counter, capacity=10)
     assert_type(address, Address[Counter])
-    assert_type(await mailbox.run(Counter, 10), Finished | Crashed)
+    assert_type(await mailbox.run(Counter, 10), Ended | Crashed)
