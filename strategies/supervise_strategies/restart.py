@@ -88,6 +88,8 @@ class Restart:
             return
         if not callable(policy) or inspect.isclass(policy):
             raise InvalidSpec("Restart", field, policy, f"a tenacity object, e.g. {field}={example}")
+        if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(policy.__call__):
+            raise InvalidSpec("Restart", field, policy, f"it can't be awaited: a plain function, or e.g. {example}")
         if self.type is RestartType.TEMPORARY:
             cure = "a temporary child is never restarted: leave it out, or make the child transient"
             raise InvalidSpec("Restart", field, policy, cure)
@@ -126,16 +128,15 @@ class Restart:
             return False, f"transient: {reason.kind.value} is an orderly end"
         if self.when is None or reason.kind is not ExitKind.CRASHED or error is None:
             return True, self.type.value
-        for leaf in leaves(error):
-            if not isinstance(leaf, Exception):
-                continue
+        asked = [leaf for leaf in leaves(error) if isinstance(leaf, Exception)]
+        for leaf in asked:
             try:
                 matched = self.when(retry_state(leaf, attempt=1, first=0.0, now=0.0))
             except Exception as failure:
                 return True, f"{self.type.value}; its when= raised {type(failure).__name__}"
             if not matched:
                 return False, f"when={_name(self.when)} doesn't match {type(leaf).__name__}"
-        return True, f"{self.type.value}, when={_name(self.when)} matches"
+        return True, f"{self.type.value}, when={_name(self.when)} matches" if asked else self.type.value
 
 
 def as_restart(value: Restart | RestartName) -> Restart:

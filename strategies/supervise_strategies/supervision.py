@@ -166,6 +166,8 @@ class Supervision:
     ) -> list[Directive]:
         """The start raised, was cancelled, or (`ignored`) said that the child isn't wanted now."""
         slot = self._slots.get(id)
+        if slot is not None and slot.state is UNSTOPPABLE:  # a start that was cancelled, and took its time to end
+            return self.child_exited(id, number, reason, now, error=error)
         if slot is None or slot.number != number or slot.state is not STARTING:
             return []
         slot.state = STOPPED
@@ -190,7 +192,7 @@ class Supervision:
             self._unstoppable_ended(slot)
         elif slot.state is STARTING:
             return self.start_failed(id, number, reason, now, error=error)
-        else:
+        elif slot.state is RUNNING and not slot.dead:
             slot.dead = True
             if self.phase is not Phase.STOPPING:
                 self._queue.append((self._exit, slot, number, reason, error))
@@ -198,9 +200,12 @@ class Supervision:
         return self._flush(now)
 
     def stop_overran(self, id: str, number: int, now: float) -> list[Directive]:
-        """A child that was stopped and cancelled still runs. Nothing else waits for it any longer, but its own restart."""
+        """A child that was stopped, or whose start was cancelled, still runs. Only its own restart waits for it any longer."""
         slot = self._slots.get(id)
-        if slot is None or slot.number != number or slot.state is not STOPPING:
+        if slot is None or slot.number != number:
+            return []
+        cancelled = slot.state is STARTING and self.phase is Phase.STOPPING
+        if slot.state is not STOPPING and not cancelled:
             return []
         slot.state = UNSTOPPABLE
         self._stop_ended()
@@ -291,7 +296,7 @@ class Supervision:
         if slot is None:
             self._out.append(do.Reply(ticket, ChildNotFound(id)))
         elif slot.state is UNSTOPPABLE:
-            slot.resume = False
+            slot.resume = slot.held = False
             self._out.append(do.Reply(ticket, ChildUnstoppable(id)))
         else:
             self._work = work = Work(Purpose.TERMINATE_CHILD, subject=slot, ticket=ticket)
@@ -415,9 +420,15 @@ class Supervision:
         self._advance(now)
 
     def _retry(self, slot: Slot, token: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
-        """The turn of a restart whose start failed: it counts as one more (rule 14)."""
-        if _pending(slot, token):
-            self._restart(slot, reason, error, "its restart failed to start", None, now)
+        """The turn of a restart whose start failed: it counts as one more (rule 14), unless `when=` ends the child."""
+        if not _pending(slot, token):
+            return
+        restart, rule = slot.spec.restart.rule(reason, error)
+        rule = f"its restart failed to start; {rule}"
+        if restart:
+            self._restart(slot, reason, error, rule, None, now)
+        else:
+            self._stay_down(slot, reason, reason, rule, now)
 
     def _due(self, slot: Slot, token: int, now: float) -> None:
         """A backoff is over. It was counted when it was decided."""
@@ -429,8 +440,12 @@ class Supervision:
         if slot.spec.on_limit == "escalate":
             self._give_up(slot, reason, rule, now)
             return
+        self._stay_down(slot, reason, ExitReason(ExitKind.GAVE_UP, reason.detail), rule, now)
+
+    def _stay_down(self, slot: Slot, reason: ExitReason, told: ExitReason, rule: str, now: float) -> None:
+        """A restart was due, or under way, and isn't to be: the child is left as it is, and so is its group."""
         slot.state = STOPPED
-        self._decide(Action.LEAVE, slot, ExitReason(ExitKind.GAVE_UP, reason.detail), rule, now)
+        self._decide(Action.LEAVE, slot, told, rule, now)
         self._leave(slot)
         self._release_held()
         self._consider_shutdown(slot, reason, now)
@@ -514,7 +529,7 @@ class Supervision:
             if slot.state is STARTING:
                 return
             if slot.state is UNSTOPPABLE:
-                slot.resume = True
+                slot.resume = not slot.temporary
             elif slot.state is not RUNNING and self._slots.get(slot.id) is slot:
                 slot.state = STARTING
                 slot.number += 1
@@ -686,7 +701,7 @@ class Supervision:
             self._queue.append((self._resume, slot, slot.token))
         elif slot.temporary or self.spec.dynamic:
             self._forget(slot)
-        else:
+        elif not slot.held and (self._work is None or slot not in self._work.starts):  # else it comes back with its group
             self._out.append(do.Close(slot.id))
 
     def _resume(self, slot: Slot, token: int, now: float) -> None:
