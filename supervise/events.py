@@ -6,6 +6,7 @@ An event never holds an actor, an exception or a message: it can be kept for eve
 from __future__ import annotations
 
 import logging
+import os.path
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import ClassVar, Final, NamedTuple, TypeAlias
 from supervise_strategies.directives import Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
 
+_OURS = (os.path.dirname(__file__), os.path.join(os.path.dirname(__file__), "_backends"))
 logger: Final = logging.getLogger("supervise")
 
 
@@ -86,7 +88,9 @@ class Stopped:
 
     def __str__(self) -> str:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
-        where = f" in {self.frames[-1].function} ({self.frames[-1].file}:{self.frames[-1].line})" if self.frames else ""
+        # Where the user's own code was: a reply that raised ends in this package, which tells nobody anything.
+        frame = next((f for f in reversed(self.frames) if os.path.dirname(f.file) not in _OURS), None)
+        where = f" in {frame.function} ({frame.file}:{frame.line})" if frame is not None else ""
         return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{waiting}"
 
 

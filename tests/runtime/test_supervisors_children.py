@@ -285,3 +285,17 @@ async def test_a_restart_in_place_and_one_in_a_new_task_look_the_same_from_outsi
 @asynccontextmanager
 async def _managed() -> AsyncGenerator[Counter, None]:
     yield Counter()
+
+
+async def test_a_crash_says_where_the_user_s_own_code_was() -> None:
+    events: list[Event] = []
+
+    class Caller:
+        async def ask(self) -> None:
+            await current().find("a").call(Counter.crash)
+
+    async with Supervisor("app", child(Counter, name="a"), child(Caller, name="c"), listener=events.append) as app:
+        with pytest.raises(ActorCrashed):
+            await app.find("c").call(Caller.ask)
+    (line,) = [str(e) for e in events if str(e).startswith("app/c #1 ended: crashed")]
+    assert f"Caller.ask ({__file__}:" in line
