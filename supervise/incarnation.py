@@ -136,10 +136,15 @@ class Incarnation(Turn):
             self._life_scope.cancel()
 
     def fail(self, error: BaseException) -> None:
-        """A task of the nursery raised: the incarnation has crashed, and its handler in hand is cancelled."""
-        if self.failure is None and not self.killed:
-            self.failure = error
-            self._interrupt()
+        """A task of the nursery raised: the incarnation has crashed, and its handler in hand is cancelled.
+
+        Told again when the nursery has ended, with what all of its tasks raised.
+        """
+        self._pass_up(error)
+        if not self.killed:
+            first, self.failure = self.failure is None, error
+            if first:
+                self._interrupt()
 
     def _interrupt(self) -> None:
         self._signal = True
@@ -219,10 +224,7 @@ class Incarnation(Turn):
         mailbox.turn = None
         mailbox.restarting = True
         self._settle(reason, error)
-        if error is not None:
-            for leaf in leaves(error):
-                if isinstance(leaf, KeyboardInterrupt | SystemExit):
-                    owner.fatal(leaf)
+        self._pass_up(error)
         ignored = not self.running and isinstance(error, IgnoreStart)
         successor = owner.ended(self, reason, error, ignored=ignored)
         self.failure = error = None
@@ -270,6 +272,7 @@ class Incarnation(Turn):
                     made, None if cause is None else type(cause), cause, None if cause is None else cause.__traceback__
                 )
             except BaseException as raised:
+                self._pass_up(raised)
                 cancelled = self.mailbox.backend.cancelled
                 if _is_cancellation(raised, cancelled):
                     if self.killed:
@@ -395,6 +398,12 @@ class Incarnation(Turn):
             return raised
         return error
 
+    def _pass_up(self, error: BaseException | None) -> None:
+        """KeyboardInterrupt and SystemExit end more than an actor, wherever they were raised."""
+        for leaf in () if error is None else leaves(error):
+            if isinstance(leaf, KeyboardInterrupt | SystemExit):
+                self.owner.fatal(leaf)
+
     def _is_being_closed(self) -> bool:
         """Whether GeneratorExit comes from outside: the loop is gone, and nothing may be awaited any more."""
         try:
@@ -410,6 +419,8 @@ class Incarnation(Turn):
             mailbox.cut(envelope, error, str(error))
             return True
         if not owner.expects or not isinstance(error, owner.expects) or _is_cancellation(error, mailbox.backend.cancelled):
+            return False
+        if isinstance(error, KeyboardInterrupt | SystemExit):
             return False
         self.in_hand = None
         mailbox.failed += 1

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 import anyio
 from anyio.abc import TaskGroup
 
+from supervise_strategies.exit_reason import leaves
+
+from .handler import name_of
 from .turn import CURRENT, Turn
 
 if TYPE_CHECKING:
@@ -70,8 +73,8 @@ class Nursery:
         with anyio.CancelScope(shield=True):
             await self._ended
 
-    @staticmethod
     def _begin(
+        self,
         group: TaskGroup,
         context: Context,
         function: Callable[..., Coroutine[Any, Any, Any]],
@@ -79,7 +82,21 @@ class Nursery:
         name: str | None,
     ) -> None:
         # A function of its own: the host task would keep the last task's arguments in its frame, as long as it lives.
-        context.run(group.start_soon, function, *args, name=name)
+        shown = name if name is not None else name_of(function)
+        context.run(lambda: group.start_soon(self._run, group, function, args, name=shown))
+
+    async def _run(self, group: TaskGroup, function: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> None:
+        try:
+            await function(*args)
+        except GeneratorExit:  # the loop is gone
+            raise
+        except BaseException as error:
+            if group.cancel_scope.cancel_called and all(isinstance(leaf, self._backend.cancelled) for leaf in leaves(error)):
+                raise
+            self._crashed(error)  # at once: until its siblings have ended, who may take their time, no message may be begun
+            # On asyncio a cancellation that nobody asked for would end the group in silence, and SystemExit the whole loop.
+            if isinstance(error, Exception):
+                raise
 
     async def _host(self) -> None:
         crash: BaseException | None = None
@@ -93,6 +110,6 @@ class Nursery:
         except BaseException as error:
             crash = error
         if crash is not None:
-            self._crashed(crash)
+            self._crashed(crash)  # once more, with all that was raised
             crash = None
         self._ended.set_result(None)

@@ -9,6 +9,8 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from supervise import Address
+
 from .virtual_time import at_rest
 
 
@@ -58,6 +60,16 @@ async def turn_by_turn_until(condition: Callable[[], bool]) -> None:
     """Stop at the very turn of the loop in which it begins to hold: sooner than `at_rest`."""
     while not condition():
         await anyio.lowlevel.checkpoint()
+
+
+async def fill(scribe: Address[Scribe], *entries: Any) -> Gate:
+    """Keep the actor at a gate, with these entries queued behind it."""
+    gate = Gate()
+    await scribe.send(Scribe.hold, gate)
+    await gate.reached.wait()
+    for entry in entries:
+        await scribe.send(Scribe.note, entry)
+    return gate
 
 
 class Outcomes:
