@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervise_strategies import directives as do
 from supervise_strategies.directives import Action, Directive
-from supervise_strategies.supervision import Supervision
+from supervise_strategies.supervision import Phase, Supervision
 
 from . import events
 from .child import Child
@@ -114,6 +114,8 @@ class Node:
             self._stepping = False
 
     def _obey(self, directives: list[Directive]) -> None:
+        if self.machine.phase is Phase.STOPPING and self.branch.parent is None:
+            self.tree.begin_to_end()
         for directive in directives:
             _OBEY[type(directive)](self, directive)
 
@@ -205,7 +207,7 @@ class Node:
     def _report(self, directive: do.Report) -> None:
         decision = directive.decision
         event = events.Decided(f"{self.path}/{decision.child}", self.path, decision)
-        if decision.reason.abnormal:
+        if decision.action in (Action.RESTART, Action.GIVE_UP):  # a normal end counts as well, and what is left alone doesn't
             self.crashes.append(event)
         self.tree.bus.publish(event)
 

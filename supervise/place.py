@@ -127,12 +127,12 @@ class ActorPlace:
         if incarnation is None:
             return
         drain = False
-        if directive.mode is StopMode.FINAL:
+        if directive.mode is StopMode.FINAL and self.mailbox.refusal != "unstoppable":
             self.mailbox.refuse("stopped")
             drain = self.child.drain
         tree = self.node.tree
         within = min(directive.within, tree.budget_left())
-        if directive.brutal or tree.killing or within <= 0:
+        if directive.brutal or tree.killing or within <= 0 or incarnation.killed:  # its time isn't given to it twice
             self.kill()
             return
         incarnation.ordered = True
@@ -146,22 +146,28 @@ class ActorPlace:
         incarnation = self.incarnation
         if incarnation is None:
             return
-        self._cancel_timer()
-        backend = self.node.tree.backend
-        self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
-        incarnation.kill()
+        if self.mailbox.refusal == "unstoppable":
+            self._tell_overran(incarnation)  # its supervisor may not have asked when it overran
+        elif self.timer is None or not incarnation.killed:
+            self._cancel_timer()
+            backend = self.node.tree.backend
+            self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
+            incarnation.kill()
 
     def cancel_start(self) -> None:
         """Its start isn't wanted any more, however far it is."""
         self.kill()
 
     def _overran(self) -> None:
-        incarnation, node = self.incarnation, self.node
         self.timer = None
-        if incarnation is not None:
+        if self.incarnation is not None:
             self.mailbox.refuse("unstoppable")
-            node.tree.bus.publish(events.Overran(self.mailbox.path, incarnation.number))
-            node.step(node.machine.stop_overran, self.name, incarnation.number, node.tree.backend.now())
+            self.publish(events.Overran(self.mailbox.path, self.incarnation.number))
+            self._tell_overran(self.incarnation)
+
+    def _tell_overran(self, incarnation: Incarnation) -> None:
+        node = self.node
+        node.step(node.machine.stop_overran, self.name, incarnation.number, node.tree.backend.now())
 
     def _cancel_timer(self) -> None:
         if self.timer is not None:
@@ -259,6 +265,8 @@ class BranchPlace:
             parent.adopt_crashes(node)
             parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error)
         else:
+            if not parent.ready:
+                parent.start_error = error
             parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
 
     def _cancel_timer(self) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast, overload
 
-from supervise_strategies.child_state import ChildCount, ChildInfo
+from supervise_strategies.child_state import ChildCount, ChildInfo, ChildState
 from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.errors import ChildNotFound, InvalidSpec, SupervisorNotRunning
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 from supervise_strategies.restart import RestartName
+from supervise_strategies.supervision import Phase
 
 from .account import Account
 from .address import Address, WeakAddress, address_of
@@ -216,10 +217,16 @@ class RunningSupervisor:
             raise WouldDeadlock(
                 f"{path} can't wait for its own end: use current().stop() or current().stop_tree(), which don't wait"
             )
-        if not turn.running:
+        node = self._node()
+        below = node.machine.child(path.removeprefix(f"{self.path}/").partition("/")[0])
+        if below is None or node.machine.phase is Phase.STOPPING:  # it answers at once
+            return
+        # A supervisor waits for the start or the stop under way, and for nothing else; so from further up it may be used.
+        starting = below.state is ChildState.STARTING and not turn.running
+        if starting or below.state is ChildState.STOPPING:
             raise WouldDeadlock(
-                f"{path} can't wait for supervisor {self.path!r} while it is being started: nothing else is served meanwhile; "
-                "do it in a handler, or in a task of current().nursery"
+                f"{path} can't wait for supervisor {self.path!r} while it is being {'started' if starting else 'stopped'}: "
+                "nothing else is served meanwhile; do it in a handler before, or in a task of current().nursery"
             )
 
     # -- reading -----------------------------------------------------------------------------------------------------

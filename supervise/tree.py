@@ -69,6 +69,7 @@ class Tree:
         self.root: BranchPlace = BranchPlace(self, None, description.name, description)
         self.registry: Registry = Registry(self.root)
         self.ended: TreeEnded | None = None
+        self.ending: anyio.Event = anyio.Event()
         self.over: anyio.Event = anyio.Event()
         self._ready = backend.future()
         self._scope = anyio.CancelScope()
@@ -126,10 +127,16 @@ class Tree:
         node = self.root.node
         if node is None:
             return
-        if self._budget is not None and self._budget_ends == math.inf:
+        node.step(node.machine.stop, self.backend.now(), mode=StopMode.FINAL, reason=reason, cause=cause)
+
+    def begin_to_end(self) -> None:
+        """The root stops, whatever made it: a give-up has to be over in time too. The budget runs from here on. Idempotent."""
+        if self.ending.is_set():
+            return
+        self.ending.set()
+        if self._budget is not None:
             self._budget_ends = self.backend.now() + self._budget
             self._budget_timer = self.backend.call_at(self._budget_ends, self.kill)
-        node.step(node.machine.stop, self.backend.now(), mode=StopMode.FINAL, reason=reason, cause=cause)
 
     def stop_from_inside(self, why: str) -> None:
         """An actor asked for the end of the whole tree."""

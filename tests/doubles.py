@@ -58,8 +58,11 @@ class Scribe:
 
 async def turn_by_turn_until(condition: Callable[[], bool]) -> None:
     """Stop at the very turn of the loop in which it begins to hold: sooner than `at_rest`."""
-    while not condition():
+    for _ in range(1000):
+        if condition():
+            return
         await anyio.lowlevel.checkpoint()
+    raise AssertionError("1000 turns, and it doesn't hold")
 
 
 async def fill(scribe: Address[Scribe], *entries: Any) -> Gate:

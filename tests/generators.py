@@ -21,7 +21,7 @@ Deed: TypeAlias = Literal[
     "relay",
 ]
 Way: TypeAlias = Literal["send", "try_send", "call", "call in time", "send in time", "call or fail"]
-Upset: TypeAlias = Literal["kill", "terminate", "restart", "delete"]
+Upset: TypeAlias = Literal["kill", "kill inner", "terminate", "restart", "delete"]
 
 ACTORS: Final = ("a", "b", "inner/c", "inner/d")
 SENDERS: Final = 3
@@ -47,6 +47,8 @@ class Cast:
     strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
     inner_strategy: Literal["one_for_one", "one_for_all", "rest_for_one"]
     inner_intensity: int
+    native: bool
+    """Senders are cancelled by `task.cancel()`, where the backend has it, and not by scopes."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ casts: st.SearchStrategy[Cast] = st.builds(
     strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
     inner_strategy=st.sampled_from(["one_for_one", "one_for_all"]),
     inner_intensity=st.sampled_from([1, 1000]),
+    native=st.booleans(),
 )
 
 _quiet: list[Deed] = ["note", "note at once", "sleep", "begin a task", "raise what is expected"]
@@ -129,7 +132,7 @@ says: st.SearchStrategy[Say] = st.builds(
     then=_actor,
 )
 disturbances: st.SearchStrategy[Disturb] = st.builds(
-    Disturb, what=st.sampled_from(["kill", "kill", "terminate", "restart", "restart", "delete"]), actor=_actor
+    Disturb, what=st.sampled_from(["kill", "kill", "kill inner", "terminate", "restart", "restart", "delete"]), actor=_actor
 )
 steps: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(

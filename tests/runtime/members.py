@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import anyio
 
@@ -20,7 +20,7 @@ class Member:
         self.log = log if log is not None else []
         self._start = start
         self._stop = stop
-        self._broken = broken if broken is not None else set()
+        self._broken = broken if broken is not None else set[str]()
         self.seen = 0
 
     async def __aenter__(self) -> Self:
@@ -32,7 +32,7 @@ class Member:
         self.log.append(f"+{name}")
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: Any) -> None:
         await anyio.sleep(self._stop)
         self.log.append(f"-{current().name}")
 

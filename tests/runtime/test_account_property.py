@@ -11,9 +11,10 @@ crashes, kills, stops, slow handlers, small mailboxes of both policies, starts t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Final
 
@@ -57,10 +58,12 @@ LONG_AFTER: Final = 1e5
 class Sender:
     """One task that writes, one message after the other."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, native: bool) -> None:
         self.number = number
+        self._native = native
         self.outcomes: dict[int, tuple[Say, Any]] = {}
         self._scope: anyio.CancelScope | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._told, self._jobs = anyio.create_memory_object_stream[tuple[int, Say, Address[Player], Address[Player]]](1000)
         self._count = 0
 
@@ -69,7 +72,9 @@ class Sender:
         self._count += 1
 
     def cancel(self) -> None:
-        if self._scope is not None:
+        if self._task is not None:
+            self._task.cancel()
+        elif self._scope is not None:
             self._scope.cancel()
 
     def finish(self) -> None:
@@ -80,16 +85,21 @@ class Sender:
         async with jobs:
             async for n, say, to, then in jobs:
                 outcome: Any = CANCELLED
-                with anyio.CancelScope() as self._scope:
-                    outcome = await self._outcome(self._write(n, say, to, then))
-                self._scope = None
+                if self._native:
+                    self._task = asyncio.create_task(self._outcome(n, say, to, then))
+                    await asyncio.wait([self._task])
+                    outcome = CANCELLED if self._task.cancelled() else self._task.result()
+                    self._task = None
+                else:
+                    with anyio.CancelScope() as self._scope:
+                        outcome = await self._outcome(n, say, to, then)
+                    self._scope = None
                 assert n not in self.outcomes
                 self.outcomes[n] = (say, outcome)
 
-    @staticmethod
-    async def _outcome(written: Awaitable[None]) -> Any:
+    async def _outcome(self, *what: Any) -> Any:
         try:
-            await written
+            await self._write(*what)
         except OUTCOMES as error:
             return type(error)
         return OK
@@ -112,11 +122,11 @@ class Sender:
 class Play:
     """One example, from the first start to the last end."""
 
-    def __init__(self, cast: Cast, steps: list[Step]) -> None:
+    def __init__(self, backend: str, cast: Cast, steps: list[Step]) -> None:
         self.cast = cast
         self.steps = steps
         self.stage = Stage()
-        self.senders = [Sender(number) for number in range(SENDERS)]
+        self.senders = [Sender(number, cast.native and backend == "asyncio") for number in range(SENDERS)]
         self.addresses: list[Address[Player]] = []
         self.account: Callable[[], Account] = Account
 
@@ -177,9 +187,9 @@ class Play:
                 await virtual_time.at_rest()
             case Pass():
                 await anyio.sleep(step.seconds)
-            case Disturb(what="kill"):
+            case Disturb(what="kill" | "kill inner"):
                 with refusals():
-                    app.kill(ACTORS[step.actor])
+                    app.kill(ACTORS[step.actor] if step.what == "kill" else "inner")
             case Disturb():
                 start_soon(self.disturb, step, app)
 
@@ -241,6 +251,6 @@ def sum_of(accounts: list[Account]) -> Account:
 def test_the_promises_hold_whatever_happens(backend: str, cast: Cast, steps: list[Step]) -> None:
     logging.getLogger("supervise").setLevel(logging.CRITICAL)  # thousands of crashes, as asked for
     try:
-        virtual_time.run(backend, Play(cast, steps).run)
+        virtual_time.run(backend, Play(backend, cast, steps).run)
     finally:
         logging.getLogger("supervise").setLevel(logging.NOTSET)

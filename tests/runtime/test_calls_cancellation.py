@@ -186,6 +186,22 @@ async def test_a_kill_cancels_the_handler_in_hand_and_its_caller_hears_that_it_w
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("handled", ["nothing", "a plain function", "a coroutine"])
+async def test_a_parked_actor_is_killed_whatever_it_has_handled_before(handled: str) -> None:
+    async with Supervisor("app") as app:
+        scribe = await app.start(Scribe)
+        if handled == "a plain function":
+            await scribe.call(Scribe.note_at_once, 1)
+        elif handled == "a coroutine":
+            await scribe.call(Scribe.note, 1)
+        await virtual_time.at_rest()
+        app.kill("scribe")
+        await virtual_time.at_rest()
+        assert app.get_childspec("scribe").incarnation == 2
+        assert await scribe.call(Scribe.note, 1) == 1
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("hit", ["kill", "crash"])
 async def test_a_message_handed_over_as_the_parked_actor_ends_isnt_lost(hit: str) -> None:
     log: list[Any] = []

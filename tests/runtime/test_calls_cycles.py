@@ -109,6 +109,21 @@ async def test_a_cycle_through_a_call_that_isnt_handled_yet_is_found(room: int) 
 
 
 @pytest.mark.anyio
+async def test_a_caller_that_was_given_room_and_hasnt_run_since_is_certain_to_wait() -> None:
+    async with Supervisor("app", child(Link, name="a"), child(Link, name="b", capacity=1)) as app:
+        a, b = app.find("a"), app.find("b")
+        async with anyio.create_task_group() as group:
+            gate, outcomes = Gate(), Outcomes(group)
+            await outcomes.watch("first", b.call(Link.hold, gate))
+            await outcomes.watch("second", b.call(Link.follow, a))  # its place in the queue is given to a, as it begins
+            await outcomes.watch("a", a.call(Link.follow, b))
+            gate.open()
+            await virtual_time.at_rest()
+            assert cycle_of(outcomes.of["second"]) == ("app/b", "app/a", "app/b")
+            assert (outcomes.of["first"], outcomes.of["a"]) == ("end", "end")
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("timeout", [10, 100])
 async def test_a_deadline_exempts_nobody(timeout: float) -> None:
     async with Supervisor("app", child(Link, name="a"), child(Link, name="b")) as app:
@@ -253,6 +268,8 @@ async def test_an_actor_that_would_wait_for_room_in_its_own_mailbox_gets_an_erro
         own = current().address
         await own.send(Link.follow)
         current().nursery.start_soon(own.send, Link.follow)
+        await anyio.sleep(1)
+        assert len(own) == 1  # the task waits, for there is somebody who empties it: this actor, soon
 
     async with Supervisor("app", child(Link, name="a", capacity=1)) as app:
         a: Address[Link] = app.find("a")

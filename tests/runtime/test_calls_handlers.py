@@ -192,6 +192,18 @@ async def test_a_callable_object_runs_even_if_it_has_no_hash() -> None:
         assert app.get_childspec("greeter").incarnation == 1
 
 
+class Shelf:
+    def __len__(self) -> int:
+        return 7
+
+
+@pytest.mark.anyio
+async def test_a_builtin_function_of_a_module_is_a_plain_callable() -> None:
+    async with Supervisor("app") as app:
+        shelf = await app.start(Shelf)
+        assert await shelf.call(len) == 7
+
+
 @pytest.mark.anyio
 async def test_a_plain_callable_waits_for_its_turn() -> None:
     log: list[str] = []

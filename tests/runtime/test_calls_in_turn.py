@@ -3,7 +3,6 @@
 Tested:
 - SEMANTICS 17: handlers never overlap, also while they await
 - SEMANTICS 18: current(): address, incarnation, nursery, stop, stop_tree, stopping, find, sender, remaining
-- RUNTIME 7: tasks of the nursery have a current() without a message in hand
 """
 
 from __future__ import annotations
@@ -194,32 +193,6 @@ async def test_the_sender_of_a_queued_message_isnt_that_of_the_next_one() -> Non
 
 
 @pytest.mark.anyio
-async def test_nursery_tasks_have_no_message_in_hand_whenever_they_began() -> None:
-    seen: list[tuple[str, Any, Any]] = []
-
-    async def look(label: str) -> None:
-        seen.append((label, current().sender, current().remaining))
-        await anyio.sleep(1)
-        seen.append((label, current().sender, current().remaining))
-
-    async def begin_two(_: Mirror) -> None:
-        assert current().sender is not None
-        assert current().remaining == 5
-        current().nursery.start_soon(look, "buffered")
-        await anyio.sleep(1)
-        current().nursery.start_soon(look, "at once")
-        await anyio.sleep(2)
-
-    async def relay(_: Mirror, to: Address[Mirror]) -> None:
-        await to.options(timeout=5).call(begin_two)
-
-    async with Supervisor("app") as app:
-        first, second = await app.start(Mirror), await app.start(Mirror)
-        await first.call(relay, second)
-    assert seen == [("buffered", None, None)] * 2 + [("at once", None, None)] * 2
-
-
-@pytest.mark.anyio
 async def test_the_remaining_time_of_the_message_in_hand_can_be_passed_on() -> None:
     async with Supervisor("app") as app:
         mirror = await app.start(Mirror)
@@ -234,33 +207,6 @@ async def test_the_remaining_time_of_the_message_in_hand_can_be_passed_on() -> N
         await mirror.options(timeout=2).send(note)
         await mirror.call(Mirror.seen)
         assert log == [0.0]  # it began in time, and goes on
-
-
-@pytest.mark.anyio
-async def test_the_nursery_runs_beside_the_handlers_and_ends_with_the_incarnation() -> None:
-    log: list[str] = []
-
-    async def tick(label: str, seconds: float) -> None:
-        try:
-            while True:
-                await anyio.sleep(seconds)
-                log.append(label)
-        finally:
-            log.append(f"end {label}")
-
-    async def begin(_: Mirror) -> None:
-        current().nursery.start_soon(tick, "tick", 1, name="ticker")
-
-    async with Supervisor("app") as app:
-        mirror = await app.start(Mirror)
-        await mirror.call(begin)
-        await anyio.sleep(2.5)
-        assert log == ["tick", "tick"]
-        app.kill("mirror")
-        await virtual_time.at_rest()
-        assert log == ["tick", "tick", "end tick"]
-        await anyio.sleep(5)
-        assert log[3:] == []
 
 
 @pytest.mark.anyio

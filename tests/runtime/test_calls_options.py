@@ -15,7 +15,7 @@ import anyio
 import pytest
 from tenacity import wait_fixed
 
-from supervise import ActorCrashed, ActorRestarting, Address, InvalidSpec, Restart, Supervisor, child
+from supervise import ActorCrashed, ActorRestarting, Address, InvalidSpec, Restart, Supervisor, child, current
 from tests import virtual_time
 from tests.doubles import Gate, Outcomes, Scribe
 from tests.situations import SlowScribe
@@ -262,6 +262,31 @@ async def test_a_queued_call_that_doesnt_wait_fails_before_the_exit_hook_has_end
         await virtual_time.at_rest()
         assert isinstance(outcomes.of["fails"], ActorRestarting)
         assert scribe.account().in_hand == 1  # the exit hook still runs
+
+
+@pytest.mark.anyio
+async def test_a_queued_call_that_doesnt_wait_fails_when_an_orderly_end_turns_into_a_crash() -> None:
+    async def stumble() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise RuntimeError("on the way out")
+
+    async def stop(_: Scribe, gate: Gate) -> None:
+        current().nursery.start_soon(stumble)
+        await gate.walk_through()
+        current().stop()
+
+    async with Supervisor("app") as app, anyio.create_task_group() as group:
+        scribe = await app.start(Scribe)
+        gate, outcomes = Gate(), Outcomes(group)
+        await scribe.send(stop, gate)
+        await outcomes.watch("fails", scribe.options(on_restart="fail").call(Scribe.note, 1))
+        await outcomes.watch("waits", scribe.call(Scribe.note, 2))
+        gate.open()
+        await virtual_time.at_rest()
+        assert isinstance(outcomes.of["fails"], ActorRestarting)
+        assert outcomes.of["waits"] == 1
 
 
 @pytest.mark.anyio

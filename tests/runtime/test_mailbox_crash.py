@@ -97,6 +97,42 @@ async def test_a_crash_goes_through_its_steps_in_order() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("how", ["crash", "kill", "stop"])
+async def test_a_plain_actors_nursery_is_awaited_before_the_next_factory_runs(how: str) -> None:
+    log: list[Any] = []
+
+    def make() -> Scribe:
+        log.append(f"make {current().incarnation}")
+        return Scribe(log)
+
+    async def linger() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.5)
+                log.append(f"gone {current().incarnation}")
+
+    def begin(_: Scribe) -> None:
+        current().nursery.start_soon(linger)
+
+    def stop(_: Scribe) -> None:
+        current().stop()
+
+    async with Supervisor("app", child(make, name="scribe")) as app:
+        scribe = app.find("scribe")
+        await scribe.call(begin)
+        await virtual_time.at_rest()
+        if how == "kill":
+            app.kill("scribe")
+        else:
+            await scribe.send(stop if how == "stop" else Scribe.crash)
+        await scribe.send(Scribe.note, "queued")
+        await anyio.sleep(1)
+        assert log == ["make 1", "gone 1", "make 2", "queued"]
+
+
+@pytest.mark.anyio
 async def test_the_next_message_of_a_caller_that_was_told_reaches_the_new_instance() -> None:
     lives: list[int] = []
 
@@ -258,6 +294,16 @@ async def test_a_hook_that_returns_true_doesnt_swallow_the_crash() -> None:
         with pytest.raises(ActorCrashed):
             await forgiving.call(Scribe.crash)
         assert app.get_childspec("forgiving").incarnation == 2
+
+
+@pytest.mark.anyio
+async def test_a_factory_that_raises_even_generator_exit_fails_the_start() -> None:
+    def leave() -> Scribe:
+        raise GeneratorExit
+
+    async with Supervisor("app") as app:
+        with pytest.raises(ChildStartFailed, match="GeneratorExit"):
+            await app.start(leave)
 
 
 @pytest.mark.anyio

@@ -1,15 +1,12 @@
-"""Sending: order, room, fairness, and that a send which was cancelled was never accepted.
+"""Sending: order, room, and fairness.
 
 Tested:
-- SEMANTICS 29: one in 128 sends yields; a cancelled send was never accepted, by scope, natively, by asyncio's timeout,
-  before and after room was given to it, which then goes to the next
+- SEMANTICS 29: one in 128 sends yields, and one in 128 messages handled
 - SEMANTICS 37: the wait and reject policies, try_send, capacity
-- SEMANTICS 13: whoever waits for room when the actor stops is told
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any
 
@@ -17,22 +14,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervise import ActorStopped, Address, InvalidSpec, MailboxClosed, MailboxFull, Supervisor, child, current
+from supervise import Address, InvalidSpec, MailboxFull, Supervisor, child
 from tests import virtual_time
-from tests.doubles import Gate, Outcomes, Scribe, turn_by_turn_until
+from tests.doubles import Outcomes, Scribe, fill
 from tests.situations import starting
-
-ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
-
-
-async def fill(scribe: Address[Scribe], *entries: Any) -> Gate:
-    """Keep the actor at a gate, with these entries queued behind it."""
-    gate = Gate()
-    await scribe.send(Scribe.hold, gate)
-    await gate.reached.wait()
-    for entry in entries:
-        await scribe.send(Scribe.note, entry)
-    return gate
 
 
 @pytest.mark.anyio
@@ -211,131 +196,3 @@ async def test_a_long_queue_lets_others_run_every_128_messages() -> None:
         await scribe.call(Scribe.note, 0)
         assert ticks.count >= 10
         group.cancel_scope.cancel()
-
-
-# -- a cancelled send was never accepted -------------------------------------------------------------------------------
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("way", ["scope", "deadline", "options"])
-async def test_a_send_that_is_cancelled_while_it_waits_for_room_was_never_accepted(way: str) -> None:
-    log: list[Any] = []
-    async with Supervisor("app", child(Scribe, log, capacity=1)) as app:
-        scribe: Address[Scribe] = app.find("scribe")
-        gate = await fill(scribe, "a")
-        async with anyio.create_task_group() as group:
-            if way == "options":
-                await Outcomes(group).watch("b", scribe.options(timeout=1).send(Scribe.note, "b"))
-            elif way == "scope":
-                await Outcomes(group).watch("b", scribe.send(Scribe.note, "b"))
-                group.cancel_scope.cancel()
-            else:
-                with anyio.move_on_after(1) as scope:
-                    await scribe.send(Scribe.note, "b")
-                assert scope.cancelled_caught
-        assert scribe.account().accepted == 2
-        gate.open()
-        await virtual_time.at_rest()
-        await scribe.call(Scribe.note, "c")
-        assert log == ["a", "c"]
-
-
-@pytest.mark.anyio
-@ASYNCIO
-@pytest.mark.parametrize("way", ["cancel", "timeout"])
-@pytest.mark.parametrize("room_was_given", [False, True])
-async def test_a_natively_cancelled_send_was_never_accepted_and_passes_its_room_on(way: str, room_was_given: bool) -> None:
-    log: list[Any] = []
-    async with Supervisor("app", child(Scribe, log, capacity=1)) as app, anyio.create_task_group() as group:
-        scribe: Address[Scribe] = app.find("scribe")
-        gate = await fill(scribe)
-        second = Gate()
-        await scribe.send(Scribe.hold, second)
-
-        async def send_in_time() -> None:
-            async with asyncio.timeout(1):
-                await scribe.send(Scribe.note, "cancelled")
-
-        sender = asyncio.create_task(send_in_time() if way == "timeout" else scribe.send(Scribe.note, "cancelled"))
-        await virtual_time.at_rest()
-        outcomes = Outcomes(group)
-        await outcomes.watch("next", scribe.send(Scribe.note, "next"))
-        if room_was_given:
-            if way == "timeout":  # the actor takes its next message in the very turn in which the timeout strikes
-                loop = asyncio.get_running_loop()
-                loop.call_at(loop.time() + 1, gate.open)
-                await anyio.sleep(1.5)
-            else:
-                gate.open()
-                await turn_by_turn_until(lambda: scribe.account().handled > 0)
-                sender.cancel()
-        elif way == "cancel":
-            sender.cancel()
-        await asyncio.wait([sender])
-        assert sender.cancelled() or isinstance(sender.exception(), TimeoutError)
-        gate.open()
-        await virtual_time.at_rest()
-        assert outcomes.of == {"next": None}
-        assert scribe.account().accepted == 3
-        second.open()
-        await virtual_time.at_rest()
-        assert log == ["next"]
-
-
-@pytest.mark.anyio
-async def test_room_given_to_a_sender_isnt_taken_by_a_newcomer() -> None:
-    log: list[Any] = []
-    async with Supervisor("app", child(Scribe, log, capacity=1)) as app, anyio.create_task_group() as group:
-        scribe: Address[Scribe] = app.find("scribe")
-        refused: list[MailboxFull] = []
-
-        def push(_: Scribe) -> None:
-            """Runs right after its own place in the queue was given to the sender that waits."""
-            try:
-                current().address.try_send(Scribe.note, "newcomer")
-            except MailboxFull as full:
-                refused.append(full)
-
-        gate = await fill(scribe)
-        await scribe.send(push)
-        await Outcomes(group).watch("waits", scribe.send(Scribe.note, "waited"))
-        gate.open()
-        await virtual_time.at_rest()
-        assert log == ["waited"]
-        assert len(refused) == 1
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("restart", ["permanent", "temporary"])
-async def test_whoever_waits_for_room_when_the_actor_stops_is_told_and_was_never_accepted(restart: Any) -> None:
-    async with Supervisor("app") as app, anyio.create_task_group() as group:
-        scribe = await app.start(Scribe, capacity=1, restart=restart)
-        gate = await fill(scribe, "a")
-        outcomes = Outcomes(group)
-        await outcomes.watch("send", scribe.send(Scribe.note, "b"))
-        await outcomes.watch("call", scribe.call(Scribe.note, "c"))
-        await outcomes.watch("stop", app.terminate_child("scribe"))
-        for way in ("send", "call"):
-            refused = outcomes.of[way]  # the intake is closed at once, although the message in hand may still finish
-            assert isinstance(refused, ActorStopped)
-            assert refused.message is not None
-        gate.open()
-        await virtual_time.at_rest()
-        account = scribe.account()
-        assert (account.accepted, account.dead_lettered) == (2, 1)
-        with pytest.raises(ActorStopped if restart == "permanent" else MailboxClosed):
-            await scribe.send(Scribe.note, "d")
-
-
-@pytest.mark.anyio
-async def test_whoever_waits_for_room_waits_on_over_a_restart() -> None:
-    log: list[Any] = []
-    async with Supervisor("app", child(Scribe, log, capacity=1)) as app, anyio.create_task_group() as group:
-        scribe: Address[Scribe] = app.find("scribe")
-        await fill(scribe, "a")
-        outcomes = Outcomes(group)
-        await outcomes.watch("send", scribe.send(Scribe.note, "b"))
-        app.kill("scribe")
-        await virtual_time.at_rest()
-        assert outcomes.of == {"send": None}
-        assert log == ["a", "b"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, assert_type, overload
+from typing import Any, Protocol, Self, assert_type, overload
 
 from supervise import (
     Address,
@@ -43,9 +43,31 @@ class Counter:
     async def receive(self, message: int | str) -> int | str:
         return message
 
+    async def add_to(self, other: Address[Counter], amount: int) -> int:
+        return await other.call(Counter.add, amount)
+
 
 class Louder(Counter):
     pass
+
+
+class Pool:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def size(self) -> int:
+        return 1
+
+
+class Session:
+    """A context manager that gives out something else."""
+
+    async def __aenter__(self) -> Counter:
+        return Counter()
+
+    async def __aexit__(self, *_: object) -> None: ...
 
 
 class Clock:
@@ -66,6 +88,11 @@ async def awaited(start: int) -> Counter:
     return Counter(start)
 
 
+def reset(counter: Counter, why: str) -> bool:
+    counter.total = 0
+    return bool(why)
+
+
 async def replies_are_inferred(counter: Address[Counter]) -> None:
     assert_type(await counter.call(Counter.add, 1), int)
     assert_type(await counter.call(Counter.add, 1, by="x"), int)
@@ -78,6 +105,11 @@ async def replies_are_inferred(counter: Address[Counter]) -> None:
     assert_type(counter.weak.strong(), Address[Counter])
     assert_type(await counter.call(Counter.receive, 1), int)
     assert_type(await counter.call(Counter.receive, "x"), str)
+    assert_type(await counter.call(reset, "why"), bool)
+    assert_type(counter.try_send(Counter.add, 1), None)
+    assert_type(await counter.call(Counter.add_to, counter, 1), int)
+    assert_type(counter.clone(), Address[Counter])
+    assert_type(counter.weak.options(timeout=1), WeakAddress[Counter])
 
 
 async def a_protocol_is_an_interface(counter: Address[Counter], clock: Address[Clock]) -> None:
@@ -95,6 +127,9 @@ async def recipients_narrow_to_a_signature(counter: Address[Counter], clock: Add
     recipients = [counter.recipient(Counter.show), clock.recipient(Clock.show)]
     assert_type(recipients, list[Recipient[[], str]])
     assert_type(await recipients[0].call(), str)
+    assert_type(await recipients[0].send(), None)
+    noted: Recipient[[str], bool] = counter.recipient(reset)
+    assert_type(await noted.call("why"), bool)
 
 
 async def every_factory_is_understood(app: RunningSupervisor) -> None:
@@ -103,16 +138,24 @@ async def every_factory_is_understood(app: RunningSupervisor) -> None:
     assert_type(await app.start(lambda: Counter(1), restart="transient"), Address[Counter])
     assert_type(await app.start(managed, 1), Address[Counter])
     assert_type(await app.start(awaited, 1), Address[Counter])
+    assert_type(await app.start(Pool), Address[Pool])
+    assert_type(await app.start(Session), Address[Counter])
+    assert_type(await app.start(Counter, stop_within="brutal_kill", capacity=10, overflow="reject"), Address[Counter])
     assert_type(child(Counter, 10), Child[Counter])
     assert_type(child(managed, 1, restart=Restart.permanent()), Child[Counter])
     assert_type(child(awaited, 1), Child[Counter])
+    assert_type(child(lambda: Counter(1)), Child[Counter])
+    assert_type(child(functools.partial(Counter, start=10)), Child[Counter])
+    assert_type(child(Pool, restart="transient"), Child[Pool])
 
 
 async def keys_are_typed() -> None:
     db = child(Counter, 1, name="db")
+    pool = child(Pool, name="pool")
     rooms = DynamicSupervisor("rooms")
-    async with Supervisor("app", db, rooms, intensity=Intensity(3, per=5.0)) as app:
+    async with Supervisor("app", db, pool, rooms, intensity=Intensity(3, per=5.0)) as app:
         assert_type(app.find(db), Address[Counter])
+        assert_type(app.find(pool), Address[Pool])
         assert_type(app.find("db"), Address[Any])
         assert_type(app.supervisor(rooms), RunningSupervisor)
         assert_type(current().find(db), Address[Counter])

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from supervise import Address, RunningSupervisor, Supervisor
+from typing import Protocol, overload
+
+from supervise import Address, Recipient, RunningSupervisor, Supervisor, child, open_mailbox
 
 
 class Counter:
@@ -14,10 +16,21 @@ class Counter:
     async def add(self, amount: int) -> int:
         return self.total + amount
 
+    @overload
+    async def receive(self, message: int) -> int: ...
+    @overload
+    async def receive(self, message: str) -> str: ...
+    async def receive(self, message: int | str) -> int | str:
+        return message
+
 
 class Clock:
     async def tick(self) -> None:
         pass
+
+
+class Ticks(Protocol):
+    async def tick(self) -> None: ...
 
 
 async def messages(counter: Address[Counter]) -> None:
@@ -28,11 +41,38 @@ async def messages(counter: Address[Counter]) -> None:
     await counter.send(Counter.add, "one")  # type: ignore[arg-type]
     await counter.send(Clock.tick)  # type: ignore[arg-type]
     counter.try_send(Counter.add)  # type: ignore[call-arg]
+    await counter.call(Counter.receive, 1.5)  # type: ignore[call-overload]  # no overload takes it
+    await counter.weak.call(Clock.tick)  # type: ignore[call-overload]
+    await counter.weak.send(Counter.add, "one")  # type: ignore[arg-type]
+    text: str = await counter.call(Counter.add, 1)  # type: ignore[call-overload]  # a wrong idea of the reply
+    del text
     await counter.options(on_restart="perhaps").call(Counter.add, 1)  # type: ignore[arg-type]
 
 
 async def addresses(counter: Address[Counter]) -> Address[Clock]:
+    ticking: list[Address[Ticks]] = [counter]  # type: ignore[list-item]
+    louder: Address[Counter] = ticking[0]  # type: ignore[assignment]
+    del louder
     return counter  # type: ignore[return-value]
+
+
+async def recipients(counter: Address[Counter]) -> Recipient[[str], int]:
+    counter.recipient(Clock.tick)  # type: ignore[arg-type]
+    await counter.recipient(Counter.add).call("one")  # type: ignore[arg-type]
+    return counter.recipient(Counter.add)  # type: ignore[arg-type]
+
+
+async def keys(app: RunningSupervisor) -> Address[Clock]:
+    child(Counter, "ten")  # type: ignore[arg-type]
+    child(Counter, nme="x")  # type: ignore[call-overload]
+    key = child(Counter, 10)
+    return app.find(key)  # type: ignore[arg-type]
+
+
+async def mailboxes() -> None:
+    mailbox, address = open_mailbox(Counter, capacity="many")  # type: ignore[arg-type]
+    await mailbox.run(Clock)  # type: ignore[arg-type, call-arg]
+    await address.call(Clock.tick)  # type: ignore[call-overload]
 
 
 async def starts(app: RunningSupervisor) -> None:

@@ -34,6 +34,22 @@ def test_pyright_accepts_and_refuses_what_it_should() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_a_line_that_isnt_refused_any_more_is_found_out(checker: str, tmp_path: Path) -> None:
+    changed = tmp_path / "refused_changed.py"
+    source = (HERE / "refused.py").read_text(encoding="utf-8")
+    changed.write_text(f"{source}\n\nright: int = 1  # type: ignore[assignment]\n", encoding="utf-8")
+    done = run(checker, *(["--pythonpath", sys.executable] if checker == "pyright" else []), str(changed))
+    assert done.returncode == 1
+    (complaint,) = [line for line in done.stdout.splitlines() if "error: " in line]
+    assert "nnecessary" in complaint or "unused-ignore" in complaint
+
+
+@pytest.mark.parametrize("name", ["accepted", "refused"])
+def test_the_cases_can_be_imported_and_do_nothing(name: str) -> None:
+    assert importlib.import_module(f"tests.typing.{name}").__doc__
+
+
 def test_every_public_symbol_has_a_known_type() -> None:
     try:
         importlib.metadata.version("supervise-actors")
