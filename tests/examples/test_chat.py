@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 import pytest
@@ -19,14 +18,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from supervise import RunningSupervisor, current
 from supervise.cli import chat
+from tests.real_clock import on_the_real_clock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, on_the_real_clock]
 GUARD = 20.0  # seconds; each test takes a small part of one
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param, {}
 
 
 class Client:

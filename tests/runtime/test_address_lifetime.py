@@ -24,8 +24,7 @@ import pytest
 from supervise import Address, Ended, MailboxClosed, Recipient, Supervisor, WeakAddress, current, open_mailbox
 from tests import virtual_time
 from tests.doubles import Gate, Outcomes, Scribe
-
-REAL_CLOCK = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+from tests.real_clock import on_the_real_clock
 
 
 @asynccontextmanager
@@ -269,8 +268,8 @@ async def test_a_drop_by_the_collector_wakes_the_actor() -> None:
 
 
 @pytest.mark.anyio
-@REAL_CLOCK
-async def test_a_drop_in_another_thread_wakes_the_actor(anyio_backend: str) -> None:
+@on_the_real_clock
+async def test_a_drop_in_another_thread_wakes_the_actor(anyio_backend: Any) -> None:
     mailbox, address = open_mailbox(Scribe)
     parked, strong = threading.Event(), [address]
     del address

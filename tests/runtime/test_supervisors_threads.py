@@ -16,12 +16,10 @@ import pytest
 from supervise import ActorStopped, Intensity, Supervisor, child, current
 from supervise.events import Event, Started, Stopped
 from tests.conftest import settle
+from tests.real_clock import on_the_real_clock
 from tests.runtime.members import states
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.parametrize("anyio_backend", [("asyncio", {}), ("asyncio", {"use_uvloop": True}), ("trio", {})]),
-]
+pytestmark = [pytest.mark.anyio, on_the_real_clock]
 
 GUARD = 30.0  # seconds; nothing here takes one
 
