@@ -6,7 +6,8 @@ Nobody who holds an address holds the actor, or its queue: the mailbox behind it
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from supervise_strategies.errors import InvalidSpec
@@ -14,7 +15,8 @@ from supervise_strategies.errors import InvalidSpec
 from .envelope import OnRestart, Options
 from .errors import MailboxClosed
 from .handler import check, name_of
-from .lifetime import Token
+from .lifetime import FOREVER, Hold, Token
+from .turn import CURRENT
 
 if TYPE_CHECKING:
     from .account import Account
@@ -45,11 +47,11 @@ class _Settings:
 
 
 class _Reach:
-    """What all kinds of addresses share: a mailbox, the token that keeps it open (None: weak), and settings, if any."""
+    """What all kinds of addresses share: a mailbox, what keeps it open for them, and settings, if any."""
 
     __slots__ = ("_mailbox", "_settings", "_token")
 
-    def __init__(self, mailbox: Mailbox, token: Token | None, settings: _Settings | None = None) -> None:
+    def __init__(self, mailbox: Mailbox, token: Hold, settings: _Settings | None = None) -> None:
         self._mailbox = mailbox
         self._token = token
         self._settings = settings
@@ -82,12 +84,8 @@ class _Reach:
 
     def _reach(self) -> Mailbox:
         token = self._token
-        if token is None:
-            lifetime = self._mailbox.lifetime
-            if lifetime is not None and lifetime.lost:
-                raise MailboxClosed(f"{self.path}: its last strong address is gone")
-        elif not token.open:
-            raise MailboxClosed(f"this address of {self.path} was closed: use another, or make one with clone() before")
+        if not token.open:
+            raise MailboxClosed(token.closed(self.path))
         return self._mailbox
 
     def _options(self) -> Options | None:
@@ -100,14 +98,10 @@ class _Writer(_Reach, Generic[A_co]):
     __slots__ = ()
 
     @overload
-    def call(
-        self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, R]: ...
+    async def call(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
-    def call(
-        self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, R]: ...
-    def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    async def call(self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Have the actor run `handler(*args, **kwargs)` in its turn, and wait for what it returns.
 
         A call never outlives its callee. Instead of a result it raises: what the handler raised, if the child `expects` it;
@@ -119,17 +113,50 @@ class _Writer(_Reach, Generic[A_co]):
         A function whose qualified name names a class (`Counter.add`) is looked up by that name on the live instance. Any
         other callable is run with the instance as its first argument.
         """
-        return self._reach().call(handler, args, kwargs, self._options())
+        mailbox = self._mailbox
+        if (
+            mailbox.credits
+            and self._settings is None
+            and self._token.open
+            and type(handler) is FunctionType
+            and CURRENT.get(None) is None
+        ):
+            mailbox.credits -= 1
+            reply = mailbox.backend.future()
+            mailbox.queue.append((handler, args, kwargs, reply, None, None))
+            waker = mailbox.waker
+            if waker is not None:
+                mailbox.waker = None
+                if not waker.done():
+                    waker.set_result(None)
+            del self  # as in send()
+            return await reply
+        called = self._reach().call(handler, args, kwargs, self._options())
+        del self
+        return await called
 
-    def send(
-        self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, None]:
+    async def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Return once the message is in the mailbox; a full one makes the sender wait (or raises `MailboxFull`, by its policy).
 
         What becomes of it then is the actor's affair: if the handler crashes, the message is a dead letter. A send that is
         cancelled, or times out, was never accepted.
         """
-        return self._reach().send(handler, args, kwargs, self._options())
+        # Credit is enough for a message of which nothing special is to be said: `Mailbox.send` without its frame and its
+        # checks, 0.2 of 0.7 us.
+        mailbox = self._mailbox
+        if mailbox.credits and self._settings is None and self._token.open and type(handler) is FunctionType:
+            mailbox.credits -= 1
+            turn = CURRENT.get(None)
+            mailbox.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, None))
+            waker = mailbox.waker
+            if waker is not None:
+                mailbox.waker = None
+                if not waker.done():
+                    waker.set_result(None)
+        else:
+            sent = self._reach().send(handler, args, kwargs, self._options())
+            del self  # who waits for room doesn't keep the actor alive, nor does the frame of an error that somebody keeps
+            await sent
 
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
@@ -159,7 +186,7 @@ class Address(_Writer[A_co]):
     @property
     def weak(self) -> WeakAddress[A_co]:
         """An address that doesn't keep the actor alive. Pass this one to factories."""
-        return WeakAddress(self._mailbox, None, self._settings)
+        return weak_address_of(self._mailbox, self._settings)
 
     def options(self, *, timeout: float | None = None, on_restart: OnRestart = "wait") -> Address[A_co]:
         """A view of this address that says how its messages travel.
@@ -199,7 +226,7 @@ class WeakAddress(_Writer[A_co]):
 
     def options(self, *, timeout: float | None = None, on_restart: OnRestart = "wait") -> WeakAddress[A_co]:
         """A weak view; see `Address.options`."""
-        return WeakAddress(self._mailbox, None, _Settings(self.path, timeout, on_restart))
+        return WeakAddress(self._mailbox, self._token, _Settings(self.path, timeout, on_restart))
 
 
 class Recipient(_Reach, Generic[P, R_co]):
@@ -211,13 +238,18 @@ class Recipient(_Reach, Generic[P, R_co]):
         super().__init__(mailbox, token, settings)
         self._handler = handler
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    async def call(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """See `Address.call`."""
-        return self._reach().call(self._handler, args, kwargs, self._options())
+        called = self._reach().call(self._handler, args, kwargs, self._options())
+        del self  # as in Address.send
+        result: R_co = await called
+        return result
 
-    def send(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+    async def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.send`."""
-        return self._reach().send(self._handler, args, kwargs, self._options())
+        sent = self._reach().send(self._handler, args, kwargs, self._options())
+        del self
+        await sent
 
     def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.try_send`."""
@@ -239,3 +271,8 @@ class Recipient(_Reach, Generic[P, R_co]):
 def address_of(mailbox: Mailbox) -> Address[Any]:
     """A strong address to a mailbox."""
     return Address(mailbox, Token(mailbox.lifetime))
+
+
+def weak_address_of(mailbox: Mailbox, settings: _Settings | None = None) -> WeakAddress[Any]:
+    """A weak address to a mailbox."""
+    return WeakAddress(mailbox, FOREVER if mailbox.lifetime is None else mailbox.lifetime, settings)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
-from .address import WeakAddress
+from .address import WeakAddress, weak_address_of
 from .errors import NoActor
 from .incarnation import Aside, Incarnation
 from .turn import CURRENT, Turn
@@ -33,7 +33,7 @@ class Current:
     @property
     def address(self) -> WeakAddress[Any]:
         """The actor's own address. It is weak: an actor doesn't keep itself alive."""
-        return WeakAddress(self._incarnation.mailbox, None)
+        return weak_address_of(self._incarnation.mailbox)
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class Current:
         """The actor that sent the message in hand. None: it came from outside of any actor, or no message is in hand."""
         envelope = self._turn.in_hand
         mailbox = None if envelope is None else envelope[4]
-        return None if mailbox is None else WeakAddress(mailbox, None)
+        return None if mailbox is None else weak_address_of(mailbox)
 
     @property
     def remaining(self) -> float | None:

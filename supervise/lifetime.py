@@ -13,18 +13,39 @@ Scenarios this must survive:
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 
-class Lifetime:
-    """The strong tokens of one mailbox. `lost` once the last one is gone, and for ever after."""
+class Hold:
+    """What lets an address be used: as long as it is `open`."""
 
-    __slots__ = ("_soon", "_tokens", "_wake", "lost")
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open: bool = True
+
+    def closed(self, path: str) -> str:
+        """Why it isn't open."""
+        raise AssertionError(f"nothing closes it for {path}")
+
+
+FOREVER: Final = Hold()
+"""For weak addresses of what doesn't live by its addresses."""
+
+
+class Lifetime(Hold):
+    """The strong tokens of one mailbox. Not `open` once the last one is gone, and for ever after."""
+
+    __slots__ = ("_soon", "_tokens", "_wake")
 
     def __init__(self, soon: Callable[[Callable[[], object]], None], wake: Callable[[], object]) -> None:
+        super().__init__()
         self._tokens: set[int] = set()
         self._soon = soon
         self._wake = wake
-        self.lost: bool = False
+
+    def closed(self, path: str) -> str:
+        return f"{path}: its last strong address is gone"
 
     @property
     def strong(self) -> int:
@@ -38,21 +59,24 @@ class Lifetime:
     def drop(self, token: int) -> None:
         """A token is gone; called from anywhere, finalizers included."""
         self._tokens.discard(token)
-        if not self._tokens and not self.lost:
-            self.lost = True
+        if not self._tokens and self.open:
+            self.open = False
             self._soon(self._wake)
 
 
-class Token:
+class Token(Hold):
     """What an address, its recipients and its views share: as long as one of them exists, the actor can be written to."""
 
-    __slots__ = ("__weakref__", "_lifetime", "open")
+    __slots__ = ("__weakref__", "_lifetime")
 
     def __init__(self, lifetime: Lifetime | None) -> None:
+        super().__init__()
         self._lifetime = lifetime
-        self.open: bool = True
         if lifetime is not None:
             lifetime.add(id(self))
+
+    def closed(self, path: str) -> str:
+        return f"this address of {path} was closed: use another, or make one with clone() before"
 
     def close(self) -> None:
         """Give it up; idempotent."""

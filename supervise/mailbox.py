@@ -7,12 +7,17 @@ promises that live here:
 
 - An accepted envelope has exactly one end: handled, failed, dead letter, or abandoned (its caller is gone, or its deadline
   passed). `account()` counts them, and must balance at every instant.
-- A send that is cancelled, or times out, while it waits for room was never accepted. Whoever waits for room holds no place
-  in the queue; when room appears the first waiter gets a *reservation*, and only accepts once it runs again. One that is
-  cancelled in between passes its reservation on.
-- One sender's messages keep their order. A sender that waits does nothing else, so a newcomer may overtake it.
+- A message comes in on a *credit*: the right to append one envelope without looking at anything else. Credits are granted
+  for room that is there and that nobody reserved, and taken back by whatever changes that (a refusal, a reservation). So the
+  common send has one check, and what was accepted is what was granted less what is left.
 - A sender lets others run at least once in 128 sends to a mailbox that has handled nothing in between; without it a sender
-  can't be cancelled, and starves the loop (tried).
+  can't be cancelled, and starves the loop (tried). So between two yields no more than 127 credits are granted.
+- A send that is cancelled, or times out, while it waits for room was never accepted. Whoever waits for room holds no place
+  in the queue; when room appears the first waiters get a *reservation* each, and only accept once they run again. One that is
+  cancelled in between passes its reservation on, and one that runs lets the next ones in: a wake-up costs ten times a send,
+  so a place isn't worth one, but a turn of the loop is.
+- One sender's messages keep their order. A sender that waits does nothing else, so a newcomer may overtake it; nobody is
+  overtaken for ever, as each turn in which there is room brings the first waiter in.
 - Nobody waits for room in the mailbox that only it can empty: an actor that sends to itself, and finds it full, gets an error.
 """
 
@@ -22,7 +27,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
@@ -43,19 +48,23 @@ Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
 DeadLetterSink: TypeAlias = Callable[[str, str, str], object]
 
 _ids = count(1)
-BURST = 127  # sends without a yield, so that one of any 128 does; see the theory of operation
+BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
+LOW: Final = 64  # credits at which the actor grants more: a sender that is slower than it never has to look
+_NO_QUEUE: Final[deque[Envelope]] = deque()  # of all that never had a message: one of their own costs 760 B each
 
 
 class Mailbox:
     """Bounded by `capacity`; full, it makes a sender wait (the default) or refuses the message (`overflow="reject"`)."""
 
     __slots__ = (
-        "_burst",
+        "_granted",
+        "_stint",
         "_waiters",
         "abandoned",
-        "accepted",
+        "attention",
         "backend",
         "capacity",
+        "credits",
         "dead_lettered",
         "dead_letters",
         "fail_fast",
@@ -85,19 +94,21 @@ class Mailbox:
         self.overflow = overflow
         self.dead_letters: DeadLetterSink = dead_letters
         self.lifetime: Lifetime | None = None
-        self.queue: deque[Envelope] = deque()
+        self.queue: deque[Envelope] = _NO_QUEUE
+        self.credits: int = 0  # how many envelopes may be appended without looking
+        self.attention: bool = False  # the actor has to look around before it takes its next message
         self.refusal: Refusal | None = None
         self.restarting: bool = True  # between two incarnations, and before the first
         self.waker: Future | None = None  # set while the actor is parked
         self.turn: Turn | None = None  # of the incarnation that lives now
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
-        self.accepted: int = 0
         self.handled: int = 0
         self.failed: int = 0
         self.dead_lettered: int = 0
         self.abandoned: int = 0
-        self._burst = 0
-        self.reservations: list[Future] = []
+        self._granted = 0  # credits, ever
+        self._stint = 0  # credits since senders last let others run
+        self.reservations: list[Future] | tuple[()] = ()
         self._waiters: deque[tuple[Future, bool]] | None = None
 
     @property
@@ -108,41 +119,29 @@ class Mailbox:
     # -- putting in --------------------------------------------------------------------------------------------------
 
     async def send(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options | None) -> None:
-        """Return once the message is in the mailbox."""
+        """Return once the message is in the mailbox. `Address.send` does the same by itself where nothing is special."""
         if type(handler) is not FunctionType:
             check(handler)
-        if self.refusal is not None:
-            raise self.refused(handler, args, kwargs)
         turn = CURRENT.get(None)
-        if self._burst >= BURST:
-            self._burst = 0
-            await self.backend.checkpoint()
-            if self.refusal is not None:
-                raise self.refused(handler, args, kwargs)
-        if len(self.queue) + len(self.reservations) >= self.capacity:
-            await self._room(handler, args, kwargs, turn, options)
-        self._burst += 1
-        self.accepted += 1
-        self.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, options))
-        waker = self.waker
-        if waker is not None:
-            self.waker = None
-            if not waker.done():
-                waker.set_result(None)
+        if not self.credits:
+            await self._admission(handler, args, kwargs, turn, options)
+        self.accept((handler, args, kwargs, None, None if turn is None else turn.mailbox, options))
 
     def try_send(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options | None) -> None:
         """Put the message in now, or raise MailboxFull with it attached."""
         if type(handler) is not FunctionType:
             check(handler)
-        if self.refusal is not None:
-            raise self.refused(handler, args, kwargs)
-        if len(self.queue) + len(self.reservations) >= self.capacity:
-            raise self._full(handler, args, kwargs, "try_send doesn't wait")
+        if not self.credits:
+            if self.refusal is not None:
+                raise self.refused(handler, args, kwargs)
+            if not self.room:
+                raise self._full(handler, args, kwargs, "try_send doesn't wait")
+            self._grant(1)
         turn = CURRENT.get(None)
-        self._accept((handler, args, kwargs, None, None if turn is None else turn.mailbox, options))
+        self.accept((handler, args, kwargs, None, None if turn is None else turn.mailbox, options))
 
     async def call(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options | None) -> Any:
-        """Put the message in, and wait for the handler's result."""
+        """Put the message in, and wait for the handler's result. `Address.call` does it by itself where nothing is special."""
         if type(handler) is not FunctionType:
             check(handler)
         if self.refusal is not None:
@@ -155,13 +154,13 @@ class Mailbox:
         waits = turn is not None and turn.exclusive and turn.task is self.backend.current_task()
         if turn is not None and waits:
             check_cycle(turn, self)
-        if len(self.queue) + len(self.reservations) >= self.capacity:
-            await self._room(handler, args, kwargs, turn, options, hasty, turn if waits else None)
+        if not self.credits:
+            await self._admission(handler, args, kwargs, turn, options, hasty, turn if waits else None)
             if hasty and self.restarting:  # since the room was given to it
                 self._give_on()
                 raise self._restarting(handler, args, kwargs)
         reply = self.backend.future()
-        self._accept((handler, args, kwargs, reply, None if turn is None else turn.mailbox, options))
+        self.accept((handler, args, kwargs, reply, None if turn is None else turn.mailbox, options))
         if options is not None:
             return await self._reply(reply, options, turn if waits else None)
         if turn is None or not waits:
@@ -187,9 +186,9 @@ class Mailbox:
             if options.on_restart == "fail":
                 self.fail_fast -= 1
 
-    def _accept(self, envelope: Envelope) -> None:
-        self._burst += 1
-        self.accepted += 1
+    def accept(self, envelope: Envelope) -> None:
+        """Append one envelope, for one credit."""
+        self.credits -= 1
         self.queue.append(envelope)
         self.wake()
 
@@ -201,6 +200,63 @@ class Mailbox:
             if not waker.done():
                 waker.set_result(None)
 
+    @property
+    def room(self) -> float:
+        """How many envelopes would fit, beside those that others have a credit or a reservation for."""
+        return self.capacity - len(self.queue) - len(self.reservations) - self.credits
+
+    def _grant(self, credits: float) -> None:
+        if self.queue is _NO_QUEUE:
+            self.queue = deque[Envelope]()
+        number = int(credits)
+        self.credits += number
+        self._granted += number
+
+    def _revoke(self) -> None:
+        self._granted -= self.credits
+        self.credits = 0
+
+    def replenish(self) -> None:
+        """The actor is at work: senders needn't look, nor yield for its sake, as long as there is room."""
+        if self.refusal is None:
+            self._stint = BURST
+            more = min(BURST - self.credits, self.room)
+            if more > 0:
+                self._grant(more)
+
+    async def _admission(
+        self,
+        handler: AnyHandler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        turn: Turn | None,
+        options: Options | None,
+        hasty: bool = False,
+        calling: Turn | None = None,
+    ) -> None:
+        """Return with a credit, which the caller must use, or else `_give_on`, without awaiting anything else.
+
+        `hasty`: a call that doesn't wait for a restart. `calling`: the turn that waits here with a call, which is an edge.
+        """
+        if self.refusal is not None:
+            raise self.refused(handler, args, kwargs)
+        if self._stint >= BURST:
+            await self.backend.checkpoint()
+            self._stint = self.credits
+            if self.refusal is not None:
+                raise self.refused(handler, args, kwargs)
+            if self.credits:  # meanwhile the actor was at work
+                return
+        if self.room > 0:
+            credits = min(BURST - self._stint, self.room)
+            self._stint += int(credits)
+            self._grant(credits)
+            return
+        await self._room(handler, args, kwargs, turn, options, hasty, calling)
+        self._stint = 0
+        self._grant(1)
+        self.admit()
+
     async def _room(
         self,
         handler: AnyHandler,
@@ -211,10 +267,7 @@ class Mailbox:
         hasty: bool = False,
         calling: Turn | None = None,
     ) -> None:
-        """Wait until the caller may append one envelope, which it must do, or else `_give_on`, without awaiting anything else.
-
-        `hasty`: a call that doesn't wait for a restart. `calling`: the turn that waits here with a call, which is an edge.
-        """
+        """Wait for a reservation, and turn it into room, which is the caller's as long as it awaits nothing else."""
         if self.overflow == "reject":
             raise self._full(handler, args, kwargs, "overflow='reject'")
         if turn is not None and turn.mailbox is self and turn.task is self.backend.current_task():
@@ -227,6 +280,8 @@ class Mailbox:
         room = self.backend.future()
         entry = (room, hasty)
         waiters.append(entry)
+        if not self.reservations:
+            self.attention = True
         self.fail_fast += hasty
         if calling is not None:
             calling.awaits, calling.pending = self, room
@@ -238,26 +293,45 @@ class Mailbox:
         except BaseException:
             if entry in waiters:
                 waiters.remove(entry)
-            elif room in self.reservations:  # the next one may have it
-                self.reservations.remove(room)
+            elif self._redeem(room):  # the next one may have it
                 self._give_on()
             raise
         finally:
             self.fail_fast -= hasty
             if calling is not None:
                 calling.awaits = calling.pending = None
-        if room not in self.reservations:
+        if not self._redeem(room):
             raise self.refused(handler, args, kwargs)
-        self.reservations.remove(room)
 
-    def admit(self) -> None:
-        """There may be room: let as many waiting senders in as there is."""
+    def _redeem(self, room: Future) -> bool:
+        """Take a reservation back; False where there is none, as the mailbox has refused since."""
+        if room not in self.reservations:
+            return False
+        self.reservations = [other for other in self.reservations if other is not room]
+        return True
+
+    def admit(self, leaving: int = 0) -> None:
+        """Let the first waiting senders in, if there is room; `leaving`: envelopes that are being taken out right now.
+
+        A few for the room of a whole queue: each that runs lets the next ones in, and may send on meanwhile on credit.
+        """
         waiters = self._waiters
-        while waiters and len(self.queue) + len(self.reservations) < self.capacity:
-            room, _ = waiters.popleft()
-            if not room.done():
-                self.reservations.append(room)
-                room.set_result(None)
+        if not waiters:
+            return
+        room = self.room + self.credits + leaving
+        if room >= 1:
+            self._revoke()
+            admitted: list[Future] = [*self.reservations]
+            share = len(admitted) + 1 + room // 32
+            while waiters and room >= 1 and len(admitted) < share:
+                entry, _ = waiters.popleft()
+                if not entry.done():
+                    admitted.append(entry)
+                    entry.set_result(None)
+                    room -= 1
+            self.reservations = admitted
+        if waiters and not self.reservations:
+            self.attention = True
 
     def _give_on(self) -> None:
         """Room that was given to a sender isn't used."""
@@ -274,13 +348,9 @@ class Mailbox:
         )
 
     @property
-    def has_waiters(self) -> bool:
-        """Whether senders wait for room."""
-        return bool(self._waiters)
-
-    def handled_one(self) -> None:
-        """The actor is at work: senders needn't yield for its sake."""
-        self._burst = 0
+    def accepted(self) -> int:
+        """How many envelopes ever came in."""
+        return self._granted - self.credits
 
     def dead_letter(self, envelope: Envelope, why: str) -> None:
         """This message is lost, and said to be."""
@@ -325,8 +395,9 @@ class Mailbox:
     def refuse(self, refusal: Refusal) -> None:
         """Accept nothing from now on; senders that wait for room get the refusal."""
         self.refusal = refusal
+        self._revoke()
         waiters, self._waiters = self._waiters, None
-        self.reservations.clear()
+        self.reservations = ()
         for room, _ in waiters or ():
             if not room.done():
                 room.set_result(None)

@@ -120,7 +120,7 @@ class OpenMailbox(Generic[A]):
             self._runner = self._incarnation = None
             await self._backend.close()
             lifetime = self._mailbox.lifetime
-            if lifetime is not None and lifetime.lost and not self._mailbox.queue:
+            if lifetime is not None and not lifetime.open and not self._mailbox.queue:
                 self._mailbox.refuse("closed")
         if isinstance(runner.error, KeyboardInterrupt | SystemExit):
             raise runner.error

@@ -142,7 +142,7 @@ async def test_a_closed_address_is_closed_for_all_that_share_its_token(supervise
         address.close()
         for refused in (lambda: address.send(Scribe.note, 1), lambda: view.call(Scribe.note, 1), lambda: recipient.send(1)):
             with pytest.raises(MailboxClosed, match=r"this address of .*scribe was closed"):
-                refused()
+                await refused()
         with pytest.raises(MailboxClosed):
             recipient.try_send(1)
         with pytest.raises(MailboxClosed):
@@ -181,12 +181,13 @@ async def test_once_the_last_strong_address_is_gone_weak_ones_refuse_while_the_q
         for refused in (
             lambda: weak.send(Scribe.note, 4),
             lambda: weak.call(Scribe.note, 4),
-            lambda: weak.try_send(Scribe.note, 4),
-            lambda: weak.strong(),
             lambda: weak.options(timeout=1).send(Scribe.note, 4),
         ):
             with pytest.raises(MailboxClosed, match="its last strong address is gone"):
-                refused()
+                await refused()
+        for refused_at_once in (lambda: weak.try_send(Scribe.note, 4), lambda: weak.strong()):
+            with pytest.raises(MailboxClosed, match="its last strong address is gone"):
+                refused_at_once()
         assert "run" not in outcomes.of
         gate.open()
     assert log == [1, 2, 3]
