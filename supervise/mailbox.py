@@ -254,8 +254,8 @@ class Mailbox:
             return
         await self._room(handler, args, kwargs, turn, options, hasty, calling)
         self._stint = 0
+        self.admit(leaving=-1)  # the next ones, but not into the caller's own room
         self._grant(1)
-        self.admit()
 
     async def _room(
         self,
@@ -322,7 +322,7 @@ class Mailbox:
         if room >= 1:
             self._revoke()
             admitted: list[Future] = [*self.reservations]
-            share = len(admitted) + 1 + room // 32
+            share = len(admitted) + 1 + room // 64
             while waiters and room >= 1 and len(admitted) < share:
                 entry, _ = waiters.popleft()
                 if not entry.done():

@@ -176,3 +176,28 @@ async def test_whoever_waits_for_room_waits_on_over_a_restart() -> None:
         await virtual_time.at_rest()
         assert outcomes.of == {"send": None}
         assert log == ["a", "b"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("capacity", [1, 3, 100])
+async def test_a_crowd_of_senders_never_overfills_the_mailbox_and_nobody_is_left_waiting(capacity: int) -> None:
+    longest, order = 0, list[tuple[int, int]]()
+    async with Supervisor("app", child(Scribe, capacity=capacity)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+
+        def look(_: Scribe, sender: int, number: int) -> None:
+            nonlocal longest
+            longest = max(longest, len(scribe))
+            order.append((sender, number))
+
+        async def send(sender: int) -> None:
+            for number in range(50):
+                await scribe.send(look, sender, number)
+
+        async with anyio.create_task_group() as group:
+            for sender in range(20):
+                group.start_soon(send, sender)
+        await scribe.call(Scribe.note, "end")
+    assert longest <= capacity
+    for sender in range(20):
+        assert [number for who, number in order if who == sender] == list(range(50))
