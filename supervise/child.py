@@ -50,7 +50,7 @@ class ChildOptions(TypedDict, total=False):
 class Child(Generic[A_co]):
     """A static child, and the typed key under which its address is found. Immutable, and used once in a tree."""
 
-    __slots__ = ("args", "capacity", "drain", "expects", "factory", "name", "overflow", "spec")
+    __slots__ = ("_terms", "args", "factory", "name")
 
     def __init__(
         self, factory: Callable[..., Any], args: tuple[Any, ...], options: ChildOptions, *, default: RestartName
@@ -59,13 +59,53 @@ class Child(Generic[A_co]):
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: start(Counter, 10)"
             raise InvalidSpec("child" if self.name is None else f"child {self.name!r}", "factory", factory, cure)
+        self.factory: Callable[..., Any] = factory
+        self.args: tuple[Any, ...] = args
         id = self.name if self.name is not None else default_name(factory)
+        try:  # the type belongs to the key: True and 1 are equal, and only one of them is a good number of seconds
+            self._terms = _shared_terms(id, default, tuple((key, type(value), value) for key, value in options.items()))
+        except TypeError:  # something in it has no hash
+            self._terms = _Terms(id, default, options)
+
+    @property
+    def spec(self) -> ChildSpec:
+        """What its supervisor knows of it, under the name that it has by itself."""
+        return self._terms.spec
+
+    @property
+    def capacity(self) -> float:
+        return self._terms.capacity
+
+    @property
+    def overflow(self) -> Overflow:
+        return self._terms.overflow
+
+    @property
+    def expects(self) -> tuple[type[BaseException], ...]:
+        return self._terms.expects
+
+    @property
+    def drain(self) -> bool:
+        return self._terms.drain
+
+    def spec_as_child(self, name: str) -> ChildSpec:
+        """What its supervisor knows of it, under the name that it has there."""
+        return self.spec if name == self.spec.id else replace(self.spec, id=name)
+
+    def __repr__(self) -> str:
+        return f"<Child {self.spec.id} {self.spec.restart}>"
+
+
+class _Terms:
+    """What a child's options say, checked: shared by all children that say the same, 350 bytes for each of them."""
+
+    __slots__ = ("capacity", "drain", "expects", "overflow", "spec")
+
+    def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
         unknown = sorted(set(options) - set(ChildOptions.__annotations__))
         if unknown:
             cure = f"there is no such option; there are {', '.join(ChildOptions.__annotations__)}"
             raise InvalidSpec(f"child {id!r}", unknown[0], cast(Any, options)[unknown[0]], cure)
-        self.factory: Callable[..., Any] = factory
-        self.args: tuple[Any, ...] = args
         self.spec: ChildSpec = ChildSpec(
             id=id,
             restart=as_restart(options.get("restart", default)),
@@ -87,12 +127,10 @@ class Child(Generic[A_co]):
         if self.drain not in (True, False):
             raise InvalidSpec(who, "drain", self.drain, "True or False")
 
-    def spec_as_child(self, name: str) -> ChildSpec:
-        """What its supervisor knows of it, under the name that it has there."""
-        return self.spec if name == self.spec.id else replace(self.spec, id=name)
 
-    def __repr__(self) -> str:
-        return f"<Child {self.spec.id} {self.spec.restart}>"
+@functools.lru_cache(maxsize=128)
+def _shared_terms(id: str, default: RestartName, options: tuple[tuple[str, type, Any], ...]) -> _Terms:
+    return _Terms(id, default, cast(ChildOptions, {key: value for key, _, value in options}))
 
 
 @overload

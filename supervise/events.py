@@ -84,7 +84,12 @@ class Stopped:
 
     @property
     def level(self) -> int:
-        return logging.WARNING if self.reason.abnormal else logging.DEBUG
+        return self.level_of(self.reason)
+
+    @staticmethod
+    def level_of(reason: ExitReason) -> int:
+        """The level that an end for this reason has."""
+        return logging.WARNING if reason.abnormal else logging.DEBUG
 
     def __str__(self) -> str:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
@@ -193,8 +198,9 @@ class Bus:
 
     def publish(self, event: Event) -> None:
         """Tell everybody."""
-        if logger.isEnabledFor(event.level):
-            logger.log(event.level, "%s", event)
+        level = event.level
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s", event)
         for listener in self._listeners:
             try:
                 listener(event)

@@ -24,10 +24,9 @@ promises that live here:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from itertools import count
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
@@ -45,12 +44,17 @@ if TYPE_CHECKING:
 
 Overflow: TypeAlias = Literal["wait", "reject"]
 Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
-DeadLetterSink: TypeAlias = Callable[[str, str, str], object]
 
 _ids = count(1)
 BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
 LOW: Final = 64  # credits at which the actor grants more: a sender that is slower than it never has to look
 _NO_QUEUE: Final[deque[Envelope]] = deque()  # of all that never had a message: one of their own costs 760 B each
+
+
+class DeadLetterSink(Protocol):
+    """Where the mailbox says which accepted messages no handler will finish: path, message, why."""
+
+    def add(self, path: str, message: str, why: str, /) -> None: ...
 
 
 class Mailbox:
@@ -355,7 +359,7 @@ class Mailbox:
     def dead_letter(self, envelope: Envelope, why: str) -> None:
         """This message is lost, and said to be."""
         self.dead_lettered += 1
-        self.dead_letters(self.path, describe(envelope[0], envelope[1], envelope[2]), why)
+        self.dead_letters.add(self.path, describe(envelope[0], envelope[1], envelope[2]), why)
 
     def cut(self, envelope: Envelope, error: Exception, why: str) -> None:
         """A message in hand has ended with its actor: its caller is told, or it is a dead letter."""

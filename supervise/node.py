@@ -37,8 +37,8 @@ class Offer:
 
     __slots__ = ("answer", "description", "name", "place")
 
-    def __init__(self, spec: ChildSpec, description: Child[Any] | Description, answer: Future) -> None:
-        self.name: str = spec.id
+    def __init__(self, name: str, description: Child[Any] | Description, answer: Future) -> None:
+        self.name: str = name
         self.description: Child[Any] | Description = description
         self.answer: Future = answer
         self.place: Place | None = None
@@ -85,7 +85,7 @@ class Node:
         self._inbox: deque[Callable[[], list[Directive]]] = deque()
         self._wake: Handle | None = None
         self._counters: dict[str, itertools.count[int]] = {}
-        self._offers: dict[str, deque[Offer]] = {}  # by name: calls that wait, in the order in which they are served
+        self._offers: dict[str, list[Offer]] = {}  # by name: calls that wait, in the order in which they are served
         for name, description in branch.description.named():
             if name not in self.places:  # a child that was deleted, or temporary, comes back with a new mailbox
                 self.places[name] = self.new_place(name, description)
@@ -135,11 +135,11 @@ class Node:
         counter = self._counters.setdefault(base, itertools.count(2))
         return next(name for n in counter if (name := f"{base}-{n}") not in self.places and name not in self._offers)
 
-    def offer(self, spec: ChildSpec, description: Child[Any] | Description) -> Offer:
+    def offer(self, name: str, spec: ChildSpec, description: Child[Any] | Description) -> Offer:
         """Ask the machine for a new child."""
-        offer = Offer(spec, description, self.tree.backend.future())
-        self._offers.setdefault(spec.id, deque()).append(offer)
-        self.step(self.machine.start_child, spec, offer, self.tree.backend.now())
+        offer = Offer(name, description, self.tree.backend.future())
+        self._offers.setdefault(name, []).append(offer)
+        self.step(self.machine.start_child, spec, offer, self.tree.backend.now(), id=name)
         return offer
 
     def _withdraw(self, offer: Offer) -> None:

@@ -60,7 +60,7 @@ class OpenMailbox(Generic[A]):
         if listener is not None:
             self._bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self._bus)
-        self._mailbox = Mailbox(self._backend, "", name, capacity, overflow, self.dead_letters.add)
+        self._mailbox = Mailbox(self._backend, "", name, capacity, overflow, self.dead_letters)
         self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), self._lost)
         self._runner: _Runner | None = None
         self._incarnation: Incarnation | None = None

@@ -100,12 +100,12 @@ class RunningSupervisor:
         name = child.name if child.name is not None else self._node().free_name(child.spec.id)
         return address_of(cast(ActorPlace, await self._add(name, child)).mailbox)
 
-    async def _add(self, name: str, description: Any) -> ActorPlace | BranchPlace:
+    async def _add(self, name: str, description: Child[Any] | Description) -> ActorPlace | BranchPlace:
         node = self._node()
-        spec = description.spec_as_child(name)
+        spec = description.spec if isinstance(description, Child) else description.spec_below
         node.branch.description.spec.check_child(spec)
         self._check_deadlock(None)
-        offer = node.offer(spec, description)
+        offer = node.offer(name, spec, description)
         await offer.answer
         return cast("ActorPlace | BranchPlace", offer.place)
 

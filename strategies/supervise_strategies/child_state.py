@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -78,8 +79,8 @@ class Slot:
         "window",
     )
 
-    def __init__(self, spec: ChildSpec, added: bool) -> None:
-        self.id: str = spec.id
+    def __init__(self, id: str, spec: ChildSpec, added: bool) -> None:
+        self.id: str = id
         self.spec: ChildSpec = spec
         self.added: bool = added
         self.state: ChildState = STOPPED
@@ -96,3 +97,8 @@ class Slot:
     @property
     def temporary(self) -> bool:
         return self.spec.restart.type is RestartType.TEMPORARY
+
+    def info(self) -> ChildInfo:
+        """What its supervisor shows of it."""
+        spec = self.spec if self.spec.id == self.id else replace(self.spec, id=self.id)  # a spec may be shared
+        return ChildInfo(self.id, self.state, self.number, spec, self.due)

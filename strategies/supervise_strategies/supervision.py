@@ -96,7 +96,7 @@ class Supervision:
         self._told_wake: float | None = None
         self._sequence = 0
         for child in spec.children:
-            self._slots[child.id] = slot = Slot(child, added=False)
+            self._slots[child.id] = slot = Slot(child.id, child, added=False)
             slot.number = (lives or {}).get(child.id, 0)
 
     # -- what can be read at any time ------------------------------------------------------------------------------
@@ -117,11 +117,11 @@ class Supervision:
     def child(self, id: str) -> ChildInfo | None:
         """One child, or None if it isn't listed."""
         slot = self._slots.get(id)
-        return None if slot is None else ChildInfo(id, slot.state, slot.number, slot.spec, slot.due)
+        return None if slot is None else slot.info()
 
     def children(self) -> list[ChildInfo]:
         """All listed children, in start order."""
-        return [ChildInfo(s.id, s.state, s.number, s.spec, s.due) for s in self._slots.values()]
+        return [slot.info() for slot in self._slots.values()]
 
     def count(self) -> ChildCount:
         """OTP's `count_children`. A child whose end is known but not served yet isn't active."""
@@ -244,9 +244,9 @@ class Supervision:
 
     # -- admin calls: answered by a `Reply` to the ticket ------------------------------------------------------------
 
-    def start_child(self, spec: ChildSpec, ticket: object, now: float) -> list[Directive]:
-        """Add a child at the end and start it. OTP: `start_child`."""
-        return self._call(_Call(self._start_child, spec, ticket), now)
+    def start_child(self, spec: ChildSpec, ticket: object, now: float, *, id: str | None = None) -> list[Directive]:
+        """Add a child at the end and start it. OTP: `start_child`. `id`: its own, where children share one spec."""
+        return self._call(_Call(self._start_child, (spec.id if id is None else id, spec), ticket), now)
 
     def terminate_child(self, id: str, ticket: object, now: float, *, by_name: bool = False) -> list[Directive]:
         """Stop a child and leave it listed (a temporary or dynamic one is forgotten). OTP: `terminate_child`.
@@ -280,15 +280,16 @@ class Supervision:
         self._out.append(do.Reply(ticket, error))
         return self._flush(now)
 
-    def _start_child(self, spec: ChildSpec, ticket: object, now: float) -> None:
-        known = self._slots.get(spec.id)
+    def _start_child(self, child: tuple[str, ChildSpec], ticket: object, now: float) -> None:
+        id, spec = child
+        known = self._slots.get(id)
         if known is not None:
             refusal = ChildAlreadyStarted if known.state in (RUNNING, UNSTOPPABLE) else ChildAlreadyPresent
-            self._out.append(do.Reply(ticket, refusal(spec.id)))
+            self._out.append(do.Reply(ticket, refusal(id)))
         elif len(self._slots) >= self.spec.max_children:
-            self._out.append(do.Reply(ticket, TooManyChildren(spec.id, f"{self.spec.max_children:g}")))
+            self._out.append(do.Reply(ticket, TooManyChildren(id, f"{self.spec.max_children:g}")))
         else:
-            self._slots[spec.id] = slot = Slot(spec, added=True)
+            self._slots[id] = slot = Slot(id, spec, added=True)
             self._begin(Work(Purpose.START_CHILD, subject=slot, ticket=ticket), slot, now)
 
     def _terminate_child(self, id: str, ticket: object, now: float) -> None:
