@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from .errors import NotAHandler, UnknownHandler
@@ -13,13 +13,9 @@ from .errors import NotAHandler, UnknownHandler
 AnyHandler: TypeAlias = Callable[..., Any]
 
 
-class Resolved(NamedTuple):
-    """What to call with the instance as first argument, and whether calling it only makes a coroutine."""
-
-    function: Callable[..., Any]
-    is_coroutine: bool
-
-
+# What to call with the instance as first argument, and whether calling it only makes a coroutine. A plain tuple: it is taken
+# apart for each message, and that of a class takes 20 ns more.
+Resolved: TypeAlias = tuple[Callable[..., Any], bool]
 Table: TypeAlias = dict[AnyHandler, Resolved]
 
 _tables: WeakKeyDictionary[type, Table] = WeakKeyDictionary()
@@ -82,7 +78,7 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
     """
     owner = owner_of(handler)
     if owner is None:
-        return Resolved(handler, _makes_coroutine(handler))
+        return handler, _makes_coroutine(handler)
     name: str = handler.__name__
     if name.startswith("__") and not name.endswith("__"):
         name = f"_{owner.lstrip('_')}{name}"  # as the compiler mangles a private name
@@ -94,7 +90,7 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
             f"give a plain function of {actor.__qualname__}, or one that takes the actor"
         )
     function: Callable[..., Any] = getattr(actor, name)
-    table[handler] = resolved = Resolved(function, _makes_coroutine(function))
+    table[handler] = resolved = (function, _makes_coroutine(function))
     return resolved
 
 

@@ -234,8 +234,8 @@ class Incarnation(Turn):
                         continue
                     try:
                         try:
-                            found = table.get(handler)
-                        except TypeError:  # a callable object without a hash
+                            found = table[handler]
+                        except (KeyError, TypeError):  # not asked for before, or without a hash
                             found = None
                         if found is None:
                             found = resolve(actor, table, handler)
