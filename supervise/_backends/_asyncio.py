@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 import anyio
@@ -23,6 +24,9 @@ class AsyncioBackend:
         self._loop = loop
         self.now: Callable[[], float] = loop.time
         self.future: Callable[[], Future] = loop.create_future
+        if getattr(type(loop), "create_future", None) is asyncio.BaseEventLoop.create_future:
+            # what that would do, without its frame: 0.1 us of each call and each wake-up
+            self.future = partial(asyncio.Future, loop=loop)
 
     def scope(self) -> Scope:
         # anyio's, not a native task.cancel(): that would abandon worker threads while they still run
