@@ -28,7 +28,7 @@ from supervise_strategies import (
 )
 
 from .account import Account
-from .address import Address, Recipient, WeakAddress
+from .address import Address, FromThread, Recipient, WeakAddress
 from .child import Child, ChildOptions, child
 from .context import Current, current
 from .dynamic import DynamicSupervisor
@@ -43,6 +43,7 @@ from .errors import (
     IgnoreStart,
     MailboxClosed,
     MailboxFull,
+    MessageDropped,
     NoActor,
     NotAHandler,
     SendError,
@@ -52,10 +53,13 @@ from .errors import (
     Unsupervised,
     WouldDeadlock,
 )
+from .handler import concurrent
+from .lane import MessageQueue
 from .nursery import Nursery
 from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
 from .running import RunningSupervisor
 from .supervisor import Supervisor
+from .throttle import Throttle
 from .tree import TreeEnded
 
 __all__ = (
@@ -87,6 +91,7 @@ __all__ = (
     "Ended",
     "ExitKind",
     "ExitReason",
+    "FromThread",
     "GaveUp",
     "IgnoreStart",
     "ImmortalLoopWarning",
@@ -95,6 +100,8 @@ __all__ = (
     "MailboxClosed",
     "MailboxFull",
     "Message",
+    "MessageDropped",
+    "MessageQueue",
     "NoActor",
     "NotAHandler",
     "NotForDynamic",
@@ -110,6 +117,7 @@ __all__ = (
     "SuperviseError",
     "Supervisor",
     "SupervisorNotRunning",
+    "Throttle",
     "TooManyChildren",
     "TreeEnded",
     "UnknownHandler",
@@ -117,6 +125,7 @@ __all__ = (
     "WeakAddress",
     "WouldDeadlock",
     "child",
+    "concurrent",
     "current",
     "open_mailbox",
 )

@@ -5,21 +5,26 @@ Nobody who holds an address holds the actor, or its queue: the mailbox behind it
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from supervise_strategies.errors import InvalidSpec
 
-from .envelope import OnRestart, Options
-from .errors import MailboxClosed
+from .envelope import Message, OnRestart, Options
+from .errors import ActorRestarting, MailboxClosed, WouldDeadlock
 from .handler import check, name_of
 from .lifetime import FOREVER, Hold, Token
 from .turn import CURRENT
 
 if TYPE_CHECKING:
+    from supervise_strategies.exit_reason import ExitReason
+
     from .account import Account
+    from .lane import Lane
     from .mailbox import Mailbox
 
 A_co = TypeVar("A_co", covariant=True)
@@ -31,9 +36,10 @@ R_co = TypeVar("R_co", covariant=True)
 class _Settings:
     """What a view says about each message that it sends."""
 
-    __slots__ = ("on_restart", "timeout")
+    __slots__ = ("lane", "on_restart", "timeout")
 
-    def __init__(self, path: str, timeout: float | None, on_restart: OnRestart) -> None:
+    def __init__(self, mailbox: Mailbox, timeout: float | None, on_restart: OnRestart, lane: str | None) -> None:
+        path = mailbox.path
         good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
         if not good or (timeout is not None and math.isnan(timeout)):
             raise InvalidSpec(f"options of {path!r}", "timeout", timeout, "seconds, 0 or more, or None for no deadline")
@@ -41,8 +47,11 @@ class _Settings:
             raise InvalidSpec(f"options of {path!r}", "on_restart", on_restart, "'wait' or 'fail'")
         self.timeout: float | None = timeout
         self.on_restart: OnRestart = on_restart
+        self.lane: Lane = mailbox.lane(lane)
 
-    def travel(self, mailbox: Mailbox) -> Options:
+    def travel(self, mailbox: Mailbox) -> Options | None:
+        if self.timeout is None and self.on_restart == "wait":
+            return None
         return Options(None if self.timeout is None else mailbox.backend.now() + self.timeout, self.on_restart)
 
 
@@ -73,7 +82,7 @@ class _Reach:
 
     def __len__(self) -> int:
         """How many messages wait in the mailbox."""
-        return len(self._mailbox.queue)
+        return self._mailbox.waiting
 
     def __bool__(self) -> bool:
         return True  # an empty mailbox isn't a missing address
@@ -82,11 +91,11 @@ class _Reach:
         """What became of all messages that the mailbox ever accepted, over all incarnations."""
         return self._mailbox.account()
 
-    def _reach(self) -> Mailbox:
+    def _reach(self) -> Lane:
         token = self._token
         if not token.open:
             raise MailboxClosed(token.closed(self.path))
-        return self._mailbox
+        return self._mailbox if self._settings is None else self._settings.lane
 
     def _options(self) -> Options | None:
         return None if self._settings is None else self._settings.travel(self._mailbox)
@@ -162,6 +171,76 @@ class _Writer(_Reach, Generic[A_co]):
         """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
         self._reach().try_send(handler, args, kwargs, self._options())
 
+    # -- control: it isn't held up by what is queued -----------------------------------------------------------------
+
+    async def ping(self) -> float:
+        """The seconds until the actor looks around, which it does between messages, also when it is paused.
+
+        A handler that takes its time delays the answer, a full mailbox doesn't; one that is restarting answers when it is
+        back. `ActorStopped` or `MailboxClosed` if it doesn't run and won't. Without a deadline: use `anyio.fail_after`.
+        """
+        mailbox = self._reach().mailbox
+        begun = mailbox.backend.now()
+        answered: float = await mailbox.ping()
+        return answered - begun
+
+    def pause(self) -> None:
+        """Begin no further message, over restarts too, until `resume()`. Messages are accepted and kept, in their order.
+
+        What is in hand goes on, and so do concurrent handlers, nursery tasks and control. A stop is obeyed at once.
+        """
+        self._reach().mailbox.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause()`. Idempotent."""
+        self._reach().mailbox.resume()
+
+    async def stop(self, *, grace: float | None = None) -> ExitReason:
+        """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
+
+        What still runs after `grace` seconds (default: the child's `stop_within`) is killed. For its supervisor it is an end
+        by itself, and a normal one: a permanent child comes back, on the same mailbox; `terminate_child` keeps it down.
+        `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own task: use `current().stop()`.
+        """
+        mailbox = self._reach().mailbox
+        if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
+            raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
+        turn = mailbox.turn
+        if turn is None:
+            if mailbox.refusal is not None:
+                raise mailbox.refused(_stop, (), {})
+            raise ActorRestarting(f"{mailbox.path} is restarting: terminate_child() on its supervisor keeps it down")
+        if turn.task is mailbox.backend.current_task():
+            raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
+        reason: ExitReason = await turn.leave(grace)
+        return reason
+
+    def kill(self) -> None:
+        """Cancel what it does, now: its supervisor sees `killed`, and decides as after a crash. It returns at once."""
+        turn = self._reach().mailbox.turn
+        if turn is not None:
+            turn.kill()
+
+    # -- looking into the mailbox ------------------------------------------------------------------------------------
+
+    def peek(self, most: int | None = None) -> list[Message]:
+        """The messages that wait, lane by lane, at most so many. They are the real arguments: don't keep them."""
+        queued = itertools.chain.from_iterable(lane.queue for lane in self._mailbox.lanes)
+        return [Message(*envelope[:3]) for envelope in itertools.islice(queued, most)]
+
+    def drop(self, chosen: Callable[[Message], bool], /) -> int:
+        """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
+        return len(self._mailbox.remove(chosen, "taken out by hand"))
+
+    def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
+        """The same, and hand them over, e.g. to send them to somebody else."""
+        return self._mailbox.remove(chosen, "taken out by hand")
+
+    @property
+    def from_thread(self) -> FromThread[A_co]:
+        """The same address for code in another thread, which blocks there."""
+        return FromThread(self)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Writer) and other._mailbox is self._mailbox
 
@@ -170,6 +249,54 @@ class _Writer(_Reach, Generic[A_co]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
+
+
+class FromThread(Generic[A_co]):
+    """Sends and calls that block the calling thread, in order: each returns before the thread can make the next one.
+
+    WouldDeadlock in the event loop's own thread, which would wait for itself. MailboxClosed when the loop is gone.
+    """
+
+    __slots__ = ("_address",)
+
+    def __init__(self, address: _Writer[A_co]) -> None:
+        self._address = address
+
+    @overload
+    def call(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call(self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """See `Address.call`."""
+        return self._wait(lambda: self._address.call(handler, *args, **kwargs))
+
+    def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """See `Address.send`."""
+        self._wait(lambda: self._address.send(handler, *args, **kwargs))
+
+    def _wait(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        mailbox = self._address._mailbox
+        backend = mailbox.backend
+        if backend.in_its_thread():
+            raise WouldDeadlock(
+                f"from_thread of {mailbox.path} in the event loop's own thread, which would wait for itself: await the address"
+            )
+        outcome: Future[Any] = Future()
+
+        async def carry() -> None:
+            try:
+                outcome.set_result(await ask())
+            except Exception as error:
+                outcome.set_exception(error)
+            except BaseException:  # the loop ends
+                outcome.set_exception(MailboxClosed(f"{mailbox.path}: its event loop has ended"))
+                raise
+
+        try:
+            backend.run_from_thread(carry)
+        except RuntimeError:
+            raise MailboxClosed(f"{mailbox.path}: its event loop has ended") from None
+        return outcome.result()
 
 
 class Address(_Writer[A_co]):
@@ -188,14 +315,16 @@ class Address(_Writer[A_co]):
         """An address that doesn't keep the actor alive. Pass this one to factories."""
         return weak_address_of(self._mailbox, self._settings)
 
-    def options(self, *, timeout: float | None = None, on_restart: OnRestart = "wait") -> Address[A_co]:
+    def options(
+        self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None
+    ) -> Address[A_co]:
         """A view of this address that says how its messages travel.
 
         `timeout`, in seconds, covers the wait for room, the queue and the handling: then `TimeoutError`, and an envelope that
         nobody has begun is skipped. `on_restart="fail"`: a call raises `ActorRestarting` at once when the actor is restarting,
-        or crashes while the call is queued.
+        or crashes while the call is queued. `lane`: one of those that the child was described with.
         """
-        return Address(self._mailbox, self._token, _Settings(self.path, timeout, on_restart))
+        return Address(self._mailbox, self._token, _Settings(self._mailbox, timeout, on_restart, lane))
 
     @overload
     def recipient(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /) -> Recipient[P, R]: ...
@@ -208,7 +337,7 @@ class Address(_Writer[A_co]):
 
     def clone(self) -> Address[A_co]:
         """Another strong address, with a token of its own."""
-        return Address(self._reach(), Token(self._mailbox.lifetime), self._settings)
+        return Address(self._reach().mailbox, Token(self._mailbox.lifetime), self._settings)
 
     def close(self) -> None:
         """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
@@ -222,11 +351,13 @@ class WeakAddress(_Writer[A_co]):
 
     def strong(self) -> Address[A_co]:
         """A strong address to the same actor; MailboxClosed once the last strong one is gone."""
-        return Address(self._reach(), Token(self._mailbox.lifetime), self._settings)
+        return Address(self._reach().mailbox, Token(self._mailbox.lifetime), self._settings)
 
-    def options(self, *, timeout: float | None = None, on_restart: OnRestart = "wait") -> WeakAddress[A_co]:
+    def options(
+        self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None
+    ) -> WeakAddress[A_co]:
         """A weak view; see `Address.options`."""
-        return WeakAddress(self._mailbox, self._token, _Settings(self.path, timeout, on_restart))
+        return WeakAddress(self._mailbox, self._token, _Settings(self._mailbox, timeout, on_restart, lane))
 
 
 class Recipient(_Reach, Generic[P, R_co]):
@@ -276,3 +407,7 @@ def address_of(mailbox: Mailbox) -> Address[Any]:
 def weak_address_of(mailbox: Mailbox, settings: _Settings | None = None) -> WeakAddress[Any]:
     """A weak address to a mailbox."""
     return WeakAddress(mailbox, FOREVER if mailbox.lifetime is None else mailbox.lifetime, settings)
+
+
+def _stop(_: object) -> None:
+    """Stands for a stop where a message is shown."""

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 from .errors import CallCycle
 
 if TYPE_CHECKING:
-    from .mailbox import Mailbox
+    from .lane import Lane
     from .turn import Turn
 
 
-def check_cycle(turn: Turn, mailbox: Mailbox) -> None:
+def check_cycle(turn: Turn, lane: Lane) -> None:
     """Raise CallCycle if a call from this turn to this mailbox can never be answered, because it waits for the turn itself."""
     path = [turn.mailbox.path]
     while True:
-        path.append(mailbox.path)
-        at = mailbox.turn
+        path.append(lane.mailbox.path)
+        at = lane.mailbox.turn
         if at is turn:
             raise CallCycle(path)
         if at is None or at.awaits is None or at.pending is None:
             return
-        mailbox = at.awaits
+        lane = at.awaits
         # One that has its reply, or whose time is over, waits no more, though it hasn't run since; one that just got its room
         # goes on to wait for the reply.
-        if at.pending.done() and at.pending not in mailbox.reservations:
+        if at.pending.done() and at.pending not in lane.reservations:
             return

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import Restart, RestartName, as_restart
 
-from .mailbox import Overflow, check_capacity
+from .errors import NotAHandler
+from .handler import AnyHandler, check
+from .lane import Choice, MessageQueue, Overflow, Terms
+from .mailbox import check_terms
 
 if TYPE_CHECKING:
     from supervise_strategies.intensity import Intensity
 
+    from .throttle import Throttle
+
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
 Ts = TypeVarTuple("Ts")
+LifetimeOf: TypeAlias = Literal["supervisor", "addresses"]
 
 
 class ChildOptions(TypedDict, total=False):
@@ -42,7 +49,21 @@ class ChildOptions(TypedDict, total=False):
     capacity: float
     """How many messages its mailbox holds: default 1000; `math.inf` for no bound."""
     overflow: Overflow
-    """What a full mailbox does: `"wait"` (default) or `"reject"`."""
+    """What a full mailbox does: `"wait"` (default), `"reject"` (`MailboxFull`), `"drop_oldest"`, or `"drop_newest"`."""
+    lanes: tuple[str, ...]
+    """Names of lanes, most urgent first, each with the capacity: `options(lane="urgent")`; without one, it is the last."""
+    choice: Choice
+    """Which lane is next: `"strict"` (default: the most urgent that has a message), or `"fair"` (in turns)."""
+    throttle: Throttle | None
+    """How many messages a second it begins at most."""
+    queue: Callable[[], MessageQueue]
+    """What makes a lane's queue: default `collections.deque`."""
+    redeliver: int
+    """How often a message whose handler raised is tried again (default 0): at least once, instead of at most once."""
+    lifetime: LifetimeOf
+    """`"supervisor"` (default), or `"addresses"`: it ends normally, once nobody holds a strong address and nothing waits."""
+    on_tree_started: Callable[[Any], Any] | None
+    """A handler that each incarnation handles first of all, but not before the whole tree is built."""
     drain: bool
     """Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends."""
 
@@ -73,12 +94,21 @@ class Child(Generic[A_co]):
         return self._terms.spec
 
     @property
-    def capacity(self) -> float:
-        return self._terms.capacity
+    def terms(self) -> Terms:
+        """What is said of its mailbox."""
+        return self._terms.mailbox
 
     @property
-    def overflow(self) -> Overflow:
-        return self._terms.overflow
+    def redeliver(self) -> int:
+        return self._terms.redeliver
+
+    @property
+    def lifetime(self) -> LifetimeOf:
+        return self._terms.lifetime
+
+    @property
+    def on_tree_started(self) -> AnyHandler | None:
+        return self._terms.on_tree_started
 
     @property
     def expects(self) -> tuple[type[BaseException], ...]:
@@ -99,25 +129,47 @@ class Child(Generic[A_co]):
 class _Terms:
     """What a child's options say, checked: shared by all children that say the same, 350 bytes for each of them."""
 
-    __slots__ = ("capacity", "drain", "expects", "overflow", "spec")
+    __slots__ = ("drain", "expects", "lifetime", "mailbox", "on_tree_started", "redeliver", "spec")
 
     def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
         unknown = sorted(set(options) - set(ChildOptions.__annotations__))
         if unknown:
             cure = f"there is no such option; there are {', '.join(ChildOptions.__annotations__)}"
             raise InvalidSpec(f"child {id!r}", unknown[0], cast(Any, options)[unknown[0]], cure)
+        self.lifetime: LifetimeOf = options.get("lifetime", "supervisor")
+        by_address = self.lifetime == "addresses"
         self.spec: ChildSpec = ChildSpec(
             id=id,
-            restart=as_restart(options.get("restart", default)),
+            restart=as_restart(options.get("restart", "transient" if by_address and default == "permanent" else default)),
             significant=options.get("significant", False),
             stop_within=options.get("stop_within"),
             limit=options.get("limit"),
             on_limit=options.get("on_limit", "stop"),
         )
         who = f"child {self.spec.id!r}"
-        self.capacity: float = options.get("capacity", 1000)
-        self.overflow: Overflow = options.get("overflow", "wait")
-        check_capacity(who, self.capacity, self.overflow)
+        if self.lifetime not in ("supervisor", "addresses"):
+            raise InvalidSpec(who, "lifetime", self.lifetime, "'supervisor' or 'addresses'")
+        if by_address and self.spec.restart.type == "permanent":
+            cure = "its end by its addresses is a normal one: make it transient or temporary"
+            raise InvalidSpec(who, "lifetime", self.lifetime, cure)
+        self.mailbox: Terms = Terms(
+            options.get("capacity", 1000),
+            options.get("overflow", "wait"),
+            options.get("queue", deque),
+            options.get("lanes", ()),
+            options.get("choice", "strict"),
+            options.get("throttle"),
+        )
+        check_terms(who, self.mailbox)
+        self.redeliver: int = options.get("redeliver", 0)
+        if isinstance(self.redeliver, bool) or not isinstance(self.redeliver, int) or self.redeliver < 0:
+            raise InvalidSpec(who, "redeliver", self.redeliver, "how many times more: a whole number, 0 or more")
+        self.on_tree_started: AnyHandler | None = options.get("on_tree_started")
+        if self.on_tree_started is not None:
+            try:
+                check(self.on_tree_started)
+            except NotAHandler as error:
+                raise InvalidSpec(who, "on_tree_started", self.on_tree_started, str(error)) from None
         self.expects: tuple[type[BaseException], ...] = options.get("expects", ())
         if not isinstance(self.expects, tuple) or not all(
             isinstance(e, type) and issubclass(e, BaseException) for e in self.expects

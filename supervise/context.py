@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
 from .address import WeakAddress, weak_address_of
 from .errors import NoActor
+from .handler import name_of
 from .incarnation import Aside, Incarnation
 from .turn import CURRENT, Turn
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .running import RunningSupervisor
 
 A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Current:
@@ -89,6 +92,33 @@ class Current:
     def stop_tree(self, why: str = "") -> None:
         """Stop the whole tree, in order. It returns at once; `app.ended` says who asked."""
         self._incarnation.owner.stop_tree(why)
+
+    def pipe_to(
+        self,
+        handler: Callable[[Any, T], Any],
+        awaitable: Awaitable[T],
+        /,
+        *,
+        failed: Callable[[Any, Exception], Any] | None = None,
+    ) -> None:
+        """Bring a result back as a message to oneself: `handler(self, result)`, when the awaitable is done. It returns at once.
+
+        It is awaited in the nursery, so it goes on while other messages are handled, is cancelled with the incarnation, and
+        doesn't keep the actor alive. What it raises crashes the actor, unless `failed` is a handler for it.
+        """
+        address = self.address
+
+        async def wait() -> None:
+            try:
+                result = await awaitable
+            except Exception as error:
+                if failed is None:
+                    raise
+                await address.send(failed, error)
+            else:
+                await address.send(handler, result)
+
+        self.nursery.start_soon(wait, name=f"pipe to {name_of(handler)}")
 
     @overload
     def find(self, key: Child[A], /) -> Address[A]: ...

@@ -20,6 +20,8 @@ class Options(NamedTuple):
     deadline: float | None = None
     """An instant of the loop's clock; an envelope whose deadline has passed is skipped."""
     on_restart: OnRestart = "wait"
+    failures: int = 0
+    """How often its handler raised, where the child asks for redelivery."""
 
 
 # A plain tuple: a class with six fields costs 4 times as much to make, once for every message.

@@ -6,6 +6,7 @@ SuperviseError
 │   └── MailboxClosed             the actor is gone for good; get a new address
 ├── CallError                     the call was accepted, and there will be no reply
 │   ├── ActorCrashed              the handler raised; `__cause__` is what it raised
+│   ├── MessageDropped            a full mailbox dropped it (`overflow="drop_..."`), or somebody took it out
 │   ├── ActorRestarting           `on_restart="fail"`: the actor crashed while the call waited
 │   └── CallCycle                 the call would wait for itself
 ├── ActorStopped                  (a SendError and a CallError) stopped, but listed: it may be started again
@@ -64,6 +65,10 @@ class ActorCrashed(CallError):
         super().__init__(f"{path} #{incarnation} crashed: {what}")
         self.path: str = path
         self.incarnation: int = incarnation
+
+
+class MessageDropped(CallError):
+    """The call was taken out of the mailbox before its handler began: by an overflow policy, or by hand."""
 
 
 class ActorRestarting(CallError):

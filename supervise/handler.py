@@ -3,22 +3,69 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
+from functools import partial
 from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
 from weakref import WeakKeyDictionary
+
+from supervise_strategies.child_spec import is_count
+from supervise_strategies.errors import InvalidSpec
 
 from .errors import NotAHandler, UnknownHandler
 
 AnyHandler: TypeAlias = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK: Final = "__supervise_concurrent__"
 
 
 # What to call with the instance as first argument, and whether calling it only makes a coroutine. A plain tuple: it is taken
 # apart for each message, and that of a class takes 20 ns more.
-Resolved: TypeAlias = tuple[Callable[..., Any], bool]
+Resolved: TypeAlias = "tuple[Callable[..., Any], bool | Concurrency]"
 Table: TypeAlias = dict[AnyHandler, Resolved]
 
 _tables: WeakKeyDictionary[type, Table] = WeakKeyDictionary()
+
+
+class Concurrency(NamedTuple):
+    """How a handler runs beside others."""
+
+    limit: float
+    isolate: bool
+    key: str
+    """The name that its own limit is counted under."""
+
+
+@overload
+def concurrent(function: F, /) -> F: ...
+@overload
+def concurrent(*, limit: float = ..., isolate: bool = ...) -> Callable[[F], F]: ...
+def concurrent(function: F | None = None, /, *, limit: float = math.inf, isolate: bool = False) -> F | Callable[[F], F]:
+    """Mark an `async def` handler: it runs beside others, in the incarnation's nursery, while the mailbox goes on.
+
+    It shares the instance's state with whatever else runs, so it has to be as careful as any concurrent code. One sender's
+    messages are *begun* in order, and may end in any. While `limit` of them run, the next message that asks for this
+    handler waits, and the mailbox behind it. What it raises crashes the actor; with `isolate=True` it is only told to the
+    caller, and the actor lives on. An orderly stop lets those that run finish; a crash and a kill cancel and await them.
+    """
+    if function is None:
+        return partial(_mark, limit, isolate)
+    return _mark(limit, isolate, function)
+
+
+def _mark(limit: float, isolate: bool, function: F) -> F:
+    name = getattr(function, "__qualname__", repr(function))
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"@concurrent on {name}: only an `async def` handler can run beside others")
+    if not is_count(limit, 1):
+        raise InvalidSpec(
+            f"@concurrent on {name}", "limit", limit, "how many may run at once: a whole number, 1 or more, or math.inf"
+        )
+    if isolate not in (True, False):
+        raise InvalidSpec(f"@concurrent on {name}", "isolate", isolate, "True or False")
+    setattr(function, _MARK, Concurrency(limit, isolate, name))
+    return function
 
 
 def table_for(actor: type) -> Table:
@@ -78,7 +125,7 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
     """
     owner = owner_of(handler)
     if owner is None:
-        return handler, _makes_coroutine(handler)
+        return handler, _way(handler)
     name: str = handler.__name__
     if name.startswith("__") and not name.endswith("__"):
         name = f"_{owner.lstrip('_')}{name}"  # as the compiler mangles a private name
@@ -90,12 +137,14 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
             f"give a plain function of {actor.__qualname__}, or one that takes the actor"
         )
     function: Callable[..., Any] = getattr(actor, name)
-    table[handler] = resolved = (function, _makes_coroutine(function))
+    table[handler] = resolved = (function, _way(function))
     return resolved
 
 
-def _makes_coroutine(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function)  # it looks through partials
+def _way(function: Callable[..., Any]) -> bool | Concurrency:
+    """Whether calling it only makes a coroutine; and if so, whether that runs beside others."""
+    mark: Concurrency | None = getattr(function, _MARK, None)
+    return mark if mark is not None else inspect.iscoroutinefunction(function)  # it looks through partials
 
 
 def class_of(value: object) -> Any:

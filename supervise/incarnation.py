@@ -24,23 +24,26 @@ Cancellation, which decides about everything else:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe, leaves
 
-from .envelope import Envelope
+from .crew import Crew
+from .envelope import Envelope, Options
 from .envelope import describe as describe_message
 from .errors import ActorCrashed, ActorStopped, IgnoreStart, UnknownHandler
 from .events import Expected, logger
-from .handler import awaitable, class_of, resolve, table_for
-from .mailbox import LOW
+from .handler import Concurrency, awaitable, class_of, resolve, table_for
+from .lane import LOW, Lane, MessageQueue
 from .nursery import Nursery
 from .turn import CURRENT, Turn
 
 if TYPE_CHECKING:
-    from ._backends import Handle, Scope
+    from ._backends import Future, Handle, Scope
     from .events import Event
     from .mailbox import Mailbox
 
@@ -60,6 +63,8 @@ class Owner(Protocol):
     def expects(self) -> tuple[type[BaseException], ...]: ...
     @property
     def end_within(self) -> float: ...
+    @property
+    def redeliver(self) -> int: ...
     def started(self, incarnation: Incarnation) -> None: ...
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
@@ -82,14 +87,19 @@ class Incarnation(Turn):
     """One life. Made, with its flags, before its task runs, so that a stop which lands in between isn't lost."""
 
     __slots__ = (
+        "_crew",
+        "_culprit",
         "_end_timer",
         "_kill_scope",
+        "_lane",
         "_life_scope",
         "_made",
         "_manager",
         "_nursery",
+        "_over",
         "_shareable",
         "_signal",
+        "_throttle_timer",
         "draining",
         "failure",
         "instance",
@@ -97,6 +107,7 @@ class Incarnation(Turn):
         "number",
         "ordered",
         "owner",
+        "patient",
         "running",
         "stop_reason",
     )
@@ -116,6 +127,12 @@ class Incarnation(Turn):
         self._signal = False  # one of the flags above is up: look before the next message
         self._shareable = True  # a successor may run in the same task, as far as it is known
         self._nursery: Nursery | None = None
+        self._crew: Crew | None = None
+        self._culprit: Envelope | None = None  # the message whose handler raised
+        self._lane: Lane | None = None  # that the message in hand came from, if there are several
+        self._throttle_timer: Handle | None = None
+        self._over: list[Future] | None = None
+        self.patient: bool = False  # its nursery may finish
         self._made: Any = None  # by the factory, and not an actor yet
         self._manager: Any = None  # the async context manager that was entered
         self._kill_scope: Scope | None = None
@@ -133,7 +150,27 @@ class Incarnation(Turn):
             self._nursery.cancel()
         self.mailbox.wake()
 
+    def leave(self, grace: float | None) -> Future:
+        """Take in nothing more, handle what waits, let the nursery finish, and end; what still runs after `grace` is killed."""
+        mailbox, backend = self.mailbox, self.mailbox.backend
+        ended = backend.future()
+        self._over = [*(self._over or ()), ended]
+        mailbox.refuse("stopped")
+        self.patient = True
+        self.stop(NORMAL, drain=True)
+        within = self.owner.end_within if grace is None else grace
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
+        if within < math.inf:
+            self._end_timer = backend.call_at(backend.now() + within, self._overdue)
+        return ended
+
     def kill(self) -> None:
+        """End now, as somebody outside of the tree would have it."""
+        self.owner.kill()
+
+    def cancel(self) -> None:
         """End now: what runs is cancelled. The exit hook still runs, in a cancelled scope."""
         self.killed = True
         self._interrupt()
@@ -156,6 +193,8 @@ class Incarnation(Turn):
         self.draining = False
         if self._nursery is not None:
             self._nursery.cancel()
+        if self._crew is not None:
+            self._crew.cancel()
         if self.mailbox.waker is not None and self.mailbox.turn is self:
             self.mailbox.wake()
         elif self._kill_scope is not None:
@@ -206,12 +245,17 @@ class Incarnation(Turn):
             actor = class_of(instance)
             table = table_for(actor)
             left = TURN
-            while error is None and not (mailbox.attention and life._must_end()):
+            while error is None:
                 queue = mailbox.queue
                 batch = len(queue)
+                if mailbox.attention:
+                    looked = life._look()
+                    if looked is None:
+                        break
+                    queue, batch = looked
                 if not batch:
                     lifetime = mailbox.lifetime
-                    if lifetime is not None and not lifetime.open and not mailbox.reservations:
+                    if lifetime is not None and not lifetime.open and not mailbox.waiting and not mailbox.reserved:
                         life.stop_reason = life.stop_reason or NORMAL
                         break
                     mailbox.waker = waker = backend.future()
@@ -241,10 +285,18 @@ class Incarnation(Turn):
                             found = resolve(actor, table, handler)
                         function, is_coroutine = found
                         result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
-                        if is_coroutine or awaitable(result):
+                        if is_coroutine is True or (is_coroutine is False and awaitable(result)):
                             if life._kill_scope is None:
                                 life._enter_kill_scope()
                             result = await result
+                        elif is_coroutine is not False:
+                            if life._kill_scope is None:
+                                life._enter_kill_scope()
+                            await life._begin(is_coroutine, envelope, result)
+                            life.in_hand = None
+                            if mailbox.attention:
+                                break
+                            continue
                     except BaseException as raised:
                         if isinstance(raised, GeneratorExit) and life._is_being_closed():
                             raise
@@ -273,7 +325,7 @@ class Incarnation(Turn):
             del instance
             if life.running:
                 life._out_of_service(error)
-            if life._nursery is not None or life._life_scope is not None:
+            if life._nursery is not None or life._life_scope is not None or life._crew is not None:
                 error = await life._leave(error)
             life = life._finish(error)
             error = None
@@ -344,9 +396,13 @@ class Incarnation(Turn):
                 self._leave_kill_scope(None)  # it was entered inside of the life scope
                 if self._manager is None:
                     error = self._leave_life_scope(error, error)
+            bad = error is not None or self.failure is not None or self.killed
+            if self._crew is not None:
+                self._arm_end_timer()
+                await self._crew.end(cancel=bad)
             if self._nursery is not None:
                 self._arm_end_timer()
-                await self._nursery.end()
+                await self._nursery.end(cancel=bad or not self.patient)
             if self._manager is not None:
                 error = await self._exit(error)
         except BaseException as again:
@@ -395,6 +451,8 @@ class Incarnation(Turn):
         mailbox = self.mailbox
         if self._end_timer is not None:
             self._end_timer.cancel()
+        if self._throttle_timer is not None:
+            self._throttle_timer.cancel()
         reason, error = self._judge(error)
         self.instance = None
         mailbox.turn = None
@@ -404,20 +462,61 @@ class Incarnation(Turn):
         ignored = not self.running and isinstance(error, IgnoreStart)
         successor = self.owner.ended(self, reason, error, ignored=ignored)
         self.failure = error = None
+        for ended in self._over or ():
+            if not ended.done():
+                ended.set_result(reason)
         if successor is None:
             self._leave_kill_scope(None)
         self.task = None
         return successor
 
-    def _must_end(self) -> bool:
-        """Look around: whether a flag says to end, and who waits for room."""
+    def _look(self) -> tuple[MessageQueue, int] | None:
+        """Look around: where the next messages come from, and how many at once. None: a flag says to end."""
         mailbox = self.mailbox
-        if self._signal:
-            if not (self.draining and mailbox.queue):
-                return True
-        else:
-            mailbox.attention = False
-        mailbox.admit(leaving=1 if mailbox.queue else 0)
+        mailbox.answer_pings()
+        if self._signal and not (self.draining and mailbox.waiting):
+            return None
+        if mailbox.plain:
+            mailbox.attention = self._signal
+            mailbox.admit(leaving=1 if mailbox.queue else 0)
+            return mailbox.queue, len(mailbox.queue)
+        lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
+        lane = None if mailbox.paused and not self._signal and not lost else mailbox.choose()
+        if lane is None:
+            return mailbox.queue, 0
+        if self._throttle_timer is not None:
+            self._throttle_timer.cancel()
+            self._throttle_timer = None
+        rest = mailbox.hold_back()
+        if rest > 0:
+            backend = mailbox.backend
+            self._throttle_timer = backend.call_at(backend.now() + rest, mailbox.wake)
+            return mailbox.queue, 0
+        self._lane = lane
+        lane.admit(leaving=1)
+        if lane is not mailbox:
+            lane.replenish()
+        return lane.queue, 1
+
+    async def _begin(self, concurrency: Concurrency, envelope: Envelope, coroutine: Any) -> None:
+        """Hand a message over to the crew."""
+        if self._crew is None:
+            self._crew = Crew(partial(Aside, self), self._answer, self.fail)
+        await self._crew.take(concurrency, self._lane or self.mailbox, envelope, coroutine)
+
+    def _answer(self, envelope: Envelope, result: Any, error: BaseException | None, isolated: bool) -> bool:
+        """A concurrent handler has ended; False: its message is settled with the incarnation, as it crashes or is killed."""
+        mailbox, reply = self.mailbox, envelope[3]
+        if error is None:
+            mailbox.handled += 1
+            if reply is not None and not reply.done():
+                reply.set_result(result)
+            return True
+        if self._tolerates(error) or (isolated and isinstance(error, Exception)):
+            self._tell(envelope, error)
+            return True
+        if self._culprit is None and not _is_cancellation(error, mailbox.backend.cancelled):
+            self._culprit = envelope
         return False
 
     def _out_of_service(self, error: BaseException | None) -> None:
@@ -482,23 +581,32 @@ class Incarnation(Turn):
 
     def _survives(self, envelope: Envelope, error: BaseException, *, found: bool) -> bool:
         """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
-        owner, mailbox, reply = self.owner, self.mailbox, envelope[3]
         if not found and isinstance(error, UnknownHandler):  # one that the handler itself met is a crash
             self.in_hand = None  # before anybody is told, who may look at the account
-            mailbox.cut(envelope, error, str(error))
+            self.mailbox.cut(envelope, error, str(error))
             return True
-        if not owner.expects or not isinstance(error, owner.expects) or _is_cancellation(error, mailbox.backend.cancelled):
-            return False
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if not self._tolerates(error):
+            self._culprit = envelope
             return False
         self.in_hand = None
+        self._tell(envelope, error)
+        return True
+
+    def _tolerates(self, error: BaseException) -> bool:
+        """Whether it is one of the answers that the child `expects`."""
+        expects = self.owner.expects
+        if not expects or not isinstance(error, expects) or isinstance(error, KeyboardInterrupt | SystemExit):
+            return False
+        return not _is_cancellation(error, self.mailbox.backend.cancelled)
+
+    def _tell(self, envelope: Envelope, error: BaseException) -> None:
+        """A handler raised, and the actor lives on: its caller gets the exception; for a send, it is said and counted."""
+        mailbox, reply = self.mailbox, envelope[3]
         mailbox.failed += 1
         if reply is None:
-            text = describe_message(*envelope[:3])
-            owner.publish(Expected(mailbox.path, self.number, text, describe(error)))
+            self.owner.publish(Expected(mailbox.path, self.number, describe_message(*envelope[:3]), describe(error)))
         elif not reply.done():
             reply.set_exception(_deliverable(error))
-        return True
 
     def _judge(self, error: BaseException | None) -> tuple[ExitReason, BaseException | None]:
         """One reason for the end, and the exception that stands behind it."""
@@ -520,30 +628,64 @@ class Incarnation(Turn):
         return self.stop_reason or NORMAL, None
 
     def _settle(self, reason: ExitReason, error: BaseException | None) -> None:
-        """What was in hand has ended with the incarnation; queued calls that don't wait for the next one fail."""
-        mailbox, envelope = self.mailbox, self.in_hand
-        self.in_hand = None
-        if envelope is not None and envelope[3] is None:
-            mailbox.dead_letter(envelope, f"in hand when #{self.number} ended: {reason}")
-        elif envelope is not None:
-            if reason.kind is ExitKind.CRASHED:
-                failure: Exception = ActorCrashed(mailbox.path, self.number, reason.detail)
-                failure.__cause__ = error
-            else:
-                failure = ActorStopped(f"{mailbox.path} #{self.number} was stopped ({reason}) while it handled this call")
-            mailbox.cut(envelope, failure, "")
+        """What was in hand has ended with the incarnation, or goes back; queued calls that don't wait for the next one fail."""
+        held = self._held()
+        self.in_hand = self._crew = None
+        culprit, self._culprit = self._culprit, None
+        if held:
+            # Back to the front in the order in which they were handed over, so the last one first.
+            for lane, envelope in reversed(held):
+                if not (reason.abnormal and self._redelivers(lane, envelope, envelope is culprit)):
+                    self._cut(envelope, reason, error)
         if reason.abnormal:
-            mailbox.crashed()
+            self.mailbox.crashed()
+
+    def _held(self) -> list[tuple[Lane, Envelope]]:
+        """All that is in hand, in the order of hand-over."""
+        held = [] if self._crew is None else [*self._crew.in_hand.values()]
+        if self.in_hand is not None:
+            held.append((self._lane or self.mailbox, self.in_hand))
+        return held
+
+    @property
+    def holds(self) -> int:
+        return len(self._held())
+
+    def _redelivers(self, lane: Lane, envelope: Envelope, guilty: bool) -> bool:
+        """Put it back, if it may be tried again. Only the message whose handler raised has used up one of its tries."""
+        allowed = self.owner.redeliver
+        handler, args, kwargs, reply, sender, options = envelope
+        if not allowed or (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
+            return False
+        if guilty:
+            options = (options or Options())._replace(failures=1 if options is None else options.failures + 1)
+            if options.failures > allowed:
+                return False
+        lane.put_back((handler, args, kwargs, reply, sender, options))
+        return True
+
+    def _cut(self, envelope: Envelope, reason: ExitReason, error: BaseException | None) -> None:
+        mailbox = self.mailbox
+        if envelope[3] is None:
+            mailbox.dead_letter(envelope, f"in hand when #{self.number} ended: {reason}")
+            return
+        if reason.kind is ExitKind.CRASHED:
+            failure: Exception = ActorCrashed(mailbox.path, self.number, reason.detail)
+            failure.__cause__ = error
+        else:
+            failure = ActorStopped(f"{mailbox.path} #{self.number} was stopped ({reason}) while it handled this call")
+        mailbox.cut(envelope, failure, "")
 
 
 class Aside(Turn):
-    """The turn of an incarnation's nursery tasks: the same actor, without a message in hand."""
+    """The turn of an incarnation's nursery tasks: the same actor, with no message in hand but a concurrent handler's own."""
 
     __slots__ = ("incarnation",)
 
-    def __init__(self, incarnation: Incarnation) -> None:
+    def __init__(self, incarnation: Incarnation, envelope: Envelope | None = None) -> None:
         super().__init__(incarnation.mailbox, exclusive=False)
         self.incarnation: Incarnation = incarnation
+        self.in_hand = envelope
 
 
 def _is_manager(made: Any) -> bool:

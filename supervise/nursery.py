@@ -65,9 +65,10 @@ class Nursery:
         if self._group is not None:
             self._group.cancel_scope.cancel()
 
-    async def end(self) -> None:
-        """Cancel all tasks and wait until the last one has ended, whatever happens to the waiter."""
-        self.cancel()
+    async def end(self, *, cancel: bool = True) -> None:
+        """Cancel all tasks, unless they may finish, and wait until the last one has ended, whatever happens to the waiter."""
+        if cancel:
+            self.cancel()
         if not self._wake.done():
             self._wake.set_result(None)
         with anyio.CancelScope(shield=True):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, TypeVarTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 import anyio
 
@@ -21,8 +22,10 @@ from .dead_letters import DeadLetters
 from .errors import MailboxClosed, Unsupervised
 from .events import Bus
 from .incarnation import Incarnation, spawn
+from .lane import Choice, MessageQueue, Overflow, Terms
 from .lifetime import Lifetime
-from .mailbox import Mailbox, Overflow, check_capacity
+from .mailbox import Mailbox, check_terms
+from .throttle import Throttle
 
 if TYPE_CHECKING:
     from .events import Listener
@@ -50,9 +53,9 @@ Outcome: TypeAlias = Ended | Crashed
 class OpenMailbox(Generic[A]):
     """A mailbox without a supervisor. Made by `open_mailbox`."""
 
-    def __init__(self, name: str, capacity: float, overflow: Overflow, listener: Listener | None) -> None:
+    def __init__(self, name: str, terms: Terms, listener: Listener | None) -> None:
         check_name("mailbox", name)
-        check_capacity(f"mailbox {name!r}", capacity, overflow)
+        check_terms(f"mailbox {name!r}", terms)
         if listener is not None and not callable(listener):
             raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
         self._backend = current_backend()
@@ -60,7 +63,7 @@ class OpenMailbox(Generic[A]):
         if listener is not None:
             self._bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self._bus)
-        self._mailbox = Mailbox(self._backend, "", name, capacity, overflow, self.dead_letters)
+        self._mailbox = Mailbox(self._backend, "", name, terms, self.dead_letters)
         self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), self._lost)
         self._runner: _Runner | None = None
         self._incarnation: Incarnation | None = None
@@ -75,7 +78,7 @@ class OpenMailbox(Generic[A]):
 
     def __len__(self) -> int:
         """How many messages wait."""
-        return len(self._mailbox.queue)
+        return self._mailbox.waiting
 
     def account(self) -> Account:
         """What became of all messages so far."""
@@ -112,7 +115,7 @@ class OpenMailbox(Generic[A]):
             spawn(incarnation)
             await runner.over.wait()
         except BaseException:
-            incarnation.kill()
+            incarnation.cancel()
             with anyio.CancelScope(shield=True):
                 await runner.over.wait()
             raise
@@ -120,7 +123,7 @@ class OpenMailbox(Generic[A]):
             self._runner = self._incarnation = None
             await self._backend.close()
             lifetime = self._mailbox.lifetime
-            if lifetime is not None and not lifetime.open and not self._mailbox.queue:
+            if lifetime is not None and not lifetime.open and not self._mailbox.waiting:
                 self._mailbox.refuse("closed")
         if isinstance(runner.error, KeyboardInterrupt | SystemExit):
             raise runner.error
@@ -149,6 +152,7 @@ class _Runner:
         self.args = args
         self.expects: tuple[type[BaseException], ...] = ()
         self.end_within = math.inf
+        self.redeliver = 0
         self.over = anyio.Event()
         self.reason = ExitReason(ExitKind.NORMAL)
         self.error: BaseException | None = None
@@ -160,16 +164,15 @@ class _Runner:
     def ended(self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool) -> None:
         if incarnation.running:
             frames = events.frames_of(error)
-            self._bus.publish(
-                events.Stopped(self.mailbox.path, incarnation.number, reason, len(self.mailbox.queue), None, frames)
-            )
+            self._bus.publish(events.Stopped(self.mailbox.path, incarnation.number, reason, self.mailbox.waiting, None, frames))
         else:
             self._bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
         self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()
 
     def kill(self) -> None:
-        """Never due: its end has no limit."""
+        if self.mailbox.turn is not None:
+            cast(Incarnation, self.mailbox.turn).cancel()
 
     def fatal(self, error: BaseException) -> None:
         self.error = error
@@ -193,6 +196,10 @@ def open_mailbox(
     name: str | None = None,
     capacity: float = 1000,
     overflow: Overflow = "wait",
+    lanes: tuple[str, ...] = (),
+    choice: Choice = "strict",
+    throttle: Throttle | None = None,
+    queue: Callable[[], MessageQueue] = deque,
     listener: Listener | None = None,
 ) -> tuple[OpenMailbox[A], Address[A]]:
     """A mailbox for actors of this kind, and its first address, before there is any actor.
@@ -202,5 +209,6 @@ def open_mailbox(
     """
     from .child import default_name
 
-    mailbox: OpenMailbox[A] = OpenMailbox(name if name is not None else default_name(kind), capacity, overflow, listener)
+    terms = Terms(capacity, overflow, queue, lanes, choice, throttle)
+    mailbox: OpenMailbox[A] = OpenMailbox(name if name is not None else default_name(kind), terms, listener)
     return mailbox, address_of(mailbox._mailbox)

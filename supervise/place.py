@@ -16,6 +16,7 @@ from supervise_strategies.exit_reason import KILLED, SHUTDOWN, ExitReason
 from . import events
 from .account import Account
 from .incarnation import Incarnation, spawn
+from .lifetime import Lifetime
 from .mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ class ActorPlace:
         self.name: str = name
         self.child: Child[Any] = child
         self.number: int = 0
-        self.mailbox: Mailbox = Mailbox(
-            node.tree.backend, node.path, name, child.capacity, child.overflow, node.tree.dead_letters
-        )
+        backend = node.tree.backend
+        self.mailbox: Mailbox = Mailbox(backend, node.path, name, child.terms, node.tree.dead_letters)
+        if child.lifetime == "addresses":
+            self.mailbox.lifetime = Lifetime(backend.from_anywhere(), self._lost)
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None
 
@@ -68,7 +70,19 @@ class ActorPlace:
         node, bus = self.node, self.node.tree.bus
         if bus.hears(events.Started.level):  # an event costs 1 to 4 us, frames included: a tenth of a restart
             bus.publish(events.Started(self.mailbox.path, incarnation.number))
+        begin = self.child.on_tree_started
+        if begin is not None:
+            if node.tree.is_built:
+                self.mailbox.put_first((begin, (), {}, None, None, None))
+            elif self._tree_started not in node.tree.on_built:
+                node.tree.on_built.append(self._tree_started)
         node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
+
+    def _tree_started(self) -> None:
+        """The second phase of its start: the whole tree is built."""
+        if self.mailbox.refusal is None and self.child.on_tree_started is not None:
+            self.mailbox.put_first((self.child.on_tree_started, (), {}, None, None, None))
+            self.mailbox.wake()
 
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
@@ -84,7 +98,7 @@ class ActorPlace:
             bus = node.tree.bus
             if bus.hears(events.Stopped.level_of(reason)):
                 frames = events.frames_of(error)
-                bus.publish(events.Stopped(mailbox.path, number, reason, len(mailbox.queue), None, frames))
+                bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, frames))
             node.step(node.machine.child_exited, self.name, number, reason, now, error=error)
         else:
             node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
@@ -93,6 +107,16 @@ class ActorPlace:
             node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
         return successor
+
+    @property
+    def redeliver(self) -> int:
+        return self.child.redeliver
+
+    def _lost(self) -> None:
+        """The last strong address of an actor that lives by them is gone."""
+        if not self.mailbox.accepted:
+            self.publish(events.AddressDropped(self.mailbox.path))
+        self.mailbox.wake()
 
     def fatal(self, error: BaseException) -> None:
         self.node.tree.fatal(error)
@@ -155,7 +179,7 @@ class ActorPlace:
             self._cancel_timer()
             backend = self.node.tree.backend
             self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
-            incarnation.kill()
+            incarnation.cancel()
 
     def cancel_start(self) -> None:
         """Its start isn't wanted any more, however far it is."""
@@ -185,7 +209,8 @@ class ActorPlace:
 
     def close(self) -> None:
         """Stopped, but listed: what waits becomes dead letters, until it is started again on the same mailbox."""
-        self.mailbox.refuse("stopped")
+        lifetime = self.mailbox.lifetime
+        self.mailbox.refuse("stopped" if lifetime is None or lifetime.open else "closed")
         self.mailbox.discard("its actor is stopped")
 
     def forget(self) -> None:

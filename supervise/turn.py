@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ._backends import Future
     from .envelope import Envelope
+    from .lane import Lane
     from .mailbox import Mailbox
 
 
@@ -26,8 +27,21 @@ class Turn:
         self.exclusive: bool = exclusive
         self.task: object = None
         self.in_hand: Envelope | None = None
-        self.awaits: Mailbox | None = None
+        self.awaits: Lane | None = None
         self.pending: Future | None = None  # what it waits for there: the reply, or room for the call
+
+    @property
+    def holds(self) -> int:
+        """How many messages are in hand."""
+        return int(self.in_hand is not None)
+
+    def leave(self, grace: float | None) -> Future:
+        """End normally once all that waits is handled, within so many seconds; done when it has ended."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End now."""
+        raise NotImplementedError
 
 
 CURRENT: Final[ContextVar[Turn]] = ContextVar("supervise_turn")

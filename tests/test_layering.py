@@ -26,12 +26,21 @@ LAYERS: list[list[str]] = [
     [
         "supervise.turn",
         "supervise.call_cycle",
+        "supervise.throttle",
+        "supervise.lane",
         "supervise.mailbox",
         "supervise.lifetime",
         "supervise.dead_letters",
         "supervise.address",
     ],
-    ["supervise.nursery", "supervise.incarnation", "supervise.context", "supervise.child", "supervise.description"],
+    [
+        "supervise.nursery",
+        "supervise.crew",
+        "supervise.incarnation",
+        "supervise.context",
+        "supervise.child",
+        "supervise.description",
+    ],
     [
         "supervise.place",
         "supervise.node",

@@ -21,6 +21,7 @@ PINNED = [
     "RunningSupervisor", "SendError", "StartFailed", "Strategy", "StrategyError", "SuperviseError",
     "Supervisor", "SupervisorNotRunning", "TooManyChildren", "UnknownHandler", "Unsupervised",
     "WeakAddress", "WouldDeadlock", "child", "current", "open_mailbox",
+    "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
 ]
 # fmt: on
 

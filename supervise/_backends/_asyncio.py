@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
@@ -22,6 +23,7 @@ class AsyncioBackend:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._thread = threading.get_ident()
         self.now: Callable[[], float] = loop.time
         self.future: Callable[[], Future] = loop.create_future
         if getattr(type(loop), "create_future", None) is asyncio.BaseEventLoop.create_future:
@@ -53,6 +55,12 @@ class AsyncioBackend:
                 loop.call_soon_threadsafe(function)
 
         return soon
+
+    def in_its_thread(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine(), self._loop)
 
     async def open(self) -> None:
         pass

@@ -76,6 +76,14 @@ class Backend(Protocol):
         """
         ...
 
+    def in_its_thread(self) -> bool:
+        """Whether the caller is in the thread in which the loop runs."""
+        ...
+
+    def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a task for another thread. The loop's end cancels it. RuntimeError if the loop is gone."""
+        ...
+
     async def open(self) -> None:
         """Make a place for raw tasks, in the running task. They aren't reached by the cancellation of what is around."""
         ...

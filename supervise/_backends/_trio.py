@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import heapq
 import math
+import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 import trio
@@ -90,6 +92,8 @@ class TrioBackend:
         self._closing: trio.Event | None = None
         self._timers: list[_Timer] = []
         self._driver: trio.CancelScope | None = None
+        self._thread = threading.get_ident()
+        self._token = trio.lowlevel.current_trio_token()
         self.now: Callable[[], float] = trio.current_time
         self.future: Callable[[], Future] = _Future
 
@@ -109,13 +113,20 @@ class TrioBackend:
         raise TimeoutError("the deadline of this message has passed")
 
     def from_anywhere(self) -> Callable[[Callable[[], object]], None]:
-        token = trio.lowlevel.current_trio_token()
+        token = self._token
 
         def soon(function: Callable[[], object]) -> None:
             with contextlib.suppress(trio.RunFinishedError):
                 token.run_sync_soon(function)
 
         return soon
+
+    def in_its_thread(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # A system task, since the thread may not be one of trio's, and no nursery need be open.
+        self._token.run_sync_soon(partial(trio.lowlevel.spawn_system_task, coroutine, context=Context()))
 
     async def open(self) -> None:
         # A nursery's scope is also around the body that opened it: shielded here, it would keep the caller's own cancellation

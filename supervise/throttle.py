@@ -1,0 +1,53 @@
+"""How many messages an actor begins at most in a stretch of time: a token bucket."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from supervise_strategies.errors import InvalidSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """At most `rate` messages a second in the long run, and `burst` of them at once after a rest.
+
+    What can't be begun yet waits in the mailbox, and nothing is lost: not by a restart, which begins with the bucket as it
+    is, nor when the last strong address goes, after which what waits is handled at the same rate.
+    """
+
+    rate: float
+    burst: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 < self.rate < math.inf:
+            raise InvalidSpec("Throttle", "rate", self.rate, "messages a second, above 0 and finite")
+        if isinstance(self.burst, bool) or not isinstance(self.burst, int) or self.burst < 1:
+            raise InvalidSpec("Throttle", "burst", self.burst, "a whole number of messages, 1 or more")
+
+    def bucket(self) -> Bucket:
+        """A full bucket of its own."""
+        return Bucket(self)
+
+
+class Bucket:
+    """The tokens of one mailbox: one for each message, `rate` new ones a second, never more than `burst`."""
+
+    __slots__ = ("_at", "_throttle", "_tokens")
+
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
+        self._tokens = float(throttle.burst)
+        self._at = -math.inf
+
+    def take(self, now: float) -> float:
+        """Take a token: 0.0; or the seconds until there will be one."""
+        throttle = self._throttle
+        if now > self._at:
+            if self._at > -math.inf:
+                self._tokens = min(throttle.burst, self._tokens + (now - self._at) * throttle.rate)
+            self._at = now
+        if self._tokens >= 1 - 1e-9:  # so that a sum of parts counts as the whole
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / throttle.rate
