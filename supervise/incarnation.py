@@ -188,6 +188,11 @@ class Incarnation(Turn):
             if first:
                 self._interrupt()
 
+    def _fail_first(self, error: BaseException) -> None:
+        """A concurrent handler raised: its caller is told what, and not the group that comes of it when all have ended."""
+        if self.failure is None:
+            self.fail(error)
+
     def _interrupt(self) -> None:
         self._signal = self.mailbox.attention = True
         self.draining = False
@@ -501,7 +506,7 @@ class Incarnation(Turn):
     async def _begin(self, concurrency: Concurrency, envelope: Envelope, coroutine: Any) -> None:
         """Hand a message over to the crew."""
         if self._crew is None:
-            self._crew = Crew(partial(Aside, self), self._answer, self.fail)
+            self._crew = Crew(partial(Aside, self), self._answer, self._fail_first)
         await self._crew.take(concurrency, self._lane or self.mailbox, envelope, coroutine)
 
     def _answer(self, envelope: Envelope, result: Any, error: BaseException | None, isolated: bool) -> bool:
@@ -586,7 +591,8 @@ class Incarnation(Turn):
             self.mailbox.cut(envelope, error, str(error))
             return True
         if not self._tolerates(error):
-            self._culprit = envelope
+            if not _is_cancellation(error, self.mailbox.backend.cancelled):
+                self._culprit = envelope
             return False
         self.in_hand = None
         self._tell(envelope, error)

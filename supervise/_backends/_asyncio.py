@@ -60,7 +60,12 @@ class AsyncioBackend:
         return threading.get_ident() == self._thread
 
     def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine(), self._loop)
+        task = coroutine()
+        try:
+            asyncio.run_coroutine_threadsafe(task, self._loop)
+        except RuntimeError:
+            task.close()
+            raise
 
     async def open(self) -> None:
         pass
