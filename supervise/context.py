@@ -85,7 +85,8 @@ class Current:
     def stop(self, *, shutdown: str | None = None) -> None:
         """End after the message in hand: normally, or in an orderly way for a reason (OTP's `{shutdown, Reason}`).
 
-        It returns at once. Both are orderly ends: a transient child stays stopped, a permanent one is restarted.
+        It returns at once. Both are orderly ends: a transient child stays stopped, a permanent one is restarted. If it stays
+        stopped, what waits becomes dead letters, also with `drain=True`: that is for a stop that comes from outside.
         """
         self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, shutdown))
 

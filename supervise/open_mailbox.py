@@ -73,7 +73,7 @@ class OpenMailbox(Generic[A]):
         mailbox = self._mailbox
         if self._runner is not None:
             mailbox.wake()
-        elif self._number == 0:
+        elif self._number == 0 and not mailbox.accepted:  # who has sent something had it, and a run will handle that
             self._bus.publish(events.AddressDropped(mailbox.path))
 
     def __len__(self) -> int:

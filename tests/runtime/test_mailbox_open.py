@@ -2,7 +2,8 @@
 
 Tested:
 - SEMANTICS 36: open_mailbox before any actor; run returns Ended or Crashed; the loop by hand; the warning about an address
-  whose actor never started
+  whose actor never started,
+  which isn't given when something was sent
 - SEMANTICS 13, 16: a crash keeps what waits, an orderly end doesn't leave callers waiting
 - SEMANTICS 23: cancelling run cancels the incarnation and waits for it
 """
@@ -288,6 +289,18 @@ async def test_an_address_that_is_dropped_before_its_actor_ever_started_is_warne
     with pytest.raises(MailboxClosed):
         await weak.send(Scribe.note, 1)
     assert isinstance(await mailbox.run(Scribe), Ended)
+
+
+@pytest.mark.anyio
+async def test_an_address_that_was_written_to_and_then_closed_is_no_mistake_and_the_first_run_handles_what_waits() -> None:
+    heard: list[object] = []
+    mailbox, address = open_mailbox(Scribe, name="early", listener=heard.append)
+    await address.send(Scribe.note, 1)
+    address.close()
+    await virtual_time.at_rest()
+    assert heard == []
+    assert isinstance(await mailbox.run(Scribe), Ended)
+    assert mailbox.account().handled == 1
 
 
 @pytest.mark.anyio
