@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Crew:
     """Made by the first of them. What is in hand here is settled with the incarnation, like all else that it had in hand."""
 
-    __slots__ = ("_answer", "_lane", "_nursery", "_room", "_running", "_turn", "in_hand")
+    __slots__ = ("_answer", "_cancelled", "_nursery", "_room", "_running", "_turn", "in_hand")
 
     def __init__(
         self,
@@ -33,17 +33,23 @@ class Crew:
         self._nursery = Nursery(first.mailbox, first, crashed)
         self._running: Counter[str] = Counter()
         self._room: Future | None = None
+        self._cancelled = False
         self.in_hand: dict[int, tuple[Lane, Envelope]] = {}  # by the identity of the envelope, in the order of hand-over
 
     async def take(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Begin one more, when as few run as its limit asks."""
+        """Begin one more, when as few run as its limit asks. If the end comes first it goes back: nobody has begun it."""
+        begun = False
         try:
             while self._running[concurrency.key] >= concurrency.limit:
                 self._room = lane.mailbox.backend.future()
                 await self._room
-        except BaseException:
-            coroutine.close()
-            raise
+            begun = not self._cancelled
+        finally:
+            if not begun:
+                coroutine.close()
+                lane.put_back(envelope)
+        if not begun:
+            return
         self._running[concurrency.key] += 1
         self.in_hand[id(envelope)] = (lane, envelope)
         self._nursery.start_soon(self._run, concurrency, envelope, coroutine, name=concurrency.key)
@@ -68,7 +74,8 @@ class Crew:
             raise failure
 
     def cancel(self) -> None:
-        """All that run."""
+        """All that run, and none is begun any more."""
+        self._cancelled = True
         self._nursery.cancel()
 
     async def end(self, *, cancel: bool) -> None:

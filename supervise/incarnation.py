@@ -112,6 +112,7 @@ class Incarnation(Turn):
         "stop_reason",
     )
     task: object
+    in_hand: Envelope | None
 
     def __init__(self, owner: Owner, number: int) -> None:
         super().__init__(owner.mailbox, exclusive=True)
@@ -298,7 +299,6 @@ class Incarnation(Turn):
                             if life._kill_scope is None:
                                 life._enter_kill_scope()
                             await life._begin(is_coroutine, envelope, result)
-                            life.in_hand = None
                             if mailbox.attention:
                                 break
                             continue
@@ -507,7 +507,10 @@ class Incarnation(Turn):
         """Hand a message over to the crew."""
         if self._crew is None:
             self._crew = Crew(partial(Aside, self), self._answer, self._fail_first)
-        await self._crew.take(concurrency, self._lane or self.mailbox, envelope, coroutine)
+        try:
+            await self._crew.take(concurrency, self._lane or self.mailbox, envelope, coroutine)
+        finally:
+            self.in_hand = None
 
     def _answer(self, envelope: Envelope, result: Any, error: BaseException | None, isolated: bool) -> bool:
         """A concurrent handler has ended; False: its message is settled with the incarnation, as it crashes or is killed."""
@@ -691,7 +694,7 @@ class Aside(Turn):
     def __init__(self, incarnation: Incarnation, envelope: Envelope | None = None) -> None:
         super().__init__(incarnation.mailbox, exclusive=False)
         self.incarnation: Incarnation = incarnation
-        self.in_hand = envelope
+        self.in_hand: Envelope | None = envelope
 
 
 def _is_manager(made: Any) -> bool:

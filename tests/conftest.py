@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, settings
 from . import left_over, virtual_time
 
 settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("mid", max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 HUNG: Final = 1e7

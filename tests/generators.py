@@ -19,9 +19,12 @@ Deed: TypeAlias = Literal[
     "begin a task that crashes",
     "stop",
     "relay",
+    "beside",
+    "beside, then crash",
 ]
 Way: TypeAlias = Literal["send", "try_send", "call", "call in time", "send in time", "call or fail"]
-Upset: TypeAlias = Literal["kill", "kill inner", "terminate", "restart", "delete"]
+Upset: TypeAlias = Literal["kill", "kill inner", "terminate", "restart", "delete", "pause", "resume", "stop", "ping", "drop"]
+Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
 
 ACTORS: Final = ("a", "b", "inner/c", "inner/d")
 SENDERS: Final = 3
@@ -32,7 +35,9 @@ class Part:
     """How one actor is made."""
 
     capacity: int
-    overflow: Literal["wait", "reject"]
+    overflow: Overflow
+    lanes: Literal["none", "strict", "fair"]
+    redeliver: int
     restart: Literal["permanent", "transient", "temporary"]
     managed: bool
     slow_start: bool
@@ -62,6 +67,10 @@ class Say:
     deed: Deed
     seconds: float
     then: int
+    urgent: bool
+    """Through the urgent lane, where there are lanes."""
+    weak: bool
+    """By a weak address."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,9 @@ _sender = st.integers(0, SENDERS - 1)
 parts: st.SearchStrategy[Part] = st.builds(
     Part,
     capacity=st.sampled_from([1, 2, 3, 20]),
-    overflow=st.sampled_from(["wait", "wait", "reject"]),
+    overflow=st.sampled_from(["wait", "wait", "wait", "reject", "drop_oldest", "drop_newest"]),
+    lanes=st.sampled_from(["none", "none", "strict", "fair"]),
+    redeliver=st.sampled_from([0, 0, 1, 2]),
     restart=st.sampled_from(["permanent", "permanent", "permanent", "transient", "transient", "temporary"]),
     managed=st.booleans(),
     slow_start=st.booleans(),
@@ -117,8 +128,16 @@ casts: st.SearchStrategy[Cast] = st.builds(
     native=st.booleans(),
 )
 
-_quiet: list[Deed] = ["note", "note at once", "sleep", "begin a task", "raise what is expected"]
-_loud: list[Deed] = ["crash", "sleep, then crash", "crash in a group", "begin a task that crashes", "stop", "relay"]
+_quiet: list[Deed] = ["note", "note at once", "sleep", "begin a task", "raise what is expected", "beside"]
+_loud: list[Deed] = [
+    "crash",
+    "sleep, then crash",
+    "crash in a group",
+    "begin a task that crashes",
+    "stop",
+    "relay",
+    "beside, then crash",
+]
 _ways: list[Way] = ["send", "send", "call", "call", "try_send", "call in time", "send in time", "call or fail"]
 
 says: st.SearchStrategy[Say] = st.builds(
@@ -130,9 +149,29 @@ says: st.SearchStrategy[Say] = st.builds(
     deed=st.sampled_from([*_quiet, *_quiet, *_quiet, *_loud]),
     seconds=_seconds,
     then=_actor,
+    urgent=st.booleans(),
+    weak=st.booleans(),
 )
 disturbances: st.SearchStrategy[Disturb] = st.builds(
-    Disturb, what=st.sampled_from(["kill", "kill", "kill inner", "terminate", "restart", "restart", "delete"]), actor=_actor
+    Disturb,
+    what=st.sampled_from(
+        [
+            "kill",
+            "kill",
+            "kill inner",
+            "terminate",
+            "restart",
+            "restart",
+            "delete",
+            "pause",
+            "resume",
+            "resume",
+            "stop",
+            "ping",
+            "drop",
+        ]
+    ),
+    actor=_actor,
 )
 steps: st.SearchStrategy[list[Step]] = st.lists(
     st.one_of(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import anyio
 
-from supervise import Address, current
+from supervise import Address, concurrent, current
 
 from .doubles import Boom
 from .generators import Deed
@@ -61,18 +61,18 @@ class Stage:
             present[life] -= 1
 
     @contextmanager
-    def handling(self, line: Line) -> Generator[None]:
-        """A handler runs, and no other one of the actor may."""
+    def handling(self, line: Line, *, beside: bool = False) -> Generator[None]:
+        """A handler runs, and no other one of the actor may, unless it runs beside others."""
         path = current().path
-        if self._handling[path]:
+        if self._handling[path] and not beside:
             self.complaints.append(f"{path} handles two messages at once")
-        self._handling[path] += 1
+        self._handling[path] += not beside
         self.begun.append((path, line.sender, line.n))
         try:
             with self.presence("a handler"):
                 yield
         finally:
-            self._handling[path] -= 1
+            self._handling[path] -= not beside
         self.ended.append((line.sender, line.n))
 
     def left(self) -> list[str]:
@@ -89,6 +89,14 @@ class Player:
     async def play(self, line: Line) -> int:
         with self._stage.handling(line):
             await self._do(line)
+        return line.n
+
+    @concurrent(limit=2)
+    async def play_beside(self, line: Line) -> int:
+        with self._stage.handling(line, beside=True):
+            await anyio.sleep(line.seconds)
+            if line.deed == "beside, then crash":
+                raise Boom(line.deed)
         return line.n
 
     def play_at_once(self, line: Line) -> int:

@@ -155,7 +155,11 @@ DESCRIPTIONS: list[tuple[str, Callable[[], Any], tuple[str, ...]]] = [
     ("a bool of capacity", lambda: kid(capacity=True), ("child 'w'", "capacity=True", "math.inf")),
     ("half a message", lambda: kid(capacity=2.5), ("child 'w'", "capacity=2.5", "a whole number")),
     ("capacity as text", lambda: kid(capacity="10"), ("child 'w'", "capacity='10'", "a whole number")),
-    ("an unknown overflow", lambda: kid(overflow="drop"), ("child 'w'", "overflow='drop'", "'wait' or 'reject'")),
+    (
+        "an unknown overflow",
+        lambda: kid(overflow="drop"),
+        ("child 'w'", "overflow='drop'", "'wait', 'reject', 'drop_oldest' or 'drop_newest'"),
+    ),
     ("expects one class", lambda: kid(expects=KeyError), ("child 'w'", f"expects={KeyError!r}", "(KeyError,)")),
     ("expects a list", lambda: kid(expects=[KeyError]), ("child 'w'", "expects=[", "a tuple of exception classes")),
     ("expects an instance", lambda: kid(expects=(KeyError(),)), ("child 'w'", "expects=(KeyError()", "exception classes")),
@@ -452,7 +456,7 @@ async def test_a_description_that_runs_cant_be_entered_again() -> None:
 async def test_a_mailbox_without_a_supervisor_has_the_same_rules() -> None:
     for options, parts in (
         ({"capacity": 0}, ("mailbox 'worker'", "capacity=0", "1 or more")),
-        ({"overflow": "drop"}, ("mailbox 'worker'", "overflow='drop'", "'wait' or 'reject'")),
+        ({"overflow": "drop"}, ("mailbox 'worker'", "overflow='drop'", "'wait', 'reject', 'drop_oldest' or 'drop_newest'")),
         ({"name": "a/b"}, ("mailbox 'a/b'", "name='a/b'", "leave out the '/'")),
         ({"name": ""}, ("mailbox", "name=''", "not empty")),
         ({"listener": 5}, ("mailbox 'worker'", "listener=5", "a function of one event")),

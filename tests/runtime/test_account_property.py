@@ -1,10 +1,12 @@
 """Whatever happens, in whatever order: the promises hold in plays that hypothesis makes up.
 
 Tested, in trees of any strategy with a nested supervisor, with senders and callers that wait, time out and are cancelled,
-crashes, kills, stops, slow handlers, small mailboxes of both policies, starts that fail:
+crashes, kills, stops, slow handlers, small mailboxes of all policies, with lanes
+of both choices, pauses, concurrent handlers, redelivery, weak addresses, messages that are dropped, starts that fail:
 - promise 1, SEMANTICS 21: each accepted message has exactly one end; every mailbox and the tree balance at every step
-- promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice, no two lives and no two handlers of an
-  actor overlap, and a send that failed or was cancelled was never accepted
+- promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice
+  (unless redelivery was asked for), no two lives and no two handlers of an
+  actor overlap (but those that are marked), and a send that failed or was cancelled was never accepted
 - promise 3: no call outlives its callee: each caller has got exactly one outcome when the tree has ended
 - promise 7: nothing is left when the tree has ended
 """
@@ -35,31 +37,35 @@ from supervise import (
     Intensity,
     MailboxClosed,
     MailboxFull,
+    MessageDropped,
     Restart,
     RunningSupervisor,
     StrategyError,
     SuperviseError,
     Supervisor,
+    WeakAddress,
     child,
 )
 from tests import left_over, virtual_time
-from tests.generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Pass, Say, Step, casts, steps
+from tests.generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Part, Pass, Say, Step, casts, steps
 from tests.stage import Answer, Factory, Line, Player, Stage
 
 OK: Final = "ok"
 CANCELLED: Final = "cancelled"
 OUTCOMES: Final = (
-    ActorCrashed, ActorRestarting, ActorStopped, Answer, MailboxClosed, MailboxFull, TimeoutError,
+    ActorCrashed, ActorRestarting, ActorStopped, Answer, MailboxClosed, MailboxFull, MessageDropped,
+    TimeoutError,
 )  # fmt: skip
-NEVER_BEGUN: Final = (ActorRestarting, MailboxClosed, MailboxFull)
+NEVER_BEGUN: Final = (ActorRestarting, MailboxClosed, MailboxFull, MessageDropped)
 LONG_AFTER: Final = 1e5
 
 
 class Sender:
     """One task that writes, one message after the other."""
 
-    def __init__(self, number: int, native: bool) -> None:
+    def __init__(self, number: int, native: bool, parts: tuple[Part, ...]) -> None:
         self.number = number
+        self.parts = parts
         self._native = native
         self.outcomes: dict[int, tuple[Say, Any]] = {}
         self._scope: anyio.CancelScope | None = None
@@ -76,6 +82,9 @@ class Sender:
             self._task.cancel()
         elif self._scope is not None:
             self._scope.cancel()
+
+    def has_lanes(self, say: Say) -> bool:
+        return self.parts[say.to].lanes != "none"
 
     def finish(self) -> None:
         self._told.close()
@@ -107,16 +116,22 @@ class Sender:
     async def _write(self, n: int, say: Say, to: Address[Player], then: Address[Player]) -> None:
         line = Line(self.number, n, say.deed, say.seconds, then)
         handler: Any = Player.play_at_once if say.deed == "note at once" else Player.play
+        if say.deed.startswith("beside"):
+            handler = Player.play_beside
+        lane = "urgent" if say.urgent and self.has_lanes(say) else None
+        by: Address[Player] | WeakAddress[Player] = to.weak if say.weak else to
         if say.way in ("call in time", "send in time"):
-            to = to.options(timeout=say.seconds)
+            by = by.options(timeout=say.seconds, lane=lane)
         elif say.way == "call or fail":
-            to = to.options(on_restart="fail")
+            by = by.options(on_restart="fail", lane=lane)
+        elif lane is not None:
+            by = by.options(lane=lane)
         if say.way == "try_send":
-            to.try_send(handler, line)
+            by.try_send(handler, line)
         elif say.way in ("send", "send in time"):
-            await to.send(handler, line)
+            await by.send(handler, line)
         else:
-            assert await to.call(handler, line) == n
+            assert await by.call(handler, line) == n
 
 
 class Play:
@@ -126,7 +141,7 @@ class Play:
         self.cast = cast
         self.steps = steps
         self.stage = Stage()
-        self.senders = [Sender(number, cast.native and backend == "asyncio") for number in range(SENDERS)]
+        self.senders = [Sender(number, cast.native and backend == "asyncio", cast.parts) for number in range(SENDERS)]
         self.addresses: list[Address[Player]] = []
         self.account: Callable[[], Account] = Account
 
@@ -150,6 +165,9 @@ class Play:
             restart=Restart(part.restart, wait=wait),  # type: ignore[arg-type]  # a name will do
             capacity=part.capacity,
             overflow=part.overflow,
+            lanes=() if part.lanes == "none" else ("urgent", "normal"),
+            choice="fair" if part.lanes == "fair" else "strict",
+            redeliver=part.redeliver,
             expects=(Answer,),
         )
 
@@ -167,6 +185,9 @@ class Play:
                         self.check()
                         await anyio.lowlevel.checkpoint()
                         self.check()
+                    for address in self.addresses:
+                        with refusals():
+                            address.resume()
                     await virtual_time.at_rest()
                     self.check()
                 for sender in self.senders:
@@ -190,8 +211,21 @@ class Play:
             case Disturb(what="kill" | "kill inner"):
                 with refusals():
                     app.kill(ACTORS[step.actor] if step.what == "kill" else "inner")
+            case Disturb(what="pause" | "resume" | "drop"):
+                address = self.addresses[step.actor]
+                with refusals():
+                    if step.what == "drop":
+                        address.drop(lambda message: message.args[0].n % 2 == 0)
+                    else:
+                        getattr(address, step.what)()
+            case Disturb(what="stop" | "ping"):
+                start_soon(self.control, step)
             case Disturb():
                 start_soon(self.disturb, step, app)
+
+    async def control(self, step: Disturb) -> None:
+        with refusals():
+            await getattr(self.addresses[step.actor], step.what)()
 
     async def disturb(self, step: Disturb, app: RunningSupervisor) -> None:
         branch, _, name = ACTORS[step.actor].rpartition("/")
@@ -220,11 +254,16 @@ class Play:
         mine = [(path, n) for path, number, n in self.stage.begun if number == sender.number]
         begun = Counter(n for _, n in mine)
         ended = Counter(n for number, n in self.stage.ended if number == sender.number)
-        assert [n for n, times in begun.items() if times > 1] == []
-        for path in {path for path, _ in mine}:
-            seen = [n for at, n in mine if at == path]
-            assert seen == sorted(seen), f"{path} handled sender {sender.number} in the order {seen}"
+        redelivered = {n for n, (say, _) in sender.outcomes.items() if self.cast.parts[say.to].redeliver}
+        assert [n for n, times in begun.items() if times > 1 and n not in redelivered] == []
+        assert [n for n, times in ended.items() if times > 1 and n not in redelivered] == []
+        # One sender's order is kept in each lane; what runs beside others is only handed over in order.
+        for where in {(path, self.lane_of(sender, n)) for path, n in mine}:
+            seen = list(dict.fromkeys(n for path, n in mine if (path, self.lane_of(sender, n)) == where))
+            assert where[1] is None or seen == sorted(seen), f"{where} handled sender {sender.number} in the order {seen}"
         for n, (say, outcome) in sender.outcomes.items():
+            if n in redelivered:
+                continue  # at least once, as it was asked for; whether it was told so is what the account says
             is_send = "send" in say.way
             if (is_send and outcome is not OK) or outcome in NEVER_BEGUN:
                 assert begun[n] == 0, f"{say} ended with {outcome}, and was handled"
@@ -232,6 +271,13 @@ class Play:
                 assert ended[n] == 1, f"{say} was answered, and never handled"
             elif outcome is Answer:
                 assert (begun[n], ended[n]) == (1, 0)
+
+    def lane_of(self, sender: Sender, n: int) -> str | None:
+        """The lane that a message came through; None: no order is promised."""
+        said = sender.outcomes.get(n)
+        if said is None or said[0].deed.startswith("beside"):
+            return None
+        return "urgent" if said[0].urgent and sender.has_lanes(said[0]) else "normal"
 
 
 def refusals() -> AbstractContextManager[None]:

@@ -297,7 +297,7 @@ def test_when_the_loop_is_gone_a_thread_is_told_so(backend: str) -> None:
     async def main() -> Address[Scribe]:
         async with Supervisor("app", child(Scribe)) as app:
             address: Address[Scribe] = app.find("scribe")
-            return address
+        return address
 
     run = InThread()
     foreign = anyio.run(main, backend=backend).from_thread
