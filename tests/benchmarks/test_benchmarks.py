@@ -268,6 +268,18 @@ def test_peers_is_a_markdown_table_with_a_row_for_each_that_is_there() -> None:
     assert all(row.count(" 0.5 ") == len(peers.COLUMNS) for row in rows)
 
 
+def test_the_readme_shows_a_table_of_this_form() -> None:
+    shown = [
+        line for line in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines() if "| " in line
+    ]
+    (start,) = (number for number, line in enumerate(shown) if line.startswith("| x "))
+    form = peers.table({entrant: {} for entrant in peers.ENTRANTS}, peers.COLUMNS)
+    assert shown[start] == form[0]
+    found = [line.split("|")[1] for line in shown[start + 1 : start + len(form) - 1]]
+    assert found == [line.split("|")[1] for line in form if not line.startswith("|---")][1:]
+    assert all(line.count("|") == form[0].count("|") for line in shown[start + 1 : start + len(form) - 1])
+
+
 def test_what_a_peer_cannot_do_is_a_dash() -> None:
     (row,) = peers.table({("mode", "asyncio"): {"crash to reply": 9.0}}, peers.COLUMNS)[3:]
     assert row.count("–") == len(peers.COLUMNS) - 1
