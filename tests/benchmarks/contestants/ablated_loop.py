@@ -48,7 +48,7 @@ CURRENT = ContextVar("turn")
 class Mailbox:
     def __init__(self, backend, factory, capacity):
         self.backend, self.factory, self.capacity = backend, factory, capacity
-        self.queue, self.waker, self.over = deque(), None, False
+        self.queue, self.waker, self.waiters, self.over = deque(), None, deque(), False
         self.credits, self.handled, self.in_hand, self.attention, self.scope = 0, 0, None, False, None
         self.mailbox, self.settings, self.open = self, None, True
 
@@ -60,7 +60,11 @@ class Mailbox:
     async def admitted(self):
         while len(self.queue) >= self.capacity:                     #-credit
         while not self.credits:                                     #+credit
-            await self.backend.checkpoint()
+            if len(self.queue) >= self.capacity:
+                self.waiters.append(self.backend.future())
+                await self.waiters[-1]
+            else:                                                   #+credit
+                await self.backend.checkpoint()                     #+credit
             self.credits = int(min(127, self.capacity - len(self.queue)))  #+credit
 
     async def run(self):
@@ -117,6 +121,8 @@ class Mailbox:
             envelope = handler = args = kwargs = reply = result = None
             if self.credits < 64:                                   #+credit
                 self.credits = int(min(127, self.capacity - len(queue)))  #+credit
+            for _ in range(min(len(self.waiters), 1 + (self.capacity - len(queue)) // 64) if self.waiters else 0):
+                self.waiters.popleft().set_result(None)
             left -= done
             if left <= 0:
                 left = 128
