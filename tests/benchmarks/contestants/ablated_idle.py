@@ -62,6 +62,7 @@ class Owner:
     args = ()
     expects = ()
     end_within = 5.0
+    redeliver = 0
 
     def __init__(self, node: Node, name: str) -> None:
         self.mailbox = _mailbox(node, name)
@@ -77,7 +78,7 @@ class Owner:
 
 
 def _mailbox(node: Node, name: str) -> Mailbox:
-    return Mailbox(node.tree.backend, node.path, name, 1000, "wait", node.tree.dead_letters)
+    return Mailbox(node.tree.backend, node.path, name, _CHILD.terms, node.tree.dead_letters)
 
 
 def _name(number: int) -> str:
