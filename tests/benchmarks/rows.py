@@ -50,9 +50,9 @@ ROWS: Final[tuple[Row, ...]] = (
         "B",
     ),
     _compared(
-        "G10", "spawn, 10k", "idle", 10_000, Target(0.75, 0.17, 2.9), Target(0.52, 0.08, 2.2), measure="spawn", quick=5_000
+        "G10", "spawn, 10k", "idle", 10_000, Target(0.75, 0.17, 3.0), Target(0.52, 0.08, 2.4), measure="spawn", quick=5_000
     ),
-    _compared("G11", "crash to fresh reply", "crash", 10_000, Target(0.92, 1.05, 4.3), Target(0.58, 0.58, 2.3), quick=2_000),
+    _compared("G11", "crash to fresh reply", "crash", 10_000, Target(0.92, 1.05, 5.0), Target(0.58, 0.58, 2.7), quick=2_000),
     Row(
         "G11b",
         "crash 10,000 : crash 100",
@@ -91,7 +91,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "full collection, 100k idle actors",
         supervise("idle"),
         by_queue("idle"),
-        {"asyncio": Target(0.70, 0.12, 1.6), "trio": Target(0.70, 0.12, 2.2)},
+        {"asyncio": Target(0.70, 0.12, 1.9), "trio": Target(0.70, 0.12, 2.4)},
         100_000,
         10_000,
         "collect",
