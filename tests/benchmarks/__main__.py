@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks [ROW…]`: the table of goals. `… scale`: cost as work grows. `… peers`: beside other libraries."""
+"""`python -m tests.benchmarks [ROW…]`: the table of goals.
+
+`… ablation [ROW…]`: which feature costs what. `… scale`: cost as work grows. `… peers`: beside other libraries.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from . import peers, scale
+from . import ablation, peers, scale
 from .backend import BACKENDS, Backend, missing
 from .gate import gate
 from .measurement import Measurement, measure, pair
@@ -25,6 +28,8 @@ def main(arguments: Sequence[str] | None = None, sampler: Sampler | None = None)
             return scale.main(words[1:])
         if words[:1] == ["peers"]:
             return peers.main(words[1:])
+        if words[:1] == ["ablation"]:
+            return ablation.main(words[1:], sampler)
         return _rows(words, sampler or Sampler())
     except SampleFailed as error:
         print(f"error: {error}", file=sys.stderr)
@@ -35,11 +40,13 @@ def _rows(words: Sequence[str], sampler: Sampler) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help="G1, G2, … (default: all)")
     parser.add_argument("--backend", choices=(*BACKENDS, "all"), default="all")
-    parser.add_argument("--repeats", type=int, metavar="N", help="pairs per row (default: 5; with --gate 3)")
+    parser.add_argument("--repeats", type=int, metavar="N", help="pairs per row (default: 5)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: for a look, not for a claim")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON alone")
-    form.add_argument("--gate", action="store_true", help="for CI: quick, and fails only beyond 1.5 x floor")
+    form.add_argument(
+        "--gate", action="store_true", help="for CI: quick, and fails only beyond 1.5 x the floor, or what was reached"
+    )
     given = parser.parse_args(words)
     if given.repeats is not None and given.repeats < 1:
         parser.error("--repeats: 1 or more")
@@ -57,7 +64,7 @@ def _rows(words: Sequence[str], sampler: Sampler) -> int:
     wanted = [(row, backend) for row, backend in wanted if missing(backend) is None]
     pair(wanted, sampler, quick=quick)
     if given.gate:
-        return 0 if gate(wanted, sampler, given.repeats or 3, say) else 1
+        return 0 if gate(wanted, sampler, given.repeats or 5, say) else 1
     seen: list[Measurement] = []
     say(head())
     for row, backend in wanted:

@@ -41,12 +41,14 @@ class Contestant:
 
 SUPERVISE: Final = "supervise"
 GROWTH: Final = "growth"
+ABLATED: Final = "ablated"
 QUEUE: Final = "queue"
 CHANNEL: Final = "channel"
 
 _ALL: Final = (
     Contestant(SUPERVISE, "supervise", "toolkit", ("asyncio", "uvloop", "trio")),
     Contestant(GROWTH, "supervise", "growth", ("asyncio", "uvloop", "trio")),
+    Contestant(ABLATED, "supervise, taken apart", "ablated", ("asyncio", "uvloop", "trio")),
     Contestant(QUEUE, "asyncio.Queue by hand", "queue_loop", ("asyncio", "uvloop")),
     Contestant(CHANNEL, "trio channel by hand", "channel_loop", ("trio",)),
     Contestant("pykka", "pykka (threads)", "pykka_threads", ("own",), "wall", package="pykka"),

@@ -44,6 +44,11 @@ def pair(wanted: Iterable[tuple[Row, Backend]], sampler: Sampler, *, quick: bool
             sampler.pair(row.subject, row.baseline[backend], row.quick if quick else row.size, backend)
 
 
+def settled(one: Measurement, repeats: int) -> bool:
+    """Whether the rest of so many values can't make its median regress any more."""
+    return sum(not one.target.regressed(value) for value in one.values) > repeats // 2
+
+
 def measure(row: Row, backend: Backend, sampler: Sampler, repeats: Iterable[int], *, quick: bool) -> Measurement:
     """One value for each repeat; A B A B, so that both sides of a pair meet the same machine."""
     size = row.quick if quick else row.size

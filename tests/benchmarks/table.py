@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from .measurement import Measurement
 from .row import Unit
 
-LINE = "{:<5} {:<34} {:<8} {:>8}  {:<17} {:>7} {:>7}  {}"
+LINE = "{:<5} {:<34} {:<8} {:>8}  {:<17} {:>7} {:>7} {:>8}  {}"
 
 
 def machine() -> str:
@@ -20,7 +20,7 @@ def machine() -> str:
 
 
 def head() -> str:
-    return LINE.format("row", "what", "backend", "ratio", "(min - max)", "floor", "goal", "verdict")
+    return LINE.format("row", "what", "backend", "ratio", "(min - max)", "floor", "goal", "reached", "verdict")
 
 
 def line(one: Measurement) -> str:
@@ -33,6 +33,7 @@ def line(one: Measurement) -> str:
         f"({show(min(one.values), unit, short=True)} - {show(max(one.values), unit, short=True)})",
         show(one.target.floor, unit, short=True),
         show(one.target.goal, unit, short=True),
+        "" if one.target.reached is None else show(one.target.reached, unit, short=True),
         one.verdict,
     )
 
@@ -51,6 +52,7 @@ def as_json(measurements: Iterable[Measurement]) -> str:
             "ratio": one.value,
             "floor": one.target.floor,
             "goal": one.target.goal,
+            "reached": one.target.reached,
         }
         for one in measurements
     ]

@@ -14,6 +14,8 @@ class Target:
 
     floor: float
     goal: float
+    reached: float | None = None
+    """What was reached instead, where that is so far above the floor that a regression couldn't be told from it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "floor", max(self.floor, self.goal))
@@ -21,6 +23,10 @@ class Target:
     def verdict(self, value: float) -> Verdict:
         return "goal" if value <= self.goal else "floor" if value <= self.floor else "MISS"
 
+    @property
+    def limit(self) -> float:
+        """Above it, noise is no explanation any more."""
+        return 1.5 * max(self.floor, self.reached or 0)
+
     def regressed(self, value: float) -> bool:
-        """So far off that noise can't explain it."""
-        return value > 1.5 * self.floor
+        return value > self.limit

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from . import peers, scale
+from . import ablation, peers, scale
 from .__main__ import main
 from .backend import BACKENDS, Backend, missing
 from .contestant import CONTESTANTS, Contestant
-from .contestants import growth
+from .contestants import ablated_loop, growth
 from .curve import CURVES
 from .picture import NoPicture
 from .rows import ROWS, UnknownRow, chosen
@@ -77,7 +77,7 @@ def test_the_table_has_a_line_for_each_row_and_backend(capsys: pytest.CaptureFix
     said = capsys.readouterr().out.splitlines()
     first, head, *lines = [line for line in said if "not installed" not in line]  # a backend that isn't here is a line before
     assert first.startswith(("CPython", "PyPy"))
-    assert head.split() == ["row", "what", "backend", "ratio", "(min", "-", "max)", "floor", "goal", "verdict"]
+    assert head.split() == ["row", "what", "backend", "ratio", "(min", "-", "max)", "floor", "goal", "reached", "verdict"]
     wanted = [(row.id, backend) for row in ROWS for backend in row.targets if missing(backend) is None]
     assert len(lines) == len(wanted)
     for (row, backend), line in zip(wanted, lines, strict=True):
@@ -94,7 +94,7 @@ def test_json_has_one_object_per_row_and_backend_and_nothing_else(capsys: pytest
         (name, backend) for name in ("G3", "G9", "G9b") for backend in ("asyncio", "trio")
     ]
     for row in printed["rows"]:
-        assert list(row) == ["row", "backend", "ratio", "floor", "goal"]
+        assert list(row) == ["row", "backend", "ratio", "floor", "goal", "reached"]
         assert row["ratio"] == 0.5
         assert row["floor"] >= row["goal"] > 0
 
@@ -133,8 +133,10 @@ def test_the_gate_passes_what_is_good(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_gate_fails_only_what_is_as_bad_when_measured_again(capsys: pytest.CaptureFixture[str]) -> None:
     fixed = Fixed(100.0)
     assert main(["G3", "--gate", "--backend", "asyncio", "--repeats", "1"], Sampler(fixed)) == 1
-    assert "REGRESSION" in capsys.readouterr().out
-    assert len(fixed.taken) == 4
+    said = capsys.readouterr().out
+    assert "above it: once more, 2 pairs" in said
+    assert "REGRESSION" in said
+    assert len(fixed.taken) == 2 + 4
 
     class Bad(Fixed):
         def __call__(self, contestant: str, workload: str, size: int, backend: Backend) -> Sample:
@@ -143,6 +145,67 @@ def test_the_gate_fails_only_what_is_as_bad_when_measured_again(capsys: pytest.C
             return super().__call__(contestant, workload, size, backend)
 
     assert main(["G3", "--gate", "--backend", "asyncio", "--repeats", "1"], Sampler(Bad(100.0))) == 0
+
+
+def test_the_gate_takes_no_pair_that_cannot_change_its_verdict() -> None:
+    fixed = Fixed(0.5)
+    assert main(["G3", "--gate", "--backend", "asyncio"], Sampler(fixed)) == 0
+    assert len(fixed.taken) == 2 * 3  # of 5 pairs, three are good
+
+    class Jumps(Fixed):
+        def __call__(self, contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+            self.ratio = 100.0 if len(self.taken) < 4 else 0.5  # in the first two pairs
+            return super().__call__(contestant, workload, size, backend)
+
+    jumps = Jumps(0.5)
+    assert main(["G3", "--gate", "--backend", "asyncio"], Sampler(jumps)) == 0
+    assert len(jumps.taken) == 2 * 5
+
+
+def test_a_row_that_misses_its_floor_is_gated_by_what_it_reached_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    target = Target(floor=0.5, goal=0.4, reached=1.0)
+    assert target.verdict(1.0) == "MISS"
+    assert not target.regressed(1.49)
+    assert target.regressed(1.51)
+    assert main(["G11", "--gate", "--backend", "asyncio"], Sampler(Fixed(0.5))) == 0
+    marked, unmarked, *_, mark, _ = capsys.readouterr().out.splitlines()[1:]
+    assert " x* ok" in marked
+    assert "*" not in unmarked
+    assert mark == "* misses its floor: 1.5 x what it reached"
+
+
+def test_only_what_misses_its_floor_is_excused() -> None:
+    excused = [target for row in ROWS for target in row.targets.values() if target.reached is not None]
+    assert excused
+    assert all(target.reached is not None and target.reached > 1.2 * target.floor for target in excused)
+
+
+def test_an_ablation_goes_from_the_barest_to_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    for row, steps in (("G1", 13), ("G11", 8), ("G9", 7)):
+        assert main(["ablation", row, "--backend", "trio", "--repeats", "1", "--quick"], Sampler(tiny)) == 0
+        _, empty, head, *lines = capsys.readouterr().out.splitlines()
+        assert empty == ""
+        assert head.startswith(f"{row}, ")
+        assert "trio: floor " in head
+        assert len(lines) == steps
+        assert all(line.startswith("  ") for line in lines)
+        assert not any(" +" in line for line in lines[:1])
+
+
+def test_each_step_of_the_ablated_loop_changes_it() -> None:
+    texts = [ablated_loop.text(step) for step in ablated_loop.STEPS]
+    assert len(set(texts)) == len(texts)
+    assert not any("#+" in text or "#-" in text for text in texts)
+
+
+def test_what_an_ablation_says_of_a_step_is_the_median_of_its_differences() -> None:
+    (row,) = chosen(["G3"])
+    written = ablation.lines(row, "asyncio", {"one": [1.0, 2.0, 3.0], "two": [1.5, 2.1, 3.1], "three": [1.0, 2.0, 3.0]})
+    assert [line.split() for line in written[1:]] == [
+        ["one", "2.000"],
+        ["two", "2.100", "+0.100"],
+        ["three", "2.000", "-0.100"],
+    ]
 
 
 def test_a_floor_that_is_stricter_than_the_goal_does_not_count() -> None:
@@ -203,6 +266,18 @@ def test_peers_is_a_markdown_table_with_a_row_for_each_that_is_there() -> None:
     assert head.count("|") == rule.count("|") == queue.count("|") == len(peers.COLUMNS) + 2
     assert [row.split("|")[1].strip() for row in rows] == ["supervise on asyncio", "supervise on trio"]
     assert all(row.count(" 0.5 ") == len(peers.COLUMNS) for row in rows)
+
+
+def test_the_readme_shows_a_table_of_this_form() -> None:
+    shown = [
+        line for line in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines() if "| " in line
+    ]
+    (start,) = (number for number, line in enumerate(shown) if line.startswith("| x "))
+    form = peers.table({entrant: {} for entrant in peers.ENTRANTS}, peers.COLUMNS)
+    assert shown[start] == form[0]
+    found = [line.split("|")[1] for line in shown[start + 1 : start + len(form) - 1]]
+    assert found == [line.split("|")[1] for line in form if not line.startswith("|---")][1:]
+    assert all(line.count("|") == form[0].count("|") for line in shown[start + 1 : start + len(form) - 1])
 
 
 def test_what_a_peer_cannot_do_is_a_dash() -> None:
