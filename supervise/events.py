@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum
 from types import TracebackType
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
@@ -198,8 +198,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Frame):
         return f"{value.file}:{value.line} in {value.function}"
     if isinstance(value, tuple):
-        parts: tuple[Any, ...] = value
-        return [_plain(part) for part in parts]
+        return [_plain(part) for part in cast("tuple[object, ...]", value)]
     return value
 
 
