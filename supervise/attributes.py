@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from typing import Final
 
 SCOPE: Final = "supervise"
@@ -43,3 +44,12 @@ STOP_REASON: Final = "supervise.stop.reason"
 TRIGGER: Final = "supervise.trigger"
 
 ERROR_TYPE: Final = "error.type"
+
+
+def scope() -> tuple[str, str, str]:
+    """Name, version and schema URL of the instrumentation scope, as `get_tracer` and `get_meter` take them."""
+    try:
+        version = importlib.metadata.version("supervise-actors")
+    except importlib.metadata.PackageNotFoundError:  # run from a source tree that isn't installed
+        version = "unknown"
+    return SCOPE, version, SCHEMA_URL

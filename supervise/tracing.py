@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import importlib
-import importlib.metadata
 import logging
 import os
 import threading
@@ -22,7 +21,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
 
-from .attributes import ACTOR_TYPE, SCHEMA_URL, SCOPE, SENDER_TYPE, SUPERVISOR_PATH
+from .attributes import ACTOR_TYPE, SENDER_TYPE, SUPERVISOR_PATH, scope
 
 DEADLINE: Final = 2.0
 """Seconds that a flush or a shutdown waits for a collector, and no more."""
@@ -147,11 +146,7 @@ def configure(
 
 def tracer(provider: trace.TracerProvider | None = None) -> trace.Tracer:
     """The tracer of this package: of a given provider, or of the global one, which may also be set later."""
-    try:
-        version = importlib.metadata.version("supervise-actors")
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree that isn't installed
-        version = "unknown"
-    return (provider or trace.get_tracer_provider()).get_tracer(SCOPE, version, SCHEMA_URL)
+    return (provider or trace.get_tracer_provider()).get_tracer(*scope())
 
 
 def check_endpoint(endpoint: str) -> None:
