@@ -11,7 +11,7 @@
 | `supervise.supervisor.restart.utilization` | gauge, `1` | – |
 | `supervise.mailbox.message.count` | up-down counter, `{message}` | type |
 | `supervise.mailbox.messages` | counter, `{message}` | outcome: handled, failed, dead_lettered, abandoned |
-| `supervise.dead_letters` | counter, `{message}` | reason: in_hand, stopped, gone, unknown_handler, other |
+| `supervise.dead_letters` | counter, `{message}` | reason: in_hand, stopped, gone, overflow, unknown_handler, other |
 
 All are observable: nothing is recorded when a message is handled (that would take 6 µs); plain counters that exist anyway are
 read whenever a reader collects. No attribute holds a path or an id, so there are as many series as there are types of actors.
@@ -57,6 +57,8 @@ _WHY: Final = (
     ("its actor is stopped", "stopped"),
     ("its actor is gone", "gone"),
     ("its mailbox was closed", "gone"),
+    ("the mailbox was full", "overflow"),
+    ("a newer one took its place", "overflow"),
 )
 
 
@@ -206,7 +208,7 @@ class Metrics:
         found: Counter[str] = Counter()
         for tree in self._live():
             for place in _places(tree.root):
-                found[self._type(place)] += len(place.mailbox.queue)
+                found[self._type(place)] += place.mailbox.waiting
         self._queued |= found.keys()
         return [Observation(found[kind], {ACTOR_TYPE: kind}) for kind in sorted(self._queued)]
 

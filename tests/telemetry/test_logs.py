@@ -20,7 +20,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from supervise import Intensity, Restart, Supervisor, current
+from supervise import Intensity, Restart, Supervisor, concurrent, current
 from supervise.events import (
     AddressDropped,
     Bus,
@@ -112,6 +112,10 @@ class Chatty:
         if done is not None:
             done.set()
 
+    @concurrent
+    async def talk_beside(self) -> None:
+        log.info("in a concurrent handler")
+
     async def work_elsewhere(self) -> None:
         await anyio.to_thread.run_sync(log.info, "in a worker thread")
 
@@ -119,7 +123,15 @@ class Chatty:
         raise Boom("no")
 
 
-PLACES = ["in the factory", "in the enter hook", "in a handler", "in a child task", "in a nursery task", "in the exit hook"]
+PLACES = [
+    "in the factory",
+    "in the enter hook",
+    "in a handler",
+    "in a child task",
+    "in a nursery task",
+    "in a concurrent handler",
+    "in the exit hook",
+]
 
 
 @pytest.mark.anyio
@@ -128,6 +140,7 @@ async def test_a_record_says_which_actor_and_which_incarnation_wherever_it_was_m
     async with Supervisor("app") as app:
         chatty = await app.start(Chatty)
         ids.append(await chatty.call(Chatty.talk))
+        await chatty.call(Chatty.talk_beside)
     for place in PLACES:
         record = records.saying(place)
         assert (record["actor"], record["actor_id"], record["incarnation"]) == ("app/chatty", *ids, 1), place

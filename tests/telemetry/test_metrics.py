@@ -192,6 +192,23 @@ async def test_messages_that_wait_are_counted_by_type(meter: Meter) -> None:
         assert meter.read("supervise.mailbox.message.count") == {("Scribe",): 0}
 
 
+async def test_all_lanes_of_a_mailbox_are_counted(meter: Meter) -> None:
+    async with Supervisor("app", metrics=meter.metrics) as app:
+        scribe = await app.start(Scribe, lanes=("urgent", "bulk"))
+        gate = await fill(scribe, 1, 2)
+        await scribe.options(lane="urgent").send(Scribe.note, 3)
+        assert meter.read("supervise.mailbox.message.count") == {("Scribe",): 3}
+        gate.open()
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_what_an_overflow_drops_is_counted_as_such(meter: Meter, policy: Any) -> None:
+    async with Supervisor("app", metrics=meter.metrics) as app:
+        gate = await fill(await app.start(Scribe, capacity=2, overflow=policy), 1, 2, 3, 4)
+        assert meter.read("supervise.dead_letters") == {("overflow",): 2}
+        gate.open()
+
+
 async def test_what_became_of_messages_goes_on_over_children_and_trees_that_are_gone(meter: Meter) -> None:
     tree = Supervisor("app", DynamicSupervisor("below"), metrics=meter.metrics)
     for times in (1, 2):
