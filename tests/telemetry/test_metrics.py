@@ -33,6 +33,7 @@ from supervise import (
     metrics,
 )
 from supervise.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY
+from supervise.events import DeadLetter, Event
 from supervise.metrics import Metrics
 from tests.doubles import Gate, Scribe, fill
 from tests.real_clock import on_the_real_clock
@@ -298,6 +299,37 @@ async def test_a_description_with_another_budget_keeps_its_metrics(meter: Meter)
     async with DynamicSupervisor("app", metrics=meter.metrics).with_budget(math.inf) as app:
         await app.start(Scribe)
         assert meter.read("supervise.actor.count") == {("running", "Scribe"): 1}
+
+
+async def test_a_counter_does_not_fall_while_a_child_is_being_forgotten(meter: Meter) -> None:
+    read: list[float] = []
+
+    def listener(event: Event) -> None:
+        if isinstance(event, DeadLetter):  # the child isn't in its place any more, and not in the sum of those that are gone
+            read.append(meter.read("supervise.mailbox.messages")["handled",])
+
+    async with Supervisor("app", DynamicSupervisor("below"), listener=listener, metrics=meter.metrics) as app:
+        scribe = await app.supervisor("below").start(Scribe)
+        await scribe.call(Scribe.note, 1)
+        assert meter.read("supervise.mailbox.messages")["handled",] == 1
+        gate = await fill(scribe, 2)
+        async with anyio.create_task_group() as group:
+            group.start_soon(app.supervisor("below").terminate_child, scribe)
+            await at_rest()
+            gate.open()
+    assert len(read) == 1
+    assert read[0] >= 1
+
+
+async def test_children_may_come_while_a_reader_walks_through_the_tree(meter: Meter) -> None:
+    async with Supervisor("app", metrics=meter.metrics) as app:
+        for name in "ab":
+            await app.start(Scribe, name=name)
+        walk = metrics._places(app._branch)
+        found = [next(walk).name]
+        await app.start(Scribe, name="c")
+        found += [place.name for place in walk]
+        assert found == ["a", "b"]
 
 
 @on_the_real_clock
