@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 
 from supervise_strategies.child_spec import ChildSpec, StopWithin, SupervisorSpec, check_unique
 from supervise_strategies.errors import InvalidSpec
@@ -16,19 +16,28 @@ from supervise_strategies.strategy import AutoShutdown, Strategy
 from .child import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .events import Listener
+    from .running import RunningSupervisor
 
 StrategyName: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdownName: TypeAlias = Literal["never", "any_significant", "all_significant"]
 GiveUpAs: TypeAlias = Literal["gave_up", "shutdown"]
 
 
+class Watcher(Protocol):
+    """Looks at running trees: `supervise.metrics.Metrics` is one."""
+
+    def watch(self, app: RunningSupervisor, /) -> Callable[[], object]:
+        """Begin, before anything of the tree has started; the result ends it, when nothing of it runs any more."""
+        ...
+
+
 class Description:
     """A supervisor as it is written down: its children by name, in start order, and how their ends are answered."""
 
-    __slots__ = ("_children", "listener", "name", "shutdown_budget", "spec", "spec_below")
+    __slots__ = ("_children", "listener", "metrics", "name", "shutdown_budget", "spec", "spec_below")
 
     def __init__(
         self,
@@ -46,6 +55,7 @@ class Description:
         shutdown_budget: float | None,
         give_up_as: GiveUpAs,
         listener: Listener | None,
+        metrics: Watcher | None,
     ) -> None:
         who = f"supervisor {name!r}"
         named: dict[str, Child[Any] | Description] = {}
@@ -85,8 +95,11 @@ class Description:
         _check_budget(who, shutdown_budget)
         if listener is not None and not callable(listener):
             raise InvalidSpec(who, "listener", listener, "a function of one event, or None")
+        if metrics is not None and not callable(getattr(metrics, "watch", None)):
+            raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.metrics, or None")
         self.shutdown_budget: float | None = shutdown_budget
         self.listener: Listener | None = listener
+        self.metrics: Watcher | None = metrics
 
     @staticmethod
     def _check_used_once(who: str, children: tuple[Child[Any] | Description, ...]) -> None:

@@ -9,7 +9,7 @@ from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
 
-from .description import GiveUpAs
+from .description import GiveUpAs, Watcher
 from .events import Listener
 from .supervisor import Runnable
 
@@ -36,6 +36,7 @@ class DynamicSupervisor(Runnable):
         shutdown_budget: float | None = None,
         give_up_as: GiveUpAs = "gave_up",
         listener: Listener | None = None,
+        metrics: Watcher | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -51,4 +52,5 @@ class DynamicSupervisor(Runnable):
             shutdown_budget=shutdown_budget,
             give_up_as=give_up_as,
             listener=listener,
+            metrics=metrics,
         )

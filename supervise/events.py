@@ -9,11 +9,12 @@ import logging
 import os.path
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from enum import Enum
 from types import TracebackType
-from typing import ClassVar, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 
-from supervise_strategies.directives import Cause, Decision
+from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
 
 _OURS = (os.path.dirname(__file__), os.path.join(os.path.dirname(__file__), "_backends"))
@@ -109,7 +110,14 @@ class Decided:
     decision: Decision
 
     @property
+    def incarnation(self) -> int:
+        """Of the child: the one that ended."""
+        return self.decision.incarnation
+
+    @property
     def level(self) -> int:
+        if self.decision.action is Action.GIVE_UP:
+            return logging.ERROR
         return logging.WARNING if self.decision.reason.abnormal else logging.DEBUG
 
     def __str__(self) -> str:
@@ -168,6 +176,30 @@ class AddressDropped:
 
 Event: TypeAlias = Started | StartFailed | Stopped | Decided | Overran | DeadLetter | Expected | AddressDropped
 Listener: TypeAlias = Callable[[Event], object]
+
+
+def as_dict(event: Event) -> dict[str, Any]:
+    """An event as plain values, for JSON: `event` is the name of its class, a decision's fields stand beside `path`."""
+    found: dict[str, Any] = {"event": type(event).__name__}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, Decision):
+            found |= {name: _plain(part) for name, part in value._asdict().items() if name != "at"}
+        else:
+            found[field.name] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ExitReason):
+        return {"kind": value.kind.value, "detail": value.detail}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Frame):
+        return f"{value.file}:{value.line} in {value.function}"
+    if isinstance(value, tuple):
+        return [_plain(part) for part in cast("tuple[object, ...]", value)]
+    return value
 
 
 class Bus:

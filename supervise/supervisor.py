@@ -12,11 +12,12 @@ from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from ._backends import current_backend
 from .child import Child
-from .description import AutoShutdownName, Description, GiveUpAs, StrategyName
+from .description import AutoShutdownName, Description, GiveUpAs, StrategyName, Watcher
 from .running import RunningSupervisor
 from .tree import Tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from .events import Listener
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 class Runnable(Description):
     """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
 
-    __slots__ = ("_tree",)
+    __slots__ = ("_tree", "_unwatch")
     _tree: Tree | None
+    _unwatch: Callable[[], object]
 
     def with_budget(self, seconds: float) -> Self:
         other = super().with_budget(seconds)
@@ -37,12 +39,14 @@ class Runnable(Description):
         if getattr(self, "_tree", None) is not None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
         self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor)
+        app = RunningSupervisor(tree.root)
+        self._unwatch = _nothing if self.metrics is None else self.metrics.watch(app)
         try:
             await tree.open()
         except BaseException:
-            self._tree = None
+            self._ended()
             raise
-        return RunningSupervisor(tree.root)
+        return app
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -51,7 +55,15 @@ class Runnable(Description):
         try:
             return tree is not None and await tree.close(exc)
         finally:
-            self._tree = None
+            self._ended()
+
+    def _ended(self) -> None:
+        self._tree = None
+        self._unwatch()
+
+
+def _nothing() -> None:
+    pass
 
 
 class Supervisor(Runnable):
@@ -69,7 +81,7 @@ class Supervisor(Runnable):
     deadline, in seconds, over the ordered stop of the whole tree: each child gets the smaller of its own time and what is
     left. `restart`, `significant` and `stop_within` say how a parent treats it. `give_up_as="shutdown"` is OTP's own reason
     after which a transient supervisor that gave up isn't restarted. `listener` hears every event of a root's tree, from the
-    first start on.
+    first start on; `metrics` (see `supervise.metrics`) counts what happens in it.
     """
 
     __slots__ = ()
@@ -87,6 +99,7 @@ class Supervisor(Runnable):
         shutdown_budget: float | None = None,
         give_up_as: GiveUpAs = "gave_up",
         listener: Listener | None = None,
+        metrics: Watcher | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -102,4 +115,5 @@ class Supervisor(Runnable):
             shutdown_budget=shutdown_budget,
             give_up_as=give_up_as,
             listener=listener,
+            metrics=metrics,
         )

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: list[list[str]] = [
     ["supervise_strategies.*"],
     [
+        "supervise.attributes",
         "supervise.errors",
         "supervise.events",
         "supervise.handler",
@@ -51,6 +52,7 @@ LAYERS: list[list[str]] = [
         "supervise.dynamic",
         "supervise.open_mailbox",
     ],
+    ["supervise.logs", "supervise.metrics", "supervise.tracing"],
     ["supervise.cli.*"],
 ]
 FACE = {"supervise", "supervise_strategies"}  # the packages' own __init__: they only hand names on
@@ -133,6 +135,12 @@ def test_every_file_stands_in_the_list_and_imports_point_down(module: str) -> No
         there = layer_of(imported)
         assert there is not None
         assert there <= here, f"{module} (layer {here}) imports {imported} (layer {there})"
+
+
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if m.startswith(LEAVES) and not m.startswith("supervise.cli")))
+def test_leaves_do_not_import_each_other(module: str) -> None:
+    own = next(leaf for leaf in LEAVES if module.startswith(leaf))
+    assert not [i for i in OURS[module] if i.startswith(LEAVES) and not i.startswith(own)]
 
 
 def test_no_circle_of_imports_at_run_time() -> None:

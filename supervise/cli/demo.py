@@ -15,6 +15,7 @@ from supervise.running import RunningSupervisor
 from supervise_strategies.directives import Action
 
 from . import chat
+from .telemetry import Telemetry
 
 ROOM = "lobby"
 ROUNDS = 8
@@ -104,11 +105,12 @@ async def _sabotage(_: object) -> None:
     raise RuntimeError("sabotage")
 
 
-def main(backend: str) -> int:
+def main(backend: str, telemetry: Telemetry) -> int:
     """Play the demo. The exit status is 0 if every message is accounted for, else 1."""
     global _begun
     _begun = time.monotonic()
-    logging.getLogger("supervise").setLevel(logging.CRITICAL)  # the story is told below, in its own words
+    logging.getLogger().addHandler(logging.NullHandler())  # the story is told below, in its own words
+    telemetry.open("chat")
     return anyio.run(_play, backend=backend)
 
 

@@ -7,7 +7,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from . import demo, run
+from . import columns, demo, run
+from .telemetry import Telemetry, WrongTelemetry
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,12 +24,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     for command in (running, showing):
         command.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio")
+        command.add_argument("--log", metavar="FILE", help="append JSON log records, starts and orderly ends included")
+        command.add_argument("--otlp", metavar="URL", help="send spans to this collector, e.g. http://127.0.0.1:4318")
+        command.add_argument("--actor-services", action="store_true", help="make each type of actor a service in the spans")
+
+    reading = commands.add_parser("columns", help="show a JSON log with one column for each actor")
+    reading.add_argument("file", metavar="FILE", help="as --log writes it; - for standard input")
+    reading.add_argument(
+        "--only", metavar="PATTERN", action="append", default=[], help="paths, e.g. 'chat/rooms/*'; repeatable"
+    )
+    reading.add_argument("--follow", action="store_true", help="go on with what is written later")
+    reading.add_argument("--width", type=int, metavar="N", help="characters (that of the terminal)")
+    reading.add_argument("--html", metavar="OUT", help="write one page instead")
+    reading.add_argument("--jaeger", metavar="URL", help="make trace ids links, e.g. http://localhost:16686")
     options = parser.parse_args(argv)
 
-    if options.command == "demo":
-        return demo.main(options.backend)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return run.main(options.target, options.backend, options.shutdown_budget)
+    if options.command == "columns":
+        return columns.main(
+            options.file,
+            only=options.only,
+            follow=options.follow,
+            width=options.width,
+            page=options.html,
+            jaeger=options.jaeger,
+        )
+    if options.command == "run":
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    telemetry = Telemetry(options.log, options.otlp, options.actor_services)
+    try:
+        if options.command == "demo":
+            return demo.main(options.backend, telemetry)
+        return run.main(options.target, options.backend, options.shutdown_budget, telemetry)
+    except WrongTelemetry as error:
+        print(f"supervise: {error}", file=sys.stderr)
+        return 2
+    finally:
+        telemetry.close()
 
 
 def _seconds(text: str) -> float:

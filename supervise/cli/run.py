@@ -5,7 +5,7 @@
 | SIGTERM or SIGINT: stopped in order, within the budget | 0 |
 | the tree ended by itself in an orderly way | 0 |
 | it gave up, or didn't start: the chain of crashes is on stderr | 1 |
-| MODULE:TREE isn't one: one line on stderr | 2 |
+| MODULE:TREE isn't one, or --log or --otlp can't be done: one line on stderr | 2 |
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
 | a second signal: everything is cancelled at once | 128 + its number |
 """
@@ -28,6 +28,8 @@ from supervise.running import RunningSupervisor
 from supervise.supervisor import Runnable
 from supervise_strategies.exit_reason import describe
 
+from .telemetry import Telemetry
+
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
 HURRY = 1.0  # seconds that a tree may still take after all that lives was cancelled
 
@@ -36,7 +38,7 @@ class WrongTarget(Exception):
     """MODULE:TREE names no tree; the text is the one line to print."""
 
 
-def main(target: str, backend: str, budget: float | None) -> int:
+def main(target: str, backend: str, budget: float | None, telemetry: Telemetry) -> int:
     """Load the tree and serve it."""
     try:
         description = load(target)
@@ -47,7 +49,8 @@ def main(target: str, backend: str, budget: float | None) -> int:
         description = description.with_budget(budget)
     elif description.shutdown_budget is None:
         description = description.with_budget(DEFAULT_BUDGET)
-    return anyio.run(_Service(description).serve, backend=backend)
+    telemetry.open(description.name)
+    return anyio.run(_Service(description, telemetry).serve, backend=backend)
 
 
 def load(target: str) -> Runnable:
@@ -76,8 +79,9 @@ def load(target: str) -> Runnable:
 class _Service:
     """One run of a tree, from its start to its exit status."""
 
-    def __init__(self, description: Runnable) -> None:
+    def __init__(self, description: Runnable, telemetry: Telemetry) -> None:
         self._description = description
+        self._telemetry = telemetry
         self._status = 0
         self._asked = anyio.Event()
         self._unstoppable: list[str] = []
@@ -125,6 +129,7 @@ class _Service:
         still = ", ".join(self._unstoppable) or "a part of the tree"
         print(f"supervise: {still} outlived its cancellation: leaving all the same", file=sys.stderr)
         sys.stderr.flush()
+        self._telemetry.close()
         os._exit(status)
 
 

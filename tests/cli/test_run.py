@@ -1,11 +1,13 @@
 """`supervise run` in real processes, on the real clock.
 
 Tested: SIGTERM and SIGINT stop in order, status 0; a tree that gives up, status 1 with its chain; one that doesn't start;
-a second signal; something unstoppable; wrong MODULE:TREE, status 2 in one line.
+a second signal; something unstoppable; wrong MODULE:TREE, status 2 in one line; spans that ended before the end are delivered,
+and a collector holds up nothing; a JSON log.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.collector import Collector
 
 ROOT = Path(__file__).parents[2]
 GUARD = 30.0  # seconds after which a process that hangs is given up; each takes about one
@@ -27,8 +31,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def running(*arguments: str) -> Generator[subprocess.Popen[str], None, None]:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}"}
+def running(*arguments: str, **variables: str) -> Generator[subprocess.Popen[str], None, None]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}", **variables}
     command = [sys.executable, "-m", "supervise.cli.main", "run", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with process:
@@ -119,6 +123,79 @@ def test_a_wrong_target_is_one_line_that_names_it_and_the_cure_with_status_2(tar
     with running(target) as process:
         _, err = process.communicate(timeout=GUARD)
         assert process.returncode == 2
+        assert len(err.strip().split("\n")) == 1, err
+        for word in words:
+            assert word in err
+
+
+class Serving:
+    """Arguments of the command and the environment, as one who starts it chooses them."""
+
+    def __init__(self, how: str, endpoint: str) -> None:
+        self.arguments = ["--otlp", endpoint] if how == "--otlp" else []
+        self.environment = {} if how == "--otlp" else {how: endpoint}
+
+
+@pytest.mark.parametrize("how", ["--otlp", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+def test_a_signal_in_mid_traffic_delivers_the_spans_that_ended_before(backend: str, how: str) -> None:
+    with Collector() as collector:
+        serving = Serving(how, collector.endpoint)
+        with running("tests.cli.trees:BUSY", "--backend", backend, *serving.arguments, **serving.environment) as process:
+            until(process, "100")
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=GUARD)
+            assert process.returncode == 0, err
+        ended = [span.attributes["n"] for span in collector.spans if span.name == "work"]
+        assert ended == [*range(len(ended))]
+        assert len(ended) >= 100
+        assert {span.service for span in collector.spans} == {"app"}
+        assert collector.spans[-1].name == "stop"  # of the tree's own end
+
+
+def test_a_collector_that_hangs_holds_up_neither_work_nor_the_end(backend: str) -> None:
+    with Collector("hangs") as collector:
+        with running("tests.cli.trees:BUSY", "--backend", backend, "--otlp", collector.endpoint) as process:
+            until(process, "100")
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=GUARD)
+            assert process.returncode == 0
+        assert err.count("spans can't be delivered") == 1
+        assert "Traceback" not in err
+
+
+def test_what_is_left_behind_with_status_70_delivers_its_spans_too(backend: str) -> None:
+    with Collector() as collector:
+        arguments = ["--backend", backend, "--shutdown-budget", "0.1", "--otlp", collector.endpoint]
+        with running("tests.cli.trees:DEAF_AND_TRACED", *arguments) as process:
+            until(process, "start a")
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=GUARD)
+            assert process.returncode == 70, err
+        assert collector.named("start a")
+
+
+def test_the_log_is_json_and_says_the_whole_story(backend: str, tmp_path: Path) -> None:
+    log = tmp_path / "app.jsonl"
+    with running("tests.cli.trees:DOOMED", "--backend", backend, "--log", str(log)) as process:
+        process.communicate(timeout=GUARD)
+        assert process.returncode == 1
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    story = [(r["actor"], r["incarnation"], r["event"]["event"]) for r in records if r.get("actor") == "app/below/doomed"]
+    assert story == [("app/below/doomed", n, event) for n in (1, 2) for event in ("Started", "Stopped", "Decided")]
+    assert [r["event"]["action"] for r in records if r["level"] == "ERROR"] == ["give_up", "give_up"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--otlp", "localhost:4318"], ["--otlp: 'localhost:4318' isn't the URL", "http://127.0.0.1:4318"]),
+        (["--log", "no/such/folder/app.jsonl"], ["--log no/such/folder/app.jsonl: No such file", "that can be written"]),
+    ],
+)
+def test_telemetry_that_can_not_be_is_one_line_with_the_cure_and_status_2(arguments: list[str], words: list[str]) -> None:
+    with running("tests.cli.trees:ORDERLY", *arguments) as process:
+        out, err = process.communicate(timeout=GUARD)
+        assert (process.returncode, out) == (2, "")
         assert len(err.strip().split("\n")) == 1, err
         for word in words:
             assert word in err

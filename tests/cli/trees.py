@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import anyio
+import anyio.lowlevel
+from opentelemetry import trace
 
 from supervise import DynamicSupervisor, Intensity, Supervisor, child, current
 
@@ -52,6 +56,33 @@ class Doomed:
         raise ValueError("doomed")
 
 
+class Busy:
+    """Works for itself, in spans, until it is stopped."""
+
+    async def __aenter__(self) -> Busy:
+        current().nursery.start_soon(self._work)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        trace.get_tracer("t").start_span("stop").end()
+
+    async def _work(self) -> None:
+        for n in itertools.count():
+            with trace.get_tracer("t").start_as_current_span("work", attributes={"n": n}):
+                await anyio.lowlevel.checkpoint()
+            if n == 100:
+                print(n, flush=True)
+            if n > 100:
+                await anyio.sleep(0.001)
+
+
+class DeafAndTraced(Deaf):
+    async def __aenter__(self) -> DeafAndTraced:
+        trace.get_tracer("t").start_span(f"start {self.name}").end()
+        await super().__aenter__()
+        return self
+
+
 class Unborn:
     def __init__(self) -> None:
         raise OSError("no such device")
@@ -61,6 +92,8 @@ ORDERLY = Supervisor("app", child(Loud, "a", name="a"), child(Loud, "b", name="b
 SLOW = Supervisor("app", child(Slow, "a", name="a", stop_within=float("inf")))
 DEAF = Supervisor("app", child(Deaf, "a", name="a", stop_within=0.0))
 DOOMED = Supervisor("app", Supervisor("below", child(Doomed, name="doomed"), intensity=Intensity(1)), intensity=Intensity(0))
+BUSY = Supervisor("app", child(Busy, name="busy"))
+DEAF_AND_TRACED = Supervisor("app", child(DeafAndTraced, "a", name="a", stop_within=0.0))
 UNBORN = Supervisor("app", child(Unborn, name="unborn"))
 EMPTY = DynamicSupervisor("empty")
 NUMBER = 7

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from supervise.events import logger
+from supervise.events import Decided, logger
 from supervise_strategies import ImmortalLoopWarning
 
 
@@ -17,12 +17,16 @@ class _Ears(logging.Handler):
         self.heard: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(self.format(record))
+        if not isinstance(record.args, tuple) or not any(isinstance(arg, Decided) for arg in record.args):
+            self.heard.append(self.format(record))
 
 
 @contextmanager
 def complaints() -> Generator[list[str], None, None]:
-    """Hear errors, and nothing less: each crash that a script wants is a warning, and many specs are odd on purpose."""
+    """Hear errors, and nothing less: each crash that a script wants is a warning, and many specs are odd on purpose.
+
+    A give-up is an error too, but a decision: the script wants that as well.
+    """
     ears = _Ears()
     loggers = {each: each.level for each in (logger, logging.getLogger("asyncio"))}
     with warnings.catch_warnings():

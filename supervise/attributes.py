@@ -1,0 +1,55 @@
+"""The keys of telemetry: one list for spans, metrics and log records. Nothing else spells them out.
+
+`messaging.*`, `rpc.*`, `error.type` and `code.*` are OpenTelemetry's own; what they don't have is under `supervise.`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Final
+
+SCOPE: Final = "supervise"
+"""The name of the instrumentation scope."""
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of OpenTelemetry's semantic conventions that its own keys are taken from."""
+
+ACTOR_PATH: Final = "supervise.actor.path"
+"""The full path, from the root on. What to search for: it finds an actor's whole life. Never on a metric."""
+ACTOR_TYPE: Final = "supervise.actor.type"
+"""The class of the actor: the same for all that are made alike."""
+ACTOR_ID: Final = "supervise.actor.id"
+ACTOR_INCARNATION: Final = "supervise.actor.incarnation"
+"""Which life, from 1."""
+ACTOR_STATE: Final = "supervise.actor.state"
+ACTOR_LIFETIME: Final = "supervise.actor.lifetime"
+"""Seconds."""
+SENDER_TYPE: Final = "supervise.sender.type"
+"""The class of the actor that calls or sends, on the span of the call or send; absent when it comes from outside."""
+SUPERVISOR_PATH: Final = "supervise.supervisor.path"
+MAILBOX_DEPTH: Final = "supervise.mailbox.depth"
+MAILBOX_WAIT: Final = "supervise.mailbox.wait"
+"""Seconds that the message waited."""
+MAILBOX_DROPPED: Final = "supervise.mailbox.dropped"
+MESSAGE_OUTCOME: Final = "supervise.message.outcome"
+OUTCOME: Final = "supervise.outcome"
+REASON: Final = "supervise.reason"
+RESTART_COUNT: Final = "supervise.restart.count"
+RESTART_DELAY: Final = "supervise.restart.delay"
+"""Seconds."""
+RESTART_STRATEGY: Final = "supervise.restart.strategy"
+RESTART_WINDOW_USED: Final = "supervise.restart.window.used"
+"""Restarts in the window, over those allowed."""
+START_REASON: Final = "supervise.start.reason"
+STOP_REASON: Final = "supervise.stop.reason"
+TRIGGER: Final = "supervise.trigger"
+
+ERROR_TYPE: Final = "error.type"
+
+
+def scope() -> tuple[str, str, str]:
+    """Name, version and schema URL of the instrumentation scope, as `get_tracer` and `get_meter` take them."""
+    try:
+        version = importlib.metadata.version("supervise-actors")
+    except importlib.metadata.PackageNotFoundError:  # run from a source tree that isn't installed
+        version = "unknown"
+    return SCOPE, version, SCHEMA_URL

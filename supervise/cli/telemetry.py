@@ -1,0 +1,59 @@
+"""What `supervise run` and `supervise demo` do with --log, --otlp and the OTEL_* variables."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from supervise import logs
+
+if TYPE_CHECKING:
+    from supervise.tracing import Tracing
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER")
+
+
+class WrongTelemetry(Exception):
+    """It can't be done; the text is the one line to print."""
+
+
+class Telemetry:
+    """Logs and spans of one command: opened before its tree, closed after it, whatever the collector does within 2 s."""
+
+    def __init__(self, log: str | None, otlp: str | None, actor_services: bool) -> None:
+        self._log = log
+        self._otlp = otlp
+        self._actor_services = actor_services
+        self._handler: logging.Handler | None = None
+        self._tracing: Tracing | None = None
+
+    def open(self, service_name: str) -> None:
+        """Begin. WrongTelemetry if what was asked for can't be done."""
+        if self._log is not None:
+            try:
+                self._handler = logs.json_handler(self._log)
+            except OSError as error:
+                raise WrongTelemetry(f"--log {self._log}: {error.strerror}: name a file that can be written") from error
+            logging.getLogger().addHandler(self._handler)
+            for other in logging.getLogger().handlers:
+                if other is not self._handler and other.level == logging.NOTSET:
+                    other.setLevel(logging.INFO)  # what isn't asked for isn't shown beside it
+            logging.getLogger("supervise").setLevel(logging.DEBUG)
+        if self._otlp is None and not any(map(os.environ.get, _ENDPOINTS)):
+            return
+        from supervise import tracing  # the SDK takes 0.2 s to import
+
+        try:
+            self._tracing = tracing.configure(service_name, endpoint=self._otlp, actor_services=self._actor_services)
+        except (ValueError, ImportError) as error:
+            raise WrongTelemetry(f"--otlp: {error}") from error
+
+    def close(self) -> None:
+        """Deliver what has ended, for 2 s at most. Idempotent."""
+        if self._tracing is not None:
+            self._tracing.close()
+        if self._handler is not None:
+            logging.getLogger().removeHandler(self._handler)
+            self._handler.close()
+            self._handler = None
