@@ -21,6 +21,7 @@ LAYERS: list[list[str]] = [
         "supervise.handler",
         "supervise.envelope",
         "supervise.account",
+        "supervise.address_like",
         "supervise._backends.*",
     ],
     [
@@ -51,7 +52,7 @@ LAYERS: list[list[str]] = [
         "supervise.dynamic",
         "supervise.open_mailbox",
     ],
-    ["supervise.cli.*"],
+    ["supervise.cli.*", "supervise.testing.*"],
 ]
 FACE = {"supervise", "supervise_strategies"}  # the packages' own __init__: they only hand names on
 PURE = {
