@@ -137,22 +137,34 @@ def _names(held: object, ignored: set[int], depth: int) -> list[str]:
 def _variables_that_run(held: object) -> list[str]:
     """Local variables of what runs now, in all threads: the collector doesn't see those."""
     names: list[str] = []
-    for top in list(sys._current_frames().values()):
-        frame: FrameType | None = top
-        while frame is not None:
-            if not _ours(frame.f_code):
-                names += _variables(frame, held)
-            frame = frame.f_back
-    return names
+    frames = list(sys._current_frames().values())
+    frame: FrameType | None = None
+    try:
+        while frames:
+            frame = frames.pop()
+            while frame is not None:
+                if not _ours(frame.f_code):
+                    names += _variables(frame, held)
+                frame = frame.f_back
+        return names
+    finally:
+        frames.clear()  # one of them is this function's own: a frame that holds itself holds all that it met
+        frame = None
 
 
 def _variables(frame: FrameType, held: object) -> list[str]:
     names: list[str] = []
-    if frame.f_code.co_name != "<module>":  # those are names of the module, and found as such
-        for name, value in frame.f_locals.items():
-            if value is held:
-                code = frame.f_code
-                names.append(f"variable {name!r} of {code.co_qualname} ({code.co_filename}:{frame.f_lineno})")
+    code = frame.f_code
+    if not code.co_flags & inspect.CO_OPTIMIZED:  # names of a module, or of a class: they are found as such
+        return names
+    snapshot = frame.f_locals
+    for name, value in snapshot.items():
+        if value is held:
+            names.append(f"variable {name!r} of {code.co_qualname} ({code.co_filename}:{frame.f_lineno})")
+    if isinstance(snapshot, dict) and sys.getrefcount(snapshot) <= 3:
+        # Up to Python 3.12 the frame keeps this copy of its variables, and with it all that they held: looking must keep
+        # nothing alive. The references are the frame's, ours, and that of the question; whoever asked for locals() has one.
+        snapshot.clear()
     return names
 
 
