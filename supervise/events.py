@@ -16,7 +16,7 @@ from typing import ClassVar, Final, NamedTuple, TypeAlias
 from supervise_strategies.directives import Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
 
-_OURS = (os.path.dirname(__file__), os.path.join(os.path.dirname(__file__), "_backends"))
+_OURS = (os.path.dirname(__file__), *(os.path.join(os.path.dirname(__file__), part) for part in ("_backends", "testing")))
 logger: Final = logging.getLogger("supervise")
 
 

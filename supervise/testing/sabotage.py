@@ -60,11 +60,11 @@ class Trap:
     def spring(self) -> Exception:
         """What the handler raises now."""
         self.happened += 1
-        number = f"crash {self.happened} of {self.times}" if self.times > 1 else "a crash on purpose"
+        number = f", {self.happened} of {self.times}" if self.times > 1 else ""
         if self.happened == self.times:
             self.disarm()
         if self._error is None:
-            return Sabotage(f"{self.handler} of {self.address.path}: {number}")
+            return Sabotage(f"{self.handler}, on purpose{number}")
         if isinstance(self._error, Exception):
             return self._error.with_traceback(None)  # not with the frames of the crash before
         return self._error()

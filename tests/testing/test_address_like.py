@@ -212,9 +212,9 @@ async def test_handlers_of_a_fake_never_overlap() -> None:
     fake = FakeAddress(Scribe, log)
     gate = Gate()
     async with anyio.create_task_group() as group:
-        group.start_soon(fake.call, Scribe.hold, gate)
+        group.start_soon(lambda: fake.call(Scribe.hold, gate))
         await gate.reached.wait()
-        group.start_soon(fake.call, Scribe.note, "a")
+        group.start_soon(lambda: fake.call(Scribe.note, "a"))
         await at_rest()
         assert log == []
         gate.open()

@@ -8,6 +8,7 @@ when the tree is over; what can't be meant is refused.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ import pytest
 from supervise import DynamicSupervisor, GaveUp, Intensity, InvalidSpec, Supervisor, child
 from supervise.events import Stopped
 from supervise.testing import Recording, assert_story, at_rest, chaos, record
+from supervise.testing.chaos import How
 from tests.doubles import Boom, Gate, Scribe
 
 pytestmark = pytest.mark.anyio
@@ -27,13 +29,16 @@ def tree(listener: Any = None) -> Supervisor:
     return Supervisor("app", child(Scribe, name="a"), child(Scribe, name="b"), inner, intensity=PATIENT, listener=listener)
 
 
-async def strikes(seed: int, rate: float = 2.0, seconds: float = 500, **how: Any) -> list[tuple[float, str]]:
+async def strikes(
+    seed: int, how: How = "crash", among: Callable[[str], bool] | None = None, seconds: float = 500
+) -> list[tuple[float, str]]:
+    found, began = list[tuple[float, str]](), anyio.current_time()
     async with tree() as app:
-        began = anyio.current_time()
-        async with chaos(app, rate, seed, **how) as storm:
+        async with chaos(app, 2.0, seed, how=how, among=among) as storm:
             await anyio.sleep(seconds)
         assert str(storm).startswith(f"chaos, seed {seed}: {len(storm.strikes)} strikes")
-        return [(round(strike.at - began, 6), strike.path) for strike in storm.strikes]
+        found += [(round(strike.at - began, 6), strike.path) for strike in storm.strikes]
+    return found
 
 
 async def test_actors_crash_at_the_rate_all_of_them_also_below_other_supervisors() -> None:

@@ -1,8 +1,8 @@
 """Who holds strong addresses, and where they were made.
 
-Tested: nobody; a variable, an attribute, a slot, a module, a closure, a suspended coroutine, containers in them; recipients, views
-and clones; where each was made, if it was watched; weak and closed ones don't count; looking keeps nothing alive; watching ends,
-and costs nothing afterwards; why an actor doesn't end.
+Tested: nobody; a variable, an attribute, a slot, a module, a closure, a suspended coroutine, containers in them; recipients,
+views and clones; where each was made, if it was watched; weak and closed ones don't count; looking keeps nothing alive;
+watching ends, and costs nothing afterwards; why an actor doesn't end.
 """
 
 from __future__ import annotations
@@ -78,8 +78,13 @@ async def test_containers_that_are_in_something_with_a_name() -> None:
 async def test_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.unfreeze()  # what the collector leaves alone, it doesn't look through, and this module is one of those
     monkeypatch.setattr(HERE, "KEPT", None, raising=False)
+
+    def keep(address: Address[Scribe]) -> bool:
+        vars(HERE)["KEPT"] = address
+        return True
+
     try:
-        assert held_by(lambda address: (setattr(HERE, "KEPT", address), 1)) == [f"{__name__}.KEPT"]
+        assert held_by(keep) == [f"{__name__}.KEPT"]
     finally:
         gc.freeze()
 
@@ -100,8 +105,7 @@ async def test_a_suspended_coroutine() -> None:
         await anyio.sleep_forever()
 
     def keep(address: Address[Scribe]) -> Any:
-        coroutine = keep_waiting(address)
-        return coroutine
+        return keep_waiting(address)
 
     weak, (_, coroutine) = weak_and(keep)
     (holder,) = holders(weak)

@@ -67,7 +67,7 @@ async def test_no_other_actor_of_the_class_is_touched() -> None:
         with crash_on(one, Scribe.note):
             assert await two.call(Scribe.note, "a") == 1
             assert await Scribe.note(Scribe(), "by hand") == 1
-            with pytest.raises(ActorCrashed, match="Sabotage: Scribe.note of app/scribe: a crash on purpose"):
+            with pytest.raises(ActorCrashed, match=r"app/scribe #1 crashed: Sabotage: Scribe\.note, on purpose$"):
                 await one.call(Scribe.note, "a")
 
 
@@ -165,9 +165,10 @@ async def test_what_cant_be_meant_is_refused() -> None:
         def plain(actor: Scribe) -> None: ...
 
         bad: Any
-        for bad in (plain, lambda actor: None):
-            with pytest.raises(InvalidSpec, match="handler="):
-                crash_on(scribe, bad)
+        with pytest.raises(InvalidSpec, match="handler="):
+            crash_on(scribe, plain)
+        with pytest.raises(InvalidSpec, match="handler="):
+            crash_on(scribe, lambda _: None)
         bad = Scribe().note
         with pytest.raises(NotAHandler):
             crash_on(scribe, bad)
@@ -182,9 +183,8 @@ async def test_what_cant_be_meant_is_refused() -> None:
         bad = vars(Louder)["secret"]
         with pytest.raises(UnknownHandler):
             crash_on(scribe, bad)
-        bad = list.append
         with pytest.raises(InvalidSpec, match="can't be changed"):
-            crash_on(number, bad)
+            crash_on(number, list[int].copy)
         await app.terminate_child("scribe")
         with pytest.raises(RuntimeError, match="app/scribe doesn't run now"):
             crash_on(scribe, Scribe.note)

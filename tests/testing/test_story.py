@@ -1,7 +1,7 @@
 """Stories in words.
 
-Tested: each clause, where it holds and where it doesn't; commas in a list of delays; whose events count; what happened is shown;
-a clause or a path that can't be meant is refused; the clauses of the docstring are those of the error.
+Tested: each clause, where it holds and where it doesn't; commas in a list of delays; whose events count; what happened is
+shown; a clause or a path that can't be meant is refused; the clauses of the docstring are those of the error.
 """
 
 from __future__ import annotations
