@@ -90,7 +90,7 @@ def holders(address: Address[Any] | WeakAddress[Any] | Recipient[..., Any]) -> l
     strong: list[Any] = []
     ignored.add(id(strong))
     for referrer in gc.get_referrers(mailbox):
-        if isinstance(referrer, Address | Recipient) and referrer._token is not None and referrer._token.open:
+        if isinstance(referrer, Address | Recipient) and referrer._token.open:
             strong.append(referrer)
     for reach in strong:
         what = class_of(reach).__name__ + (" view" if class_of(reach) is Address and reach._settings is not None else "")

@@ -166,7 +166,7 @@ def crash_on(
     if not isinstance(turn, Incarnation) or turn.instance is None:
         raise RuntimeError(f"{address.path} doesn't run now: crash_on looks at its class, so wait until it is started")
     kind: type = class_of(turn.instance)
-    original = resolve(kind, {}, handler).function
+    original, _ = resolve(kind, {}, handler)
     name: str = handler.__name__
     if name.startswith("__") and not name.endswith("__"):
         name = f"_{owner.lstrip('_')}{name}"  # as `resolve` finds a private one
