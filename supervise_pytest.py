@@ -49,7 +49,7 @@ async def loop_is_clean(anyio_backend: Any) -> AsyncIterator[None]:
 
 @pytest.fixture
 def nothing_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No thread outlives the test; of an async one, nothing in its loop does.
+    """No thread outlives the test; of one that anyio's plugin runs, nothing in its loop does.
 
     Files, streams and coroutines that were forgotten are collected at the end, so that their warnings belong to this test.
     """
@@ -57,7 +57,7 @@ def nothing_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
 
     before = set(threading.enumerate())
     test: Any = request.node
-    if inspect.iscoroutinefunction(getattr(test, "obj", None)):
+    if "anyio_backend" in request.fixturenames and inspect.iscoroutinefunction(getattr(test, "obj", None)):
         request.getfixturevalue("loop_is_clean")
     yield
     gc.collect()

@@ -138,18 +138,13 @@ def _variables_that_run(held: object) -> list[str]:
     """Local variables of what runs now, in all threads: the collector doesn't see those."""
     names: list[str] = []
     frames = list(sys._current_frames().values())
-    frame: FrameType | None = None
-    try:
-        while frames:
-            frame = frames.pop()
-            while frame is not None:
-                if not _ours(frame.f_code):
-                    names += _variables(frame, held)
-                frame = frame.f_back
-        return names
-    finally:
-        frames.clear()  # one of them is this function's own: a frame that holds itself holds all that it met
-        frame = None
+    while frames:  # none may be left: one of them is this function's own, and a frame that holds itself holds all that it met
+        frame: FrameType | None = frames.pop()
+        while frame is not None:
+            if not _ours(frame.f_code):
+                names += _variables(frame, held)
+            frame = frame.f_back
+    return names
 
 
 def _variables(frame: FrameType, held: object) -> list[str]:

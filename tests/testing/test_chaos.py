@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -24,13 +24,21 @@ pytestmark = pytest.mark.anyio
 PATIENT = Intensity(100_000, per=1)
 
 
+class SlowToEnd(Scribe):
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await anyio.sleep(4.9)
+
+
 def tree(listener: Any = None) -> Supervisor:
     inner = Supervisor("inner", child(Scribe, name="c"), intensity=PATIENT)
     return Supervisor("app", child(Scribe, name="a"), child(Scribe, name="b"), inner, intensity=PATIENT, listener=listener)
 
 
 async def strikes(
-    seed: int, how: How = "crash", among: Callable[[str], bool] | None = None, seconds: float = 500
+    seed: int, how: How = "crash", among: Callable[[str], bool] | None = None, seconds: float = 100
 ) -> list[tuple[float, str]]:
     found, began = list[tuple[float, str]](), anyio.current_time()
     async with tree() as app:
@@ -126,6 +134,15 @@ async def test_a_tree_that_gives_up_is_left_alone() -> None:
             async with chaos(app, 2.0, 1) as storm:
                 await anyio.sleep_forever()
     assert len(storm.strikes) == 4
+
+
+async def test_a_tree_that_is_being_stopped_is_left_alone() -> None:
+    events = Recording()
+    async with Supervisor("app", child(SlowToEnd), intensity=PATIENT, listener=events) as app:
+        async with chaos(app, 10.0, 1) as storm:
+            await app.stop()
+    assert storm.strikes == []
+    assert_story(events, "ended shutdown, never crashed, never killed", of="app/slowtoend")
 
 
 async def test_where_nobody_runs_nobody_is_struck() -> None:

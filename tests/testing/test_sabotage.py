@@ -14,7 +14,8 @@ import pytest
 from tenacity import wait_fixed
 
 from supervise import ActorCrashed, Intensity, InvalidSpec, NotAHandler, Restart, Supervisor, UnknownHandler
-from supervise.testing import Sabotage, assert_story, at_rest, crash_on, record
+from supervise.handler import table_for
+from supervise.testing import Sabotage, assert_story, at_rest, crash_on, record, sabotage
 from tests.doubles import Boom, Scribe
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +43,8 @@ def classes_are_as_they_were() -> Any:
     yield
     assert [{**vars(kind)} for kind in (Scribe, Louder)] == before
     assert vars(Scribe)["note"] is NOTE
+    known: list[Any] = [function for kind in (Scribe, Louder) for function, _ in table_for(kind).values()]
+    assert not [function for function in known if function.__code__.co_filename == sabotage.__file__]
 
 
 async def test_the_next_messages_crash_the_actor_over_its_restarts_and_then_no_more() -> None:
