@@ -109,6 +109,7 @@ class _Ambush:
         stand_in.__qualname__ = getattr(original, "__qualname__", f"{self._kind.__qualname__}.{self._name}")
         stand_in.__module__ = getattr(original, "__module__", self._kind.__module__)
         stand_in.__doc__ = original.__doc__
+        vars(stand_in).update(getattr(original, "__dict__", {}))  # that it is @concurrent is an attribute
         return stand_in
 
     def pass_by(self) -> None:

@@ -141,7 +141,7 @@ async def test_a_tree_that_is_being_stopped_is_left_alone() -> None:
     async with Supervisor("app", child(SlowToEnd), intensity=PATIENT, listener=events) as app:
         async with chaos(app, 10.0, 1) as storm:
             await app.stop()
-    assert storm.strikes == []
+        assert storm.strikes == []
     assert_story(events, "ended shutdown, never crashed, never killed", of="app/slowtoend")
 
 

@@ -14,9 +14,9 @@ import pytest
 from tenacity import wait_fixed
 
 from supervise import ActorCrashed, Intensity, InvalidSpec, NotAHandler, Restart, Supervisor, UnknownHandler
-from supervise.handler import table_for
+from supervise.handler import concurrent, table_for
 from supervise.testing import Sabotage, assert_story, at_rest, crash_on, record, sabotage
-from tests.doubles import Boom, Scribe
+from tests.doubles import Boom, Gate, Scribe
 
 pytestmark = pytest.mark.anyio
 PATIENT = Intensity(100, per=1)
@@ -158,6 +158,26 @@ async def test_several_traps_on_one_handler() -> None:
             assert await scribe.call(Scribe.note, "a") == 1
         assert (first.happened, second.happened, third.happened) == (0, 1, 1)
         assert repr(third) == "<Trap on Scribe.note of app/scribe: 1 of 1 happened>"
+
+
+class Pair:
+    @concurrent
+    async def meet(self, other: Gate, own: Gate) -> str:
+        own.open()
+        return await Scribe().hold(other)
+
+
+async def test_a_concurrent_handler_stays_one() -> None:
+    async with Supervisor("app") as app:
+        crash_on(await app.start(Pair, name="other"), Pair.meet)
+        pair = await app.start(Pair)
+        one, two = Gate(), Gate()
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: pair.call(Pair.meet, one, two))
+            assert await pair.call(Pair.meet, two, one) == "through"
+        crash_on(pair, Pair.meet)
+        with pytest.raises(ActorCrashed, match="Sabotage"):
+            await pair.call(Pair.meet, one, two)
 
 
 async def test_what_cant_be_meant_is_refused() -> None:
