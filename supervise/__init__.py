@@ -29,6 +29,7 @@ from supervise_strategies import (
 
 from .account import Account
 from .address import Address, FromThread, Recipient, WeakAddress
+from .address_like import AddressLike
 from .child import Child, ChildOptions, child
 from .context import Current, current
 from .dynamic import DynamicSupervisor
@@ -68,6 +69,7 @@ __all__ = (
     "ActorRestarting",
     "ActorStopped",
     "Address",
+    "AddressLike",
     "AdminError",
     "AutoShutdown",
     "CallCycle",

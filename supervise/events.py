@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
 
-_OURS = (os.path.dirname(__file__), os.path.join(os.path.dirname(__file__), "_backends"))
+_OURS = (os.path.dirname(__file__), *(os.path.join(os.path.dirname(__file__), part) for part in ("_backends", "testing")))
 logger: Final = logging.getLogger("supervise")
 
 

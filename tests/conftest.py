@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import inspect
 import os
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Final
+from typing import Any
 
-import anyio
-import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, settings
 
-from . import left_over, virtual_time
+from supervise.testing import virtual_time
+from supervise.testing.virtual_time import settle
+
+__all__ = ("anyio_backend", "pending_tasks", "settle")
+
+pytest_plugins = ["supervise_pytest"]  # for a checkout that isn't installed; else pytest has it already
 
 settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("mid", max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
-
-HUNG: Final = 1e7
-"""Virtual seconds. Where nothing can run the clock jumps to this deadline, so a lost wake-up fails instead of hanging."""
 
 
 def pytest_collection_finish() -> None:
@@ -43,42 +40,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return virtual_time.backend(request.param)
 
 
-@pytest.fixture
-async def loop_is_clean(anyio_backend: Any) -> AsyncIterator[None]:
-    """No task, timer or open nursery of a test is left in its loop, and no exception that nobody retrieved."""
-    watch = left_over.watch()
-    yield
-    left = watch.left()
-    assert not left, f"the test left behind: {left}"
-
-
 @pytest.fixture(autouse=True)
-def nothing_left_over(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No thread outlives a test; of an async one, nothing in its loop does. Files and streams complain when collected."""
-    before = set(threading.enumerate())
+def leaves_nothing(request: pytest.FixtureRequest, nothing_left_over: None) -> None:
+    """Every test of this suite."""
     test: pytest.Function = request.node
     if inspect.iscoroutinefunction(test.obj):
-        request.getfixturevalue("loop_is_clean")
-        test.obj = _never_hangs(test.obj)
-    yield
-    gc.collect()
-    left = left_over.threads_since(before)
-    assert not left, f"threads are left: {left}"
-
-
-def _never_hangs(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
-    @functools.wraps(test)
-    async def guarded(*args: Any, **kwargs: Any) -> None:
-        with anyio.fail_after(HUNG):
-            await test(*args, **kwargs)
-
-    return guarded
-
-
-async def settle(turns: int = 20) -> None:
-    """Let everything that can run do so, without letting time pass."""
-    for _ in range(turns):
-        await anyio.lowlevel.checkpoint()
+        test.obj = virtual_time.never_hangs(test.obj)
 
 
 def pending_tasks() -> set[Any]:

@@ -22,6 +22,7 @@ LAYERS: list[list[str]] = [
         "supervise.handler",
         "supervise.envelope",
         "supervise.account",
+        "supervise.address_like",
         "supervise._backends.*",
     ],
     [
@@ -53,7 +54,7 @@ LAYERS: list[list[str]] = [
         "supervise.open_mailbox",
     ],
     ["supervise.logs", "supervise.metrics", "supervise.tracing"],
-    ["supervise.cli.*"],
+    ["supervise.cli.*", "supervise.testing.*"],
 ]
 FACE = {"supervise", "supervise_strategies"}  # the packages' own __init__: they only hand names on
 PURE = {

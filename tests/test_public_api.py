@@ -11,7 +11,7 @@ import supervise_strategies
 
 # fmt: off
 PINNED = [
-    "Account", "ActorCrashed", "ActorRestarting", "ActorStopped", "Address", "AdminError",
+    "Account", "ActorCrashed", "ActorRestarting", "ActorStopped", "Address", "AddressLike", "AdminError",
     "AutoShutdown", "CallCycle", "CallError", "Child", "ChildAlreadyPresent", "ChildAlreadyStarted",
     "ChildCount", "ChildInfo", "ChildNotFound", "ChildOptions", "ChildRestarting", "ChildRunning",
     "ChildStartFailed", "ChildState", "ChildUnstoppable", "Crashed", "Current", "Decision",

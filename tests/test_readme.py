@@ -19,6 +19,7 @@ import pytest
 
 import supervise
 import supervise.events
+import supervise.testing
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,7 +48,7 @@ def test_a_block_is_a_program_its_output_or_commands() -> None:
         assert block.language != "text" or before.language == "python"
 
 
-@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=["a crash and a restart", "a tree"])
+@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=["a crash and a restart", "a tree", "a test"])
 def test_a_program_prints_what_is_shown(program: str, output: str, tmp_path: Path) -> None:
     (tmp_path / "counter.py").write_text(program, encoding="utf-8")
     done = subprocess.run(
@@ -97,5 +98,5 @@ def test_classes_that_are_named_exist() -> None:
     outside_blocks = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`([A-Z][A-Za-z]+)(?!\w)", outside_blocks)) - {"Protocol"}
     assert "ActorCrashed" in named
-    homes = (supervise, supervise.events, builtins)
+    homes = (supervise, supervise.events, supervise.testing, builtins)
     assert not [name for name in named if not any(hasattr(home, name) for home in homes)]

@@ -1,7 +1,8 @@
 """Every script in examples/ runs on its own, as a user would run it, and says what it shows.
 
 Tested: exit status and stderr of each script on each backend that it takes; that a new file is picked up; that each begins
-with a docstring that says what to look for, and ends with an assertion. chat.py is a conversation and has tests of its own.
+with a docstring that says what to look for, and ends with an assertion. chat.py is a conversation and has tests of its own;
+test_an_actor.py is run by pytest.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"chat.py"}
+ELSEWHERE = {"chat.py", "test_an_actor.py"}
 HANG_GUARD = 60  # seconds; an example takes less than one
 # What the logger `supervise` says: "app/counter #1 ended: …", "app: counter #1 ended: …".
 LOG_LINE = re.compile(r"[a-z][\w/-]*( #\d+ |: [\w/-]+ #\d+ ended: ).*")
@@ -71,6 +72,25 @@ def test_ends_with_an_assertion(script: Path) -> None:
     while isinstance(last, ast.AsyncWith | ast.With):
         last = last.body[-1]
     assert isinstance(last, ast.Assert)
+
+
+def test_the_tests_of_an_actor_pass_on_both_backends() -> None:
+    tests = ROOT / "examples" / "test_an_actor.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "supervise_pytest", "-p", "no:cacheprovider", "-rA", str(tests)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=HANG_GUARD,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    passed = re.findall(r"^PASSED \S+::(\w+)\[(\w+)\]", done.stdout, re.MULTILINE)
+    written = re.findall(r"^async def (test_\w+)", tests.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*passed} == {(name, backend) for name in written for backend in ("asyncio", "trio")}
+    assert len(passed) >= 6
+    assert "Look for:" in (ast.get_docstring(ast.parse(tests.read_text(encoding="utf-8"))) or "")
 
 
 def test_a_new_script_is_picked_up_by_itself(tmp_path: Path) -> None:

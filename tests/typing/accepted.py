@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self, assert_type, overload
 
 from supervise import (
     Address,
+    AddressLike,
     Child,
     Crashed,
     DynamicSupervisor,
@@ -23,6 +24,8 @@ from supervise import (
     current,
     open_mailbox,
 )
+from supervise.events import Decided, Stopped
+from supervise.testing import FakeAddress, crash_on, record
 
 
 class Counter:
@@ -159,6 +162,31 @@ async def keys_are_typed() -> None:
         assert_type(app.find("db"), Address[Any])
         assert_type(app.supervisor(rooms), RunningSupervisor)
         assert_type(current().find(db), Address[Counter])
+
+
+async def an_address_is_an_interface_too(counter: Address[Counter], clock: WeakAddress[Clock]) -> None:
+    like: AddressLike[Counter] = counter
+    assert_type(await like.call(Counter.add, 1, by="x"), int)
+    assert_type(await like.call(Counter.show), str)
+    assert_type(await like.send(Counter.add, 1), None)
+    assert_type(like.try_send(Counter.add, 1), None)
+    fake = FakeAddress(Counter, 10)
+    assert_type(fake, FakeAddress[Counter])
+    assert_type(await fake.call(Counter.add, 1), int)
+    fake.answer(Counter.add, 1)
+    fake.answer(Counter.show, "1")
+    fake.fail(Counter.add, TimeoutError())
+    shows: list[AddressLike[Shows]] = [counter, counter.weak, clock, fake, FakeAddress[Shows]()]
+    for address in shows:
+        assert_type(await address.call(Shows.show), str)
+    crash_on(counter, Counter.add)
+    crash_on(clock, Clock.show, times=2, error=KeyError)
+
+
+async def events_are_typed(app: RunningSupervisor) -> None:
+    events = record(app)
+    assert_type(await events.wait_for(Stopped, path="app/counter"), Stopped)
+    assert_type(events.of(Decided), list[Decided])
 
 
 async def a_mailbox_by_hand() -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Protocol, overload
 
-from supervise import Address, Recipient, RunningSupervisor, Supervisor, child, open_mailbox
+from supervise import Address, AddressLike, Recipient, RunningSupervisor, Supervisor, child, open_mailbox
+from supervise.testing import FakeAddress, crash_on
 
 
 class Counter:
@@ -54,6 +55,20 @@ async def addresses(counter: Address[Counter]) -> Address[Clock]:
     louder: Address[Counter] = ticking[0]  # type: ignore[assignment]
     del louder
     return counter  # type: ignore[return-value]
+
+
+async def likes(like: AddressLike[Counter], fake: FakeAddress[Counter], counter: Address[Counter]) -> AddressLike[Clock]:
+    await like.call(Clock.tick)  # type: ignore[call-overload]
+    await like.call(Counter.add, "one")  # type: ignore[call-overload]
+    await like.send(Counter.add)  # type: ignore[call-arg]
+    like.try_send(Clock.tick)  # type: ignore[arg-type]
+    await fake.call(Counter.add, "one")  # type: ignore[call-overload]
+    await fake.send(Clock.tick)  # type: ignore[arg-type]
+    fake.answer(Clock.tick, None)  # type: ignore[arg-type]
+    crash_on(counter, Clock.tick)  # type: ignore[misc]
+    strong: Address[Counter] = like  # type: ignore[assignment]
+    del strong
+    return like  # type: ignore[return-value]
 
 
 async def recipients(counter: Address[Counter]) -> Recipient[[str], int]:

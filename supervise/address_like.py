@@ -1,0 +1,50 @@
+"""What an address is to whoever writes to it, apart from any implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+A_co = TypeVar("A_co", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AddressLike(Protocol[A_co]):
+    """What `Address` and `WeakAddress` have in common, for code that only writes to an actor: ask for this in a signature.
+
+    Whatever else has these methods fits, too: `supervise.testing.FakeAddress`, or an address of your own, which
+    `supervise.testing.contract.AddressContract` tests.
+    """
+
+    @property
+    def name(self) -> str:
+        """The actor's name: the last part of its path."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The full path, from the root on."""
+        ...
+
+    @overload
+    def call(
+        self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    @overload
+    def call(
+        self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]: ...
+    def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Have the actor run the handler in its turn, and wait for what it returns. It never outlives the actor's own end."""
+        ...
+
+    def send(
+        self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, None]:
+        """Return once the message is accepted; what becomes of it then is the actor's affair."""
+        ...
+
+    def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Hand the message over now, without waiting, or raise `MailboxFull` with the message attached."""
+        ...

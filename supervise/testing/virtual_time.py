@@ -1,0 +1,143 @@
+"""A clock that jumps: when nothing can run, it is the time of the next timer, so that hours pass in no time, and exactly.
+
+trio has one (`MockClock(autojump_threshold=0)`); this makes an asyncio loop do the same. Limit, on both: a thread, socket or
+process in flight under a deadline is overtaken by the jump, so such tests run on the real clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import selectors
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+
+import anyio
+import anyio.lowlevel
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+DEADLOCK: Final = "deadlock: nothing can run, and no timer is set"
+RESOLUTION: Final = time.get_clock_info("monotonic").resolution  # which asyncio takes for any loop's
+HUNG: Final = 1e8
+"""Virtual seconds, three years. Where nothing can run the clock jumps there, so a lost wake-up fails, and doesn't hang."""
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Looks for what is ready without waiting; the wait that was asked for passes on the clock instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed = 0.0
+        self.resting: list[asyncio.Future[None]] = []
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if self.resting:
+            waiters, self.resting = self.resting, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        elif timeout is None:
+            raise RuntimeError(DEADLOCK)
+        else:
+            self.advance_to(self.elapsed + timeout)
+        return ready
+
+    def advance_to(self, when: float) -> None:
+        """A loop runs what is due before its time plus its resolution; after some months a float has no room for that plus."""
+        self.elapsed = when if when + RESOLUTION > when else math.nextafter(when, math.inf)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop in virtual time."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.elapsed
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        if when == math.inf:  # how a sleep for ever is made; set, it would be jumped at a day at a time, and hide a deadlock
+            return asyncio.TimerHandle(when, callback, args, self, context)
+        if when <= self.time():
+            self._jumping.advance_to(self.time())
+        return super().call_at(when, callback, *args, context=context)
+
+    def at_rest(self) -> asyncio.Future[None]:
+        """Done as soon as nothing can run any more, before any time passes; for all who wait, at once."""
+        waiter = self.create_future()
+        self._jumping.resting.append(waiter)
+        return waiter
+
+
+def backend(name: str) -> tuple[str, dict[str, Any]]:
+    """What anyio takes for a backend in virtual time: its pytest plugin, and (as name and options) `anyio.run`.
+
+    Each call makes a new clock, for one run.
+    """
+    if name == "trio":
+        import trio.testing
+
+        return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    if name == "asyncio":
+        return "asyncio", {"loop_factory": JumpingLoop}
+    raise ValueError(f"backend {name!r} has no virtual time: give 'asyncio' or 'trio'")
+
+
+def run(name: str, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
+    """`anyio.run` in virtual time, where there is no pytest. A deadlock raises RuntimeError, it doesn't hang."""
+    library, options = backend(name)
+
+    async def guarded() -> T:
+        with anyio.move_on_after(HUNG):
+            return await function(*args)
+        raise RuntimeError(DEADLOCK)
+
+    return anyio.run(guarded, backend=library, backend_options=options)
+
+
+def never_hangs(test: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The test under a deadline that only a deadlock reaches: then TimeoutError."""
+
+    @functools.wraps(test)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        with anyio.fail_after(HUNG):
+            return await test(*args, **kwargs)
+
+    return guarded
+
+
+async def at_rest() -> None:
+    """Wait until nothing else can run, without letting time pass: all that follows from what was done has happened.
+
+    In virtual time, or on trio with any clock. It waits for nobody who isn't in the loop: a thread, a process, a socket.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        import trio.testing
+
+        await trio.testing.wait_all_tasks_blocked()
+        return
+    if not isinstance(loop, JumpingLoop):
+        raise RuntimeError(
+            "only a loop in virtual time knows when it is at rest: run the test on the fixture `virtual_backend`, "
+            "or the code with supervise.testing.virtual_time.run()"
+        )
+    await loop.at_rest()
+
+
+async def settle(turns: int = 20) -> None:
+    """Let others run that many times, without letting time pass; for a loop on the real clock, where nothing is at rest."""
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
