@@ -53,12 +53,14 @@ from .errors import (
     Unsupervised,
     WouldDeadlock,
 )
+from .factory import Factory
 from .handler import concurrent
 from .lane import MessageQueue
 from .nursery import Nursery
 from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
 from .running import RunningSupervisor
 from .supervisor import Supervisor
+from .task import Task, task
 from .throttle import Throttle
 from .tree import TreeEnded
 
@@ -91,6 +93,7 @@ __all__ = (
     "Ended",
     "ExitKind",
     "ExitReason",
+    "Factory",
     "FromThread",
     "GaveUp",
     "IgnoreStart",
@@ -117,6 +120,7 @@ __all__ = (
     "SuperviseError",
     "Supervisor",
     "SupervisorNotRunning",
+    "Task",
     "Throttle",
     "TooManyChildren",
     "TreeEnded",
@@ -128,4 +132,5 @@ __all__ = (
     "concurrent",
     "current",
     "open_mailbox",
+    "task",
 )

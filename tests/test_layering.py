@@ -38,6 +38,9 @@ LAYERS: list[list[str]] = [
         "supervise.crew",
         "supervise.incarnation",
         "supervise.context",
+        "supervise.factory",
+        "supervise.work",
+        "supervise.task",
         "supervise.child",
         "supervise.description",
     ],
@@ -51,6 +54,7 @@ LAYERS: list[list[str]] = [
         "supervise.dynamic",
         "supervise.open_mailbox",
     ],
+    ["supervise.adapters.*"],
     ["supervise.cli.*"],
 ]
 FACE = {"supervise", "supervise_strategies"}  # the packages' own __init__: they only hand names on
