@@ -30,15 +30,15 @@ class AsyncioTask:
         backend = current_backend().name
         if backend != "asyncio":
             raise RuntimeError(
-                f"asyncio_task({self._make!r}) needs asyncio, and this tree runs on {backend}: "
-                "run it there, or give the coroutine function behind the task to supervise.task"
+                f"asyncio_task needs asyncio, and this tree runs on {backend}: "
+                f"run it there, or give the coroutine function behind {self._make!r} to supervise.task"
             )
         made: object = self._make(*self._args)
         if not isinstance(made, asyncio.Future):
             if inspect.iscoroutine(made):
                 made.close()
-            cure = "it has to return an asyncio.Task; a coroutine function goes to supervise.task as it is"
-            raise TypeError(f"{self._make!r} returned {made!r}: {cure}")
+            cure = "its function has to return an asyncio.Task; a coroutine function goes to supervise.task as it is"
+            raise TypeError(f"asyncio_task: {cure} ({self._make!r} returned {made!r})")
         Work().start(_follow, made)
         return self
 

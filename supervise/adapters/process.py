@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import anyio
@@ -68,7 +69,7 @@ class _Plan:
 class Process:
     """The actor around a process: what can be asked of it by messages."""
 
-    __slots__ = ("_ended", "_handle", "_heard", "_log", "_pattern", "_plan", "_said", "_silent", "_work")
+    __slots__ = ("_ended", "_ending", "_handle", "_heard", "_log", "_pattern", "_plan", "_said", "_silent", "_work")
 
     def __init__(self, plan: _Plan) -> None:
         self._plan = plan
@@ -92,6 +93,7 @@ class Process:
         plan = self._plan
         self._work = work = Work()
         self._log = logging.getLogger(f"{base_logger.name}.{work.path.replace('/', '.')}")
+        self._ending = False
         self._ended, self._heard, self._said = anyio.Event(), anyio.Event(), ""
         self._silent = [anyio.Event(), anyio.Event()]
         with anyio.CancelScope(shield=True):  # or one that was begun in between would be left
@@ -110,41 +112,56 @@ class Process:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._ending, ordered = True, not self._ended.is_set()
         try:
-            if not self._ended.is_set():
+            if ordered:
                 self._to_group(signal.SIGTERM)
                 await self._ended.wait()
+                while self._to_group(0) and _runs(self._handle.pid):  # a shell has ended at once; what it had started has the same time as anybody
+                    await anyio.sleep(TRY_AGAIN)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._clear_up()
 
     async def _clear_up(self) -> None:
         """Nothing of the group is left, and all that it said has been heard."""
+        self._ending = True
         self._to_group(signal.SIGKILL)
         await self._ended.wait()
         self._to_group(signal.SIGKILL)  # the group may have grown until its leader was dead
-        with anyio.move_on_after(LAST_WORDS):  # one that left the group may hold a pipe, and say nothing for ever
-            for silent in self._silent:
-                await silent.wait()
+        await self._last_words()
         await self._work.end()
         await self._handle.aclose()
 
-    def _to_group(self, signum: int) -> None:
-        # Nobody is left; macOS says so of a group of zombies by the second.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+    def _to_group(self, signum: int) -> bool:
+        """Whether anybody is left to get it; 0 only asks."""
+        try:
             os.killpg(self._handle.pid, signum)
+        except (ProcessLookupError, PermissionError):  # macOS says so of a group of zombies
+            return False
+        return True
 
     # -- beside its messages -------------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
         status = await self._handle.wait()
-        work, early = self._work, not self._work.ready
+        if not self._ending:
+            self._to_group(signal.SIGKILL)  # what it had started goes with it
+            await self._last_words()
         self._ended.set()
-        for silent in self._silent:
-            with anyio.move_on_after(LAST_WORDS):  # they tell why it ended
+        if not self._ending:
+            self._report(status)
+        await anyio.sleep_forever()  # whose return would be the actor's normal end
+
+    async def _last_words(self) -> None:
+        with anyio.move_on_after(LAST_WORDS):  # one that left the group may hold a pipe, and say nothing for ever
+            for silent in self._silent:
                 await silent.wait()
+
+    def _report(self, status: int) -> None:
+        work = self._work
         text = describe_status(status) + (f'; it last said "{self._said}"' if self._said else "")
-        if early:
+        if not work.ready:
             work.failed(ProcessFailed(f"{text}, before it was ready", status))
         elif status == 0:
             work.over()
@@ -152,7 +169,6 @@ class Process:
             work.killed(text)
         else:
             work.failed(ProcessFailed(text, status))
-        await anyio.sleep_forever()  # whose return would be the actor's normal end
 
     async def _read(self, stream: ByteReceiveStream | None, level: int, silent: anyio.Event) -> None:
         rest = b""
@@ -196,6 +212,17 @@ class Process:
                     return
                 await anyio.sleep(TRY_AGAIN)
         raise TimeoutError(f"{self._plan.arguments[0]} wasn't ready within {self._plan.ready_within:g} s: {_shown(ready)}")
+
+
+def _runs(group: int) -> bool:
+    """Whether anybody of a process group runs; zombies, which a container's init may never collect, don't."""
+    stats = [*Path("/proc").glob("[0-9]*/stat")]
+    for stat in stats:
+        with contextlib.suppress(OSError):  # gone meanwhile
+            state, _, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return not stats  # without such a list, as on macOS, the system's word has to do
 
 
 async def _is_open(where: int | tuple[str, int]) -> bool:

@@ -22,7 +22,7 @@ class Runs(Protocol):
 
 A = TypeVar("A", bound=Runs)
 Ts = TypeVarTuple("Ts")
-_BLOCKS = "its run() isn't a coroutine function; if it blocks, see supervise.adapters.thread"
+_BLOCKS = "run() has to be a coroutine function; one that blocks goes to supervise.adapters.thread"
 
 
 def runnable(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Factory[A]:
@@ -48,7 +48,7 @@ def runnable(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Factory[A]:
     async def live() -> AsyncGenerator[A]:
         made = factory(*args)
         if not inspect.iscoroutinefunction(getattr(made, "run", None)):
-            raise TypeError(f"runnable({factory!r}): {made!r}: {_BLOCKS}")
+            raise TypeError(f"runnable: {_BLOCKS} ({made!r})")
         Work().start(made.run)
         yield made
 

@@ -162,3 +162,11 @@ def processes() -> list[int]:
         found += (inner := below.get(todo.pop(), []))
         todo += inner
     return found
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs, whoever its parent is; a zombie doesn't."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
