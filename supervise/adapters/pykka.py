@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
 
+from supervise.address import Address
+from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
 from supervise.factory import Factory, name_for
 from supervise.work import Work
 from supervise_strategies.errors import InvalidSpec
@@ -31,6 +34,8 @@ try:
     import pykka
 except ImportError:
     raise ImportError("supervise.adapters.pykka needs pykka: pip install 'supervise-actors[pykka]'") from None
+
+LOOK: Final = 1.0  # seconds between two looks, of a thread that waits, whether there is still a loop to answer
 
 A = TypeVar("A", bound="pykka.ThreadingActor")
 P = ParamSpec("P")
@@ -200,7 +205,8 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
 
     What a method raises is a crash (unless the child `expects` it), and pykka's `on_failure` is called. The child also
     crashes when a message from another pykka actor crashes it, and ends normally when it stops itself. What waits in the
-    child's mailbox is kept; what others put into its pykka inbox, through an `ActorRef` of one life, ends with that life.
+    child's mailbox is kept; what others put into its pykka inbox, through an `ActorRef` of one life, ends with that life: give
+    them a `reference` instead.
 
     The constructor runs in a worker thread, `on_start` before the child is ready. A method that doesn't return can't be
     ended; it is reported (`Overran`), and the child isn't restarted while it runs. Raises `InvalidSpec` for anything but a
@@ -220,3 +226,129 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
 
     make: Any = lambda: Life(start, facade)  # noqa: E731
     return Factory(name_for(given, "actor"), make)
+
+
+class Reference:
+    """What a pykka `ActorRef` is for the code that uses one, but of the child: it stays valid over its restarts.
+
+    For other threads, pykka actors' included; in the loop's own thread it would wait for itself, and raises. Made by
+    `reference`.
+    """
+
+    __slots__ = ("_address", "_loop", "_soon")
+
+    def __init__(self, address: Address[Any]) -> None:
+        self._address = address
+        self._loop = threading.get_ident()
+        self._soon = address._mailbox.backend.from_anywhere()
+
+    def tell(self, message: Any) -> None:
+        """As pykka's: `on_receive(message)`, and nobody waits for it. It blocks while the mailbox is full.
+
+        Raises `pykka.ActorDeadError` if the child is stopped or gone; one that is being restarted isn't.
+        """
+        future: Any = pykka.ThreadingFuture()
+        self._run(self._address.send(pykka.ThreadingActor.on_receive, message), future)
+        self._get(future, None)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """As pykka's: `on_receive(message)`, and its answer, or a pykka future if it doesn't block.
+
+        What the actor raises is raised here; here it has crashed of it, and was restarted.
+        """
+        return self._ask("on_receive", (message,), {}, block=block, timeout=timeout)
+
+    def proxy(self) -> Proxy:
+        """As pykka's, for methods: `reference.proxy().add(1).get()`."""
+        return Proxy(self)
+
+    def _ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, block: bool, timeout: float | None) -> Any:
+        future: Any = pykka.ThreadingFuture()
+        self._run(self._address.call(_named(name), *args, **kwargs), future)
+        return self._get(future, timeout) if block else future
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any], future: Any) -> None:
+        """Await it in a task of the tree, and give the future what comes of it."""
+        mailbox = self._address._mailbox
+        if threading.get_ident() == self._loop:
+            coroutine.close()
+            raise RuntimeError(f"a reference to {mailbox.path} is for other threads: in the loop, await the address's call or send")
+
+        async def run() -> None:
+            try:
+                future.set(await coroutine)
+            except BaseException as error:
+                seen = _as_pykka_says(error)
+                future.set_exception((type(seen), seen, seen.__traceback__))
+                if not isinstance(error, Exception):
+                    raise
+
+        def begin() -> None:
+            try:
+                mailbox.backend.spawn(run, Context(), f"{mailbox.path} reference")
+            except RuntimeError:  # the tree is over
+                coroutine.close()
+                future.set_exception(_dead(mailbox.path))
+
+        if mailbox.refusal == "closed":
+            coroutine.close()
+            future.set_exception(_dead(mailbox.path))
+        else:
+            self._soon(begin)
+
+    def _get(self, future: Any, timeout: float | None) -> Any:
+        left = timeout
+        while True:
+            wait = LOOK if left is None else min(left, LOOK)
+            try:
+                return future.get(timeout=wait)
+            except pykka.Timeout:
+                left = None if left is None else left - wait
+                if left == 0:
+                    raise
+                if self._address._mailbox.refusal == "closed" and left is None:  # the loop is gone, and answers nothing
+                    raise pykka.ActorDeadError(f"{self._address.path} is gone") from None
+
+
+class Proxy:
+    """The methods of a child that is a pykka actor; each returns a pykka future."""
+
+    __slots__ = ("_reference",)
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(f"{name!r} is private: a proxy has the actor's public methods")
+        return lambda *args, **kwargs: self._reference._ask(name, args, kwargs, block=False, timeout=None)
+
+
+def reference(address: Address[Any]) -> Reference:
+    """For code that has a pykka reference, and uses its `tell`, `ask` or `proxy()`: one that outlives the actor's crashes.
+
+    Called in the loop: in a factory, `reference(current().find(ledger))`; from another thread with a portal of anyio's,
+    `portal.call(reference, address)`. Raises `InvalidSpec` for what isn't a strong address.
+    """
+    if not isinstance(address, Address):
+        raise InvalidSpec("reference", "address", address, "the address of a child: reference(app.find(ledger))")
+    return Reference(address)
+
+
+def _named(name: str) -> Callable[..., Any]:
+    def handler(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self, name)(*args, **kwargs)
+
+    return handler
+
+
+def _as_pykka_says(error: BaseException) -> BaseException:
+    if isinstance(error, ActorCrashed) and error.__cause__ is not None:
+        return error.__cause__
+    if isinstance(error, ActorStopped | MailboxClosed):
+        return pykka.ActorDeadError(str(error))
+    return error
+
+
+def _dead(path: str) -> tuple[type[BaseException], BaseException, None]:
+    return pykka.ActorDeadError, pykka.ActorDeadError(f"{path} is gone"), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -20,6 +20,9 @@ except ImportError:
     raise ImportError("supervise.adapters.uvicorn needs uvicorn: pip install 'supervise-actors[uvicorn]'") from None
 
 
+FORCED: Final = 0.5  # seconds in which uvicorn, which looks every 0.1 s, sees that it has to end at once
+
+
 class ServerFailed(Exception):
     """uvicorn didn't start: its application's startup failed, or its port couldn't be bound. Its own log says more."""
 
@@ -31,12 +34,22 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._ready = ready
         self.has_shut_down = False
+        self.application: asyncio.Task[Any] | None = None
+        """In which uvicorn runs the application's lifespan, and which it doesn't keep."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: Any = None) -> None:
+        main = getattr(self.lifespan, "main", None)
+        if main is not None:  # None: the application has no lifespan
+
+            async def seen() -> None:
+                self.application = asyncio.current_task()
+                await main()
+
+            self.lifespan.main = seen  # type: ignore[method-assign,union-attr]
         await super().startup(sockets)
         if self.started:
             self._ready()
@@ -77,11 +90,14 @@ class Server:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        server = self._server
         try:
-            self._server.should_exit = True
+            server.should_exit = True
             await self._ended.wait()
+            if not server.has_shut_down:  # it crashed, and left all as it was
+                await server.shutdown()
         except BaseException:
-            self._server.force_exit = True  # it waits for connections and requests no more
+            server.force_exit = True  # it waits for connections and requests no more
             raise
         finally:
             await self._clear_up()
@@ -100,27 +116,26 @@ class Server:
             raise ServerFailed("uvicorn ended before it had started")
 
     async def _clear_up(self) -> None:
-        """However it ended: no socket, no connection, no request and no application of it is left."""
+        """However it ended: no socket, no connection, no request and no lifespan of it is left."""
         server = self._server
         with anyio.CancelScope(shield=True):
-            if not self._started.is_set():
-                await self._work.end()  # its start is cancelled
-            elif not self._ended.is_set():
-                await self._ended.wait()
+            if self._started.is_set():
+                with anyio.move_on_after(FORCED):
+                    await self._ended.wait()
+            await self._work.end()  # what is still there, a start that is given up for one, is cancelled
             for listener in getattr(server, "servers", ()):
                 listener.close()
-            left = [*server.server_state.tasks]
-            for request in left:
-                request.cancel()
             for connection in [*server.server_state.connections]:
                 transport = getattr(connection, "transport", None)
                 if transport is not None:
                     transport.abort()
+            left: set[asyncio.Task[Any]] = {*server.server_state.tasks}
+            if server.application is not None:
+                left.add(server.application)  # it has ended, unless it wasn't asked, or took too long
+            for task in left:
+                task.cancel()
             if left:
                 await asyncio.wait(left)
-            if not server.has_shut_down and hasattr(server, "lifespan"):
-                await server.lifespan.shutdown()
-            await self._work.end()
 
 
 def server(config: uvicorn.Config, /) -> Factory[Server]:

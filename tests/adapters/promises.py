@@ -23,11 +23,12 @@ class Witness:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self._more = anyio.Event()
+        self._more: anyio.Event | None = None
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
-        self._more.set()
+        if self._more is not None:
+            self._more.set()
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]

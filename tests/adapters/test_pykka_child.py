@@ -14,12 +14,14 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 pykka = pytest.importorskip("pykka")
 
-from supervise import ActorCrashed, ActorStopped, Address, ExitKind, InvalidSpec, StartFailed, Supervisor, child  # noqa: E402
+from supervise import ActorCrashed, ActorStopped, Address, ExitKind, InvalidSpec, StartFailed, Supervisor, child, current  # noqa: E402
 from supervise.adapters.pykka import actor  # noqa: E402
+from supervise.adapters.pykka import reference as reference_to  # noqa: E402
 from supervise.events import Overran, Started, Stopped  # noqa: E402
 from tests.doubles import Boom  # noqa: E402
 
@@ -249,6 +251,75 @@ async def test_a_kill_ends_it_as_killed() -> None:
         app.kill("it")
         assert (await witness.ended()).reason.kind is ExitKind.KILLED
         await witness.started(2)
+
+
+def other_thread(function: Any, *args: Any) -> Any:
+    return anyio.to_thread.run_sync(function, *args)
+
+
+async def test_a_reference_is_used_as_pykkas_own_and_outlives_a_crash() -> None:
+    async with tree(actor(Counter, 5)) as (_, counter, witness):
+        held = reference_to(counter)
+
+        def use() -> list[Any]:
+            answers = [held.ask("mail"), held.proxy().add(1).get(), held.ask("mail", block=False).get()]
+            with pytest.raises(Boom, match="can't add -1"):  # the exception itself, as pykka raises it
+                held.proxy().add(-1).get()
+            held.tell("mail")
+            return [*answers, held.proxy().add(1).get()]
+
+        assert await other_thread(use) == ["got mail", 6, "got mail", 6]
+        held_too = reference_to(counter)
+        await other_thread(held_too.tell, "crash")
+        await witness.started(3)
+        assert await other_thread(held.ask, "mail") == "got mail"
+
+
+async def test_a_pykka_actor_can_have_a_reference_to_another_child() -> None:
+    class Relay(Counter):
+        def __init__(self, other: Any) -> None:
+            super().__init__()
+            self.other = other
+
+        def on_receive(self, message: Any) -> Any:
+            return ["relayed", self.other.ask(message)]
+
+    counter = child(actor(Counter), name="counter")
+    relay = child(lambda: actor(Relay, reference_to(current().find(counter)))(), name="relay")
+    async with Supervisor("app", counter, relay) as app:
+        assert await app.find("relay").call(Relay.on_receive, "mail") == ["relayed", "got mail"]
+
+
+async def test_a_reference_to_one_that_is_stopped_says_so_as_pykka_does() -> None:
+    async with tree(actor(Counter)) as (app, counter, _):
+        held = reference_to(counter)
+        await app.terminate_child("it")
+        for use in (held.tell, held.ask):
+            with pytest.raises(pykka.ActorDeadError):
+                await other_thread(use, "mail")
+        await app.restart_child("it")
+        assert await other_thread(held.ask, "mail") == "got mail"
+    for use in (held.tell, held.ask):
+        with pytest.raises(pykka.ActorDeadError):
+            await other_thread(use, "mail")
+
+
+async def test_a_reference_waits_no_longer_than_it_was_told() -> None:
+    release = threading.Event()
+    async with tree(actor(Counter)) as (_, counter, _w):
+        held = reference_to(counter)
+        await counter.send(Counter.hang, release)
+        with pytest.raises(pykka.Timeout):
+            await other_thread(lambda: held.ask("mail", timeout=0.01))
+        release.set()
+
+
+async def test_a_reference_in_the_loops_own_thread_says_so() -> None:
+    async with tree(actor(Counter)) as (_, counter, _w):
+        with pytest.raises(RuntimeError, match="for other threads"):
+            reference_to(counter).ask("mail")
+        with pytest.raises(InvalidSpec, match="address"):
+            reference_to(any_actor)
 
 
 class NoActor:
