@@ -117,7 +117,9 @@ class Process:
             if ordered:
                 self._to_group(signal.SIGTERM)
                 await self._ended.wait()
-                while self._to_group(0) and _runs(self._handle.pid):  # a shell has ended at once; what it had started has the same time as anybody
+                while self._to_group(0) and _runs(
+                    self._handle.pid
+                ):  # a shell has ended at once; what it had started has the same time as anybody
                     await anyio.sleep(TRY_AGAIN)
         finally:
             with anyio.CancelScope(shield=True):

@@ -272,7 +272,9 @@ class Reference:
         mailbox = self._address._mailbox
         if threading.get_ident() == self._loop:
             coroutine.close()
-            raise RuntimeError(f"a reference to {mailbox.path} is for other threads: in the loop, await the address's call or send")
+            raise RuntimeError(
+                f"a reference to {mailbox.path} is for other threads: in the loop, await the address's call or send"
+            )
 
         async def run() -> None:
             try:

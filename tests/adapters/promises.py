@@ -56,9 +56,7 @@ async def tree(factory: Factory[Any], **options: Any) -> AsyncGenerator[tuple[Ru
     """A tree with this one child, called `it`."""
     witness = Witness()
     options.setdefault("restart", Restart.permanent(wait=wait_fixed(0.1)))
-    described = Supervisor(
-        "app", child(factory, name="it", **options), intensity=Intensity(5, per=600.0), listener=witness
-    )
+    described = Supervisor("app", child(factory, name="it", **options), intensity=Intensity(5, per=600.0), listener=witness)
     with anyio.fail_after(GUARD):
         async with described as app:
             yield app, app.find("it"), witness

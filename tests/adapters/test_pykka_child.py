@@ -149,7 +149,7 @@ async def test_what_its_method_raises_crashes_it_and_what_waits_is_handled_by_th
         assert await counter.call(Counter.add, 0) == 100
         assert app.find("it") == counter
         assert (await witness.ended()).frames[-1].function == "Counter.add"
-    first, second = ("failure Boom(\"can't add -1\")", "failure Boom(\"can't add -2\")")
+    first, second = ('failure Boom("can\'t add -1")', 'failure Boom("can\'t add -2")')
     assert log == ["start", first, "start", second, "start", "stop"]
 
 

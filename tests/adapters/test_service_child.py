@@ -26,7 +26,6 @@ pytestmark = pytest.mark.anyio
 class Pool:
     """Somebody else's class."""
 
-
     def __init__(self, log: list[str] | None = None) -> None:
         self.log: list[str] = [] if log is None else log
         self._ended = anyio.Event()
@@ -278,5 +277,3 @@ async def test_an_object_of_a_factory_without_a_run_fails_its_start() -> None:
     with pytest.raises(StartFailed, match="has to be a coroutine function"):
         async with Supervisor("app", child(any_runnable(lambda: NoRun()))):
             raise AssertionError("it runs")
-
-

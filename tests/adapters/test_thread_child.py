@@ -199,7 +199,7 @@ async def test_a_context_manager_is_entered_and_left_in_its_thread() -> None:
     async with tree(own_thread(Locked, log)) as (_, ledger, witness):
         await ledger.send(Ledger.add, -1)
         await witness.started(2)
-    assert log == ["made", "entered", "add", "left with Boom(\"can't add\")", "made", "entered", "left with None"]
+    assert log == ["made", "entered", "add", 'left with Boom("can\'t add")', "made", "entered", "left with None"]
 
 
 async def test_sqlite_which_checks_it_is_used_in_one_thread_only() -> None:
@@ -264,7 +264,10 @@ def _takes_none() -> None: ...
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: any_thread(_takes_none), ["thread of _takes_none", "stop='stop'", "no such parameter", "stop=server.shutdown"]),
+        (
+            lambda: any_thread(_takes_none),
+            ["thread of _takes_none", "stop='stop'", "no such parameter", "stop=server.shutdown"],
+        ),
         (lambda: any_thread(_takes_none, stop="quit"), ["stop='quit'"]),
         (lambda: any_thread(_takes_none, stop=threading.Event()), ["stays set", "name the parameter"]),
         (lambda: any_thread(_takes_none, stop=7), ["stop=7", "plain function"]),

@@ -29,6 +29,7 @@ from tests.doubles import Boom  # noqa: E402
 from .http import get, is_open  # noqa: E402
 from .promises import check, check_normal_end, check_policy, tree  # noqa: E402
 
+
 @pytest.fixture(params=["asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param, {}
