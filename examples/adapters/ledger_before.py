@@ -1,7 +1,8 @@
-"""A pykka program: one actor keeps a ledger, another one reads lines and books them.
+"""A pykka program: one actor keeps a ledger, another one reads lines and books them. Before and after.
 
-Look for: the third line crashes the ledger. A pykka actor that has crashed is dead, its inbox is gone, and so is what its
-reference is good for: nothing after the third line is booked.
+Look for: the third line crashes the ledger. Before, that is its end: a pykka actor that has crashed is dead, with its inbox
+and its reference. After, its supervisor starts another one: the reference stays good, what waits isn't lost, and only the
+third line isn't booked. Neither actor has changed.
 """
 
 import sys

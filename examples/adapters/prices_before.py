@@ -1,7 +1,7 @@
-"""A FastAPI application with a poller in the background: `GET /price` tells the last price that it saw.
+"""A FastAPI application with a poller in the background: `GET /price` tells the last price that it saw. Before and after.
 
-Look for: the third tick can't be parsed, and ends the poller's task. Nobody hears of it: the application serves the second
-price for ever.
+Look for: the third tick can't be parsed. Before, that ends the poller, nobody hears of it, and the application serves the
+second price for ever. After, it is a crash that is logged; the poller is started again, and the price moves on.
 """
 
 import asyncio

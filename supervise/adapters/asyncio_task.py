@@ -73,7 +73,8 @@ def asyncio_task(make: Callable[[Unpack[Ts]], asyncio.Future[Any]], /, *args: *T
 
     Raises `InvalidSpec` for a task itself: one that has ended can't be started again.
     """
-    if isinstance(make, asyncio.Future):
+    given: Any = make
+    if asyncio.isfuture(given):
         cure = "a task runs once, and each life needs its own: give what makes it, asyncio_task(lambda: create_task(work()))"
         raise InvalidSpec("asyncio_task", "make", make, cure)
     if inspect.iscoroutine(make):

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
 import anyio
 from anyio.abc import ByteReceiveStream
@@ -39,11 +39,8 @@ TRY_AGAIN: Final = 0.05  # seconds between two looks at a port, or two calls, wh
 LAST_WORDS: Final = 1.0  # seconds for what is still in its pipes when all of the group is dead
 LONGEST_LINE: Final = 8192  # bytes; what is longer is logged in pieces
 
-_OWN_FAULT: Final = frozenset(
-    number
-    for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGPIPE", "SIGXCPU", "SIGXFSZ")
-    if (number := getattr(signal, name, None)) is not None
-)
+_FAULTS: Final = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGPIPE", "SIGXCPU", "SIGXFSZ")
+_OWN_FAULT: Final = frozenset(int(getattr(signal, name, 0)) for name in _FAULTS)
 
 
 class ProcessFailed(Exception):
@@ -59,11 +56,11 @@ class _Plan:
     __slots__ = ("arguments", "cwd", "env", "ready", "ready_within")
 
     def __init__(self, arguments: tuple[str, ...], cwd: Any, env: Any, ready: Any, ready_within: float) -> None:
-        self.arguments = arguments
+        self.arguments: tuple[str, ...] = arguments
         self.cwd: str | os.PathLike[str] | None = cwd
         self.env: dict[str, str] | None = env
         self.ready: Any = ready
-        self.ready_within = ready_within
+        self.ready_within: float = ready_within
 
 
 class Process:
@@ -74,10 +71,11 @@ class Process:
     def __init__(self, plan: _Plan) -> None:
         self._plan = plan
         self._pattern: re.Pattern[str] | None = None
-        if isinstance(plan.ready, str):
-            self._pattern = re.compile(re.escape(plan.ready))
-        elif isinstance(plan.ready, re.Pattern):
-            self._pattern = plan.ready
+        ready = plan.ready
+        if isinstance(ready, str):
+            self._pattern = re.compile(re.escape(ready))
+        elif isinstance(ready, re.Pattern):
+            self._pattern = cast("re.Pattern[str]", ready)
 
     async def pid(self) -> int:
         """Its process id, which is that of its group as well."""
@@ -117,10 +115,7 @@ class Process:
             if ordered:
                 self._to_group(signal.SIGTERM)
                 await self._ended.wait()
-                while self._to_group(0) and _runs(
-                    self._handle.pid
-                ):  # a shell has ended at once; what it had started has the same time as anybody
-                    await anyio.sleep(TRY_AGAIN)
+                await self._group_ends()  # a shell has ended at once; what it had started has the same time as anybody
         finally:
             with anyio.CancelScope(shield=True):
                 await self._clear_up()
@@ -131,9 +126,14 @@ class Process:
         self._to_group(signal.SIGKILL)
         await self._ended.wait()
         self._to_group(signal.SIGKILL)  # the group may have grown until its leader was dead
+        await self._group_ends()
         await self._last_words()
         await self._work.end()
         await self._handle.aclose()
+
+    async def _group_ends(self) -> None:
+        while self._to_group(0) and _runs(self._handle.pid):  # noqa: ASYNC110  # nobody tells
+            await anyio.sleep(TRY_AGAIN)
 
     def _to_group(self, signum: int) -> bool:
         """Whether anybody is left to get it; 0 only asks."""
@@ -202,7 +202,7 @@ class Process:
     # -- readiness -----------------------------------------------------------------------------------------------------
 
     async def _until_ready(self) -> None:
-        ready = self._plan.ready
+        ready: Any = self._plan.ready
         if ready is None:
             return
         with anyio.move_on_after(self._plan.ready_within):
@@ -210,7 +210,9 @@ class Process:
                 await self._heard.wait()
                 return
             while True:
-                if await (_is_open(ready) if isinstance(ready, int | tuple) else _says_yes(ready)):
+                if await (
+                    _is_open(cast("int | tuple[str, int]", ready)) if isinstance(ready, int | tuple) else _says_yes(ready)
+                ):
                     return
                 await anyio.sleep(TRY_AGAIN)
         raise TimeoutError(f"{self._plan.arguments[0]} wasn't ready within {self._plan.ready_within:g} s: {_shown(ready)}")
@@ -247,7 +249,7 @@ async def _says_yes(ready: Callable[[], Any]) -> bool:
     return bool(answer)
 
 
-def _shown(ready: object) -> str:
+def _shown(ready: Any) -> str:
     if isinstance(ready, str | re.Pattern):
         return f"no line of its output had {ready!r}"
     if isinstance(ready, int | tuple):
@@ -301,11 +303,9 @@ def process(
     if isinstance(arguments, str | bytes):
         cure = "a list, program first; for a line of the shell ['sh', '-c', 'exec …']"
         raise InvalidSpec(who, "arguments", arguments, cure)
-    given: Any = arguments
-    if not isinstance(given, Sequence) or not given or not all(isinstance(a, str | os.PathLike) for a in given):
-        raise InvalidSpec(
-            who, "arguments", given, "a list of texts and paths, program first: ['redis-server', '--port', '7000']"
-        )
+    if not _is_command(arguments):
+        cure = "a list of texts and paths, program first: ['redis-server', '--port', '7000']"
+        raise InvalidSpec(who, "arguments", arguments, cure)
     command = tuple(os.fspath(argument) for argument in arguments)
     who = f"process {os.path.basename(command[0])!r}"
     _check_ready(who, ready)
@@ -318,13 +318,27 @@ def process(
     return Factory(name, lambda: Process(plan))
 
 
+def _is_command(given: Any) -> bool:
+    if not isinstance(given, Sequence):
+        return False
+    parts = cast("Sequence[object]", given)
+    return bool(parts) and all(isinstance(part, str | os.PathLike) for part in parts)
+
+
+def _is_ready(given: Any) -> bool:
+    if isinstance(given, tuple):
+        where = cast("tuple[object, ...]", given)
+        return len(where) == 2 and isinstance(where[0], str) and _is_port(where[1])
+    if isinstance(given, str):
+        return given != ""
+    return given is None or isinstance(given, re.Pattern) or callable(given) or _is_port(given)
+
+
+def _is_port(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and 0 < given < 65536
+
+
 def _check_ready(who: str, ready: object) -> None:
-    port: object = ready[1] if isinstance(ready, tuple) and len(ready) == 2 and isinstance(ready[0], str) else ready
-    if isinstance(port, int) and not isinstance(port, bool):
-        good = 0 < port < 65536
-    else:
-        good = port is ready and (ready is None or isinstance(ready, re.Pattern) or (ready != "" and isinstance(ready, str)))
-        good = good or (port is ready and callable(ready))
-    if not good:
+    if not _is_ready(ready):
         cure = "a text or pattern in a line of its output, a TCP port, (host, port), a function to be called, or None"
         raise InvalidSpec(who, "ready", ready, cure)

@@ -16,7 +16,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -75,8 +75,9 @@ class Life:
 
     async def __aenter__(self) -> Facade:
         self._work = work = Work()
-        self.soon = work.soon
-        self.started, self.ended = Handoff(work.soon), Handoff(work.soon)
+        self.soon: Callable[[Callable[[], object]], None] = work.soon
+        self.started: Handoff = Handoff(work.soon)
+        self.ended: Handoff = Handoff(work.soon)
         with anyio.CancelScope(shield=True):  # or one that was started in between would be left
             self._ref = await anyio.to_thread.run_sync(self._make, self)
         try:
@@ -212,20 +213,19 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
     ended; it is reported (`Overran`), and the child isn't restarted while it runs. Raises `InvalidSpec` for anything but a
     subclass of `pykka.ThreadingActor`.
     """
-    given: object = cls
-    if isinstance(given, pykka.ActorRef):
-        cure = f"it runs already, and would be gone after a crash: give the class, actor({given.actor_class.__name__}, …)"
-        raise InvalidSpec("actor", "cls", given, cure)
-    if not isinstance(given, type) or not issubclass(given, pykka.ThreadingActor):
+    running = isinstance(cls, pykka.ActorRef)
+    if running or not isinstance(cls, type) or not issubclass(cls, pykka.ThreadingActor):
         cure = "a subclass of pykka.ThreadingActor, not started; its arguments follow: actor(Counter, 10)"
-        raise InvalidSpec("actor", "cls", given, cure)
-    supervised, facade = _supervised(given), facade_of(given)
+        if running:
+            cure = f"it runs already, and would be gone after a crash; give {cure}"
+        raise InvalidSpec("actor", "cls", cast(object, cls), cure)
+    supervised, facade = _supervised(cls), facade_of(cls)
 
     def start(life: Life) -> Any:
         return supervised.start(life, args, kwargs)
 
     make: Any = lambda: Life(start, facade)  # noqa: E731
-    return Factory(name_for(given, "actor"), make)
+    return Factory(name_for(cls, "actor"), make)
 
 
 class Reference:
@@ -247,7 +247,7 @@ class Reference:
 
         Raises `pykka.ActorDeadError` if the child is stopped or gone; one that is being restarted isn't.
         """
-        future: Any = pykka.ThreadingFuture()
+        future = cast(Any, pykka.ThreadingFuture())
         self._run(self._address.send(pykka.ThreadingActor.on_receive, message), future)
         self._get(future, None)
 
@@ -263,7 +263,7 @@ class Reference:
         return Proxy(self)
 
     def _ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, block: bool, timeout: float | None) -> Any:
-        future: Any = pykka.ThreadingFuture()
+        future = cast(Any, pykka.ThreadingFuture())
         self._run(self._address.call(_named(name), *args, **kwargs), future)
         return self._get(future, timeout) if block else future
 

@@ -62,7 +62,9 @@ def service(
     stop: Callable[[A], object],
     wait: Callable[[A], Coroutine[Any, Any, object]] | None = None,
 ) -> Factory[A]: ...
-def service(*args: Any, start: Any, stop: Any, wait: Any = None) -> Factory[Any]:
+def service(  # type: ignore[misc]  # mypy binds the type variables of the second form in the first one too
+    factory: Callable[[Unpack[Ts]], Any] | None = None, /, *args: *Ts, start: Any, stop: Any, wait: Any = None
+) -> Factory[Any]:
     """A child that starts and stops something: `service(start=scheduler.start, stop=scheduler.shutdown)`.
 
     With a class, or another factory, each life builds an object, which is the actor, and the functions get it:
@@ -73,8 +75,7 @@ def service(*args: Any, start: Any, stop: Any, wait: Any = None) -> Factory[Any]
 
     Raises `InvalidSpec` for what isn't callable, or doesn't wait.
     """
-    factory, rest = (args[0], args[1:]) if args else (None, ())
-    if args and not callable(factory):
+    if factory is not None and not callable(factory):
         cure = "each life builds its own: give the class; for an object that is there, service(start=it.start, stop=it.stop)"
         raise InvalidSpec("service", "factory", factory, cure)
     who = "service" if factory is None else f"service of {name_for(factory, 'factory')}"
@@ -85,6 +86,6 @@ def service(*args: Any, start: Any, stop: Any, wait: Any = None) -> Factory[Any]
     if wait is not None and not inspect.iscoroutinefunction(wait):
         cure = "a coroutine function that returns when the service has ended, or None"
         raise InvalidSpec(who, "wait", wait, cure)
-    make = None if factory is None else lambda: factory(*rest)
+    make = None if factory is None else lambda: factory(*args)
     name = name_for(factory if factory is not None else getattr(start, "__self__", None), "service")
     return Factory(name, lambda: _Life(make, start, stop, wait))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 import anyio
@@ -38,7 +38,7 @@ class _Uvicorn(uvicorn.Server):
         """In which uvicorn runs the application's lifespan, and which it doesn't keep."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
     async def startup(self, sockets: Any = None) -> None:
@@ -49,7 +49,7 @@ class _Uvicorn(uvicorn.Server):
                 self.application = asyncio.current_task()
                 await main()
 
-            self.lifespan.main = seen  # type: ignore[method-assign,union-attr]
+            self.lifespan.main = seen
         await super().startup(sockets)
         if self.started:
             self._ready()

@@ -27,8 +27,8 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
 
 DEAF: Final = """
 import signal, subprocess, sys
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"])
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which is inherited
+child = subprocess.Popen([sys.executable, "-c", "import signal; print('deaf', flush=True); signal.pause()"])
 signal.pause()
 """
 

@@ -155,7 +155,7 @@ async def test_what_a_shell_had_started_has_the_time_to_leave_that_the_shell_doe
 
 
 async def test_when_it_crashes_what_it_had_started_goes_with_it() -> None:
-    async with tree(process(python(programs.PARENT), ready="two run")) as (app, address, witness):
+    async with tree(process(python(programs.PARENT), ready="two run")) as (_, address, witness):
         first = processes()
         assert len(first) == 2
         await address.send(Process.send_signal, signal.SIGSEGV)

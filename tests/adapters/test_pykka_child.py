@@ -17,15 +17,17 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-pykka = pytest.importorskip("pykka")
+pytest.importorskip("pykka")
 
-from supervise import ActorCrashed, ActorStopped, Address, ExitKind, InvalidSpec, StartFailed, Supervisor, child, current  # noqa: E402
-from supervise.adapters.pykka import actor  # noqa: E402
-from supervise.adapters.pykka import reference as reference_to  # noqa: E402
-from supervise.events import Overran, Started, Stopped  # noqa: E402
-from tests.doubles import Boom  # noqa: E402
+import pykka
 
-from .promises import check, check_normal_end, check_policy, present, tree  # noqa: E402
+from supervise import ActorCrashed, ActorStopped, Address, ExitKind, InvalidSpec, StartFailed, Supervisor, child, current
+from supervise.adapters.pykka import actor
+from supervise.adapters.pykka import reference as reference_to
+from supervise.events import Overran, Started, Stopped
+from tests.doubles import Boom
+
+from .promises import check, check_normal_end, check_policy, present, tree
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +46,7 @@ def nothing_of_pykka_is_left() -> Iterator[None]:
     assert pykka.ActorRegistry.get_all() == []
 
 
-class Base(pykka.ThreadingActor):  # type: ignore[misc,name-defined]
+class Base(pykka.ThreadingActor):
     def inherited(self) -> str:
         return "from the base"
 
@@ -334,7 +336,7 @@ any_actor: Any = actor
     [
         (lambda: any_actor(NoActor), ["NoActor", "subclass of pykka.ThreadingActor"]),
         (lambda: any_actor(Counter(1)), ["not started", "actor(Counter, 10)"]),
-        (lambda: any_actor(Counter(1).actor_ref), ["runs already", "actor(Counter, …)"]),
+        (lambda: any_actor(Counter(1).actor_ref), ["runs already", "not started; its arguments follow"]),
         (lambda: any_actor(lambda: Counter()), ["subclass of pykka.ThreadingActor"]),
     ],
 )

@@ -7,7 +7,7 @@ a tree that doesn't start; one that gives up, which `on_end` hears of; bad input
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,15 +18,15 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("fastapi")
 pytest.importorskip("starlette")
 
-import uvicorn  # noqa: E402
-from fastapi import FastAPI  # noqa: E402
-from fastapi import Request as FastAPIRequest  # noqa: E402
-from starlette.applications import Starlette  # noqa: E402
-from starlette.requests import Request  # noqa: E402
-from starlette.responses import JSONResponse  # noqa: E402
-from starlette.routing import Route  # noqa: E402
+import uvicorn
+from fastapi import FastAPI
+from fastapi import Request as FastAPIRequest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
-from supervise import (  # noqa: E402
+from supervise import (
     DynamicSupervisor,
     Intensity,
     InvalidSpec,
@@ -37,13 +37,13 @@ from supervise import (  # noqa: E402
     current,
     task,
 )
-from supervise.adapters.starlette import lifespan  # noqa: E402
-from supervise.adapters.uvicorn import Server, server  # noqa: E402
-from supervise.tree import TreeEnded  # noqa: E402
-from tests.doubles import Boom  # noqa: E402
+from supervise.adapters.starlette import lifespan
+from supervise.adapters.uvicorn import Server, server
+from supervise.tree import TreeEnded
+from tests.doubles import Boom
 
-from .http import get  # noqa: E402
-from .promises import Witness, tree  # noqa: E402
+from .http import get
+from .promises import Witness, tree
 
 
 @pytest.fixture(params=["asyncio"])
@@ -175,19 +175,18 @@ async def test_on_end_is_not_told_of_an_ordinary_stop() -> None:
 
 
 any_lifespan: Any = lifespan
+Make = Callable[[Inner], object]
+BAD: list[tuple[Make, list[str]]] = [
+    (lambda _: any_lifespan(Counter), ["tree=", "lifespan(Supervisor('app', child(…)))"]),
+    (lambda inner: any_lifespan(inner.tree, on_end=7), ["on_end=7", "a function"]),
+    (lambda inner: any_lifespan(inner.tree, counter=Counter), ["counter=", "what child(…) returned"]),
+    (lambda inner: any_lifespan(inner.tree, counter=child(Counter)), ["counter=", "isn't in the tree 'inner'"]),
+    (lambda inner: any_lifespan(inner.tree, supervisor=inner.counter), ["supervisor=", "another name"]),
+]
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda inner: any_lifespan(Counter), ["tree=", "lifespan(Supervisor('app', child(…)))"]),
-        (lambda inner: any_lifespan(inner.tree, on_end=7), ["on_end=7", "a function"]),
-        (lambda inner: any_lifespan(inner.tree, counter=Counter), ["counter=", "what child(…) returned"]),
-        (lambda inner: any_lifespan(inner.tree, counter=child(Counter)), ["counter=", "isn't in the tree 'inner'"]),
-        (lambda inner: any_lifespan(inner.tree, supervisor=inner.counter), ["supervisor=", "another name"]),
-    ],
-)
-def test_the_wrong_kind_of_object_is_refused_with_the_cure(make: Any, words: list[str]) -> None:
+@pytest.mark.parametrize(("make", "words"), BAD)
+def test_the_wrong_kind_of_object_is_refused_with_the_cure(make: Make, words: list[str]) -> None:
     with pytest.raises(InvalidSpec) as refused:
         make(Inner())
     for word in words:

@@ -80,7 +80,7 @@ async def test_its_return_is_a_normal_end() -> None:
 
 async def test_the_crash_is_the_exception_itself_and_says_where() -> None:
     poll = Poll()
-    async with tree(task(poll)) as (app, address, witness):
+    async with tree(task(poll)) as (_, _, witness):
         await poll.crash()
         end = await witness.ended()
         assert str(end.reason) == "crashed (Boom: in the poll)"

@@ -19,15 +19,15 @@ import pytest
 
 pytest.importorskip("uvicorn")
 
-import uvicorn  # noqa: E402
+import uvicorn
 
-from supervise import Address, ExitKind, InvalidSpec, StartFailed, current  # noqa: E402
-from supervise.adapters.uvicorn import Server, server  # noqa: E402
-from supervise.events import Overran  # noqa: E402
-from tests.doubles import Boom  # noqa: E402
+from supervise import Address, ExitKind, InvalidSpec, StartFailed, current
+from supervise.adapters.uvicorn import Server, server
+from supervise.events import Overran
+from tests.doubles import Boom
 
-from .http import get, is_open  # noqa: E402
-from .promises import check, check_normal_end, check_policy, tree  # noqa: E402
+from .http import get, is_open
+from .promises import check, check_normal_end, check_policy, tree
 
 
 @pytest.fixture(params=["asyncio"])
@@ -96,7 +96,14 @@ class Breakable:
 
 
 def configuration(application: Any, notify: Any = None, **more: Any) -> uvicorn.Config:
-    given = {"port": 0, "log_config": None, "callback_notify": notify, "timeout_notify": 0, "ws": "none", **more}
+    given: dict[str, Any] = {
+        "port": 0,
+        "log_config": None,
+        "callback_notify": notify,
+        "timeout_notify": 0,
+        "ws": "none",
+        **more,
+    }
     return uvicorn.Config(application, **given)
 
 

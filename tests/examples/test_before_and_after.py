@@ -1,12 +1,11 @@
 """Programs that exist, before and after they are put into a tree: what changes in them is small, and so is what they lose.
 
-Tested: the size of each difference, docstrings and blank lines left out; that both programs run, in processes of their own,
+Tested: the size of each difference, blank lines left out; that both programs run, in processes of their own,
 and that the one after the change survives what ends the one before it.
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
 import logging
 import os
@@ -39,10 +38,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 def code(name: str) -> list[str]:
     """The lines that count."""
-    text = (FOLDER / name).read_text(encoding="utf-8")
-    module = ast.parse(text)
-    docstring = module.body[0].end_lineno
-    return [line for line in text.splitlines()[docstring:] if line.strip()]
+    return [line for line in (FOLDER / name).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def changed(before: str, after: str) -> list[str]:
