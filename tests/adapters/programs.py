@@ -39,8 +39,9 @@ signal.pause()
 """
 
 POLITE: Final = """
-import signal, sys
+import signal, sys, time
 def leave(*_):
+    time.sleep(0.2)  # it has something to finish
     print("leaving politely", flush=True)
     sys.exit(3)
 signal.signal(signal.SIGTERM, leave)

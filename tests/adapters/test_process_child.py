@@ -22,17 +22,19 @@ import pytest
 from supervise import Address, ExitKind, InvalidSpec, StartFailed
 from supervise.adapters.process import Process, describe_status, process
 from supervise.events import Overran, Started
+from tests.real_clock import BACKENDS
 
 from . import programs
 from .programs import python
 from .promises import alive, check, check_normal_end, check_policy, present, processes, tree
 
-pytestmark = pytest.mark.anyio
 
-
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=BACKENDS)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param, {}
+    return request.param
+
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)

@@ -26,15 +26,17 @@ from supervise.adapters.pykka import actor
 from supervise.adapters.pykka import reference as reference_to
 from supervise.events import Overran, Started, Stopped
 from tests.doubles import Boom
+from tests.real_clock import BACKENDS
 
 from .promises import check, check_normal_end, check_policy, present, tree
 
-pytestmark = pytest.mark.anyio
 
-
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=BACKENDS)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param, {}
+    return request.param
+
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +185,26 @@ async def test_a_message_in_hand_when_it_crashes_behind_its_back_is_told_to_its_
             release.set()
         assert outcome == ["told"]
         await witness.started(2)
+
+
+async def test_a_message_in_front_of_which_it_stops_is_told_to_its_caller() -> None:
+    async with tree(actor(Counter)) as (_, counter, witness):
+        release = threading.Event()
+        ref = reference()
+        ref.proxy().hang(release)
+        ref.stop(block=False)
+        async with anyio.create_task_group() as group:
+
+            async def call() -> None:
+                with pytest.raises(ActorCrashed, match="stopped before it handled this message"):
+                    await counter.call(Counter.add, 1)
+
+            group.start_soon(call)
+            while not counter.account().in_hand:
+                await anyio.lowlevel.checkpoint()
+            release.set()
+        await witness.started(2)
+        assert await counter.call(Counter.add, 1) == 1
 
 
 async def test_it_is_ready_when_on_start_has_returned_and_fails_with_it() -> None:

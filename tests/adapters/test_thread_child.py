@@ -21,15 +21,17 @@ from supervise.adapters.own_thread import own_thread
 from supervise.adapters.thread import thread
 from supervise.events import Overran, Started, Stopped
 from tests.doubles import Boom
+from tests.real_clock import BACKENDS
 
 from .promises import check, check_normal_end, check_policy, present, tree
 
-pytestmark = pytest.mark.anyio
 
-
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=BACKENDS)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param, {}
+    return request.param
+
+
+pytestmark = pytest.mark.anyio
 
 
 class Consumer:

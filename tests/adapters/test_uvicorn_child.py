@@ -25,20 +25,21 @@ from supervise import Address, ExitKind, InvalidSpec, StartFailed, current
 from supervise.adapters.uvicorn import Server, server
 from supervise.events import Overran
 from tests.doubles import Boom
+from tests.real_clock import BACKENDS
 
 from .http import get, is_open
 from .promises import check, check_normal_end, check_policy, tree
-
-
-@pytest.fixture(params=["asyncio"])
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
-    return request.param, {}
 
 
 @pytest.fixture
 def uvicorn_is_silent() -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@pytest.fixture(params=BACKENDS[:2])  # asyncio and uvloop
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("uvicorn_is_silent")]
