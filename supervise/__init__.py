@@ -54,12 +54,14 @@ from .errors import (
     Unsupervised,
     WouldDeadlock,
 )
+from .factory import Factory
 from .handler import concurrent
 from .lane import MessageQueue
 from .nursery import Nursery
 from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
 from .running import RunningSupervisor
 from .supervisor import Supervisor
+from .task import Task, task
 from .throttle import Throttle
 from .tree import TreeEnded
 
@@ -93,6 +95,7 @@ __all__ = (
     "Ended",
     "ExitKind",
     "ExitReason",
+    "Factory",
     "FromThread",
     "GaveUp",
     "IgnoreStart",
@@ -119,6 +122,7 @@ __all__ = (
     "SuperviseError",
     "Supervisor",
     "SupervisorNotRunning",
+    "Task",
     "Throttle",
     "TooManyChildren",
     "TreeEnded",
@@ -130,4 +134,5 @@ __all__ = (
     "concurrent",
     "current",
     "open_mailbox",
+    "task",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast, overload
 
@@ -19,6 +19,7 @@ from .child import Child, ChildOptions
 from .errors import WouldDeadlock
 from .incarnation import Incarnation
 from .place import ActorPlace, BranchPlace
+from .task import Task, task
 from .turn import CURRENT
 
 if TYPE_CHECKING:
@@ -79,8 +80,25 @@ class RunningSupervisor:
         `TooManyChildren`, `SupervisorNotRunning`. A factory that ignores its start leaves a stopped child, whose address
         raises `ActorStopped`.
         """
-        default: RestartName = "temporary" if self._branch.description.spec.dynamic else "permanent"
-        return await self._start(Child(factory, args, options, default=default))
+        return await self._start(Child(factory, args, options, default=self._default()))
+
+    async def start_task(
+        self,
+        function: Callable[[Unpack[Ts]], Coroutine[Any, Any, object]],
+        /,
+        *args: *Ts,
+        **options: Unpack[ChildOptions],
+    ) -> Address[Task]:
+        """Add a child that runs `function(*args)` in a task: `await app.start_task(poll, url, name="poll")`.
+
+        Its return is a normal end, what it raises a crash, and a stop cancels it; see `task`, which is the form for a static
+        child. It returns before the function has begun. Raises what `start` raises, and `InvalidSpec` for what isn't a
+        coroutine function.
+        """
+        return await self._start(Child(task(function, *args), (), options, default=self._default()))
+
+    def _default(self) -> RestartName:
+        return "temporary" if self._branch.description.spec.dynamic else "permanent"
 
     @overload
     async def start_child(self, child: Child[A]) -> Address[A]: ...

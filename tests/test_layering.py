@@ -40,6 +40,9 @@ LAYERS: list[list[str]] = [
         "supervise.crew",
         "supervise.incarnation",
         "supervise.context",
+        "supervise.factory",
+        "supervise.work",
+        "supervise.task",
         "supervise.child",
         "supervise.description",
     ],
@@ -53,7 +56,7 @@ LAYERS: list[list[str]] = [
         "supervise.dynamic",
         "supervise.open_mailbox",
     ],
-    ["supervise.logs", "supervise.metrics", "supervise.tracing"],
+    ["supervise.logs", "supervise.metrics", "supervise.tracing", "supervise.adapters.*"],
     ["supervise.cli.*", "supervise.testing.*"],
 ]
 FACE = {"supervise", "supervise_strategies"}  # the packages' own __init__: they only hand names on

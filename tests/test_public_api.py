@@ -15,13 +15,14 @@ PINNED = [
     "AutoShutdown", "CallCycle", "CallError", "Child", "ChildAlreadyPresent", "ChildAlreadyStarted",
     "ChildCount", "ChildInfo", "ChildNotFound", "ChildOptions", "ChildRestarting", "ChildRunning",
     "ChildStartFailed", "ChildState", "ChildUnstoppable", "Crashed", "Current", "Decision",
-    "DynamicSupervisor", "TreeEnded", "ExitKind", "ExitReason", "Ended", "GaveUp", "IgnoreStart",
+    "DynamicSupervisor", "TreeEnded", "ExitKind", "ExitReason", "Ended", "Factory", "GaveUp", "IgnoreStart",
     "ImmortalLoopWarning", "Intensity", "InvalidSpec", "MailboxClosed", "MailboxFull", "Message",
     "NoActor", "NotAHandler", "NotForDynamic", "Nursery", "OpenMailbox", "Recipient", "Restart",
     "RunningSupervisor", "SendError", "StartFailed", "Strategy", "StrategyError", "SuperviseError",
-    "Supervisor", "SupervisorNotRunning", "TooManyChildren", "UnknownHandler", "Unsupervised",
+    "Supervisor", "SupervisorNotRunning", "Task", "TooManyChildren", "UnknownHandler", "Unsupervised",
     "WeakAddress", "WouldDeadlock", "child", "current", "open_mailbox",
     "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
+    "task",
 ]
 # fmt: on
 

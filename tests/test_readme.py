@@ -7,6 +7,7 @@ here or exactly one that `.ci/run` runs; every link leads somewhere; every name 
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import re
 import subprocess
@@ -94,9 +95,24 @@ def test_every_example_is_listed() -> None:
     assert there == set(re.findall(r"\(examples/(\w+\.py)\)", README))
 
 
+def test_what_one_writes_for_what_one_has_is_there_and_short() -> None:
+    table = README.partition("| you have |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    named: set[str] = set()
+    for _, written, module in rows:
+        home = importlib.import_module(module.strip("`"))
+        lines = re.findall(r"`([^`]+)`", written)
+        assert 1 <= len(lines) <= 3
+        assert any(hasattr(home, name) for name in re.findall(r"\w+", "".join(lines))), f"{module} has nothing of {lines[0]}"
+        named.add(home.__name__)
+    kinds = {f"supervise.adapters.{path.stem}" for path in (ROOT / "supervise" / "adapters").glob("*.py")}
+    shared = {"__init__", "facade", "handoff"}
+    assert named - {"supervise"} == kinds - {f"supervise.adapters.{name}" for name in shared}
+
+
 def test_classes_that_are_named_exist() -> None:
     outside_blocks = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-    named = set(re.findall(r"`([A-Z][A-Za-z]+)(?!\w)", outside_blocks)) - {"Protocol"}
+    named = set(re.findall(r"`([A-Z][A-Za-z]+)(?!\w)", outside_blocks)) - {"Protocol", "FastAPI"}
     assert "ActorCrashed" in named
     homes = (supervise, supervise.events, supervise.testing, builtins)
     assert not [name for name in named if not any(hasattr(home, name) for home in homes)]

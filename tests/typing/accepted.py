@@ -14,15 +14,18 @@ from supervise import (
     Crashed,
     DynamicSupervisor,
     Ended,
+    Factory,
     Intensity,
     Recipient,
     Restart,
     RunningSupervisor,
     Supervisor,
+    Task,
     WeakAddress,
     child,
     current,
     open_mailbox,
+    task,
 )
 from supervise.events import Decided, Stopped
 from supervise.testing import FakeAddress, crash_on, record
@@ -94,6 +97,15 @@ async def awaited(start: int) -> Counter:
 def reset(counter: Counter, why: str) -> bool:
     counter.total = 0
     return bool(why)
+
+
+async def poll(url: str, seconds: float) -> None: ...
+
+
+async def tasks_are_children(app: RunningSupervisor) -> None:
+    assert_type(await app.start_task(poll, "a", 1.5, name="poll"), Address[Task])
+    assert_type(child(task(poll, "a", 1.5)), Child[Task])
+    assert_type(task(poll, "a", 1.5), Factory[Task])
 
 
 async def replies_are_inferred(counter: Address[Counter]) -> None:

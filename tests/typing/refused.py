@@ -34,6 +34,19 @@ class Ticks(Protocol):
     async def tick(self) -> None: ...
 
 
+async def poll(url: str) -> None: ...
+
+
+def blocking(url: str) -> None: ...
+
+
+async def tasks(app: RunningSupervisor) -> None:
+    await app.start_task(poll, 1)  # type: ignore[arg-type]
+    await app.start_task(poll)  # type: ignore[arg-type]
+    await app.start_task(blocking, "a")  # type: ignore[arg-type]
+    await app.start_task(poll("a"))  # type: ignore[arg-type]
+
+
 async def messages(counter: Address[Counter]) -> None:
     await counter.call(Counter.add)  # type: ignore[call-overload]  # an argument is missing
     await counter.call(Counter.add, "one")  # type: ignore[call-overload]  # a wrong argument

@@ -1,0 +1,87 @@
+"""An `asyncio.Task` that somebody else's code makes, as a child. asyncio only."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any, Self, TypeVarTuple, Unpack
+
+import anyio
+
+from supervise._backends import current_backend
+from supervise.factory import Factory, name_for
+from supervise.work import Work
+from supervise_strategies.errors import InvalidSpec
+
+Ts = TypeVarTuple("Ts")
+
+
+class AsyncioTask:
+    """The actor around an asyncio task. It has no handlers of its own."""
+
+    __slots__ = ("_args", "_make")
+
+    def __init__(self, make: Callable[..., asyncio.Future[Any]], args: tuple[Any, ...]) -> None:
+        self._make = make
+        self._args = args
+
+    async def __aenter__(self) -> Self:
+        backend = current_backend().name
+        if backend != "asyncio":
+            raise RuntimeError(
+                f"asyncio_task needs asyncio, and this tree runs on {backend}: "
+                f"run it there, or give the coroutine function behind {self._make!r} to supervise.task"
+            )
+        made: object = self._make(*self._args)
+        if not isinstance(made, asyncio.Future):
+            if inspect.iscoroutine(made):
+                made.close()
+            cure = "its function has to return an asyncio.Task; a coroutine function goes to supervise.task as it is"
+            raise TypeError(f"asyncio_task: {cure} ({self._make!r} returned {made!r})")
+        Work().start(_follow, made)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+async def _follow(task: asyncio.Future[Any]) -> None:
+    ended = anyio.Event()
+
+    def tell(_: object) -> None:
+        ended.set()
+
+    task.add_done_callback(tell)
+    try:
+        await ended.wait()
+    except asyncio.CancelledError:
+        task.cancel()  # once: cancelling what awaits it would repeat it at every turn, and cut its clean-up
+        with anyio.CancelScope(shield=True):
+            await ended.wait()
+        if not task.cancelled():
+            task.result()  # what it raised in its clean-up
+        raise
+    task.result()  # one that somebody else cancelled raises here, and nobody of the tree has asked for that
+
+
+def asyncio_task(make: Callable[[Unpack[Ts]], asyncio.Future[Any]], /, *args: *Ts) -> Factory[AsyncioTask]:
+    """A child that is the task that `make(*args)` returns: `child(asyncio_task(client.run_in_background))`.
+
+    The child ends as the task does: normally when it returns, by a crash when it raises, or when somebody else cancels it. A
+    stop cancels it once, and waits. Each life makes a task afresh. On trio its start fails, and says so.
+
+    Raises `InvalidSpec` for a task itself: one that has ended can't be started again.
+    """
+    given: Any = make
+    if asyncio.isfuture(given):
+        cure = "a task runs once, and each life needs its own: give what makes it, asyncio_task(lambda: create_task(work()))"
+        raise InvalidSpec("asyncio_task", "make", make, cure)
+    if inspect.iscoroutine(make):
+        make.close()
+        raise InvalidSpec("asyncio_task", "make", make, "a coroutine runs once: give its function to supervise.task")
+    if inspect.iscoroutinefunction(make):
+        raise InvalidSpec("asyncio_task", "make", make, "it makes a coroutine, not a task: give it to supervise.task")
+    if not callable(make):
+        raise InvalidSpec("asyncio_task", "make", make, "a function that returns an asyncio.Task")
+    return Factory(name_for(make, "task"), lambda: AsyncioTask(make, args))

@@ -1,0 +1,123 @@
+"""An object of a blocking class, as a child: built, used and closed in one thread, which is its own."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
+
+from supervise.factory import Factory, name_for
+from supervise.work import Work
+from supervise_strategies.errors import InvalidSpec
+
+from .facade import Facade, facade_of, methods_of
+from .handoff import Handoff
+
+A = TypeVar("A")
+P = ParamSpec("P")
+Job: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any], Handoff]
+_END: Final = None
+
+
+class OwnThread:
+    """One life: the thread, and the jobs that wait for it, of which there is one at most."""
+
+    __slots__ = ("_ended", "_facade", "_jobs", "_last", "_make", "_soon", "_thread")
+
+    def __init__(self, make: Callable[[], Any], facade: type[Facade], last: str | None) -> None:
+        self._make = make
+        self._facade = facade
+        self._last = last
+        self._jobs: SimpleQueue[Job | BaseException | None] = SimpleQueue()
+
+    async def __aenter__(self) -> Facade:
+        work = Work()
+        self._soon = work.soon
+        started, self._ended = Handoff(work.soon), Handoff(work.soon)
+        self._thread = threading.Thread(target=self._live, args=(started,), name=work.path, daemon=True)
+        self._thread.start()
+        try:
+            await started.result()
+        except BaseException:
+            await self._end(None)
+            raise
+        return self._facade(self._hand)
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        await self._end(error)
+        await self._ended.result()  # what its close raised
+
+    async def _end(self, error: BaseException | None) -> None:
+        self._jobs.put(error if error is not None else _END)
+        try:
+            await self._ended.until_settled()
+        finally:
+            self._thread.join()
+
+    async def _hand(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        answer = Handoff(self._soon)
+        self._jobs.put((name, args, kwargs, answer))
+        return await answer.result()
+
+    # -- in the thread ---------------------------------------------------------------------------------------------------
+
+    def _live(self, started: Handoff) -> None:
+        try:
+            self._serve(started)
+        except BaseException as error:
+            started.fail(error)
+            self._ended.fail(error)
+        else:
+            self._ended.give(None)
+
+    def _serve(self, started: Handoff) -> None:
+        made = self._make()
+        actor = made.__enter__() if self._last == "__exit__" else made
+        started.give(None)
+        job = self._jobs.get()
+        while isinstance(job, tuple):
+            _do(actor, *job)
+            job = self._jobs.get()
+        if self._last == "__exit__":
+            made.__exit__(None if job is None else type(job), job, None if job is None else job.__traceback__)
+        elif self._last == "close":
+            made.close()
+
+
+def _do(actor: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Handoff) -> None:
+    try:
+        result = getattr(actor, name)(*args, **kwargs)
+    except BaseException as error:
+        answer.fail(error)
+    else:
+        answer.give(result)
+
+
+def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[A]:
+    """A child of a class that blocks, or belongs to one thread: `child(own_thread(sqlite3.Connection, path), name="db")`.
+
+    Each life has a thread of its own, in which the object is built, all its methods run, one at a time, and it is closed
+    at the end: by its `close()`; if it has none and is a context manager, it is entered at first and exited at the end. The
+    address is that of the class: `await db.call(sqlite3.Connection.execute, "…")`. Only methods of the class can be sent: any
+    other function would run in the loop's thread. `current()` isn't known in the thread.
+
+    A method that doesn't return can't be ended: a second after `stop_within` it is reported (`Overran`), the child is
+    unstoppable, isn't restarted while it runs, and the tree's end waits for it.
+
+    Raises `InvalidSpec` for what isn't a class, and for a class with coroutine functions: that is an actor as it is.
+    """
+    if not isinstance(cls, type):
+        cure = "the class itself, so that its methods are known; its arguments follow: own_thread(Db, path)"
+        raise InvalidSpec("own_thread", "cls", cls, cure)
+    asynchronous = [name for name, function in methods_of(cls) if inspect.iscoroutinefunction(function)]
+    if asynchronous or hasattr(cls, "__aenter__"):
+        named = f"{asynchronous[0]} is a coroutine function" if asynchronous else "it is an async context manager"
+        raise InvalidSpec("own_thread", "cls", cls, f"{named}, so it belongs in the loop: start({cls.__name__}, …) as it is")
+    # A connection that is a context manager need not be closed by it: sqlite3's only commits.
+    last = "close" if callable(getattr(cls, "close", None)) else "__exit__" if hasattr(cls, "__enter__") else None
+    facade = facade_of(cls)
+    built = cast("Callable[..., Any]", cls)
+    make: Any = lambda: OwnThread(lambda: built(*args, **kwargs), facade, last)  # noqa: E731
+    return Factory(name_for(cls, "object"), make)

@@ -1,0 +1,356 @@
+"""A pykka actor class as a child: its thread is restarted, while its address and what waits there stay. Extra `[pykka]`.
+
+Theory of operation
+-------------------
+A pykka actor's inbox ends with its thread. Here messages wait in the mailbox of the child, which outlives it, and go over
+one at a time: the next one when the last has been answered. A pykka actor starts as a subclass of the given class, whose
+public hooks (`on_start`, `on_stop`, `on_failure`, `stop`) report to the loop, and whose `on_receive` takes our own message.
+
+What its method raises is a crash of the child, as everywhere; the actor is then made to fail the way pykka's own actors do,
+with its `on_failure` called. Whoever holds a pykka `ActorRef` may go on using it, but it is that of one life.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+
+from supervise.address import Address
+from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
+from supervise.factory import Factory, name_for
+from supervise.work import Work
+from supervise_strategies.errors import InvalidSpec
+
+from .facade import Facade, facade_of
+from .handoff import Handoff
+
+try:
+    import pykka
+except ImportError:
+    raise ImportError("supervise.adapters.pykka needs pykka: pip install 'supervise-actors[pykka]'") from None
+
+LOOK: Final = 1.0  # seconds between two looks, of a thread that waits, whether there is still a loop to answer
+
+A = TypeVar("A", bound="pykka.ThreadingActor")
+P = ParamSpec("P")
+
+
+class _Method:
+    """Ours: call this method, and answer."""
+
+    __slots__ = ("answer", "args", "kwargs", "name")
+
+    def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Handoff) -> None:
+        self.name = name
+        self.args = args
+        self.kwargs = kwargs
+        self.answer = answer
+
+
+class _Fail:
+    """Ours: end as one whose handler raised this."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+
+
+class Life:
+    """One pykka actor, from its start to the end of its thread."""
+
+    def __init__(self, make: Callable[[Life], Any], facade: type[Facade]) -> None:
+        self._make = make
+        self._facade = facade
+        self._ref: Any = None
+        self._in_hand: Handoff | None = None
+        self.thread: threading.Thread | None = None
+        self.failure: BaseException | None = None
+
+    async def __aenter__(self) -> Facade:
+        self._work = work = Work()
+        self.soon: Callable[[Callable[[], object]], None] = work.soon
+        self.started: Handoff = Handoff(work.soon)
+        self.ended: Handoff = Handoff(work.soon)
+        with anyio.CancelScope(shield=True):  # or one that was started in between would be left
+            self._ref = await anyio.to_thread.run_sync(self._make, self)
+        try:
+            await self.started.result()
+        except BaseException:
+            await self._end(None)
+            raise
+        work.start(self._follow)
+        return self._facade(self._hand)
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        await self._end(error)
+        if self.failure is not None and error is None:
+            raise self.failure  # on_stop's, or what a message of somebody else's had crashed it with meanwhile
+
+    async def _end(self, error: BaseException | None) -> None:
+        if not self.ended.settled:
+            with contextlib.suppress(pykka.ActorDeadError):
+                if error is None:
+                    self._ref.stop(block=False)
+                else:
+                    self._ref.tell(_Fail(error))
+        try:
+            await self.ended.until_settled()
+        finally:
+            if self.thread is not None:
+                self.thread.join()  # its last hook has returned
+
+    async def _follow(self) -> None:
+        """It can end by itself, or be ended by whoever has its pykka reference."""
+        try:
+            await self.ended.result()
+        finally:
+            if self.ended.settled and self._in_hand is not None and self.failure is None:
+                # It stopped in front of this message, which has left the mailbox, so it is lost and its caller is told.
+                self._in_hand.settle(None, pykka.ActorDeadError(f"{self._work.path} stopped before it handled this message"))
+        if self.failure is not None:
+            raise self.failure
+
+    async def _hand(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._in_hand = answer = Handoff(self.soon)
+        try:
+            try:
+                self._ref.tell(_Method(name, args, kwargs, answer))
+            except pykka.ActorDeadError as dead:
+                await self.ended.until_settled()
+                raise (self.failure or dead) from None
+            return await answer.result()
+        finally:
+            self._in_hand = None
+
+    # -- told by the actor, in its thread ----------------------------------------------------------------------------
+
+    def is_stopping(self) -> None:
+        """It said so itself: no message is begun any more."""
+        self.soon(self._work.over)
+
+    def has_ended(self, failure: BaseException | None) -> None:
+        if failure is not None:
+            self.failure = failure
+        self.ended.give(None)
+
+
+def _supervised(cls: type[Any]) -> type[Any]:
+    """The class, with hooks that report to a `Life`. All of them are pykka's documented ones."""
+
+    def build(self: Any, life: Life, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._supervise_life = life
+        cls.__init__(self, *args, **kwargs)
+
+    def on_start(self: Any) -> None:
+        life: Life = self._supervise_life
+        life.thread = threading.current_thread()
+        try:
+            cls.on_start(self)
+        except BaseException as error:
+            life.started.fail(error)
+            life.has_ended(None)  # it is the start's failure, and no hook is called after it
+            raise
+        life.started.give(None)
+
+    def on_stop(self: Any) -> None:
+        failure: BaseException | None = None
+        try:
+            cls.on_stop(self)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            self._supervise_life.has_ended(failure)
+
+    def on_failure(self: Any, kind: Any, error: Any, traceback: Any) -> None:
+        try:
+            cls.on_failure(self, kind, error, traceback)
+        finally:
+            self._supervise_life.has_ended(error)
+
+    def stop(self: Any) -> None:
+        self._supervise_life.is_stopping()
+        cls.stop(self)
+
+    def on_receive(self: Any, message: Any) -> Any:
+        if isinstance(message, _Fail):
+            raise message.error
+        if not isinstance(message, _Method):
+            return cls.on_receive(self, message)
+        try:
+            result = getattr(self, message.name)(*message.args, **message.kwargs)
+        except BaseException as error:
+            message.answer.fail(error)
+        else:
+            message.answer.give(result)
+        return None
+
+    body = {"__init__": build, "__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    hooks = (on_start, on_stop, on_failure, stop, on_receive)
+    return type(cls.__name__, (cls,), {**body, **{hook.__name__: hook for hook in hooks}})
+
+
+def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[A]:
+    """A child that is a pykka actor: `counter = await app.start(actor(Counter, 10), name="counter")`.
+
+    Not `Counter.start(10)`: the tree starts it, anew after each crash. Its methods are called with pykka's threads and rules:
+    `await counter.call(Counter.add, 1)`, or `await counter.call(Counter.on_receive, message)` for what was `ref.ask(message)`.
+    A method that returns a pykka future answers with that future. Only methods of the class can be sent.
+
+    What a method raises is a crash (unless the child `expects` it), and pykka's `on_failure` is called. The child also
+    crashes when a message from another pykka actor crashes it, and ends normally when it stops itself. What waits in the
+    child's mailbox is kept; what others put into its pykka inbox, through an `ActorRef` of one life, ends with that life: give
+    them a `reference` instead.
+
+    The constructor runs in a worker thread, `on_start` before the child is ready. A method that doesn't return can't be
+    ended; it is reported (`Overran`), and the child isn't restarted while it runs. Raises `InvalidSpec` for anything but a
+    subclass of `pykka.ThreadingActor`.
+    """
+    running = isinstance(cls, pykka.ActorRef)
+    if running or not isinstance(cls, type) or not issubclass(cls, pykka.ThreadingActor):
+        cure = "a subclass of pykka.ThreadingActor, not started; its arguments follow: actor(Counter, 10)"
+        if running:
+            cure = f"it runs already, and would be gone after a crash; give {cure}"
+        raise InvalidSpec("actor", "cls", cast(object, cls), cure)
+    supervised, facade = _supervised(cls), facade_of(cls)
+
+    def start(life: Life) -> Any:
+        return supervised.start(life, args, kwargs)
+
+    make: Any = lambda: Life(start, facade)  # noqa: E731
+    return Factory(name_for(cls, "actor"), make)
+
+
+class Reference:
+    """What a pykka `ActorRef` is for the code that uses one, but of the child: it stays valid over its restarts.
+
+    For other threads, pykka actors' included; in the loop's own thread it would wait for itself, and raises. Made by
+    `reference`.
+    """
+
+    __slots__ = ("_address", "_loop", "_soon")
+
+    def __init__(self, address: Address[Any]) -> None:
+        self._address = address
+        self._loop = threading.get_ident()
+        self._soon = address._mailbox.backend.from_anywhere()
+
+    def tell(self, message: Any) -> None:
+        """As pykka's: `on_receive(message)`, and nobody waits for it. It blocks while the mailbox is full.
+
+        Raises `pykka.ActorDeadError` if the child is stopped or gone; one that is being restarted isn't.
+        """
+        future = cast(Any, pykka.ThreadingFuture())
+        self._run(self._address.send(pykka.ThreadingActor.on_receive, message), future)
+        self._get(future, None)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """As pykka's: `on_receive(message)`, and its answer, or a pykka future if it doesn't block.
+
+        What the actor raises is raised here; here it has crashed of it, and was restarted.
+        """
+        return self._ask("on_receive", (message,), {}, block=block, timeout=timeout)
+
+    def proxy(self) -> Proxy:
+        """As pykka's, for methods: `reference.proxy().add(1).get()`."""
+        return Proxy(self)
+
+    def _ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, block: bool, timeout: float | None) -> Any:
+        future = cast(Any, pykka.ThreadingFuture())
+        self._run(self._address.call(_named(name), *args, **kwargs), future)
+        return self._get(future, timeout) if block else future
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any], future: Any) -> None:
+        """Await it in a task of the tree, and give the future what comes of it."""
+        mailbox = self._address._mailbox
+        if threading.get_ident() == self._loop:
+            coroutine.close()
+            raise RuntimeError(
+                f"a reference to {mailbox.path} is for other threads: in the loop, await the address's call or send"
+            )
+
+        async def run() -> None:
+            try:
+                future.set(await coroutine)
+            except BaseException as error:
+                seen = _as_pykka_says(error)
+                future.set_exception((type(seen), seen, seen.__traceback__))
+                if not isinstance(error, Exception):
+                    raise
+
+        def begin() -> None:
+            try:
+                mailbox.backend.spawn(run, Context(), f"{mailbox.path} reference")
+            except RuntimeError:  # the tree is over
+                coroutine.close()
+                future.set_exception(_dead(mailbox.path))
+
+        if mailbox.refusal == "closed":
+            coroutine.close()
+            future.set_exception(_dead(mailbox.path))
+        else:
+            self._soon(begin)
+
+    def _get(self, future: Any, timeout: float | None) -> Any:
+        left = timeout
+        while True:
+            wait = LOOK if left is None else min(left, LOOK)
+            try:
+                return future.get(timeout=wait)
+            except pykka.Timeout:
+                left = None if left is None else left - wait
+                if left == 0:
+                    raise
+                if self._address._mailbox.refusal == "closed" and left is None:  # the loop is gone, and answers nothing
+                    raise pykka.ActorDeadError(f"{self._address.path} is gone") from None
+
+
+class Proxy:
+    """The methods of a child that is a pykka actor; each returns a pykka future."""
+
+    __slots__ = ("_reference",)
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(f"{name!r} is private: a proxy has the actor's public methods")
+        return lambda *args, **kwargs: self._reference._ask(name, args, kwargs, block=False, timeout=None)
+
+
+def reference(address: Address[Any]) -> Reference:
+    """For code that has a pykka reference, and uses its `tell`, `ask` or `proxy()`: one that outlives the actor's crashes.
+
+    Called in the loop: in a factory, `reference(current().find(ledger))`; from another thread with a portal of anyio's,
+    `portal.call(reference, address)`. Raises `InvalidSpec` for what isn't a strong address.
+    """
+    if not isinstance(address, Address):
+        raise InvalidSpec("reference", "address", address, "the address of a child: reference(app.find(ledger))")
+    return Reference(address)
+
+
+def _named(name: str) -> Callable[..., Any]:
+    def handler(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self, name)(*args, **kwargs)
+
+    return handler
+
+
+def _as_pykka_says(error: BaseException) -> BaseException:
+    if isinstance(error, ActorCrashed) and error.__cause__ is not None:
+        return error.__cause__
+    if isinstance(error, ActorStopped | MailboxClosed):
+        return pykka.ActorDeadError(str(error))
+    return error
+
+
+def _dead(path: str) -> tuple[type[BaseException], BaseException, None]:
+    return pykka.ActorDeadError, pykka.ActorDeadError(f"{path} is gone"), None

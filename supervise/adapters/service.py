@@ -1,0 +1,91 @@
+"""Anything with a function that starts it and one that stops it, as a child."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeAlias, TypeVar, TypeVarTuple, Unpack, overload
+
+from supervise.factory import Factory, name_for
+from supervise.handler import awaitable
+from supervise.work import Work
+from supervise_strategies.errors import InvalidSpec
+
+A = TypeVar("A")
+Ts = TypeVarTuple("Ts")
+Step: TypeAlias = Callable[..., object]
+Wait: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
+
+
+class Service:
+    """The actor of a service that has no object: it has no handlers of its own."""
+
+    __slots__ = ()
+
+
+class _Life(Generic[A]):
+    __slots__ = ("_actor", "_make", "_start", "_stop", "_wait")
+
+    def __init__(self, make: Callable[[], A] | None, start: Step, stop: Step, wait: Step | None) -> None:
+        self._make = make
+        self._start = start
+        self._stop = stop
+        self._wait = wait
+        self._actor: tuple[Any, ...] = ()
+
+    async def __aenter__(self) -> Any:
+        if self._make is not None:
+            self._actor = (self._make(),)
+        await _step(self._start, *self._actor)
+        if self._wait is not None:
+            Work().start(_step, self._wait, *self._actor)
+        return self._actor[0] if self._actor else Service()
+
+    async def __aexit__(self, *_: object) -> None:
+        await _step(self._stop, *self._actor)
+
+
+async def _step(function: Step, *args: Any) -> None:
+    result: Any = function(*args)
+    if awaitable(result):
+        await result
+
+
+@overload
+def service(*, start: Callable[[], object], stop: Callable[[], object], wait: Wait | None = None) -> Factory[Service]: ...
+@overload
+def service(
+    factory: Callable[[Unpack[Ts]], A],
+    /,
+    *args: *Ts,
+    start: Callable[[A], object],
+    stop: Callable[[A], object],
+    wait: Callable[[A], Coroutine[Any, Any, object]] | None = None,
+) -> Factory[A]: ...
+def service(  # type: ignore[misc]  # mypy binds the type variables of the second form in the first one too
+    factory: Callable[[Unpack[Ts]], Any] | None = None, /, *args: *Ts, start: Any, stop: Any, wait: Any = None
+) -> Factory[Any]:
+    """A child that starts and stops something: `service(start=scheduler.start, stop=scheduler.shutdown)`.
+
+    With a class, or another factory, each life builds an object, which is the actor, and the functions get it:
+    `service(Pool, url, start=Pool.connect, stop=Pool.close)`. They may be plain or async; a plain one must not block.
+
+    `stop` is called at each end, after a crash too, but not if `start` raised. What ends by itself is only noticed through
+    `wait`, a coroutine function that returns, or raises, when it has: then the child has ended, or crashed.
+
+    Raises `InvalidSpec` for what isn't callable, or doesn't wait.
+    """
+    if factory is not None and not callable(factory):
+        cure = "each life builds its own: give the class; for an object that is there, service(start=it.start, stop=it.stop)"
+        raise InvalidSpec("service", "factory", factory, cure)
+    who = "service" if factory is None else f"service of {name_for(factory, 'factory')}"
+    for field, function in (("start", start), ("stop", stop)):
+        if not callable(function):
+            cure = "a function, plain or async: service(start=pool.connect, stop=pool.close)"
+            raise InvalidSpec(who, field, function, cure)
+    if wait is not None and not inspect.iscoroutinefunction(wait):
+        cure = "a coroutine function that returns when the service has ended, or None"
+        raise InvalidSpec(who, "wait", wait, cure)
+    make = None if factory is None else lambda: factory(*args)
+    name = name_for(factory if factory is not None else getattr(start, "__self__", None), "service")
+    return Factory(name, lambda: _Life(make, start, stop, wait))

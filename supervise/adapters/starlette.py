@@ -1,0 +1,75 @@
+"""A tree in the lifespan of a Starlette or FastAPI application, with its addresses in each request's state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from supervise.child import Child
+from supervise.description import Description
+from supervise.dynamic import DynamicSupervisor
+from supervise.supervisor import Supervisor
+from supervise.tree import TreeEnded
+from supervise_strategies.errors import InvalidSpec
+
+
+def lifespan(
+    tree: Supervisor | DynamicSupervisor,
+    /,
+    *,
+    on_end: Callable[[TreeEnded], object] | None = None,
+    **addresses: Child[Any] | Description | str,
+) -> Callable[[Any], AbstractAsyncContextManager[dict[str, Any]]]:
+    """`FastAPI(lifespan=lifespan(tree, counter=COUNTER))`: then `await request.state.counter.call(Counter.add, 1)`.
+
+    The tree starts before the first request and is stopped, in order, after the last. In a request's state are the addresses
+    that are named here, by `Child` or path (for a described supervisor its handle), and the tree itself, as `supervisor`.
+    They are shared by all requests, and stay valid over all restarts.
+
+    If the tree ends by itself, by a give-up say, the application goes on without it: its addresses raise `MailboxClosed`.
+    `on_end` is called then, with how it ended: `on_end=lambda _: signal.raise_signal(signal.SIGTERM)` ends the server too.
+
+    Raises `InvalidSpec` for what isn't a description of a tree, and for a child that isn't in it.
+    """
+    if not isinstance(tree, Description):
+        cure = "a description, which isn't running: lifespan(Supervisor('app', child(…)))"
+        raise InvalidSpec("lifespan", "tree", tree, cure)
+    if on_end is not None and not callable(on_end):
+        raise InvalidSpec("lifespan", "on_end", on_end, "a function that is called with how the tree ended, or None")
+    there = [*_below(tree)]
+    for name, key in addresses.items():
+        if name == "supervisor":
+            raise InvalidSpec("lifespan", name, key, "under this name is the running tree: give it another name")
+        if not isinstance(key, Child | Description | str):
+            raise InvalidSpec("lifespan", name, key, "what child(…) returned, or a path such as 'workers/first'")
+        if not isinstance(key, str) and not any(key is other for other in there):
+            raise InvalidSpec(
+                "lifespan", name, key, f"it isn't in the tree {tree.name!r}: describe it there, and give the same"
+            )
+
+    @asynccontextmanager
+    async def run(_: Any) -> AsyncGenerator[dict[str, Any]]:
+        running: Any = None
+        stopping = False
+        try:
+            async with tree as running:
+                state: dict[str, Any] = {"supervisor": running}
+                for name, key in addresses.items():
+                    state[name] = running.supervisor(key) if isinstance(key, Description) else running.find(key)
+                yield state
+                stopping = True
+        finally:
+            if running is not None and running.ended is not None and not stopping and on_end is not None:
+                on_end(running.ended)
+
+    return run
+
+
+def _below(tree: Description) -> list[Child[Any] | Description]:
+    found: list[Child[Any] | Description] = []
+    for _, child in tree.named():
+        found.append(child)
+        if isinstance(child, Description):
+            found.extend(_below(child))
+    return found

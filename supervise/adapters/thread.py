@@ -1,0 +1,108 @@
+"""A blocking function in a thread of its own, as a child."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+import anyio
+import anyio.to_thread
+
+from supervise.factory import Factory, name_for
+from supervise.work import Work
+from supervise_strategies.errors import InvalidSpec
+
+from .handoff import Handoff
+
+
+class Thread:
+    """The actor around a function that blocks. It has no handlers of its own."""
+
+    __slots__ = ("_args", "_ask", "_ended", "_function", "_parameter", "_thread")
+
+    def __init__(self, function: Callable[..., object], args: tuple[Any, ...], parameter: str | None, ask: Any) -> None:
+        self._function = function
+        self._args = args
+        self._parameter = parameter
+        self._ask: Callable[[], object] | None = ask
+
+    async def __aenter__(self) -> Self:
+        work = Work()
+        self._ended = ended = Handoff(work.soon)
+        keywords: dict[str, Any] = {}
+        if self._parameter is not None:
+            keywords[self._parameter] = event = threading.Event()
+            self._ask = event.set
+        # A daemon: the interpreter's end waits for no thread that nobody could stop. The tree does, and says so.
+        self._thread = threading.Thread(
+            target=_run, args=(self._function, self._args, keywords, ended), name=work.path, daemon=True
+        )
+        self._thread.start()
+        work.start(ended.result)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            if not self._ended.settled and self._ask is not None:
+                if self._parameter is not None:
+                    self._ask()
+                else:
+                    with anyio.CancelScope(shield=True):
+                        await anyio.to_thread.run_sync(self._ask)  # it may block until the function has returned
+        finally:
+            try:
+                await self._ended.until_settled()
+            finally:
+                self._thread.join()
+        await self._ended.result()  # what it raised when it was asked to stop
+
+
+def _run(function: Callable[..., object], args: tuple[Any, ...], keywords: dict[str, Any], ended: Handoff) -> None:
+    try:
+        function(*args, **keywords)
+    except BaseException as error:
+        ended.fail(error)
+    else:
+        ended.give(None)
+
+
+def thread(function: Callable[..., object], /, *args: Any, stop: str | Callable[[], object] | None = "stop") -> Factory[Thread]:
+    """A child that runs a blocking function in a thread of its own: `child(thread(consume, queue), name="consumer")`.
+
+    Nothing can end a thread from outside, so `stop` says how it is asked to: the name of the parameter that gets a fresh
+    `threading.Event` for each life, which is set when the child shall stop; or a function to be called then, in another
+    thread, such as `server.shutdown`; or None, if it can't be asked. The child is stopped when the function has returned. One
+    that hasn't a second after `stop_within` is reported (`Overran`): it is unstoppable, isn't restarted while it runs, and
+    the tree's end waits for it.
+
+    The child ends as the function does: normally when it returns, by a crash when it raises. The thread has no `current()`.
+    Keywords through `functools.partial`. Raises `InvalidSpec` for a coroutine function, and if there is no such parameter.
+    """
+    who = f"thread of {name_for(function, 'function')}"
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        cure = "a function that blocks, and its arguments: thread(consume, queue); a coroutine function goes to supervise.task"
+        raise InvalidSpec(who, "function", function, cure)
+    if isinstance(stop, str):
+        if not _takes(function, args, stop):
+            cure = (
+                "it has no such parameter that is free: name the one that takes the threading.Event, "
+                "or give a function that makes it return, stop=server.shutdown, or None if there is no way"
+            )
+            raise InvalidSpec(who, "stop", stop, cure)
+        return Factory(name_for(function, "thread"), lambda: Thread(function, args, stop, None))
+    if stop is not None and (not callable(stop) or inspect.iscoroutinefunction(stop)):
+        cure = "the name of the parameter that takes a threading.Event, a plain function, or None"
+        if isinstance(stop, threading.Event):
+            cure = "an event that is set stays set in the next life: name the parameter instead, and each gets its own"
+        raise InvalidSpec(who, "stop", stop, cure)
+    return Factory(name_for(function, "thread"), lambda: Thread(function, args, None, stop))
+
+
+def _takes(function: Callable[..., object], args: tuple[Any, ...], parameter: str) -> bool:
+    try:
+        inspect.signature(function).bind_partial(*args, **{parameter: None})
+    except (TypeError, ValueError):  # no such parameter, or no signature
+        return False
+    return True
