@@ -45,9 +45,9 @@ def concurrent(function: F | None = None, /, *, limit: float = math.inf, isolate
     """Mark an `async def` handler: it runs beside others, in the incarnation's nursery, while the mailbox goes on.
 
     It shares the instance's state with whatever else runs, so it has to be as careful as any concurrent code. One sender's
-    messages are handed over in order, and may begin and end in any. While `limit` of them run, the next message that asks for this
-    handler waits, and the mailbox behind it. What it raises crashes the actor; with `isolate=True` it is only told to the
-    caller, and the actor lives on. An orderly stop lets those that run finish; a crash and a kill cancel and await them.
+    messages are handed over in order, and may begin and end in any. While `limit` of them run, the next message that asks
+    for this handler waits, and the mailbox behind it. What it raises crashes the actor; with `isolate=True` it is only told
+    to the caller, and the actor lives on. An orderly stop lets those that run finish; a crash and a kill cancel and await them.
     """
     if function is None:
         return partial(_mark, limit, isolate)

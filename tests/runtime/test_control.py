@@ -295,9 +295,10 @@ async def test_in_the_loops_own_thread_it_is_refused_with_the_cure() -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_when_the_loop_is_gone_a_thread_is_told_so(backend: str) -> None:
     async def main() -> Address[Scribe]:
+        found: list[Address[Scribe]] = []
         async with Supervisor("app", child(Scribe)) as app:
-            address: Address[Scribe] = app.find("scribe")
-        return address
+            found.append(app.find("scribe"))
+        return found[0]
 
     run = InThread()
     foreign = anyio.run(main, backend=backend).from_thread
