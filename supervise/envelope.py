@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from .handler import AnyHandler, name_of
@@ -22,6 +23,10 @@ class Options(NamedTuple):
     on_restart: OnRestart = "wait"
     failures: int = 0
     """How often its handler raised, where the child asks for redelivery."""
+
+    def begins(self, now: Callable[[], float]) -> bool:
+        """Asked when the message is taken out: whether it still is to be handled. If not, it is abandoned."""
+        return self.deadline is None or self.deadline > now()
 
 
 # A plain tuple: a class with six fields costs 4 times as much to make, once for every message.
