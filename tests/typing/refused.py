@@ -119,7 +119,6 @@ def timers() -> None:
     current().every(1, Counter.add, "one", id="x")  # type: ignore[call-arg, arg-type]
     current().every(1, Counter.add, id="x")  # type: ignore[call-arg, arg-type]
     current().every("1", Clock.tick)  # type: ignore[call-overload]
-    current().after(1, Clock.tick, id=[])  # type: ignore[call-overload]
 
 
 async def streams(counter: Address[Counter], source: ObjectReceiveStream[str]) -> None:
