@@ -191,7 +191,8 @@ class Current:
         Several streams take fair turns: the next item is taken when the actor has begun with the last one, so one item of
         each waits in the mailbox, and the rest in the stream. They don't wait for room in a full mailbox.
 
-        It ends with the stream (nobody is told), with the incarnation, or when the scope that it returns is cancelled. What
+        It ends with the stream (nobody is told), when the actor is asked to end, or when the scope that it returns is
+        cancelled. What
         the stream raises is a crash of the actor. The stream isn't closed, so that the next incarnation can go on with it;
         what was taken from it waits in the mailbox by then. Only an async generator is closed: no other task could.
         """

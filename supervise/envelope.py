@@ -11,6 +11,7 @@ from .handler import AnyHandler, name_of
 if TYPE_CHECKING:
     from ._backends import Future
     from .mailbox import Mailbox
+    from .source import Source
 
 OnRestart: TypeAlias = Literal["wait", "fail"]
 
@@ -24,8 +25,13 @@ class Options(NamedTuple):
     failures: int = 0
     """How often its handler raised, where the child asks for redelivery."""
 
+    source: Source | None = None
+    """Of an actor's own message: the timer, or the stream."""
+
     def begins(self, now: Callable[[], float]) -> bool:
-        """Asked when the message is taken out: whether it still is to be handled. If not, it is abandoned."""
+        """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""
+        if self.source is not None:
+            return self.source._begins(self)
         return self.deadline is None or self.deadline > now()
 
 

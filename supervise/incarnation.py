@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ._backends import Future, Handle, Scope
     from .events import Event
     from .mailbox import Mailbox
+    from .reading import Reading
     from .timers import Timers
 
 TURN: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
@@ -109,6 +110,7 @@ class Incarnation(Turn):
         "ordered",
         "owner",
         "patient",
+        "readers",
         "running",
         "stop_reason",
         "timers",
@@ -128,6 +130,7 @@ class Incarnation(Turn):
         self.killed: bool = False
         self.failure: BaseException | None = None
         self.timers: Timers | None = None  # made on first use
+        self.readers: set[Reading] | None = None
         self._signal = False  # one of the flags above is up: look before the next message
         self._shareable = True  # a successor may run in the same task, as far as it is known
         self._nursery: Nursery | None = None
@@ -152,6 +155,8 @@ class Incarnation(Turn):
         self._signal = self.mailbox.attention = True
         if self._nursery is not None and not drain:
             self._nursery.cancel()
+        for reading in self.readers or ():  # a source is an intake, even where the nursery may go on
+            reading.scope.cancel()
         self.mailbox.wake()
 
     def leave(self, grace: float | None) -> Future:

@@ -15,10 +15,11 @@ import anyio
 from supervise_strategies.errors import InvalidSpec
 
 from .handler import AnyHandler
-from .source import Slip, Source
+from .source import Source
 
 if TYPE_CHECKING:
     from ._backends import Future
+    from .envelope import Options
     from .incarnation import Incarnation
 
 
@@ -37,12 +38,17 @@ class Reading(Source):
         self._incarnation = incarnation
         self._stream = stream
         self._begun: Future | None = None
+        if incarnation.readers is None:
+            incarnation.readers = set()
+        incarnation.readers.add(self)
+        if incarnation.stopping:
+            self.scope.cancel()
 
     async def run(self) -> None:
         """Read until the stream ends, the incarnation is asked to end, or the scope is cancelled."""
         items = aiter(self._stream)
-        with self.scope:
-            try:
+        try:
+            with self.scope:
                 async for item in items:
                     # Nothing is awaited between the stream and the mailbox: a cancellation there would lose the item.
                     self._begun = begun = self._mailbox.backend.future()
@@ -50,15 +56,15 @@ class Reading(Source):
                     del item  # the mailbox has it; a reader that waits mustn't pin it
                     if self._mailbox.refusal == "closed":
                         self._mailbox.discard("its mailbox was closed")
-                    if self._incarnation.stopping:
-                        break
                     await begun
-            finally:
-                if isinstance(items, AsyncGenerator):  # nobody else can close it
-                    await items.aclose()
+        finally:
+            if self._incarnation.readers is not None:
+                self._incarnation.readers.discard(self)
+            if isinstance(items, AsyncGenerator):  # nobody else can close it
+                await items.aclose()
 
-    def _begins(self, slip: Slip) -> bool:
-        if self._queued is slip:
+    def _begins(self, options: Options) -> bool:
+        if self._queued is options:
             self._queued = None
             if self._begun is not None and not self._begun.done():
                 self._begun.set_result(None)

@@ -7,7 +7,6 @@ sender who waits for it; and what a reader holds while it waits would be lost at
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .envelope import Envelope, Options
@@ -26,26 +25,16 @@ class Source:
         check(handler)
         self._mailbox: Mailbox = mailbox
         self._handler: AnyHandler = handler
-        self._queued: Slip | None = None  # what the message that nobody has begun yet carries
+        self._queued: Options | None = None  # of the message that waits, and what it is known by
 
     def _put(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Put the message in, without waiting. This is the one place where such an envelope is made."""
         mailbox = self._mailbox
-        self._queued = slip = Slip()
-        slip.source = self
-        envelope: Envelope = (self._handler, args, kwargs, None, mailbox, slip)
+        self._queued = options = Options(source=self)
+        envelope: Envelope = (self._handler, args, kwargs, None, mailbox, options)
         mailbox._grant(1)
         mailbox.accept(envelope)
 
-    def _begins(self, slip: Slip) -> bool:
-        """The actor takes this message out; whether it is to be handled."""
+    def _begins(self, options: Options) -> bool:
+        """The message that carries these options is taken out; whether it is to be handled."""
         raise NotImplementedError
-
-
-class Slip(Options):
-    """What a source's message carries, so that the source hears when it is begun."""
-
-    source: Source
-
-    def begins(self, now: Callable[[], float]) -> bool:
-        return self.source._begins(self)

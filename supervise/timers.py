@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 A timer belongs to one incarnation, and what it sends reaches this incarnation or nobody. When the incarnation ends, its
-timers are gone; so is what they had sent and nobody had begun, as the next incarnation starts timers of its own.
+timers are gone; so is what they had sent, be it to be delivered again, as the next incarnation starts timers of its own.
 
 - All timers of an incarnation share one alarm in the event loop, set for the first that is due. A timer that is cancelled
   or put off leaves the alarm alone: it rings for nothing, once. So starting a timer anew with each message, the common way
@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from supervise_strategies.errors import InvalidSpec
 
 from .handler import AnyHandler, name_of
-from .source import Slip, Source
+from .source import Source
 
 if TYPE_CHECKING:
     from ._backends import Handle
+    from .envelope import Options
     from .incarnation import Incarnation
     from .mailbox import Mailbox
 
@@ -94,8 +95,8 @@ class Timer(Source):
         else:
             self.skipped += 1
 
-    def _begins(self, slip: Slip) -> bool:
-        if self._queued is not slip:
+    def _begins(self, options: Options) -> bool:
+        if self._queued is not options:
             return False
         self._queued = None
         if self.period is None or self._timers._silent:

@@ -418,32 +418,103 @@ async def test_a_scope_that_is_cancelled_before_the_reading_has_begun_reads_noth
             assert stream.receive_nowait() == 1
 
 
-@pytest.mark.parametrize("drain", [False, True])
-async def test_a_stop_ends_the_reading(drain: bool) -> None:
+@pytest.mark.parametrize("how", ["stop", "stop and drain", "stop with grace"])
+async def test_a_stop_ends_the_reading_at_once_and_what_was_taken_is_drained(how: str) -> None:
     log: list[Any] = []
     give, take = anyio.create_memory_object_stream[int](0)
     with give, take:
-        async with Supervisor("app") as app:
-            reader = await app.start(Reader, log, take, drain=drain, stop_within=math.inf)
+        async with Supervisor("app") as app, anyio.create_task_group() as group:
+            drain = how == "stop and drain"
+            reader = await app.start(Reader, log, take, drain=drain, stop_within=math.inf, restart="transient")
+            gate = await fill(reader)
             await give.send(1)
-            await at_rest()
-            gate = Gate()
-            await reader.send(Scribe.hold, gate)
-            await gate.reached.wait()
-            async with anyio.create_task_group() as group:
+            if how == "stop with grace":
+                group.start_soon(reader.stop)
+            else:
                 group.start_soon(app.terminate_child, "reader")
-                await at_rest()
-                with anyio.move_on_after(1):
-                    await give.send(2)
-                with anyio.move_on_after(1):
-                    await give.send(3)
-                gate.open()
-            # What was taken while it drained is handled, or else it is a dead letter; then no more is taken.
-            assert log == ([1, 2] if drain else [1])
+            await at_rest()
             with pytest.raises(anyio.WouldBlock):
-                give.send_nowait(4)
+                give.send_nowait(2)
+            gate.open()
+            await anyio.sleep(1)  # nothing of it runs that would have to be cancelled by then
+            assert log == ([] if how == "stop" else [1])
             assert len(reader) == 0
+            assert reader.account().dead_lettered == (how == "stop")
             assert reader.account().balanced
+
+
+async def test_a_reading_that_begins_while_the_actor_drains_reads_nothing() -> None:
+    log: list[Any] = []
+
+    async def hold_and_read(scribe: Scribe, gate: Gate, stream: ObjectReceiveStream[Any]) -> None:
+        await scribe.hold(gate)
+        current().read(stream, Scribe.note)
+
+    with _filled([1, 2]) as stream:
+        async with Supervisor("app") as app, anyio.create_task_group() as group:
+            scribe = await app.start(Scribe, log, drain=True)
+            gate = Gate()
+            await scribe.send(hold_and_read, gate, stream)
+            await gate.reached.wait()
+            group.start_soon(app.terminate_child, "scribe")
+            await at_rest()
+            gate.open()
+        assert stream.receive_nowait() == 1
+    assert log == []
+
+
+async def test_an_item_that_is_dropped_does_not_end_the_reading() -> None:
+    log: list[Any] = []
+    with _filled(range(4)) as stream:
+        async with Supervisor("app") as app:
+            scribe = await app.start(Scribe, log, capacity=1, overflow="drop_oldest")
+            await scribe.call(read, stream, Scribe.note)
+            await at_rest()
+            assert log == [0, 1, 2, 3]
+            give, take = anyio.create_memory_object_stream[str](10)
+            with give, take:
+                gate = await fill(scribe)
+                await scribe.send(Scribe.hold, later := Gate())
+                gate.open()
+                await later.reached.wait()
+                later.open()
+                await scribe.call(read, take, Scribe.note)
+                gate = await fill(scribe)
+                give.send_nowait("dropped")
+                give.send_nowait("kept")
+                await at_rest()
+                await scribe.send(Scribe.note, "newer")
+                await at_rest()
+                gate.open()
+                await at_rest()
+            assert log[4:] == ["newer", "kept"]
+            assert scribe.account().dead_lettered == 1
+            assert scribe.account().balanced
+
+
+async def test_an_item_in_hand_at_a_crash_is_delivered_again_where_the_child_asks_for_it() -> None:
+    log: list[Any] = []
+    with _filled([1, "bad", 2]) as stream:
+        async with Supervisor("app") as app:
+            reader = await app.start(PickyReader, log, stream, redeliver=1)
+            await anyio.sleep(10)
+            assert log == [(1, 1), (2, 3)]
+            assert reader.account().dead_lettered == 1
+            assert reader.account().balanced
+
+
+async def test_readings_that_have_ended_leave_nothing_behind() -> None:
+    async with Supervisor("app") as app:
+        scribe = await app.start(Scribe)
+
+        def readers(_: Scribe) -> int:
+            return len(current()._incarnation.readers or ())
+
+        for _ in range(5):
+            with _filled([1]) as stream:
+                await scribe.call(read, stream, Scribe.note)
+                await at_rest()
+        assert await scribe.call(readers) == 0
 
 
 async def test_an_async_generator_is_closed_with_the_reading() -> None:

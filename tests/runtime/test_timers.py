@@ -28,6 +28,7 @@ from supervise import (
     NotAHandler,
     Supervisor,
     Timer,
+    concurrent,
     current,
     open_mailbox,
 )
@@ -331,6 +332,75 @@ async def test_room_is_right_again_after_a_timer_went_above_capacity() -> None:
         actor.try_send(Clockwork.note)
         assert len(actor) == 1
         app.kill(actor.name)
+
+
+async def test_a_tick_that_an_overflow_policy_drops_does_not_end_its_timer() -> None:
+    log: list[Any] = []
+    async with Supervisor("app") as app:
+        actor = await app.start(Clockwork, log, capacity=1, overflow="drop_oldest")
+        every = await actor.call(Clockwork.every, 2, Clockwork.tick)
+        after = await actor.call(Clockwork.after, 2, Clockwork.tick, "after")
+        gate = await busy(actor)
+        await anyio.sleep(2.5)
+        await actor.send(Clockwork.note, "newer")
+        await actor.send(Clockwork.note, "newest")
+        await anyio.sleep(2)
+        assert every.skipped == 0
+        assert not after.active
+        gate.open()
+        await anyio.sleep(2)
+        assert log == [("newer", ""), ("newest", ""), ("tick", 4.5), ("tick", 6)]
+        assert actor.account().balanced
+
+
+async def test_a_paused_actor_finds_one_tick_of_each_timer_when_it_goes_on() -> None:
+    log: list[Any] = []
+    async with Supervisor("app") as app:
+        actor = await app.start(Clockwork, log)
+        every = await actor.call(Clockwork.every, 1, Clockwork.tick, "every")
+        await actor.call(Clockwork.after, 2, Clockwork.tick, "after")
+        actor.pause()
+        await anyio.sleep(5.5)
+        assert every.skipped == 4
+        actor.resume()
+        await at_rest()
+        assert log == [("every", 5.5), ("after", 5.5)]
+        await anyio.sleep(1)
+        assert log[2:] == [("every", 6)]
+
+
+async def test_a_tick_for_a_concurrent_handler_does_not_wait_for_the_one_before() -> None:
+    log: list[Any] = []
+
+    class Overlapping(Clockwork):
+        @concurrent
+        async def tick(self, label: str = "tick", seconds: float = 0) -> None:
+            await super().tick(label, seconds)
+            self.log.append("done")
+
+    async with Supervisor("app") as app:
+        actor = await app.start(Overlapping, log)
+        timer = await actor.call(Clockwork.every, 1, Clockwork.tick, "tick", 2.5)
+        await anyio.sleep(4)
+        assert log == [("tick", 1), ("tick", 2), ("tick", 3), "done"]
+        assert timer.skipped == 0
+
+
+async def test_a_tick_that_would_be_delivered_again_is_not() -> None:
+    """Its timer is gone with the incarnation that it crashed."""
+    log: list[Any] = []
+
+    def crash(clockwork: Clockwork) -> None:
+        clockwork.log.append("crash")
+        raise Boom
+
+    async with Supervisor("app") as app:
+        actor = await app.start(Clockwork, log, redeliver=3)
+        await actor.call(Clockwork.after, 1, crash)
+        await anyio.sleep(5)
+        assert log == ["crash"]
+        assert actor.account().abandoned == 1
+        assert actor.account().balanced
 
 
 # -- cancel and replace ------------------------------------------------------------------------------------------------
