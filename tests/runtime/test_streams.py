@@ -101,6 +101,21 @@ async def test_a_stream_shares_the_token_of_its_address() -> None:
         await weak.call(Scribe.note, "it was the last")
 
 
+async def test_who_waits_for_room_in_a_stream_keeps_no_actor_alive() -> None:
+    mailbox, scribe = open_mailbox(Scribe, capacity=1)
+    weak = scribe.weak
+    scribe.try_send(Scribe.note, 1)
+    async with anyio.create_task_group() as group:
+        outcomes = Outcomes(group)
+        await outcomes.watch("waits", scribe.stream(Scribe.note).send(2))
+        del scribe
+        gc.collect()
+        with pytest.raises(MailboxClosed):
+            weak.strong()
+        mailbox.close()
+    assert isinstance(outcomes.of["waits"], anyio.BrokenResourceError)
+
+
 async def test_closing_a_stream_gives_up_the_stream_alone() -> None:
     async with Supervisor("app") as app:
         scribe = await app.start(Scribe)
@@ -449,6 +464,7 @@ async def test_a_reading_that_begins_while_the_actor_drains_reads_nothing() -> N
     async def hold_and_read(scribe: Scribe, gate: Gate, stream: ObjectReceiveStream[Any]) -> None:
         await scribe.hold(gate)
         current().read(stream, Scribe.note)
+        await anyio.sleep(1)
 
     with _filled([1, 2]) as stream:
         async with Supervisor("app") as app, anyio.create_task_group() as group:

@@ -25,6 +25,7 @@ from supervise import (
     Current,
     InvalidSpec,
     MailboxClosed,
+    MailboxFull,
     NotAHandler,
     Supervisor,
     Timer,
@@ -317,6 +318,8 @@ async def test_room_is_right_again_after_a_timer_went_above_capacity() -> None:
         await actor.send(Clockwork.note)
         await anyio.sleep(2)
         assert len(actor) == 2
+        with pytest.raises(MailboxFull):
+            actor.try_send(Clockwork.note)
         sent: list[int] = []
 
         async def send(number: int) -> None:
@@ -650,6 +653,8 @@ async def test_an_actor_that_was_asked_to_end_gets_no_tick_any_more_but_drains_w
             assert not later.active
             assert timer.active
             gate.open()
+            await anyio.sleep(1)
+            assert not timer.active  # its last tick has begun
         assert log == ["held", ("tick", 12.5)]
         assert not timer.active
         assert timer.skipped == 0
