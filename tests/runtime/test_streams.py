@@ -113,7 +113,8 @@ async def test_who_waits_for_room_in_a_stream_keeps_no_actor_alive() -> None:
         with pytest.raises(MailboxClosed):
             weak.strong()
         mailbox.close()
-    assert isinstance(outcomes.of["waits"], anyio.BrokenResourceError)
+        await at_rest()
+        assert isinstance(outcomes.of["waits"], anyio.BrokenResourceError)
 
 
 async def test_closing_a_stream_gives_up_the_stream_alone() -> None:
