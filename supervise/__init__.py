@@ -63,6 +63,7 @@ from .running import RunningSupervisor
 from .supervisor import Supervisor
 from .task import Task, task
 from .throttle import Throttle
+from .timers import Timer, Timers
 from .tree import TreeEnded
 
 __all__ = (
@@ -124,6 +125,8 @@ __all__ = (
     "SupervisorNotRunning",
     "Task",
     "Throttle",
+    "Timer",
+    "Timers",
     "TooManyChildren",
     "TreeEnded",
     "UnknownHandler",

@@ -18,9 +18,12 @@ from .envelope import Message, OnRestart, Options
 from .errors import ActorRestarting, MailboxClosed, WouldDeadlock
 from .handler import check, name_of
 from .lifetime import FOREVER, Hold, Token
+from .stream import HandlerStream
 from .turn import CURRENT
 
 if TYPE_CHECKING:
+    from anyio.abc import ObjectSendStream
+
     from supervise_strategies.exit_reason import ExitReason
 
     from .account import Account
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -334,6 +338,14 @@ class Address(_Writer[A_co]):
         """This address narrowed to one handler: what takes the same arguments fits in one list, whatever the actors are."""
         check(handler)
         return Recipient(self._mailbox, self._token, self._settings, handler)
+
+    def stream(self, handler: Callable[[A_co, T], Any], /) -> ObjectSendStream[T]:
+        """This address as an anyio stream: each item that is sent into it becomes a message for this handler.
+
+        Sending waits for room, which is back-pressure for whatever feeds the stream. It shares this address's token; closing
+        the stream gives up the stream alone, and the actor isn't told.
+        """
+        return HandlerStream[T](self.recipient(handler))
 
     def clone(self) -> Address[A_co]:
         """Another strong address, with a token of its own."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, overload
 
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
@@ -11,9 +11,13 @@ from .address import WeakAddress, weak_address_of
 from .errors import NoActor
 from .handler import name_of
 from .incarnation import Aside, Incarnation
+from .reading import Reading
+from .timers import Timer, Timers, check_period, check_wait
 from .turn import CURRENT, Turn
 
 if TYPE_CHECKING:
+    import anyio
+
     from .address import Address
     from .child import Child
     from .description import Description
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 T = TypeVar("T")
+P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 
 class Current:
@@ -136,6 +142,76 @@ class Current:
         """
         handle: RunningSupervisor = self._incarnation.owner.supervisor(key)
         return handle
+
+    @overload
+    def after(
+        self, seconds: float, handler: Callable[Concatenate[Any, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Timer: ...
+    @overload
+    def after(self, seconds: float, handler: Callable[[Any, *Ts], Any], /, *args: *Ts, id: Hashable) -> Timer: ...
+    def after(  # type: ignore[misc]  # mypy doesn't see that a ParamSpec's and an unpacked tuple's arguments both fit
+        self, seconds: float, handler: Callable[..., Any], /, *args: Any, id: Hashable = None, **kwargs: Any
+    ) -> Timer:
+        """Send a message to oneself in so many seconds; it comes as any other, in its turn. It returns at once.
+
+        A timer that is started under an `id` in use takes the other's place, whose message won't come. `id` is the timer's;
+        a handler's own argument of that name is given by position. A timer is gone with its incarnation, and so is what it
+        has sent and nobody has begun: start the timers of an actor in its `__init__`. It doesn't wait for room in a full
+        mailbox, and doesn't keep alive an actor that nobody has an address of.
+        """
+        check_wait(self._incarnation.mailbox, seconds)
+        return self._timers()._start(seconds, False, handler, args, kwargs, id)
+
+    @overload
+    def every(
+        self, seconds: float, handler: Callable[Concatenate[Any, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Timer: ...
+    @overload
+    def every(self, seconds: float, handler: Callable[[Any, *Ts], Any], /, *args: *Ts, id: Hashable) -> Timer: ...
+    def every(  # type: ignore[misc]  # mypy doesn't see that a ParamSpec's and an unpacked tuple's arguments both fit
+        self, seconds: float, handler: Callable[..., Any], /, *args: Any, id: Hashable = None, **kwargs: Any
+    ) -> Timer:
+        """Send a message to oneself every so many seconds, the first one after the first of these periods. See `after`.
+
+        It doesn't drift: the n-th is due n periods from now, however late the others were. One that is due while the one
+        before it waits in the mailbox is skipped, and counted (`Timer.skipped`); so are those that are missed while the event
+        loop is blocked.
+        """
+        check_period(self._incarnation.mailbox, seconds)
+        return self._timers()._start(seconds, True, handler, args, kwargs, id)
+
+    @property
+    def timers(self) -> Timers:
+        """The timers that are active, by id."""
+        return self._timers()
+
+    def read(self, stream: AsyncIterable[T], handler: Callable[[Any, T], Any], /) -> anyio.CancelScope:
+        """Make a message for this handler of each item of a stream. It returns at once; a nursery task reads.
+
+        Several streams take fair turns: the next item is taken when the actor has begun with the last one, so one item of
+        each waits in the mailbox, and the rest in the stream. They don't wait for room in a full mailbox.
+
+        It ends with the stream (nobody is told), when the actor is asked to end, or when the scope that it returns is
+        cancelled. What
+        the stream raises is a crash of the actor. The stream isn't closed, so that the next incarnation can go on with it;
+        what was taken from it waits in the mailbox by then. Only an async generator is closed: no other task could.
+        """
+        incarnation = self._alive()
+        reading = Reading(incarnation, stream, handler)
+        incarnation.nursery().start_soon(reading.run, name=f"read for {name_of(handler)}")
+        return reading.scope
+
+    def _timers(self) -> Timers:
+        incarnation = self._alive()
+        if incarnation.timers is None:
+            incarnation.timers = Timers(incarnation)
+        return incarnation.timers
+
+    def _alive(self) -> Incarnation:
+        incarnation = self._incarnation
+        if incarnation.mailbox.turn is not incarnation:
+            raise RuntimeError(f"{self!r} has ended: its timers and readers ended with it; ask current() in the next one")
+        return incarnation
 
     def __repr__(self) -> str:
         return f"<Current {self.path} #{self.incarnation}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from .handler import AnyHandler, name_of
@@ -10,6 +11,7 @@ from .handler import AnyHandler, name_of
 if TYPE_CHECKING:
     from ._backends import Future
     from .mailbox import Mailbox
+    from .source import Source
 
 OnRestart: TypeAlias = Literal["wait", "fail"]
 
@@ -22,6 +24,15 @@ class Options(NamedTuple):
     on_restart: OnRestart = "wait"
     failures: int = 0
     """How often its handler raised, where the child asks for redelivery."""
+
+    source: Source | None = None
+    """Of an actor's own message: the timer, or the stream."""
+
+    def begins(self, now: Callable[[], float]) -> bool:
+        """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""
+        if self.source is not None:
+            return self.source._begins(self)
+        return self.deadline is None or self.deadline > now()
 
 
 # A plain tuple: a class with six fields costs 4 times as much to make, once for every message.

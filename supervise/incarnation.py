@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ._backends import Future, Handle, Scope
     from .events import Event
     from .mailbox import Mailbox
+    from .reading import Reading
+    from .timers import Timers
 
 TURN: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
 
@@ -108,8 +110,10 @@ class Incarnation(Turn):
         "ordered",
         "owner",
         "patient",
+        "readers",
         "running",
         "stop_reason",
+        "timers",
     )
     task: object
     in_hand: Envelope | None
@@ -125,6 +129,8 @@ class Incarnation(Turn):
         self.ordered: bool = False  # its supervisor asked for the end, and keeps the time
         self.killed: bool = False
         self.failure: BaseException | None = None
+        self.timers: Timers | None = None  # made on first use
+        self.readers: set[Reading] | None = None
         self._signal = False  # one of the flags above is up: look before the next message
         self._shareable = True  # a successor may run in the same task, as far as it is known
         self._nursery: Nursery | None = None
@@ -149,6 +155,8 @@ class Incarnation(Turn):
         self._signal = self.mailbox.attention = True
         if self._nursery is not None and not drain:
             self._nursery.cancel()
+        for reading in self.readers or ():  # a source is an intake, even where the nursery may go on
+            reading.scope.cancel()
         self.mailbox.wake()
 
     def leave(self, grace: float | None) -> Future:
@@ -276,9 +284,7 @@ class Incarnation(Turn):
                 for done in range(1, min(batch, left) + 1):  # noqa: B007 - counted after a break
                     life.in_hand = envelope = queue.popleft()
                     handler, args, kwargs, reply, _, options = envelope
-                    if (reply is not None and reply.done()) or (
-                        options is not None and options.deadline is not None and options.deadline <= backend.now()
-                    ):
+                    if (reply is not None and reply.done()) or (options is not None and not options.begins(backend.now)):
                         mailbox.abandoned += 1
                         life.in_hand = None
                         continue
@@ -458,6 +464,8 @@ class Incarnation(Turn):
             self._end_timer.cancel()
         if self._throttle_timer is not None:
             self._throttle_timer.cancel()
+        if self.timers is not None:
+            self.timers._end()
         reason, error = self._judge(error)
         self.instance = None
         mailbox.turn = None

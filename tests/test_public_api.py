@@ -19,7 +19,7 @@ PINNED = [
     "ImmortalLoopWarning", "Intensity", "InvalidSpec", "MailboxClosed", "MailboxFull", "Message",
     "NoActor", "NotAHandler", "NotForDynamic", "Nursery", "OpenMailbox", "Recipient", "Restart",
     "RunningSupervisor", "SendError", "StartFailed", "Strategy", "StrategyError", "SuperviseError",
-    "Supervisor", "SupervisorNotRunning", "Task", "TooManyChildren", "UnknownHandler", "Unsupervised",
+    "Supervisor", "SupervisorNotRunning", "Task", "Timer", "Timers", "TooManyChildren", "UnknownHandler", "Unsupervised",
     "WeakAddress", "WouldDeadlock", "child", "current", "open_mailbox",
     "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
     "task",

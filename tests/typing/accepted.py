@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, assert_type, overload
+
+from anyio import CancelScope
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from supervise import (
     Address,
@@ -21,6 +24,7 @@ from supervise import (
     RunningSupervisor,
     Supervisor,
     Task,
+    Timer,
     WeakAddress,
     child,
     current,
@@ -205,3 +209,23 @@ async def a_mailbox_by_hand() -> None:
     mailbox, address = open_mailbox(Counter, capacity=10)
     assert_type(address, Address[Counter])
     assert_type(await mailbox.run(Counter, 10), Ended | Crashed)
+
+
+def timers_take_what_the_handler_takes() -> None:
+    assert_type(current().after(1, Counter.show), Timer)
+    assert_type(current().after(0.5, Counter.add, 1, by="x"), Timer)
+    assert_type(current().every(1, Counter.add, 1, id="adding"), Timer)
+    assert_type(current().every(1, Counter.show, id=("showing", 1)), Timer)
+    assert_type(current().every(1, reset, "why"), Timer)
+    assert_type(current().after(1, lambda counter: counter.total, id="x"), Timer)
+    assert_type(current().timers["adding"], Timer)
+
+
+async def streams_are_those_of_anyio(
+    counter: Address[Counter], louder: Address[Louder], source: ObjectReceiveStream[str], other: AsyncIterator[str]
+) -> None:
+    assert_type(counter.stream(reset), ObjectSendStream[str])
+    assert_type(louder.stream(Counter.add), ObjectSendStream[int])
+    assert_type(counter.options(timeout=1).stream(Counter.add), ObjectSendStream[int])
+    assert_type(current().read(source, reset), CancelScope)
+    assert_type(current().read(other, reset), CancelScope)

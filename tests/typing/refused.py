@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Protocol, overload
 
-from supervise import Address, AddressLike, Recipient, RunningSupervisor, Supervisor, child, open_mailbox
+from anyio.abc import ObjectReceiveStream
+
+from supervise import Address, AddressLike, Recipient, RunningSupervisor, Supervisor, child, current, open_mailbox
 from supervise.testing import FakeAddress, crash_on
 
 
@@ -109,3 +111,18 @@ async def starts(app: RunningSupervisor) -> None:
     await app.start(Counter, nme="x")  # type: ignore[call-overload]
     Supervisor("app", strategy="one_for_some")  # type: ignore[arg-type]
     Supervisor("app", Counter)  # type: ignore[arg-type]
+
+
+def timers() -> None:
+    current().after(1, Counter.add)  # type: ignore[call-overload]  # an argument is missing
+    current().after(1, Counter.add, "one")  # type: ignore[call-overload]
+    current().every(1, Counter.add, "one", id="x")  # type: ignore[call-arg, arg-type]
+    current().every(1, Counter.add, id="x")  # type: ignore[call-arg, arg-type]
+    current().every("1", Clock.tick)  # type: ignore[call-overload]
+
+
+async def streams(counter: Address[Counter], source: ObjectReceiveStream[str]) -> None:
+    await counter.stream(Counter.add).send("one")  # type: ignore[arg-type]
+    counter.stream(Clock.tick)  # type: ignore[arg-type]
+    current().read(source, Counter.add)  # type: ignore[arg-type]
+    current().read(["a list"], Counter.add)  # type: ignore[arg-type]

@@ -1,0 +1,40 @@
+"""Where an actor's own messages come from: a timer, or a stream that it reads. One of each waits in the mailbox, never two.
+
+A source never waits for room: its message goes in above capacity. There can't be more of them than the actor has sources,
+and nobody would gain by a wait: a timer would be lost for ever in a mailbox that is always full, where each place goes to a
+sender who waits for it; and what a reader holds while it waits would be lost at a crash.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .envelope import Envelope, Options
+from .handler import AnyHandler, check
+
+if TYPE_CHECKING:
+    from .mailbox import Mailbox
+
+
+class Source:
+    """One handler of one mailbox, and the message for it that waits there, if any."""
+
+    __slots__ = ("_handler", "_mailbox", "_queued")
+
+    def __init__(self, mailbox: Mailbox, handler: AnyHandler) -> None:
+        check(handler)
+        self._mailbox: Mailbox = mailbox
+        self._handler: AnyHandler = handler
+        self._queued: Options | None = None  # of the message that waits, and what it is known by
+
+    def _put(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Put the message in, without waiting. This is the one place where such an envelope is made."""
+        mailbox = self._mailbox
+        self._queued = options = Options(source=self)
+        envelope: Envelope = (self._handler, args, kwargs, None, mailbox, options)
+        mailbox._grant(1)
+        mailbox.accept(envelope)
+
+    def _begins(self, options: Options) -> bool:
+        """The message that carries these options is taken out; whether it is to be handled."""
+        raise NotImplementedError
