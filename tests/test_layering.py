@@ -23,6 +23,8 @@ LAYERS: list[list[str]] = [
         "supervise.envelope",
         "supervise.account",
         "supervise.address_like",
+        "supervise.stack",
+        "supervise.subscription",
         "supervise._backends.*",
     ],
     [
@@ -33,12 +35,15 @@ LAYERS: list[list[str]] = [
         "supervise.mailbox",
         "supervise.lifetime",
         "supervise.dead_letters",
+        "supervise.observers",
         "supervise.address",
     ],
     [
         "supervise.nursery",
         "supervise.crew",
         "supervise.incarnation",
+        "supervise.in_hand",
+        "supervise.deadlines",
         "supervise.context",
         "supervise.factory",
         "supervise.work",
@@ -50,6 +55,7 @@ LAYERS: list[list[str]] = [
         "supervise.place",
         "supervise.node",
         "supervise.registry",
+        "supervise.ping",
         "supervise.tree",
         "supervise.running",
         "supervise.supervisor",
@@ -57,6 +63,7 @@ LAYERS: list[list[str]] = [
         "supervise.open_mailbox",
     ],
     ["supervise.logs", "supervise.metrics", "supervise.tracing", "supervise.adapters.*"],
+    ["supervise.watchdog"],
     ["supervise.cli.*", "supervise.testing.*"],
 ]
 FACE = {"supervise", "supervise_strategies"}  # the packages' own __init__: they only hand names on
@@ -77,6 +84,7 @@ PURE = {
 }
 LEAVES = (
     "supervise.cli",
+    "supervise.watchdog",
     "supervise.tracing",
     "supervise.metrics",
     "supervise.logs",
