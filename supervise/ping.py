@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
+from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import describe
 
 from .address import address_of
@@ -48,8 +49,11 @@ async def ping(mailbox: Mailbox, timeout: float | None) -> Pong:
     return Pong(now() - begun)
 
 
-async def ping_all(mailboxes: Iterable[Mailbox], timeout: float | None) -> dict[str, Pong]:
+async def ping_all(who: str, mailboxes: Iterable[Mailbox], timeout: float | None) -> dict[str, Pong]:
     """Ask them all at the same time."""
+    good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
+    if not good:
+        raise InvalidSpec(f"ping of {who!r}", "timeout", timeout, "seconds, 0 or more, or None to wait for all")
     pongs: dict[str, Pong] = {}
 
     async def ask(mailbox: Mailbox) -> None:

@@ -353,7 +353,7 @@ class RunningSupervisor:
         A `Pong` says how many seconds it took, the wait behind what is queued and in hand included; or why there was no
         answer, e.g. within `timeout` seconds. One that is restarting isn't waited for.
         """
-        return await ping_all([place.mailbox for place in self._branch.actors()], timeout)
+        return await ping_all(self.path, [place.mailbox for place in self._branch.actors()], timeout)
 
     def dead_letters(self) -> list[DeadLetter]:
         """The last 100 dead letters of the whole tree, as text."""
