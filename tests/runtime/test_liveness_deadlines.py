@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from supervise import (
@@ -175,6 +176,7 @@ async def test_what_swallows_its_cancellation_is_reported_and_not_restarted_whil
     async def stubborn(_: Sleeper) -> None:
         with anyio.CancelScope(shield=True):
             await release.wait()
+        await anyio.lowlevel.checkpoint()
 
     async with Supervisor("app", listener=heard.append) as app, anyio.create_task_group() as group:
         sleeper = await app.start(Sleeper, handler_deadline=1, stop_within=1)
@@ -188,6 +190,18 @@ async def test_what_swallows_its_cancellation_is_reported_and_not_restarted_whil
         await at_rest()
         assert isinstance(outcomes.of["call"], ActorCrashed)
         assert isinstance(outcomes.of["call"].__cause__, HandlerLate)
+        assert await sleeper.call(Sleeper.life) == 2
+
+
+async def test_one_that_answers_all_the_same_is_crashed_after_its_answer() -> None:
+    async def late(_: Sleeper) -> str:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(2)
+        return "late"
+
+    async with Supervisor("app") as app:
+        sleeper = await app.start(Sleeper, handler_deadline=1)
+        assert await sleeper.call(late) == "late"
         assert await sleeper.call(Sleeper.life) == 2
 
 

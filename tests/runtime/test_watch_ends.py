@@ -267,7 +267,7 @@ async def test_the_sender_of_a_down_is_who_ended() -> None:
 
     async with Supervisor("app") as app:
         scribe = await app.start(Scribe)
-        nurse = await app.start(Nurse, [])
+        nurse = await app.start(Nurse, list[Any]())
         await nurse.call(watch, scribe)
         await scribe.send(Scribe.crash)
         await at_rest()
@@ -477,8 +477,8 @@ async def test_a_wrong_watch_is_refused_at_once() -> None:
 
     async with Supervisor("app") as app:
         scribe = await app.start(Scribe)
-        nurse = await app.start(Nurse, [], expects=(InvalidSpec, UnknownHandler, TypeError))
-        with pytest.raises(InvalidSpec, match="watch by 'app/nurse': address=.* another actor's"):
+        nurse = await app.start(Nurse, list[Any](), expects=(InvalidSpec, UnknownHandler, TypeError))
+        with pytest.raises(InvalidSpec, match=r"watch by 'app/nurse': address=.* another actor's"):
             await nurse.call(watch_itself)
         with pytest.raises(InvalidSpec, match="watch by 'app/nurse': address='app/scribe'"):
             await nurse.call(watch_a_path)
