@@ -20,8 +20,8 @@ from .errors import WouldDeadlock
 from .incarnation import Incarnation
 from .ping import Pong, ping_all
 from .place import ActorPlace, BranchPlace
-from .task import Task, task
 from .subscription import Subscription, WhenFull
+from .task import Task, task
 from .turn import CURRENT
 
 if TYPE_CHECKING:
