@@ -41,6 +41,7 @@ from .errors import (
     CallCycle,
     CallError,
     GaveUp,
+    HandlerLate,
     IgnoreStart,
     MailboxClosed,
     MailboxFull,
@@ -49,6 +50,7 @@ from .errors import (
     NotAHandler,
     SendError,
     StartFailed,
+    SubscriberTooSlow,
     SuperviseError,
     UnknownHandler,
     Unsupervised,
@@ -58,8 +60,11 @@ from .factory import Factory
 from .handler import concurrent
 from .lane import MessageQueue
 from .nursery import Nursery
+from .observers import Down, Monitor
 from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
+from .ping import Pong
 from .running import RunningSupervisor
+from .subscription import Subscription
 from .supervisor import Supervisor
 from .task import Task, task
 from .throttle import Throttle
@@ -92,6 +97,7 @@ __all__ = (
     "Crashed",
     "Current",
     "Decision",
+    "Down",
     "DynamicSupervisor",
     "Ended",
     "ExitKind",
@@ -99,6 +105,7 @@ __all__ = (
     "Factory",
     "FromThread",
     "GaveUp",
+    "HandlerLate",
     "IgnoreStart",
     "ImmortalLoopWarning",
     "Intensity",
@@ -108,11 +115,13 @@ __all__ = (
     "Message",
     "MessageDropped",
     "MessageQueue",
+    "Monitor",
     "NoActor",
     "NotAHandler",
     "NotForDynamic",
     "Nursery",
     "OpenMailbox",
+    "Pong",
     "Recipient",
     "Restart",
     "RunningSupervisor",
@@ -120,6 +129,8 @@ __all__ = (
     "StartFailed",
     "Strategy",
     "StrategyError",
+    "SubscriberTooSlow",
+    "Subscription",
     "SuperviseError",
     "Supervisor",
     "SupervisorNotRunning",

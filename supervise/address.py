@@ -18,7 +18,9 @@ from .envelope import Message, OnRestart, Options
 from .errors import ActorRestarting, MailboxClosed, WouldDeadlock
 from .handler import check, name_of
 from .lifetime import FOREVER, Hold, Token
+from .observers import Down, subscribe, watch
 from .stream import HandlerStream
+from .subscription import Subscription, WhenFull
 from .turn import CURRENT
 
 if TYPE_CHECKING:
@@ -244,6 +246,27 @@ class _Writer(_Reach, Generic[A_co]):
     def from_thread(self) -> FromThread[A_co]:
         """The same address for code in another thread, which blocks there."""
         return FromThread(self)
+
+    def subscribe(self, kind: type[T], /, *, capacity: float = 100, overflow: WhenFull = "drop_oldest") -> Subscription[T]:
+        """What the actor publishes (`current().publish`) and is an instance of `kind`: `async with … as prices: async for …`.
+
+        It is the logical actor's: it goes on over restarts, and while the actor is stopped, and ends when that is gone for good
+        (at once, if it is already). The publisher never waits. At most `capacity` events wait for the reader; beyond that the
+        oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
+        subscribers get the same object. A subscription keeps nobody alive.
+        """
+        return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
+
+    async def watch(self) -> Down:
+        """Wait until the actor has ended and isn't started again by itself, and say why; at once, if it has ended before.
+
+        That is: it is stopped but listed, or gone for good; a restart, or a wait for one, isn't an end. (To hear of the end of
+        each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
+        own task that would wait.
+        """
+        ended = watch(self._mailbox.mailbox)
+        del self  # as in send()
+        return await ended
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Writer) and other._mailbox is self._mailbox

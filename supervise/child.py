@@ -13,6 +13,7 @@ from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import Restart, RestartName, as_restart
 
+from .deadlines import check_deadline
 from .errors import NotAHandler
 from .handler import AnyHandler, check
 from .lane import Choice, MessageQueue, Overflow, Terms
@@ -66,6 +67,10 @@ class ChildOptions(TypedDict, total=False):
     """A handler that each incarnation handles first of all, but not before the whole tree is built."""
     drain: bool
     """Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends."""
+    handler_deadline: float | None
+    """Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a quarter later.
+
+    Concurrent handlers have none."""
 
 
 class Child(Generic[A_co]):
@@ -118,6 +123,10 @@ class Child(Generic[A_co]):
     def drain(self) -> bool:
         return self._terms.drain
 
+    @property
+    def handler_deadline(self) -> float | None:
+        return self._terms.handler_deadline
+
     def spec_as_child(self, name: str) -> ChildSpec:
         """What its supervisor knows of it, under the name that it has there."""
         return self.spec if name == self.spec.id else replace(self.spec, id=name)
@@ -129,7 +138,7 @@ class Child(Generic[A_co]):
 class _Terms:
     """What a child's options say, checked: shared by all children that say the same, 350 bytes for each of them."""
 
-    __slots__ = ("drain", "expects", "lifetime", "mailbox", "on_tree_started", "redeliver", "spec")
+    __slots__ = ("drain", "expects", "handler_deadline", "lifetime", "mailbox", "on_tree_started", "redeliver", "spec")
 
     def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
         unknown = sorted(set(options) - set(ChildOptions.__annotations__))
@@ -178,6 +187,8 @@ class _Terms:
         self.drain: bool = options.get("drain", False)
         if self.drain not in (True, False):
             raise InvalidSpec(who, "drain", self.drain, "True or False")
+        self.handler_deadline: float | None = options.get("handler_deadline")
+        check_deadline(who, self.handler_deadline)
 
 
 @functools.lru_cache(maxsize=128)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, overload
 
+from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
-from .address import WeakAddress, weak_address_of
+from .address import Address, WeakAddress, weak_address_of
 from .errors import NoActor
-from .handler import name_of
+from .handler import check, class_of, name_of, resolve, table_for
 from .incarnation import Aside, Incarnation
+from .observers import monitor, publish
 from .reading import Reading
 from .timers import Timer, Timers, check_period, check_wait
 from .turn import CURRENT, Turn
@@ -18,10 +20,10 @@ from .turn import CURRENT, Turn
 if TYPE_CHECKING:
     import anyio
 
-    from .address import Address
     from .child import Child
     from .description import Description
     from .nursery import Nursery
+    from .observers import Down, Monitor
     from .running import RunningSupervisor
 
 A = TypeVar("A")
@@ -126,6 +128,34 @@ class Current:
                 await address.send(handler, result)
 
         self.nursery.start_soon(wait, name=f"pipe to {name_of(handler)}")
+
+    def publish(self, event: object) -> None:
+        """Hand an event to all that subscribed to it (`Address.subscribe`). It returns at once, and nobody keeps it waiting.
+
+        All get the same object, so let it be immutable. Without subscribers it costs a look-up, and the event is gone.
+        """
+        publish(self._incarnation.mailbox, event)
+
+    def watch(self, address: Address[Any] | WeakAddress[Any], handler: Callable[[Any, Down], object], /) -> Monitor:
+        """Have the message `handler(down)` sent to this actor each time that an incarnation of another actor ends.
+
+        Erlang's monitor, but for one thing: the address stays valid, so the monitor does too, and tells of each end, crashes
+        with a restart included, until the actor is gone for good. One that has ended before, and doesn't run now, is told of
+        at once. A full mailbox doesn't keep it out. The monitor is this incarnation's: it goes with it, and the next one isn't
+        told of what it never asked for; `close()` ends it sooner. It doesn't keep the other actor alive.
+        """
+        check(handler)
+        if not isinstance(address, Address | WeakAddress):
+            cure = "the address of an actor; of what is below a supervisor, events() tells"
+            raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
+        incarnation = self._incarnation
+        if address._mailbox.mailbox is incarnation.mailbox:
+            cure = "another actor's: a monitor goes with the incarnation that has it, and so would never tell"
+            raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
+        if incarnation.instance is not None:
+            kind = class_of(incarnation.instance)
+            resolve(kind, table_for(kind), handler)  # UnknownHandler now, rather than a crash then
+        return monitor(incarnation, address._mailbox.mailbox, handler)
 
     @overload
     def find(self, key: Child[A], /) -> Address[A]: ...

@@ -12,6 +12,8 @@ SuperviseError
 ├── ActorStopped                  (a SendError and a CallError) stopped, but listed: it may be started again
 ├── UnknownHandler                the live instance has no such handler
 ├── NotAHandler (also TypeError)  what was given to call or send can't be one
+├── HandlerLate                   (also TimeoutError) a handler overran its `handler_deadline`: the cause of the crash
+├── SubscriberTooSlow             a subscription with `overflow="close"` was full
 ├── WouldDeadlock                 an actor can't wait for what waits for it: its own stop, or its own start
 ├── NoActor                       `current()` outside of an actor
 ├── Unsupervised                  the actor has no supervisor to ask
@@ -100,6 +102,14 @@ class NotAHandler(SuperviseError, TypeError):
 
 class WouldDeadlock(SuperviseError):
     """The wait could never end: the actor would wait for its own stop, or, in its start, for its supervisor's next turn."""
+
+
+class HandlerLate(SuperviseError, TimeoutError):
+    """A handler took longer than the `handler_deadline` of its child: it was cancelled, and this is why the actor crashed."""
+
+
+class SubscriberTooSlow(SuperviseError):
+    """A subscriber with `overflow="close"` didn't read in time: its subscription was closed rather than values dropped."""
 
 
 class NoActor(SuperviseError, LookupError):

@@ -174,7 +174,75 @@ class AddressDropped:
         return f"{self.path}: its last strong address is gone before any message came; keep the address"
 
 
-Event: TypeAlias = Started | StartFailed | Stopped | Decided | Overran | DeadLetter | Expected | AddressDropped
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A handler overran the child's `handler_deadline` (`seconds`); it is cancelled, and the actor crashes (`HandlerLate`).
+
+    `stack` is what the handler was waiting in, outermost line first, as far as it can be seen.
+    """
+
+    path: str
+    incarnation: int
+    message: str
+    seconds: float
+    stack: tuple[Frame, ...] = ()
+    level: ClassVar[int] = logging.WARNING
+
+    def __str__(self) -> str:
+        where = f" ({self.stack[-1].file}:{self.stack[-1].line})" if self.stack else ""
+        return f"{self.path} #{self.incarnation}: {self.message} took longer than {self.seconds:g} s{where}; it is crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The event loop's thread runs something that doesn't let go of it, and so stops everything (`supervise.watchdog`).
+
+    `path` is the actor whose code it is, in life `incarnation`, with `message` in hand (None: in its factory or a hook). If
+    it isn't an actor's own task, `incarnation` is 0, and `path` the supervisor that was asked to watch.
+    """
+
+    path: str
+    incarnation: int
+    message: str | None
+    seconds: float
+    """At least so long, when it was seen."""
+    stack: tuple[Frame, ...] = ()
+    """Where the thread is: the actor's own lines, or all of them if it is none; outermost first, at most the last 50."""
+    level: ClassVar[int] = logging.ERROR
+
+    def __str__(self) -> str:
+        if self.incarnation:
+            who = f"{self.path} #{self.incarnation}: {self.message or 'its factory or a hook'}"
+        else:
+            who = f"{self.path}: something that isn't the task of an actor of it"
+        return f"{who} blocks the event loop for {self.seconds:g} s and more{_shown(self.stack)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """The event loop is well, but an actor has had the same message in hand for long (`supervise.watchdog`)."""
+
+    path: str
+    incarnation: int
+    message: str
+    seconds: float
+    """At least so long, when it was seen."""
+    stack: tuple[Frame, ...] = ()
+    """What the handler waits in, outermost line first, as far as it can be seen."""
+    level: ClassVar[int] = logging.WARNING
+
+    def __str__(self) -> str:
+        return f"{self.path} #{self.incarnation}: {self.message} is in hand for {self.seconds:g} s and more{_shown(self.stack)}"
+
+
+def _shown(stack: tuple[Frame, ...]) -> str:
+    lines = [f'\n  File "{frame.file}", line {frame.line}, in {frame.function}' for frame in stack]
+    return f", at{''.join(lines)}" if lines else ""
+
+
+Event: TypeAlias = (
+    Started | StartFailed | Stopped | Decided | Overran | DeadLetter | Expected | AddressDropped | Late | Blocked | Stuck
+)
 Listener: TypeAlias = Callable[[Event], object]
 
 
@@ -233,6 +301,10 @@ class Bus:
         level = event.level
         if logger.isEnabledFor(level):
             logger.log(level, "%s", event)
+        self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """Tell the listeners of what is logged already."""
         for listener in self._listeners:
             try:
                 listener(event)

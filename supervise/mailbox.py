@@ -29,6 +29,8 @@ from .lane import Lane, SideLane, Terms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from supervise_strategies.exit_reason import ExitReason
+
     from ._backends import Backend, Future
     from .lifetime import Lifetime
     from .throttle import Bucket
@@ -63,6 +65,7 @@ class Mailbox(Lane):
         "failed",
         "handled",
         "id",
+        "last_end",
         "lifetime",
         "name",
         "parent",
@@ -89,6 +92,7 @@ class Mailbox(Lane):
         self.paused: bool = False
         self.waker: Future | None = None  # set while the actor is parked
         self.turn: Turn | None = None  # of the incarnation that lives now
+        self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
         self.failed: int = 0

@@ -14,7 +14,7 @@ from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
-from . import events
+from . import events, observers
 from ._backends import current_backend
 from .account import Account
 from .address import Address, address_of
@@ -111,6 +111,7 @@ class OpenMailbox(Generic[A]):
         self._incarnation = incarnation = Incarnation(runner, self._number)
         await self._backend.open()  # it lets others run, and they mustn't begin a second incarnation
         self._mailbox.accept_again()
+        self._mailbox.last_end = None
         try:
             spawn(incarnation)
             await runner.over.wait()
@@ -125,6 +126,7 @@ class OpenMailbox(Generic[A]):
             lifetime = self._mailbox.lifetime
             if lifetime is not None and not lifetime.open and not self._mailbox.waiting:
                 self._mailbox.refuse("closed")
+            observers.actor_ended_if_closed(self._mailbox)
         if isinstance(runner.error, KeyboardInterrupt | SystemExit):
             raise runner.error
         reason = runner.reason
@@ -133,6 +135,7 @@ class OpenMailbox(Generic[A]):
         if self._mailbox.refusal is None:
             self._mailbox.refuse("stopped")
             self._mailbox.discard("its actor is stopped")
+            observers.actor_ended(self._mailbox)
         return Ended(reason)
 
     def close(self) -> None:
@@ -141,6 +144,8 @@ class OpenMailbox(Generic[A]):
         self._mailbox.discard("its mailbox was closed")
         if self._incarnation is not None:
             self._incarnation.stop(NORMAL)
+        else:
+            observers.actor_ended(self._mailbox)
 
 
 class _Runner:
@@ -167,6 +172,7 @@ class _Runner:
             self._bus.publish(events.Stopped(self.mailbox.path, incarnation.number, reason, self.mailbox.waiting, None, frames))
         else:
             self._bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
+        observers.incarnation_ended(self.mailbox, incarnation.number, reason)
         self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()
 

@@ -7,13 +7,13 @@ mailboxes and addresses when the supervisor is restarted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.exit_reason import KILLED, SHUTDOWN, ExitReason
 
-from . import events
+from . import events, observers
 from .account import Account
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .child import Child
     from .description import Description
     from .node import Node
+    from .subscription import Subscription
     from .tree import Tree
 
 UNSTOPPABLE_AFTER = 1.0  # seconds after its cancellation at which what still runs is called unstoppable
@@ -68,6 +69,8 @@ class ActorPlace:
 
     def started(self, incarnation: Incarnation) -> None:
         node, bus = self.node, self.node.tree.bus
+        if self.child.handler_deadline is not None:
+            node.tree.deadlines.enter(self, self.child.handler_deadline)
         if bus.hears(events.Started.level):  # an event costs 1 to 4 us, frames included: a tenth of a restart
             bus.publish(events.Started(self.mailbox.path, incarnation.number))
         begin = self.child.on_tree_started
@@ -90,6 +93,9 @@ class ActorPlace:
         self._cancel_timer()
         node, mailbox, number = self.node, self.mailbox, incarnation.number
         self.incarnation = None
+        if self.child.handler_deadline is not None:
+            node.tree.deadlines.leave(self)
+        observers.incarnation_ended(mailbox, number, reason)
         if mailbox.refusal == "unstoppable":
             mailbox.accept_again()
         now = node.tree.backend.now()
@@ -140,6 +146,7 @@ class ActorPlace:
         self.node = node
         self.number = number
         self.mailbox.accept_again()
+        self.mailbox.last_end = None
         self.incarnation = incarnation = Incarnation(self, number)
         predecessor = node.asking
         if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
@@ -181,6 +188,17 @@ class ActorPlace:
             self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
             incarnation.cancel()
 
+    def crash(self, error: Exception) -> None:
+        """Have it crash for what it doesn't see itself; like any end, it is to be over within `stop_within`."""
+        incarnation = self.incarnation
+        if incarnation is None or incarnation.killed or incarnation.failure is not None:
+            return
+        within = self.end_within
+        if self.timer is None and within < math.inf:
+            backend = self.node.tree.backend
+            self.timer = backend.call_at(backend.now() + within, self.kill)
+        incarnation.fail(error)
+
     def cancel_start(self) -> None:
         """Its start isn't wanted any more, however far it is."""
         self.kill()
@@ -212,17 +230,19 @@ class ActorPlace:
         lifetime = self.mailbox.lifetime
         self.mailbox.refuse("stopped" if lifetime is None or lifetime.open else "closed")
         self.mailbox.discard("its actor is stopped")
+        observers.actor_ended(self.mailbox)
 
     def forget(self) -> None:
         """Gone for good."""
         self.mailbox.refuse("closed")
         self.mailbox.discard("its actor is gone for good")
+        observers.actor_ended(self.mailbox)
 
 
 class BranchPlace:
     """One supervisor in the tree: its running node comes and goes, its static children's places stay."""
 
-    __slots__ = ("description", "gone", "name", "node", "number", "parent", "path", "places", "timer", "tree")
+    __slots__ = ("description", "gone", "name", "node", "number", "parent", "path", "places", "streams", "timer", "tree")
 
     def __init__(self, tree: Tree, parent: Node | None, name: str, description: Description) -> None:
         self.tree: Tree = tree
@@ -233,6 +253,7 @@ class BranchPlace:
         self.places: dict[str, ActorPlace | BranchPlace] = {}
         self.node: Node | None = None
         self.gone: Account = Account()  # of the children that were forgotten
+        self.streams: tuple[Subscription[events.Event], ...] | None = ()  # of the events below; None once it is gone for good
         self.number: int = 0
         self.timer: Handle | None = None
 
@@ -302,6 +323,14 @@ class BranchPlace:
             self.timer.cancel()
             self.timer = None
 
+    def actors(self) -> Iterator[ActorPlace]:
+        """All that are below it now, in start order."""
+        for place in [*self.places.values()]:
+            if isinstance(place, ActorPlace):
+                yield place
+            else:
+                yield from place.actors()
+
     def alive(self) -> bool:
         """Whether an incarnation of any actor below is left."""
         return any(place.alive() for place in self.places.values())
@@ -320,6 +349,9 @@ class BranchPlace:
     def forget(self) -> None:
         for place in self.places.values():
             place.forget()
+        streams, self.streams = self.streams, None
+        for stream in streams or ():
+            stream.end()
 
 
 Place = ActorPlace | BranchPlace

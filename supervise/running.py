@@ -18,13 +18,15 @@ from .address import Address, WeakAddress, address_of
 from .child import Child, ChildOptions
 from .errors import WouldDeadlock
 from .incarnation import Incarnation
+from .ping import Pong, ping_all
 from .place import ActorPlace, BranchPlace
+from .subscription import Subscription, WhenFull
 from .task import Task, task
 from .turn import CURRENT
 
 if TYPE_CHECKING:
     from .description import Description
-    from .events import DeadLetter, Listener
+    from .events import DeadLetter, Event, Listener
     from .node import Node
     from .tree import TreeEnded
 
@@ -314,6 +316,44 @@ class RunningSupervisor:
         if not callable(listener):
             raise InvalidSpec("subscribe", "listener", listener, "a function of one event")
         return self._branch.tree.bus.subscribe(listener)
+
+    def events(self, *, capacity: float = 1000, overflow: WhenFull = "drop_oldest") -> Subscription[Event]:
+        """The events of this supervisor and of all below it, as a stream: `async with app.events() as events: async for …`.
+
+        It outlives restarts of the supervisor, and ends when it is gone for good, the root with its tree; the last events, such
+        as its own end, come before. Nothing ever waits for the reader: at most `capacity` events wait for it; beyond that
+        the oldest is dropped and counted, or, with `overflow="close"`, the stream ends with `SubscriberTooSlow`. For each
+        event at once and in order, `subscribe` takes a function.
+        """
+        branch = self._branch
+
+        def attach(stream: Subscription[Any]) -> Callable[[], object]:
+            if branch.streams is None:
+                stream.end()
+                return lambda: None
+
+            def hear(event: Event) -> None:
+                if event.path == path or event.path.startswith(below):
+                    stream.put(event)
+
+            def detach() -> None:
+                unsubscribe()
+                branch.streams = branch.streams and tuple(other for other in branch.streams if other is not stream)
+
+            path, below = branch.path, f"{branch.path}/"
+            unsubscribe = branch.tree.bus.subscribe(hear)
+            branch.streams = (*branch.streams, stream)
+            return detach
+
+        return Subscription(f"events of {branch.path}", branch.tree.backend, attach, capacity, overflow)
+
+    async def ping(self, timeout: float | None = 5.0) -> dict[str, Pong]:
+        """Have all actors below this supervisor answer an empty message, all at the same time; by path, in the tree's order.
+
+        A `Pong` says how many seconds it took, the wait behind what is queued and in hand included; or why there was no
+        answer, e.g. within `timeout` seconds. One that is restarting isn't waited for.
+        """
+        return await ping_all(self.path, [place.mailbox for place in self._branch.actors()], timeout)
 
     def dead_letters(self) -> list[DeadLetter]:
         """The last 100 dead letters of the whole tree, as text."""

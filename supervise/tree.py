@@ -13,6 +13,7 @@ from supervise_strategies.restart import Draw, draw
 
 from . import events
 from .dead_letters import DeadLetters
+from .deadlines import Deadlines
 from .errors import GaveUp, StartFailed
 from .events import Bus, Listener
 from .node import Node
@@ -64,6 +65,7 @@ class Tree:
         if listener is not None:
             self.bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self.bus)
+        self.deadlines: Deadlines = Deadlines(backend)
         self.draw: Draw = draw
         self.killing: bool = False
         self.root: BranchPlace = BranchPlace(self, None, description.name, description)

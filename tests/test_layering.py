@@ -23,6 +23,8 @@ LAYERS: list[list[str]] = [
         "supervise.envelope",
         "supervise.account",
         "supervise.address_like",
+        "supervise.stack",
+        "supervise.subscription",
         "supervise._backends.*",
     ],
     [
@@ -34,6 +36,7 @@ LAYERS: list[list[str]] = [
         "supervise.lifetime",
         "supervise.dead_letters",
         "supervise.stream",
+        "supervise.observers",
         "supervise.address",
     ],
     [
@@ -43,6 +46,8 @@ LAYERS: list[list[str]] = [
         "supervise.timers",
         "supervise.reading",
         "supervise.incarnation",
+        "supervise.in_hand",
+        "supervise.deadlines",
         "supervise.context",
         "supervise.factory",
         "supervise.work",
@@ -54,6 +59,7 @@ LAYERS: list[list[str]] = [
         "supervise.place",
         "supervise.node",
         "supervise.registry",
+        "supervise.ping",
         "supervise.tree",
         "supervise.running",
         "supervise.supervisor",
@@ -61,6 +67,7 @@ LAYERS: list[list[str]] = [
         "supervise.open_mailbox",
     ],
     ["supervise.logs", "supervise.metrics", "supervise.tracing", "supervise.adapters.*"],
+    ["supervise.watchdog"],
     ["supervise.cli.*", "supervise.testing.*"],
 ]
 FACE = {"supervise", "supervise_strategies"}  # the packages' own __init__: they only hand names on
@@ -81,6 +88,7 @@ PURE = {
 }
 LEAVES = (
     "supervise.cli",
+    "supervise.watchdog",
     "supervise.tracing",
     "supervise.metrics",
     "supervise.logs",

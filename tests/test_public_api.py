@@ -23,6 +23,7 @@ PINNED = [
     "WeakAddress", "WouldDeadlock", "child", "current", "open_mailbox",
     "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
     "task",
+    "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
 ]
 # fmt: on
 

@@ -23,16 +23,19 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from supervise import Intensity, Restart, Supervisor, concurrent, current
 from supervise.events import (
     AddressDropped,
+    Blocked,
     Bus,
     DeadLetter,
     Decided,
     Event,
     Expected,
     Frame,
+    Late,
     Overran,
     Started,
     StartFailed,
     Stopped,
+    Stuck,
     as_dict,
 )
 from supervise.logs import LONGEST, ActorFilter, JsonFormatter, json_handler
@@ -53,6 +56,9 @@ EVENTS: list[Event] = [
     DeadLetter("app/a", "A.b(1)", "in hand"),
     Expected("app/a", 1, "A.b(1)", "Boom: no"),
     AddressDropped("a"),
+    Late("app/a", 1, "A.b(1)", 30.0, (Frame("a.py", 3, "A.b"),)),
+    Blocked("app/a", 1, "A.b", 1.0, (Frame("a.py", 3, "A.b"),)),
+    Stuck("app/a", 1, "A.b(1)", 60.0, (Frame("a.py", 3, "A.b"),)),
 ]
 
 

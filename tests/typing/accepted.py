@@ -15,13 +15,17 @@ from supervise import (
     AddressLike,
     Child,
     Crashed,
+    Down,
     DynamicSupervisor,
     Ended,
     Factory,
     Intensity,
+    Monitor,
+    Pong,
     Recipient,
     Restart,
     RunningSupervisor,
+    Subscription,
     Supervisor,
     Task,
     Timer,
@@ -31,7 +35,7 @@ from supervise import (
     open_mailbox,
     task,
 )
-from supervise.events import Decided, Stopped
+from supervise.events import Decided, Event, Stopped
 from supervise.testing import FakeAddress, crash_on, record
 
 
@@ -229,3 +233,21 @@ async def streams_are_those_of_anyio(
     assert_type(counter.options(timeout=1).stream(Counter.add), ObjectSendStream[int])
     assert_type(current().read(source, reset), CancelScope)
     assert_type(current().read(other, reset), CancelScope)
+
+
+async def what_is_published_is_typed_by_the_class_that_was_asked_for(address: Address[Counter], app: RunningSupervisor) -> None:
+    async with address.subscribe(Pool, capacity=10, overflow="close") as pools:
+        assert_type(pools, Subscription[Pool])
+        async for pool in pools:
+            assert_type(pool, Pool)
+    assert_type(await address.weak.watch(), Down)
+    async with app.events() as events:
+        assert_type(await events.receive(), Event)
+    assert_type(await app.ping(), dict[str, Pong])
+
+
+def a_monitor_takes_a_handler_of_the_watcher(address: WeakAddress[Counter]) -> None:
+    class Nurse:
+        async def lost(self, down: Down) -> None: ...
+
+    assert_type(current().watch(address, Nurse.lost), Monitor)
