@@ -21,6 +21,8 @@ Deed: TypeAlias = Literal[
     "relay",
     "beside",
     "beside, then crash",
+    "set a timer",
+    "tick for ever",
 ]
 Way: TypeAlias = Literal["send", "try_send", "call", "call in time", "send in time", "call or fail"]
 Upset: TypeAlias = Literal["kill", "kill inner", "terminate", "restart", "delete", "pause", "resume", "stop", "ping", "drop"]
@@ -128,7 +130,7 @@ casts: st.SearchStrategy[Cast] = st.builds(
     native=st.booleans(),
 )
 
-_quiet: list[Deed] = ["note", "note at once", "sleep", "begin a task", "raise what is expected", "beside"]
+_quiet: list[Deed] = ["note", "note at once", "sleep", "begin a task", "raise what is expected", "beside", "set a timer"]
 _loud: list[Deed] = [
     "crash",
     "sleep, then crash",
@@ -137,6 +139,7 @@ _loud: list[Deed] = [
     "stop",
     "relay",
     "beside, then crash",
+    "tick for ever",
 ]
 _ways: list[Way] = ["send", "send", "call", "call", "try_send", "call in time", "send in time", "call or fail"]
 

@@ -91,6 +91,10 @@ class Player:
             await self._do(line)
         return line.n
 
+    async def tick(self) -> None:
+        with self._stage.presence("a tick"):
+            await anyio.sleep(0.1)
+
     @concurrent(limit=2)
     async def play_beside(self, line: Line) -> int:
         with self._stage.handling(line, beside=True):
@@ -117,6 +121,10 @@ class Player:
             current().nursery.start_soon(self._task, line.seconds, False)
         elif line.deed == "begin a task that crashes":
             current().nursery.start_soon(self._task, line.seconds, True)
+        elif line.deed == "set a timer":
+            current().after(line.seconds, Player.tick)
+        elif line.deed == "tick for ever":
+            current().every(0.7, Player.tick, id="tick")
         elif line.deed == "stop":
             current().stop()
         elif line.deed == "relay" and line.then is not None:

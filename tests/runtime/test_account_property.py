@@ -2,7 +2,7 @@
 
 Tested, in trees of any strategy with a nested supervisor, with senders and callers that wait, time out and are cancelled,
 crashes, kills, stops, slow handlers, small mailboxes of all policies, with lanes
-of both choices, pauses, concurrent handlers, redelivery, weak addresses, messages that are dropped, starts that fail:
+of both choices, pauses, concurrent handlers, redelivery, weak addresses, timers, messages that are dropped, starts that fail:
 - promise 1, SEMANTICS 21: each accepted message has exactly one end; every mailbox and the tree balance at every step
 - promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice
   (unless redelivery was asked for), no two lives and no two handlers of an
@@ -215,7 +215,7 @@ class Play:
                 address = self.addresses[step.actor]
                 with refusals():
                     if step.what == "drop":
-                        address.drop(lambda message: message.args[0].n % 2 == 0)
+                        address.drop(lambda message: bool(message.args) and message.args[0].n % 2 == 0)
                     else:
                         getattr(address, step.what)()
             case Disturb(what="stop" | "ping"):
