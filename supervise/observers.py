@@ -122,7 +122,7 @@ class Observers:
     __slots__ = ("id", "monitors", "subscriptions", "waiting", "watching")
 
     def __init__(self, id: int) -> None:
-        self.id = id
+        self.id: int = id
         self.subscriptions: list[tuple[type, Subscription[Any]]] = []
         self.monitors: list[Monitor] = []  # of this actor, by others
         self.watching: list[Monitor] = []  # of others, by its present incarnation
