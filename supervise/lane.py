@@ -140,7 +140,8 @@ class Lane:
         envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
         if not self.credits:
             if not await self._admission(envelope, turn, hasty, turn if waits else None):
-                return await reply  # it was dropped, and says so
+                # It was dropped, and says so; unless its deadline had passed by then, which is what is said instead.
+                return await (reply if options is None else self._reply(reply, options, None))
             if hasty and self.mailbox.restarting:  # since the room was given to it
                 self._give_on()
                 raise self._restarting(handler, args, kwargs)

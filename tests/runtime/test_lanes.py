@@ -187,6 +187,19 @@ async def test_reject_raises_with_the_message_attached() -> None:
 
 
 @pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+async def test_a_call_whose_deadline_has_passed_when_it_would_be_dropped_says_so(overflow: Any) -> None:
+    async with Supervisor("app", child(Scribe, capacity=1, overflow=overflow)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        scribe.pause()
+        await scribe.send(Scribe.note, 1)
+        with pytest.raises(TimeoutError):
+            await scribe.options(timeout=0).call(Scribe.note, 2)
+        await scribe.send(Scribe.note, 3)
+        assert scribe.account().balanced
+        scribe.resume()
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
 async def test_a_sender_in_a_loop_to_a_full_mailbox_that_drops_lets_others_run(overflow: Any) -> None:
     async with Supervisor("app", child(Scribe, capacity=3, overflow=overflow)) as app:
         scribe: Address[Scribe] = app.find("scribe")
