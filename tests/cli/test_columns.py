@@ -245,7 +245,15 @@ def test_an_empty_log_is_empty_columns(tmp_path: Path, capsys: pytest.CaptureFix
 def columns(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-u", "-m", "supervise.cli.main", "columns", *arguments]
     return subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background has them ignore it, and what they start, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
     )
 
 
