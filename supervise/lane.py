@@ -173,8 +173,8 @@ class Lane:
 
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
-        self.credits -= 1
         self.queue.append(envelope)
+        self.credits -= 1  # after it is in: a queue of the user's own may raise
         self.mailbox.wake()
 
     @property
@@ -342,14 +342,19 @@ class Lane:
         self.put_back(envelope)
 
     def sift(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:
-        """Take out those that are chosen; the others keep their order."""
-        taken: list[Envelope] = []
-        for _ in range(len(self.queue)):
-            envelope: Envelope = self.queue.popleft()
-            if chosen(envelope):
-                taken.append(envelope)
-            else:
-                self.queue.append(envelope)
+        """Take out those that are chosen; the others keep their order. What `chosen` raises leaves all as it was."""
+        taken: list[Envelope] = [envelope for envelope in self.queue if chosen(envelope)]
+        if not taken:
+            return taken
+        queue, gone = self.queue, {id(envelope) for envelope in taken}
+        kept = [envelope for envelope in (queue.popleft() for _ in range(len(queue))) if id(envelope) not in gone]
+        for envelope in kept:
+            queue.append(envelope)
+        if any(there is not envelope for there, envelope in zip(queue, kept, strict=True)):  # the newest isn't its last
+            for _ in kept:
+                queue.popleft()
+            for envelope in reversed(kept):
+                queue.appendleft(envelope)
         return taken
 
     def turn_away_the_hasty(self) -> None:

@@ -17,7 +17,7 @@ from . import events, observers
 from .account import Account
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
-from .mailbox import Mailbox
+from .mailbox import BEGINNING, Mailbox
 
 if TYPE_CHECKING:
     from supervise_strategies.directives import Cause
@@ -76,7 +76,7 @@ class ActorPlace:
         begin = self.child.on_tree_started
         if begin is not None:
             if node.tree.is_built:
-                self.mailbox.put_first((begin, (), {}, None, None, None))
+                self._put_begin(begin)
             elif self._tree_started not in node.tree.on_built:
                 node.tree.on_built.append(self._tree_started)
         node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
@@ -84,8 +84,11 @@ class ActorPlace:
     def _tree_started(self) -> None:
         """The second phase of its start: the whole tree is built."""
         if self.mailbox.refusal is None and self.child.on_tree_started is not None:
-            self.mailbox.put_first((self.child.on_tree_started, (), {}, None, None, None))
+            self._put_begin(self.child.on_tree_started)
             self.mailbox.wake()
+
+    def _put_begin(self, begin: Callable[..., Any]) -> None:
+        self.mailbox.put_beginning((begin, (), BEGINNING, None, None, None))
 
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
