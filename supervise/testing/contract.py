@@ -189,7 +189,8 @@ class QueueContract:
 
     def test_it_gives_each_envelope_once_also_equal_ones_and_what_cannot_be_compared_or_hashed(self) -> None:
         queue = self.queue()
-        envelopes = [_envelope(argument) for argument in (1, 1, 1, "a", None, {}, {}, object(), [2], 1.5, -1)]
+        arguments: list[Any] = [1, 1, 1, "a", None, {}, {}, object(), [2], 1.5, -1]
+        envelopes = [_envelope(argument) for argument in arguments]
         for envelope in envelopes:
             queue.append(envelope)
         assert len(queue) == len(envelopes)
@@ -232,10 +233,8 @@ class QueueContract:
         queue = self.queue()
         specimens = [Specimen() for _ in range(3)]
         refs = [weakref.ref(specimen) for specimen in specimens]
-        for specimen in specimens:
-            queue.append(_envelope(specimen))
-        del specimen
-        specimens.clear()
+        while specimens:
+            queue.append(_envelope(specimens.pop()))
         _emptied(queue)
         gc.collect()
         assert [ref() for ref in refs] == [None, None, None]
@@ -266,7 +265,7 @@ class QueueContract:
             await address.send(fail_once, 0)
             address.resume()
             with anyio.fail_after(10):
-                while not failed:
+                while not failed:  # noqa: ASYNC110 - nothing tells it without the queue that is tested
                     await anyio.sleep(0.001)
             for number in waiting:
                 await address.send(Specimen.note, number)
@@ -296,13 +295,12 @@ class QueueContract:
     async def _actor(self, **options: Any) -> AsyncGenerator[Address[Specimen]]:
         described = child(Specimen, queue=self.queue, **options)
         async with Supervisor("app", described, intensity=Intensity(100)) as app:
-            address = app.find(described)
-            yield address
-        assert address.account().balanced
+            yield app.find(described)
+            assert app.account().balanced
 
     async def _read(self, address: Address[Specimen]) -> list[Any]:
         with anyio.fail_after(10):
-            while len(address) or address.account().in_hand:
+            while len(address) or address.account().in_hand:  # noqa: ASYNC110 - a call might overtake
                 await anyio.sleep(0.001)
             return await address.call(Specimen.read)
 

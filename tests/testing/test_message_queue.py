@@ -35,12 +35,12 @@ class NewestFirst:
         return len(self._stack)
 
     def __iter__(self) -> Iterator[Any]:
-        return reversed(self._stack)
+        yield from reversed(self._stack)
 
 
 class TestDeque(QueueContract):
     def queue(self) -> MessageQueue:
-        return deque()
+        return deque[Any]()
 
 
 class TestByNumber(QueueContract):
@@ -94,7 +94,7 @@ class LosesEqualOnes(deque[Any]):
 
 class ShowsItBackwards(deque[Any]):
     def __iter__(self) -> Iterator[Any]:
-        return reversed(self)
+        yield from reversed(self)
 
 
 class KeepsAll(deque[Any]):
