@@ -44,8 +44,10 @@ class MessageQueue(Protocol):
     """What holds the messages that wait in a lane: a `deque`, or a class of the user's own.
 
     It holds envelopes, which are tuples: the first three items are the handler, its positional and its keyword arguments,
-    the rest is nobody's business. Whatever order it gives them in, it gives each of them once. `supervise.testing` has the
-    tests that an own class must pass.
+    the rest is nobody's business. Whatever order it gives them in, it gives each of them once. `QueueContract` in
+    `supervise.testing.contract` has the tests that an own class must pass. With `overflow="drop_oldest"` it is the one that
+    `popleft` gives which is dropped. What `append` raises is raised by `send` or `call`, and nothing was accepted; what
+    `popleft` raises crashes the actor.
     """
 
     def append(self, envelope: Any, /) -> None:

@@ -77,7 +77,10 @@ class Supervisor(Runnable):
     | auto-shutdown; or an actor calls `stop_tree()` | is cancelled | nothing; `ended` says why |
     | it is cancelled from outside | is cancelled | the cancellation, after a stop of at most 5 s |
 
-    `intensity` is how many restarts within how many seconds are tolerated (default 3 in 5 s). `shutdown_budget` is one
+    `intensity` is how many restarts within how many seconds are tolerated (default 3 in 5 s). A supervisor begins one restart
+    at a time: of children whose backoffs end together the next begins to start when the last one is ready, or has failed, and
+    a start that hangs holds up the others (give it a deadline of its own). To spread them over time, too, add tenacity's
+    `wait_random` to their `wait`. Supervisors don't wait for each other. `shutdown_budget` is one
     deadline, in seconds, over the ordered stop of the whole tree: each child gets the smaller of its own time and what is
     left. `restart`, `significant` and `stop_within` say how a parent treats it. `give_up_as="shutdown"` is OTP's own reason
     after which a transient supervisor that gave up isn't restarted. `listener` hears every event of a root's tree, from the

@@ -48,7 +48,7 @@ PAUSE: Final = 0.005
 WARM_UP: Final = 2000
 """Crashes before memory is looked at: each supervisor keeps its last 50, to tell them if it gives up."""
 MOST_BLOCKS: Final = 0.8
-"""Blocks of memory more for each crash: 1 is the smallest thing that could leak at each, and counters that outgrow 256 take some."""
+"""Blocks of memory more for each crash: 1 is the smallest thing that could leak at each, counters over 256 are some, too."""
 MOST_BYTES: Final = 2_000_000
 """Resident bytes that may be more after all children have come and gone."""
 
