@@ -12,10 +12,12 @@ from supervise_strategies import (
     ChildRunning,
     ChildStartFailed,
     ChildState,
+    ChildTemporary,
     ChildUnstoppable,
     Decision,
     ExitKind,
     ExitReason,
+    Explanation,
     ImmortalLoopWarning,
     Intensity,
     InvalidSpec,
@@ -63,6 +65,7 @@ from .nursery import Nursery
 from .observers import Down, Monitor
 from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
 from .ping import Pong
+from .operator import Operator
 from .running import RunningSupervisor
 from .subscription import Subscription
 from .supervisor import Supervisor
@@ -93,6 +96,7 @@ __all__ = (
     "ChildRunning",
     "ChildStartFailed",
     "ChildState",
+    "ChildTemporary",
     "ChildUnstoppable",
     "Crashed",
     "Current",
@@ -102,6 +106,7 @@ __all__ = (
     "Ended",
     "ExitKind",
     "ExitReason",
+    "Explanation",
     "Factory",
     "FromThread",
     "GaveUp",
@@ -122,6 +127,7 @@ __all__ = (
     "Nursery",
     "OpenMailbox",
     "Pong",
+    "Operator",
     "Recipient",
     "Restart",
     "RunningSupervisor",

@@ -17,14 +17,21 @@ from .account import Account
 from .address import Address, WeakAddress, address_of
 from .child import Child, ChildOptions
 from .errors import WouldDeadlock
+from .explanation import explain_place
 from .incarnation import Incarnation
+<<<<<<< HEAD
 from .ping import Pong, ping_all
+=======
+from .operator import Operator
+>>>>>>> 12ecefa (What a crash would cause, and what a person may ask of a running tree)
 from .place import ActorPlace, BranchPlace
 from .subscription import Subscription, WhenFull
 from .task import Task, task
 from .turn import CURRENT
 
 if TYPE_CHECKING:
+    from supervise_strategies.explanation import Explanation
+
     from .description import Description
     from .events import DeadLetter, Event, Listener
     from .node import Node
@@ -176,6 +183,13 @@ class RunningSupervisor:
         self._check_deadlock(None)
         await self._ask(node, lambda ticket, now: node.machine.delete_child(name, ticket, now))
 
+    def operator(self, who: str) -> Operator:
+        """The hand of a person on this supervisor and what is below it: pause, restart, stop, start, change a policy.
+
+        `who` stands in the events that say what was asked for. Raises `InvalidSpec` for an empty name.
+        """
+        return Operator(self._branch, who)
+
     def kill(self, path: str) -> None:
         """Cancel an actor as somebody outside the tree would: no stop is asked for, and its supervisor sees `killed`.
 
@@ -265,6 +279,16 @@ class RunningSupervisor:
     def supervisor(self, key: str | Description, /) -> RunningSupervisor:
         """The handle of a supervisor below this one, under a relative path or its description."""
         return RunningSupervisor(self._branch.tree.registry.branch(self._branch, key))
+
+    def explain(self, key: str | Child[Any] | Description, /, *, error: BaseException | None = None) -> Explanation:
+        """What a crash of that child would cause now, without doing it; `str()` of it says it in words.
+
+        The same rules decide as after a real crash, on a copy of what the supervisor knows. Wait, stop and `when=` policies
+        are asked, so one that counts its own calls notices; of a random wait it is one draw. `error` is what it would crash
+        with, for policies that look at it. For a supervisor it is what its giving up would cause. Raises `ChildNotFound`,
+        and `SupervisorNotRunning` if the supervisor of the child is down.
+        """
+        return explain_place(self._branch.tree.registry.place(self._branch, key), error)
 
     def which_children(self) -> list[ChildInfo]:
         """OTP's `which_children`: one line for each listed child, in start order. Empty while the supervisor is down."""

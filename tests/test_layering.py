@@ -59,7 +59,12 @@ LAYERS: list[list[str]] = [
         "supervise.place",
         "supervise.node",
         "supervise.registry",
+<<<<<<< HEAD
         "supervise.ping",
+=======
+        "supervise.explanation",
+        "supervise.operator",
+>>>>>>> 12ecefa (What a crash would cause, and what a person may ask of a running tree)
         "supervise.tree",
         "supervise.running",
         "supervise.supervisor",
