@@ -64,8 +64,8 @@ from .lane import MessageQueue
 from .nursery import Nursery
 from .observers import Down, Monitor
 from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
-from .ping import Pong
 from .operator import Operator
+from .ping import Pong
 from .running import RunningSupervisor
 from .subscription import Subscription
 from .supervisor import Supervisor
@@ -126,8 +126,8 @@ __all__ = (
     "NotForDynamic",
     "Nursery",
     "OpenMailbox",
-    "Pong",
     "Operator",
+    "Pong",
     "Recipient",
     "Restart",
     "RunningSupervisor",

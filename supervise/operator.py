@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .child import Child
     from .description import Description
     from .node import Node
+    from .running import RunningSupervisor
 
 
 class Operator:
@@ -133,7 +134,7 @@ class Operator:
         self._say(self._branch.path, f"change its intensity to {intensity}")
         await self._ask(supervisor, lambda node, ticket, now: node.machine.change_intensity(intensity, ticket, now))
 
-    def _child(self, key: Any) -> tuple[Place, Any]:
+    def _child(self, key: Any) -> tuple[Place, RunningSupervisor]:
         """The child's place, and the handle of its supervisor, which runs."""
         place = self._branch.tree.registry.place(self._branch, key)
         node = place.node if isinstance(place, ActorPlace) else place.parent
@@ -153,9 +154,13 @@ class Operator:
         self._branch.tree.bus.publish(Asked(path, self.who, what))
 
     @staticmethod
-    async def _ask(supervisor: Any, call: Callable[[Node, object, float], Any]) -> Any:
-        node: Node = supervisor._node()
-        return await supervisor._ask(node, lambda ticket, now: call(node, ticket, now))
+    async def _ask(supervisor: RunningSupervisor, call: Callable[[Node, object, float], Any]) -> Any:
+        node = supervisor._node()
+
+        def step(ticket: object, now: float) -> Any:
+            return call(node, ticket, now)
+
+        return await supervisor._ask(node, step)
 
 
 def _path(place: Place) -> str:

@@ -19,11 +19,8 @@ from .child import Child, ChildOptions
 from .errors import WouldDeadlock
 from .explanation import explain_place
 from .incarnation import Incarnation
-<<<<<<< HEAD
-from .ping import Pong, ping_all
-=======
 from .operator import Operator
->>>>>>> 12ecefa (What a crash would cause, and what a person may ask of a running tree)
+from .ping import Pong, ping_all
 from .place import ActorPlace, BranchPlace
 from .subscription import Subscription, WhenFull
 from .task import Task, task
@@ -227,6 +224,10 @@ class RunningSupervisor:
     async def wait(self) -> None:
         """Wait until the whole tree has ended by itself, or was stopped."""
         await self._branch.tree.over.wait()
+
+    async def stopping(self) -> None:
+        """Wait until the whole tree begins to end, whatever makes it; the first message that a stop refuses comes later."""
+        await self._branch.tree.ending.wait()
 
     async def _ask(self, node: Node, call: Callable[[object, float], Any]) -> Any:
         ticket = node.tree.backend.future()

@@ -59,19 +59,16 @@ LAYERS: list[list[str]] = [
         "supervise.place",
         "supervise.node",
         "supervise.registry",
-<<<<<<< HEAD
         "supervise.ping",
-=======
         "supervise.explanation",
         "supervise.operator",
->>>>>>> 12ecefa (What a crash would cause, and what a person may ask of a running tree)
         "supervise.tree",
         "supervise.running",
         "supervise.supervisor",
         "supervise.dynamic",
         "supervise.open_mailbox",
     ],
-    ["supervise.logs", "supervise.metrics", "supervise.tracing", "supervise.adapters.*"],
+    ["supervise.logs", "supervise.metrics", "supervise.tracing", "supervise.health.*", "supervise.adapters.*"],
     ["supervise.watchdog"],
     ["supervise.cli.*", "supervise.testing.*"],
 ]
@@ -97,6 +94,7 @@ LEAVES = (
     "supervise.tracing",
     "supervise.metrics",
     "supervise.logs",
+    "supervise.health",
     "supervise.testing",
     "supervise.adapters",
 )

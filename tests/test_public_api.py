@@ -23,11 +23,8 @@ PINNED = [
     "WeakAddress", "WouldDeadlock", "child", "current", "open_mailbox",
     "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
     "task",
-<<<<<<< HEAD
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
-=======
     "ChildTemporary", "Explanation", "Operator",
->>>>>>> 12ecefa (What a crash would cause, and what a person may ask of a running tree)
 ]
 # fmt: on
 

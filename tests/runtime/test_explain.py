@@ -16,6 +16,7 @@ from supervise import (
     ChildNotFound,
     DynamicSupervisor,
     ExitKind,
+    Explanation,
     GaveUp,
     Intensity,
     Restart,
@@ -59,6 +60,7 @@ async def test_the_events_of_a_crash_are_those_that_were_explained() -> None:
 async def test_a_give_up_is_explained_up_to_the_end_of_the_tree() -> None:
     a = child(Member, name="a")
     tree = Supervisor("app", Supervisor("below", a, intensity=Intensity(0)), child(Member, name="b"), intensity=Intensity(0))
+    foretold: Explanation | None = None
     with pytest.raises(GaveUp) as caught:
         async with tree as app:
             foretold = app.explain("below/a", error=BOOM)
@@ -68,6 +70,7 @@ async def test_a_give_up_is_explained_up_to_the_end_of_the_tree() -> None:
             assert "the tree ends, and GaveUp is raised" in str(foretold)
             await app.find(a).send(Member.crash)
             await app.wait()
+    assert foretold is not None
     told = [decision._replace(at=0) for part in foretold.chain for decision in part.decisions]
     assert told == [event.decision._replace(at=0) for event in caught.value.crashes]
 

@@ -40,7 +40,7 @@ SLOWLY = Restart.permanent(wait=wait_fixed(1000))
 
 
 def story(events: list[Event]) -> list[str]:
-    names = {Started: "started", Stopped: "ended", Decided: "decided"}
+    names: dict[type[Event], str] = {Started: "started", Stopped: "ended", Decided: "decided"}
     return [str(event) if isinstance(event, Asked) else f"{event.path} {names[type(event)]}" for event in events]
 
 
