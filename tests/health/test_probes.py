@@ -188,7 +188,14 @@ async def test_mounted_in_a_fastapi_application() -> None:
         return {"type": "http.request"}
 
     async with description:
-        scope = {"type": "http", "method": "GET", "path": "/health/ready", "headers": [], "query_string": b"", "root_path": ""}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": "/health/ready",
+            "headers": [],
+            "query_string": b"",
+            "root_path": "",
+        }
         await api(scope, receive, send)
     assert sent[0]["status"] == 200
 

@@ -77,7 +77,7 @@ async def test_a_required_child_that_is_down_is_in_the_way_and_the_line_says_why
 
 @pytest.mark.parametrize("where", ["child", "supervisor", "above it", "dynamic"])
 async def test_an_optional_child_that_is_down_only_degrades(where: str) -> None:
-    a: Any = child(Member, name="a", **({"required": False} if where == "child" else {}))
+    a = child(Member, name="a", required=False) if where == "child" else child(Member, name="a")
     below: Any = Supervisor("below", a, required=where != "supervisor")
     if where == "above it":
         below = Supervisor("optional", below, required=False)
@@ -156,9 +156,9 @@ async def test_it_is_not_ready_before_a_stop_refuses_the_first_message(monkeypat
         refuse(mailbox, why)
 
     tree = Supervisor("app", child(Member, name="a"), Supervisor("below", child(Member, name="b")))
+    before = anyio.Event()
     async with tree as app:
         monkeypatch.setattr(Mailbox, "refuse", look_first)
-        before = anyio.Event()
 
         async def wait() -> None:
             await app.stopping()
@@ -185,11 +185,13 @@ async def test_a_give_up_is_not_ready_and_then_not_live() -> None:
             seen.append(readiness(tree))
 
     tree = Supervisor("app", child(Last, name="last"), child(Member, name="a"), intensity=Intensity(0))
+    app: RunningSupervisor | None = None
     with pytest.raises(GaveUp):
         async with tree as app:
             await app.find("a").send(Member.crash)
             await app.wait()
     assert (seen[0].live, seen[0].ready, seen[0].why[0]) == (True, False, "app is stopping")
+    assert app is not None
     assert not readiness(app).live
     assert "app has ended: max_intensity" in readiness(app).why[0]
 
