@@ -37,6 +37,7 @@ class DynamicSupervisor(Runnable):
         give_up_as: GiveUpAs = "gave_up",
         listener: Listener | None = None,
         metrics: Watcher | None = None,
+        required: bool = True,
     ) -> None:
         super().__init__(
             name,
@@ -53,4 +54,5 @@ class DynamicSupervisor(Runnable):
             give_up_as=give_up_as,
             listener=listener,
             metrics=metrics,
+            required=required,
         )

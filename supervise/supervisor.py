@@ -35,6 +35,12 @@ class Runnable(Description):
         other._tree = None  # it doesn't run, though this one may
         return other
 
+    @property
+    def running(self) -> RunningSupervisor | None:
+        """The tree that it runs, from the beginning of its start until it has ended; None when it doesn't run."""
+        tree = getattr(self, "_tree", None)
+        return None if tree is None else RunningSupervisor(tree.root)
+
     async def __aenter__(self) -> RunningSupervisor:
         if getattr(self, "_tree", None) is not None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
@@ -84,7 +90,8 @@ class Supervisor(Runnable):
     deadline, in seconds, over the ordered stop of the whole tree: each child gets the smaller of its own time and what is
     left. `restart`, `significant` and `stop_within` say how a parent treats it. `give_up_as="shutdown"` is OTP's own reason
     after which a transient supervisor that gave up isn't restarted. `listener` hears every event of a root's tree, from the
-    first start on; `metrics` (see `supervise.metrics`) counts what happens in it.
+    first start on; `metrics` (see `supervise.metrics`) counts what happens in it. `required=False`: while something in it is
+    down, the tree above is degraded, but ready (see `supervise.health`).
     """
 
     __slots__ = ()
@@ -103,6 +110,7 @@ class Supervisor(Runnable):
         give_up_as: GiveUpAs = "gave_up",
         listener: Listener | None = None,
         metrics: Watcher | None = None,
+        required: bool = True,
     ) -> None:
         super().__init__(
             name,
@@ -119,4 +127,5 @@ class Supervisor(Runnable):
             give_up_as=give_up_as,
             listener=listener,
             metrics=metrics,
+            required=required,
         )
