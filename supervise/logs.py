@@ -39,6 +39,7 @@ _EVENTS: Final = (
     events.DeadLetter,
     events.Expected,
     events.AddressDropped,
+    events.Asked,
 )
 _ADDED: Final = ("actor", "actor_id", "incarnation", "trace_id", "span_id")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", *_ADDED}

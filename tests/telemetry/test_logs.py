@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from supervise import Intensity, Restart, Supervisor, concurrent, current
 from supervise.events import (
     AddressDropped,
+    Asked,
     Blocked,
     Bus,
     DeadLetter,
@@ -56,6 +57,7 @@ EVENTS: list[Event] = [
     DeadLetter("app/a", "A.b(1)", "in hand"),
     Expected("app/a", 1, "A.b(1)", "Boom: no"),
     AddressDropped("a"),
+    Asked("app/a", "ada", "restart it"),
     Late("app/a", 1, "A.b(1)", 30.0, (Frame("a.py", 3, "A.b"),)),
     Blocked("app/a", 1, "A.b", 1.0, (Frame("a.py", 3, "A.b"),)),
     Stuck("app/a", 1, "A.b(1)", 60.0, (Frame("a.py", 3, "A.b"),)),
