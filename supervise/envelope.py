@@ -10,6 +10,7 @@ from .handler import AnyHandler, name_of
 
 if TYPE_CHECKING:
     from ._backends import Future
+    from .instrument import Passage
     from .mailbox import Mailbox
     from .source import Source
 
@@ -24,6 +25,8 @@ class Options(NamedTuple):
     on_restart: OnRestart = "wait"
     failures: int = 0
     """How often its handler raised, where the child asks for redelivery."""
+    passage: Passage | None = None
+    """What an instrument notes of it."""
 
     source: Source | None = None
     """Of an actor's own message: the timer, or the stream."""

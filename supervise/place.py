@@ -15,6 +15,7 @@ from supervise_strategies.exit_reason import KILLED, SHUTDOWN, ExitReason
 
 from . import events, observers
 from .account import Account
+from .envelope import Options
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
 from .mailbox import Mailbox
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ._backends import Handle
     from .child import Child
     from .description import Description
+    from .handler import AnyHandler
+    from .instrument import Instrument
     from .node import Node
     from .subscription import Subscription
     from .tree import Tree
@@ -46,6 +49,9 @@ class ActorPlace:
         self.mailbox: Mailbox = Mailbox(backend, node.path, name, child.terms, node.tree.dead_letters)
         if child.lifetime == "addresses":
             self.mailbox.lifetime = Lifetime(backend.from_anywhere(), self._lost)
+        if node.tree.instruments is not None:
+            kind = getattr(child.factory, "__name__", child.spec.id)
+            self.mailbox.instrument = node.tree.instruments.for_actor(self.mailbox, node.branch.instrument, kind)
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None
 
@@ -76,7 +82,7 @@ class ActorPlace:
         begin = self.child.on_tree_started
         if begin is not None:
             if node.tree.is_built:
-                self.mailbox.put_first((begin, (), {}, None, None, None))
+                self._begin(begin)
             elif self._tree_started not in node.tree.on_built:
                 node.tree.on_built.append(self._tree_started)
         node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
@@ -84,8 +90,13 @@ class ActorPlace:
     def _tree_started(self) -> None:
         """The second phase of its start: the whole tree is built."""
         if self.mailbox.refusal is None and self.child.on_tree_started is not None:
-            self.mailbox.put_first((self.child.on_tree_started, (), {}, None, None, None))
+            self._begin(self.child.on_tree_started)
             self.mailbox.wake()
+
+    def _begin(self, handler: AnyHandler) -> None:
+        instrument = self.mailbox.instrument
+        options = None if instrument is None else Options(passage=instrument.wakes("tree_started"))
+        self.mailbox.put_first((handler, (), {}, None, None, options))
 
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
@@ -141,12 +152,14 @@ class ActorPlace:
 
     # -- what its supervisor tells it --------------------------------------------------------------------------------
 
-    def start(self, node: Node, number: int) -> None:
+    def start(self, node: Node, number: int, came_from: object = None) -> None:
         """Begin an incarnation, in the task of its predecessor if that has just asked and can share it."""
         self.node = node
         self.number = number
         self.mailbox.accept_again()
         self.mailbox.last_end = None
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.starts(number, came_from)
         self.incarnation = incarnation = Incarnation(self, number)
         predecessor = node.asking
         if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
@@ -160,6 +173,8 @@ class ActorPlace:
         incarnation = self.incarnation
         if incarnation is None:
             return
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.asked_to_stop()
         drain = False
         if directive.mode is StopMode.FINAL and self.mailbox.refusal != "unstoppable":
             self.mailbox.refuse("stopped")
@@ -184,6 +199,8 @@ class ActorPlace:
             self._tell_overran(incarnation)  # its supervisor may not have asked when it overran
         elif self.timer is None or not incarnation.killed:
             self._cancel_timer()
+            if self.mailbox.instrument is not None:
+                self.mailbox.instrument.killed()
             backend = self.node.tree.backend
             self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
             incarnation.cancel()
@@ -242,7 +259,20 @@ class ActorPlace:
 class BranchPlace:
     """One supervisor in the tree: its running node comes and goes, its static children's places stay."""
 
-    __slots__ = ("description", "gone", "name", "node", "number", "parent", "path", "places", "streams", "timer", "tree")
+    __slots__ = (
+        "description",
+        "gone",
+        "instrument",
+        "name",
+        "node",
+        "number",
+        "parent",
+        "path",
+        "places",
+        "streams",
+        "timer",
+        "tree",
+    )
 
     def __init__(self, tree: Tree, parent: Node | None, name: str, description: Description) -> None:
         self.tree: Tree = tree
@@ -254,6 +284,11 @@ class BranchPlace:
         self.node: Node | None = None
         self.gone: Account = Account()  # of the children that were forgotten
         self.streams: tuple[Subscription[events.Event], ...] | None = ()  # of the events below; None once it is gone for good
+        self.instrument: Instrument | None = None
+        if tree.instruments is not None:
+            above = None if parent is None else parent.branch.instrument
+            kind = type(description).__name__
+            self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now)
         self.number: int = 0
         self.timer: Handle | None = None
 
@@ -265,10 +300,12 @@ class BranchPlace:
 
     # -- what its supervisor tells it --------------------------------------------------------------------------------
 
-    def start(self, node: Node | None, number: int) -> None:
+    def start(self, node: Node | None, number: int, came_from: object = None) -> None:
         """Begin a new life of the supervisor: a fresh machine over the places that are there."""
         self.parent = node
         self.number = number
+        if self.instrument is not None:
+            self.instrument.starts(number, came_from)
         self.node = self.tree.new_node(self, number)
         self.node.begin()
 
@@ -276,6 +313,8 @@ class BranchPlace:
         node = self.node
         if node is None:
             return
+        if self.instrument is not None:
+            self.instrument.asked_to_stop()
         within = min(directive.within, self.tree.budget_left())
         node.step(node.machine.stop, self.tree.backend.now(), mode=directive.mode)
         if directive.brutal or within <= 0:
@@ -303,6 +342,8 @@ class BranchPlace:
         if node is None:
             return
         tree, parent, number = self.tree, self.parent, self.number
+        if self.instrument is not None:
+            self.instrument.gone(reason)
         now = tree.backend.now()
         if node.ready:
             tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))

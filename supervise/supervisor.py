@@ -13,6 +13,7 @@ from supervise_strategies.strategy import AutoShutdown, Strategy
 from ._backends import current_backend
 from .child import Child
 from .description import AutoShutdownName, Description, GiveUpAs, StrategyName, Watcher
+from .instrument import TracingOption, chosen
 from .running import RunningSupervisor
 from .tree import Tree
 
@@ -38,7 +39,7 @@ class Runnable(Description):
     async def __aenter__(self) -> RunningSupervisor:
         if getattr(self, "_tree", None) is not None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
-        self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor)
+        self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
         app = RunningSupervisor(tree.root)
         self._unwatch = _nothing if self.metrics is None else self.metrics.watch(app)
         try:
@@ -81,7 +82,8 @@ class Supervisor(Runnable):
     deadline, in seconds, over the ordered stop of the whole tree: each child gets the smaller of its own time and what is
     left. `restart`, `significant` and `stop_within` say how a parent treats it. `give_up_as="shutdown"` is OTP's own reason
     after which a transient supervisor that gave up isn't restarted. `listener` hears every event of a root's tree, from the
-    first start on; `metrics` (see `supervise.metrics`) counts what happens in it.
+    first start on; `metrics` (see `supervise.metrics`) counts what happens in it. `tracing` says whether a root's tree makes
+    spans: `"auto"` (default) if a tracer provider is installed when it starts, `True`, `False`, or a provider.
     """
 
     __slots__ = ()
@@ -100,6 +102,7 @@ class Supervisor(Runnable):
         give_up_as: GiveUpAs = "gave_up",
         listener: Listener | None = None,
         metrics: Watcher | None = None,
+        tracing: TracingOption = "auto",
     ) -> None:
         super().__init__(
             name,
@@ -116,4 +119,5 @@ class Supervisor(Runnable):
             give_up_as=give_up_as,
             listener=listener,
             metrics=metrics,
+            tracing=tracing,
         )
