@@ -51,8 +51,12 @@ class Instrument(Protocol):
         """A message that nobody sent."""
         ...
 
-    def starts(self, number: int, came_from: object, /) -> None:
-        """A life is asked for; `came_from` is what `here` said where it was asked for, if somebody did."""
+    def asked_for(self, here: object, /) -> None:
+        """Somebody asked for it to exist; `here` is what `Instruments.here` said there."""
+        ...
+
+    def starts(self, number: int, /) -> None:
+        """A life is asked for."""
         ...
 
     def enters(self) -> None:

@@ -166,12 +166,13 @@ class Node:
 
     def _start(self, directive: do.Start) -> None:
         place = self.places.get(directive.id)
-        came_from: object = None
         if place is None:  # calls are served in order, so it is the first one that asked for this name
             offer = self._offers[directive.id][0]
             self.places[directive.id] = offer.place = place = self.new_place(offer.name, offer.description)
-            came_from = offer.came_from
-        place.start(self, directive.number, came_from)
+            instrument = self._instrument_of(offer.name)
+            if instrument is not None:
+                instrument.asked_for(offer.came_from)
+        place.start(self, directive.number)
 
     def _stop(self, directive: do.Stop) -> None:
         self.places[directive.id].stop(directive)

@@ -152,14 +152,14 @@ class ActorPlace:
 
     # -- what its supervisor tells it --------------------------------------------------------------------------------
 
-    def start(self, node: Node, number: int, came_from: object = None) -> None:
+    def start(self, node: Node, number: int) -> None:
         """Begin an incarnation, in the task of its predecessor if that has just asked and can share it."""
         self.node = node
         self.number = number
         self.mailbox.accept_again()
         self.mailbox.last_end = None
         if self.mailbox.instrument is not None:
-            self.mailbox.instrument.starts(number, came_from)
+            self.mailbox.instrument.starts(number)
         self.incarnation = incarnation = Incarnation(self, number)
         predecessor = node.asking
         if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
@@ -300,12 +300,12 @@ class BranchPlace:
 
     # -- what its supervisor tells it --------------------------------------------------------------------------------
 
-    def start(self, node: Node | None, number: int, came_from: object = None) -> None:
+    def start(self, node: Node | None, number: int) -> None:
         """Begin a new life of the supervisor: a fresh machine over the places that are there."""
         self.parent = node
         self.number = number
         if self.instrument is not None:
-            self.instrument.starts(number, came_from)
+            self.instrument.starts(number)
         self.node = self.tree.new_node(self, number)
         self.node.begin()
 

@@ -223,6 +223,7 @@ class Watched:
         "_asked",
         "_attached",
         "_calls",
+        "_came_from",
         "_dead_letters",
         "_mailbox",
         "_now",
@@ -269,6 +270,7 @@ class Watched:
         self._start: Span | None = None
         self._stop: Span | None = None
         self._asked: tuple[int, Context] | None = None
+        self._came_from: Context | None = None
         self._attached: Any = None
         self._ready_at: float | None = None
         self._dead_letters = 0
@@ -430,11 +432,15 @@ class Watched:
 
     # -- lives -------------------------------------------------------------------------------------------------------
 
+    def asked_for(self, here: object, /) -> None:
+        self._came_from = here if isinstance(here, Context) else None
+
     @_harmless
-    def starts(self, number: int, came_from: object, /) -> None:
+    def starts(self, number: int, /) -> None:
         self._number = number
         self._asked = self.failed_in = self.unrecorded = None
         origin, self.origin = self.origin, None
+        came_from, self._came_from = self._came_from, None
         links: Sequence[Link] = ()
         reason = "initial"
         above = self._above
@@ -443,7 +449,7 @@ class Watched:
             parent, late = origin
             if late:
                 parent, links = _NOTHING, _link(parent)
-        elif isinstance(came_from, Context) and _has_span(came_from):
+        elif came_from is not None and _has_span(came_from):
             parent = came_from
         elif above is not None and above.context is not None:
             parent = above.context
