@@ -111,7 +111,7 @@ def check_option(who: str, option: object) -> None:
     """InvalidSpec, with the cure, for what can't be a supervisor's `tracing`."""
     if option == "auto" or isinstance(option, bool) or hasattr(option, "get_tracer") or hasattr(option, "for_actor"):
         return
-    cure = "'auto', True, False, a tracer provider, or Spans(…) of supervise.tracing"
+    cure = "'auto', True, False, a tracer provider, or Spans(…) of supervise.spans"
     raise InvalidSpec(who, "tracing", option, cure)
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import os
 import sys
 import time
@@ -69,13 +70,24 @@ _NOTHING: Final = Context()
 logger: Final = logging.getLogger("supervise.tracing")
 
 
+_said_at: float = -math.inf
+
+
+def _lost() -> None:
+    """Something that isn't ours raised. Said once a minute: it may be so for each message."""
+    global _said_at
+    if time.monotonic() - _said_at > 60:
+        _said_at = time.monotonic()
+        logger.exception("spans are lost: the tracer provider, or one of its processors, raised")
+
+
 def _harmless(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def harmless(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
         except Exception:
-            logger.exception("a span is lost")
+            _lost()
 
     return harmless
 
@@ -202,7 +214,10 @@ class Spans:
         with contextlib.suppress(AttributeError):
             error.__supervise_recorded__ = True  # type: ignore[attr-defined]
         if self.as_events:
-            span.record_exception(error)
+            try:
+                span.record_exception(error)
+            except Exception:  # its text can't be had
+                span.add_event("exception", {"exception.type": type(error).__qualname__})
         if self.as_logs:
             from opentelemetry._logs import SeverityNumber, get_logger
 
@@ -316,7 +331,7 @@ class Watched:
             span = self._tracer.start_span(described[0], context, kind, described[1])
             context = trace.set_span_in_context(span, context)
         except Exception:
-            logger.exception("a span is lost")
+            _lost()
         return Passage(span, context, answered, (), self._now())
 
     def _message(self, handler: AnyHandler) -> tuple[str, str]:
@@ -416,7 +431,7 @@ class Watched:
                 if passage.trigger is not None:
                     span.set_attribute(key.TRIGGER, passage.trigger)
         except Exception:
-            logger.exception("a span is lost")
+            _lost()
             return None
         return span
 
@@ -485,6 +500,7 @@ class Watched:
             span.set_attribute(key.ACTOR_TYPE, kind)
             span.end()
 
+    @_harmless
     def asked_to_stop(self) -> None:
         if self._asked is None:
             above = self._above
@@ -610,7 +626,7 @@ class _Handling:
                 self._watched.handler_raised(span, error, self._life, awaited=self._awaited)
             span.end()
         except Exception:
-            logger.exception("a span is lost")
+            _lost()
 
 
 def _messaging(operation: str, kind: str, path: str) -> Attributes:
@@ -633,7 +649,7 @@ def _end(span: Span, error: BaseException | None) -> None:
                 span.set_attribute(key.OUTCOME, "cancelled")
         span.end()
     except Exception:
-        logger.exception("a span is lost")
+        _lost()
 
 
 def _say(span: Span, error: BaseException) -> None:
