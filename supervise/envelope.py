@@ -38,6 +38,13 @@ class Options(NamedTuple):
         return self.deadline is None or self.deadline > now()
 
 
+def looked_at(options: Options | None, passage: Passage) -> Options:
+    """The same options, with what an instrument notes."""
+    if options is None:
+        return Options(None, "wait", 0, passage)
+    return Options(options.deadline, options.on_restart, options.failures, passage)
+
+
 # A plain tuple: a class with six fields costs 4 times as much to make, once for every message.
 # (handler, args, kwargs, reply or None for a send, the sending actor's mailbox or None, options or None)
 Envelope: TypeAlias = tuple[AnyHandler, tuple[Any, ...], dict[str, Any], "Future | None", "Mailbox | None", Options | None]

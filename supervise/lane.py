@@ -25,7 +25,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from .call_cycle import check_cycle
-from .envelope import Envelope, Message, Options, describe
+from .envelope import Envelope, Message, Options, describe, looked_at
 from .errors import ActorRestarting, MailboxFull
 from .handler import AnyHandler, check
 from .turn import CURRENT, Turn
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
 Choice: TypeAlias = Literal["strict", "fair"]
 BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
-PLAIN: Final = Options()
 LOW: Final = 64  # credits at which the actor grants more: a sender that is slower than it never has to look
 
 
@@ -106,7 +105,7 @@ class Lane:
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.passage is None):
             with instrument.sends(handler, turn) as passage:
-                await self.send(handler, args, kwargs, (options or PLAIN)._replace(passage=passage))
+                await self.send(handler, args, kwargs, looked_at(options, passage))
             return
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if self.credits or await self._admission(envelope, turn):
@@ -120,7 +119,7 @@ class Lane:
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.passage is None):
             with instrument.sends(handler, turn) as passage:
-                self.try_send(handler, args, kwargs, (options or PLAIN)._replace(passage=passage))
+                self.try_send(handler, args, kwargs, looked_at(options, passage))
             return
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if not self.credits:
@@ -142,7 +141,7 @@ class Lane:
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.passage is None):
             with instrument.calls(handler, turn) as passage:
-                return await self.call(handler, args, kwargs, (options or PLAIN)._replace(passage=passage))
+                return await self.call(handler, args, kwargs, looked_at(options, passage))
         if self.mailbox.refusal is not None:
             raise self.mailbox.refused(handler, args, kwargs)
         hasty = options is not None and options.on_restart == "fail"

@@ -137,19 +137,24 @@ class Spans:
         provider = trace.get_tracer_provider() if provider is None else provider
         self.provider: trace.TracerProvider = provider
         self.tracer: trace.Tracer = provider.get_tracer(*key.scope())
+        sampler = self._sampler()
+        self.off_below_off: bool = sampler == "AlwaysOffSampler" or (
+            "localParentNotSampled:AlwaysOff" in sampler and "remoteParentNotSampled:AlwaysOff" in sampler
+        )
+        """Nothing is recorded below a span that isn't sampled: there needn't even be a span."""
+        self.on_below_on: bool = sampler == "AlwaysOnSampler" or "localParentSampled:AlwaysOn" in sampler
+        """All is recorded below a span of this process that is sampled: what is computed for it isn't in vain."""
         self.send_links: SendLinks = send_links
         signals = {signal.strip() for signal in os.environ.get(SIGNALS, "").split(",")}
         self.as_events: bool = "logs" not in signals or "logs/dup" in signals
         self.as_logs: bool = bool(signals & {"logs", "logs/dup"})
 
-    def parent_decides(self) -> bool:
-        """Whether nothing is recorded below a span that isn't sampled, so that there needn't even be a span."""
+    def _sampler(self) -> str:
+        """What decides, in the SDK's own words; empty if it is none of the SDK's."""
         sampling: Any = sys.modules.get("opentelemetry.sdk.trace.sampling")
         sampler: Any = getattr(self.provider, "sampler", None)
-        if sampling is None or not isinstance(sampler, sampling.ParentBased):
-            return False
-        described = sampler.get_description()
-        return "localParentNotSampled:AlwaysOff" in described and "remoteParentNotSampled:AlwaysOff" in described
+        known = sampling is not None and isinstance(sampler, sampling.ParentBased | sampling.StaticSampler)
+        return sampler.get_description() if known else ""
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> Watched:
         above = supervisor if isinstance(supervisor, Watched) else None
@@ -243,7 +248,8 @@ class Watched:
         "_mailbox",
         "_now",
         "_number",
-        "_parent_decides",
+        "_off_below_off",
+        "_on_below_on",
         "_ready_at",
         "_sends",
         "_spans",
@@ -269,7 +275,8 @@ class Watched:
     ) -> None:
         self._spans = spans
         self._tracer = spans.tracer
-        self._parent_decides = spans.parent_decides()
+        self._off_below_off = spans.off_below_off
+        self._on_below_on = spans.on_below_on
         self._above = above
         self._mailbox = mailbox
         self._now = now
@@ -300,7 +307,8 @@ class Watched:
             return Passage(None, _NOTHING, SpanKind.CONSUMER, _link(contexts.get_current()), self._now(), "self")
         passage = self._passage(handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send)
         if passage.span is not None:
-            passage.links = (Link(passage.span.get_span_context()),)
+            if passage.span.is_recording():
+                passage.links = (Link(passage.span.get_span_context()),)
             if self._spans.send_links == "link":
                 passage.context = _NOTHING
         return passage
@@ -318,16 +326,18 @@ class Watched:
         describe: Callable[[AnyHandler, str | None], Description],
     ) -> Passage:
         context = contexts.get_current()
-        if self._parent_decides and _unsampled(context):
+        if self._off_below_off and _unsampled(context):
             return Passage(None, context, answered, (), self._now())
         sender: Any = None if turn is None else turn.mailbox.instrument
         by: str | None = None if sender is None else sender.kind
         span: Span | None = None
         try:
-            named = handler if owner_of(handler) is not None else None  # a closure would be kept for ever
-            described = known.get((named, by))
+            described = known.get((handler, by))
             if described is None:
-                described = known[named, by] = describe(handler, by)
+                named = handler if owner_of(handler) is not None else None  # a closure would be kept for ever
+                described = known.get((named, by))
+                if described is None:
+                    described = known[named, by] = describe(handler, by)
             span = self._tracer.start_span(described[0], context, kind, described[1])
             context = trace.set_span_in_context(span, context)
         except Exception:
@@ -421,19 +431,26 @@ class Watched:
 
     def handler_span(self, passage: Passage, name: str, described: Attributes) -> Span | None:
         """The span of a handler that begins."""
-        if self._parent_decides and _unsampled(passage.context):
+        if self._off_below_off and _unsampled(passage.context):
             return None
         try:
+            if self._on_below_on and passage.links:  # of a send that is recorded
+                described = described | self._found(passage)  # ten times as fast as when it has begun
+                return self._tracer.start_span(name, passage.context, passage.kind, described, passage.links)
             span = self._tracer.start_span(name, passage.context, passage.kind, described, passage.links)
-            if span.is_recording() and self._mailbox is not None:
-                wait = self._now() - passage.sent
-                span.set_attributes({key.MAILBOX_DEPTH: self._mailbox.waiting, key.MAILBOX_WAIT: wait})
-                if passage.trigger is not None:
-                    span.set_attribute(key.TRIGGER, passage.trigger)
+            if span.is_recording():
+                span.set_attributes(self._found(passage))
         except Exception:
             _lost()
             return None
         return span
+
+    def _found(self, passage: Passage) -> Attributes:
+        waiting = 0 if self._mailbox is None else self._mailbox.waiting
+        found: Attributes = {key.MAILBOX_DEPTH: waiting, key.MAILBOX_WAIT: self._now() - passage.sent}
+        if passage.trigger is not None:
+            found[key.TRIGGER] = passage.trigger
+        return found
 
     def handler_raised(self, span: Span, error: BaseException, life: Incarnation, *, awaited: bool) -> None:
         """What it raised, or that it was cancelled, in which case nothing failed."""
