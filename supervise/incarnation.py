@@ -364,8 +364,6 @@ class Incarnation(Turn):
         mailbox = self.mailbox
         mailbox.turn = self
         mailbox.attention = True  # whatever was so before
-        if mailbox.instrument is not None:
-            mailbox.instrument.enters()
         if self.killed:
             return None
         try:

@@ -59,12 +59,8 @@ class Instrument(Protocol):
         """A life is asked for."""
         ...
 
-    def enters(self) -> None:
-        """Its factory is about to run, in this task."""
-        ...
-
     def started(self, instance: object, /) -> None:
-        """It is ready; in the task of `enters`."""
+        """It is ready."""
         ...
 
     def finder(self, life: Incarnation, /) -> tuple[Table, Find]:

@@ -103,9 +103,12 @@ class Lane:
             check(handler)
         turn = CURRENT.get(None)
         instrument = self.mailbox.instrument
-        if instrument is not None and (options is None or options.passage is None):
+        if instrument is not None:
             with instrument.sends(handler, turn) as passage:
-                await self.send(handler, args, kwargs, looked_at(options, passage))
+                options = looked_at(options, passage)
+                envelope: Envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
+                if await self._admission(envelope, turn):
+                    self.accept(envelope)
             return
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if self.credits or await self._admission(envelope, turn):

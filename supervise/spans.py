@@ -15,7 +15,8 @@
 long as an actor, and none has a path in its name.
 
 Rules: what is known of an actor and a handler is put together once; nothing is computed for a span that doesn't record; a
-context is attached and detached by hand, in one task, around a handler or a start. An exception is recorded once, on the span
+context is attached and detached by hand, in one task, around a handler. That of a start isn't: tasks that a hook begins would
+keep it for as long as they live, so it is only the parent of what its factory and hooks call and send. An exception is recorded once, on the span
 of what raised it, so callers get a status only. What a provider, a processor or an exception's `__str__` raises is logged,
 and harms nobody.
 """
@@ -95,7 +96,7 @@ def _harmless(function: Callable[P, None]) -> Callable[P, None]:
 class Passage:
     """The span of a call or send, and what its handler needs to know of it."""
 
-    __slots__ = ("context", "failed_at", "kind", "links", "sent", "span", "trigger")
+    __slots__ = ("context", "failed_at", "kind", "links", "sent", "skip", "span", "trigger")
 
     def __init__(
         self,
@@ -112,6 +113,8 @@ class Passage:
         self.links = links
         self.sent = sent
         self.trigger = trigger
+        self.skip: bool = False
+        """Its handler gets no span: nothing would be recorded."""
         self.failed_at: Context | None = None
         """The context of the handler that raised."""
 
@@ -307,10 +310,10 @@ class Watched:
             return Passage(None, _NOTHING, SpanKind.CONSUMER, _link(contexts.get_current()), self._now(), "self")
         passage = self._passage(handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send)
         if passage.span is not None:
-            if passage.span.is_recording():
+            if not passage.skip:
                 passage.links = (Link(passage.span.get_span_context()),)
             if self._spans.send_links == "link":
-                passage.context = _NOTHING
+                passage.context, passage.skip = _NOTHING, False
         return passage
 
     def wakes(self, trigger: str, /) -> Passage:
@@ -327,8 +330,12 @@ class Watched:
     ) -> Passage:
         context = contexts.get_current()
         if self._off_below_off and _unsampled(context):
-            return Passage(None, context, answered, (), self._now())
+            passage = Passage(None, context, answered, (), self._now())
+            passage.skip = True
+            return passage
         sender: Any = None if turn is None else turn.mailbox.instrument
+        if not context and sender is not None and sender.context is not None:
+            context = sender.context  # of its start: current there, it would be so for ever in tasks that its hooks begin
         by: str | None = None if sender is None else sender.kind
         span: Span | None = None
         try:
@@ -342,7 +349,9 @@ class Watched:
             context = trace.set_span_in_context(span, context)
         except Exception:
             _lost()
-        return Passage(span, context, answered, (), self._now())
+        passage = Passage(span, context, answered, (), self._now())
+        passage.skip = self._off_below_off and span is not None and not span.is_recording()
+        return passage
 
     def _message(self, handler: AnyHandler) -> tuple[str, str]:
         """The names of an actor's type and of a message."""
@@ -431,7 +440,7 @@ class Watched:
 
     def handler_span(self, passage: Passage, name: str, described: Attributes) -> Span | None:
         """The span of a handler that begins."""
-        if self._off_below_off and _unsampled(passage.context):
+        if passage.skip:
             return None
         try:
             if self._on_below_on and passage.links:  # of a send that is recorded
@@ -496,13 +505,8 @@ class Watched:
             if above is not None:
                 span.set_attribute(key.SUPERVISOR_PATH, above.path)
 
-    def enters(self) -> None:
-        if self.context is not None:
-            self._attached = contexts.attach(self.context)
-
     @_harmless
     def started(self, instance: object, /) -> None:
-        self._detach()
         kind: str = class_of(instance).__name__ if instance is not None else self.kind
         span, self._start = self._start, None
         if kind != self.kind:
@@ -541,7 +545,6 @@ class Watched:
 
     @_harmless
     def ends(self, life: Incarnation, passage: AnyPassage | None, reason: ExitReason, error: BaseException | None, /) -> None:
-        self._detach()
         start, self._start = self._start, None
         mailbox = life.mailbox
         self._dead_letters = mailbox.dead_lettered
