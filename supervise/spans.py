@@ -16,9 +16,9 @@ long as an actor, and none has a path in its name.
 
 Rules: what is known of an actor and a handler is put together once; nothing is computed for a span that doesn't record; a
 context is attached and detached by hand, in one task, around a handler. That of a start isn't: tasks that a hook begins would
-keep it for as long as they live, so it is only the parent of what its factory and hooks call and send. An exception is recorded once, on the span
-of what raised it, so callers get a status only. What a provider, a processor or an exception's `__str__` raises is logged,
-and harms nobody.
+keep it for as long as they live, so it is only the parent of what its factory and hooks call and send. An exception is recorded
+once, on the span of what raised it, so callers get a status only. What a provider, a processor or an exception's `__str__`
+raises is logged, and harms nobody.
 """
 
 from __future__ import annotations
