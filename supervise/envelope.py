@@ -27,7 +27,6 @@ class Options(NamedTuple):
     """How often its handler raised, where the child asks for redelivery."""
     passage: Passage | None = None
     """What an instrument notes of it."""
-
     source: Source | None = None
     """Of an actor's own message: the timer, or the stream."""
 
@@ -41,8 +40,8 @@ class Options(NamedTuple):
 def looked_at(options: Options | None, passage: Passage) -> Options:
     """The same options, with what an instrument notes."""
     if options is None:
-        return Options(None, "wait", 0, passage)
-    return Options(options.deadline, options.on_restart, options.failures, passage)
+        return Options(passage=passage)
+    return options._replace(passage=passage)
 
 
 # A plain tuple: a class with six fields costs 4 times as much to make, once for every message.

@@ -47,8 +47,12 @@ class Instrument(Protocol):
 
     def sends(self, handler: AnyHandler, turn: Turn | None, /) -> Passage: ...
     def calls(self, handler: AnyHandler, turn: Turn | None, /) -> Passage: ...
-    def wakes(self, trigger: str, /) -> Passage:
-        """A message that nobody sent."""
+    def wakes(self, trigger: str, noted: object = None, /) -> Passage:
+        """A message that nobody sent, or whoever was `noted` once."""
+        ...
+
+    def noted(self) -> object:
+        """What is done now, for a message that comes of it later."""
         ...
 
     def asked_for(self, here: object, /) -> None:

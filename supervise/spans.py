@@ -316,8 +316,12 @@ class Watched:
                 passage.context, passage.skip = _NOTHING, False
         return passage
 
-    def wakes(self, trigger: str, /) -> Passage:
-        return Passage(None, _NOTHING, SpanKind.CONSUMER, (), self._now(), trigger)
+    def wakes(self, trigger: str, noted: object = None, /) -> Passage:
+        links = (noted,) if isinstance(noted, Link) else ()
+        return Passage(None, _NOTHING, SpanKind.CONSUMER, links, self._now(), trigger)
+
+    def noted(self) -> object:
+        return next(iter(_link(contexts.get_current())), None)
 
     def _passage(
         self,

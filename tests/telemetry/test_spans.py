@@ -276,6 +276,34 @@ async def test_a_message_that_nobody_sent_is_a_trace_of_its_own(watch: Watch) ->
     assert process.attributes[key.TRIGGER] == "tree_started"
 
 
+class Sleeper:
+    async def begin(self) -> None:
+        current().after(5, Sleeper.once)
+        current().every(2, Sleeper.again)
+
+    def once(self) -> None:
+        """It did."""
+
+    def again(self) -> None:
+        """And again."""
+
+
+async def test_timers_begin_traces_of_their_own_and_one_that_fires_once_links_to_who_set_it(watch: Watch) -> None:
+    async with Supervisor("app", tracing=watch.provider) as app:
+        sleeper = await app.start(Sleeper)
+        await sleeper.send(Sleeper.begin)
+        await anyio.sleep(5.5)
+    begin, once, again = (
+        watch.one("process Sleeper.begin"),
+        watch.one("process Sleeper.once"),
+        watch.named("process Sleeper.again"),
+    )
+    assert (once.kind, once.parent_id, once.attributes[key.TRIGGER]) == ("CONSUMER", "", "delay")
+    assert [link.span_id for link in once.links] == [begin.span_id]
+    assert [(span.parent_id, span.links, span.attributes[key.TRIGGER]) for span in again] == [("", [], "interval")] * 2
+    assert len({span.trace_id for span in (begin, once, *again)}) == 4
+
+
 async def test_a_handler_that_raises_says_so_once_and_its_caller_has_a_status(watch: Watch) -> None:
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe, expects=(Boom,))
