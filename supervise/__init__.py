@@ -12,10 +12,12 @@ from supervise_strategies import (
     ChildRunning,
     ChildStartFailed,
     ChildState,
+    ChildTemporary,
     ChildUnstoppable,
     Decision,
     ExitKind,
     ExitReason,
+    Explanation,
     ImmortalLoopWarning,
     Intensity,
     InvalidSpec,
@@ -62,6 +64,7 @@ from .lane import MessageQueue
 from .nursery import Nursery
 from .observers import Down, Monitor
 from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
+from .operator import Operator
 from .ping import Pong
 from .running import RunningSupervisor
 from .subscription import Subscription
@@ -93,6 +96,7 @@ __all__ = (
     "ChildRunning",
     "ChildStartFailed",
     "ChildState",
+    "ChildTemporary",
     "ChildUnstoppable",
     "Crashed",
     "Current",
@@ -102,6 +106,7 @@ __all__ = (
     "Ended",
     "ExitKind",
     "ExitReason",
+    "Explanation",
     "Factory",
     "FromThread",
     "GaveUp",
@@ -121,6 +126,7 @@ __all__ = (
     "NotForDynamic",
     "Nursery",
     "OpenMailbox",
+    "Operator",
     "Pong",
     "Recipient",
     "Restart",

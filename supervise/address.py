@@ -136,9 +136,9 @@ class _Writer(_Reach, Generic[A_co]):
             and type(handler) is FunctionType
             and CURRENT.get(None) is None
         ):
-            mailbox.credits -= 1
             reply = mailbox.backend.future()
             mailbox.queue.append((handler, args, kwargs, reply, None, None))
+            mailbox.credits -= 1  # after it is in: a queue of the user's own may raise
             waker = mailbox.waker
             if waker is not None:
                 mailbox.waker = None
@@ -160,9 +160,9 @@ class _Writer(_Reach, Generic[A_co]):
         # checks, 0.2 of 0.7 us.
         mailbox = self._mailbox
         if mailbox.credits and self._settings is None and self._token.open and type(handler) is FunctionType:
-            mailbox.credits -= 1
             turn = CURRENT.get(None)
             mailbox.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, None))
+            mailbox.credits -= 1
             waker = mailbox.waker
             if waker is not None:
                 mailbox.waker = None
@@ -308,22 +308,35 @@ class FromThread(Generic[A_co]):
             raise WouldDeadlock(
                 f"from_thread of {mailbox.path} in the event loop's own thread, which would wait for itself: await the address"
             )
+        gone = MailboxClosed(f"{mailbox.path}: its event loop has ended")
         outcome: Future[Any] = Future()
-
-        async def carry() -> None:
-            try:
-                outcome.set_result(await ask())
-            except Exception as error:
-                outcome.set_exception(error)
-            except BaseException:  # the loop ends
-                outcome.set_exception(MailboxClosed(f"{mailbox.path}: its event loop has ended"))
-                raise
-
         try:
-            backend.run_from_thread(carry)
+            backend.run_from_thread(_Errand(ask, outcome, gone).run)
         except RuntimeError:
-            raise MailboxClosed(f"{mailbox.path}: its event loop has ended") from None
+            raise gone from None
         return outcome.result()
+
+
+class _Errand:
+    """What a foreign thread waits for. The thread is told, too, if the loop is closed before it has begun it."""
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Any]], outcome: Future[Any], gone: Exception) -> None:
+        self._ask = ask
+        self._outcome = outcome
+        self._gone = gone
+
+    async def run(self) -> None:
+        try:
+            self._outcome.set_result(await self._ask())
+        except Exception as error:
+            self._outcome.set_exception(error)
+        except BaseException:  # the loop ends
+            self._outcome.set_exception(self._gone)
+            raise
+
+    def __del__(self) -> None:
+        if not self._outcome.done():
+            self._outcome.set_exception(self._gone)
 
 
 class Address(_Writer[A_co]):

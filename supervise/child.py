@@ -71,6 +71,8 @@ class ChildOptions(TypedDict, total=False):
     """Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a quarter later.
 
     Concurrent handlers have none."""
+    required: bool
+    """Whether the tree isn't ready (`supervise.health`) while it is down. Default: yes, but no under a dynamic supervisor."""
 
 
 class Child(Generic[A_co]):
@@ -116,6 +118,11 @@ class Child(Generic[A_co]):
         return self._terms.on_tree_started
 
     @property
+    def required(self) -> bool | None:
+        """As it was said; None if nothing was."""
+        return self._terms.required
+
+    @property
     def expects(self) -> tuple[type[BaseException], ...]:
         return self._terms.expects
 
@@ -138,7 +145,17 @@ class Child(Generic[A_co]):
 class _Terms:
     """What a child's options say, checked: shared by all children that say the same, 350 bytes for each of them."""
 
-    __slots__ = ("drain", "expects", "handler_deadline", "lifetime", "mailbox", "on_tree_started", "redeliver", "spec")
+    __slots__ = (
+        "drain",
+        "expects",
+        "handler_deadline",
+        "lifetime",
+        "mailbox",
+        "on_tree_started",
+        "redeliver",
+        "required",
+        "spec",
+    )
 
     def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
         unknown = sorted(set(options) - set(ChildOptions.__annotations__))
@@ -189,6 +206,9 @@ class _Terms:
             raise InvalidSpec(who, "drain", self.drain, "True or False")
         self.handler_deadline: float | None = options.get("handler_deadline")
         check_deadline(who, self.handler_deadline)
+        self.required: bool | None = options.get("required")
+        if self.required not in (True, False, None):
+            raise InvalidSpec(who, "required", self.required, "True, or False for a child whose loss only degrades the tree")
 
 
 @functools.lru_cache(maxsize=128)

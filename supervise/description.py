@@ -38,7 +38,7 @@ class Watcher(Protocol):
 class Description:
     """A supervisor as it is written down: its children by name, in start order, and how their ends are answered."""
 
-    __slots__ = ("_children", "listener", "metrics", "name", "shutdown_budget", "spec", "spec_below", "tracing")
+    __slots__ = ("_children", "listener", "metrics", "name", "required", "shutdown_budget", "spec", "spec_below", "tracing")
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class Description:
         give_up_as: GiveUpAs,
         listener: Listener | None,
         metrics: Watcher | None,
-        tracing: TracingOption,
+        tracing: TracingOption = "auto",
+        required: bool = True,
     ) -> None:
         who = f"supervisor {name!r}"
         named: dict[str, Child[Any] | Description] = {}
@@ -99,6 +100,9 @@ class Description:
             raise InvalidSpec(who, "listener", listener, "a function of one event, or None")
         if metrics is not None and not callable(getattr(metrics, "watch", None)):
             raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.metrics, or None")
+        if required not in (True, False):
+            raise InvalidSpec(who, "required", required, "True, or False for a supervisor whose loss only degrades the tree")
+        self.required: bool = required
         self.shutdown_budget: float | None = shutdown_budget
         self.listener: Listener | None = listener
         self.metrics: Watcher | None = metrics
@@ -141,17 +145,33 @@ class Description:
         return "\n".join(self._lines(""))
 
     def _lines(self, indent: str) -> Iterator[str]:
-        spec = self.spec
+        spec, below = self.spec, self.spec_below
         kind = "dynamic" if spec.dynamic else spec.strategy.value
         more = "" if math.isinf(spec.max_children) else f", at most {spec.max_children:g} children"
         auto = "" if spec.auto_shutdown is AutoShutdown.NEVER else f", auto_shutdown {spec.auto_shutdown.value}"
-        yield f"{indent}{self.name}  [{kind}, {spec.intensity}{auto}{more}]"
+        yield f"{indent}{self.name}  [{kind}, {spec.intensity}{auto}{more}]{_more(below, self.required, below.restart)}"
         for name, child in self._children.items():
             if isinstance(child, Description):
                 yield from child._lines(indent + "  ")
             else:
-                significant = ", significant" if child.spec.significant else ""
-                yield f"{indent}  {name}  {child.spec.restart}{significant}"
+                yield f"{indent}  {name}  {child.spec.restart}{_more(child.spec, child.required is not False)}"
+
+
+def _more(spec: ChildSpec, required: bool, restart: Restart | None = None) -> str:
+    """What is said of a child that isn't the default."""
+    said: list[str] = []
+    if restart is not None and restart != Restart():
+        said.append(f"  {restart}")
+    if spec.significant:
+        said.append(", significant")
+    if spec.stop_within is not None:
+        within = spec.stop_within
+        said.append(f", stop within {within:g} s" if isinstance(within, int | float) else f", stop {within}")
+    if spec.limit is not None:
+        said.append(f", limit {spec.limit}{', then escalate' if spec.on_limit == 'escalate' else ''}")
+    if not required:
+        said.append(", optional")
+    return "".join(said)
 
 
 def _check_budget(who: str, shutdown_budget: object) -> None:

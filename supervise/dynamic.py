@@ -39,6 +39,7 @@ class DynamicSupervisor(Runnable):
         listener: Listener | None = None,
         metrics: Watcher | None = None,
         tracing: TracingOption = "auto",
+        required: bool = True,
     ) -> None:
         super().__init__(
             name,
@@ -56,4 +57,5 @@ class DynamicSupervisor(Runnable):
             listener=listener,
             metrics=metrics,
             tracing=tracing,
+            required=required,
         )

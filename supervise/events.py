@@ -240,8 +240,35 @@ def _shown(stack: tuple[Frame, ...]) -> str:
     return f", at{''.join(lines)}" if lines else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A person asked for something, through `RunningSupervisor.operator`; said before it is done. No crash, and not counted.
+
+    `path` is of the child, or of the supervisor whose intensity is changed.
+    """
+
+    path: str
+    who: str
+    what: str
+    level: ClassVar[int] = logging.INFO
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.who} asks to {self.what}"
+
+
 Event: TypeAlias = (
-    Started | StartFailed | Stopped | Decided | Overran | DeadLetter | Expected | AddressDropped | Late | Blocked | Stuck
+    Started
+    | StartFailed
+    | Stopped
+    | Decided
+    | Overran
+    | DeadLetter
+    | Expected
+    | AddressDropped
+    | Asked
+    | Late
+    | Blocked
+    | Stuck
 )
 Listener: TypeAlias = Callable[[Event], object]
 

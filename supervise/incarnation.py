@@ -152,7 +152,9 @@ class Incarnation(Turn):
     def stop(self, reason: ExitReason, *, drain: bool = False) -> None:
         """End after the message in hand (`drain`: after all that are queued). The last reason given is the one that counts."""
         self.stop_reason = reason
-        self.draining = drain or self.draining  # an actor's own stop() doesn't throw away what its supervisor lets it drain
+        # An actor's own stop() doesn't throw away what its supervisor lets it drain; one that was killed, or has crashed,
+        # begins no message any more.
+        self.draining = (drain or self.draining) and not self.killed and self.failure is None
         self._signal = self.mailbox.attention = True
         if self._nursery is not None and not drain:
             self._nursery.cancel()
@@ -204,6 +206,8 @@ class Incarnation(Turn):
         """A concurrent handler raised: its caller is told what, and not the group that comes of it when all have ended."""
         if self.failure is None:
             self.fail(error)
+        else:
+            self._pass_up(error)
 
     def _interrupt(self) -> None:
         self._signal = self.mailbox.attention = True
@@ -288,7 +292,12 @@ class Incarnation(Turn):
                     continue
                 done = 0
                 for done in range(1, min(batch, left) + 1):  # noqa: B007 - counted after a break
-                    life.in_hand = envelope = queue.popleft()
+                    try:
+                        life.in_hand = envelope = queue.popleft()
+                    except Exception as raised:  # a queue of the user's own
+                        life.in_hand = None
+                        error = raised
+                        break
                     handler, args, kwargs, reply, _, options = envelope
                     if (reply is not None and reply.done()) or (options is not None and not options.begins(backend.now)):
                         mailbox.abandoned += 1

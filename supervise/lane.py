@@ -45,8 +45,10 @@ class MessageQueue(Protocol):
     """What holds the messages that wait in a lane: a `deque`, or a class of the user's own.
 
     It holds envelopes, which are tuples: the first three items are the handler, its positional and its keyword arguments,
-    the rest is nobody's business. Whatever order it gives them in, it gives each of them once. `supervise.testing` has the
-    tests that an own class must pass.
+    the rest is nobody's business. Whatever order it gives them in, it gives each of them once. `QueueContract` in
+    `supervise.testing.contract` has the tests that an own class must pass. With `overflow="drop_oldest"` it is the one that
+    `popleft` gives which is dropped. What `append` raises is raised by `send` or `call`, and nothing was accepted; what
+    `popleft` raises crashes the actor.
     """
 
     def append(self, envelope: Any, /) -> None:
@@ -191,8 +193,8 @@ class Lane:
 
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
-        self.credits -= 1
         self.queue.append(envelope)
+        self.credits -= 1  # after it is in: a queue of the user's own may raise
         self.mailbox.wake()
 
     @property
@@ -364,14 +366,19 @@ class Lane:
         self.put_back(envelope)
 
     def sift(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:
-        """Take out those that are chosen; the others keep their order."""
-        taken: list[Envelope] = []
-        for _ in range(len(self.queue)):
-            envelope: Envelope = self.queue.popleft()
-            if chosen(envelope):
-                taken.append(envelope)
-            else:
-                self.queue.append(envelope)
+        """Take out those that are chosen; the others keep their order. What `chosen` raises leaves all as it was."""
+        taken: list[Envelope] = [envelope for envelope in self.queue if chosen(envelope)]
+        if not taken:
+            return taken
+        queue, gone = self.queue, {id(envelope) for envelope in taken}
+        kept = [envelope for envelope in (queue.popleft() for _ in range(len(queue))) if id(envelope) not in gone]
+        for envelope in kept:
+            queue.append(envelope)
+        if any(there is not envelope for there, envelope in zip(queue, kept, strict=True)):  # the newest isn't its last
+            for _ in kept:
+                queue.popleft()
+            for envelope in reversed(kept):
+                queue.appendleft(envelope)
         return taken
 
     def turn_away_the_hasty(self) -> None:

@@ -73,18 +73,25 @@ class Token(Hold):
     def __init__(self, lifetime: Lifetime | None) -> None:
         super().__init__()
         self._lifetime = lifetime
-        if lifetime is not None:
+        if lifetime is None:
+            return
+        if lifetime.open:
             lifetime.add(id(self))
+        else:  # who looks it up while what waits is drained brings nobody back
+            self.open = False
 
     def closed(self, path: str) -> str:
+        if self._lifetime is not None:  # it came too late
+            return self._lifetime.closed(path)
         return f"this address of {path} was closed: use another, or make one with clone() before"
 
     def close(self) -> None:
         """Give it up; idempotent."""
         if self.open:
             self.open = False
-            if self._lifetime is not None:
-                self._lifetime.drop(id(self))
+            lifetime, self._lifetime = self._lifetime, None
+            if lifetime is not None:
+                lifetime.drop(id(self))
 
     def __del__(self) -> None:
         # After a failed __init__ there is nothing to close.

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
 ON_TERMS: Final = Terms()
+BEGINNING: Final[dict[str, Any]] = {}
+"""The keyword arguments of what an incarnation begins with: known by their identity, also when it is redelivered."""
 
 _ids = count(1)
 
@@ -151,6 +153,13 @@ class Mailbox(Lane):
                     self._next = (turn + 1) % len(lanes)
                 return lane
         return None
+
+    def put_beginning(self, envelope: Envelope) -> None:
+        """What an incarnation handles first of all, instead of what its predecessor didn't come to."""
+        first = self.lanes[0]
+        self.abandoned += len(first.sift(_is_beginning))
+        first.put_first(envelope)
+        self._next = 0
 
     @property
     def waiting(self) -> int:
@@ -301,6 +310,10 @@ class Mailbox(Lane):
 
 def _ping(_: object) -> None:
     """Stands for a ping where a message is shown."""
+
+
+def _is_beginning(envelope: Envelope) -> bool:
+    return envelope[2] is BEGINNING
 
 
 def _is_hasty(envelope: Envelope) -> bool:

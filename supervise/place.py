@@ -18,7 +18,7 @@ from .account import Account
 from .envelope import Options
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
-from .mailbox import Mailbox
+from .mailbox import BEGINNING, Mailbox
 
 if TYPE_CHECKING:
     from supervise_strategies.directives import Cause
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ._backends import Handle
     from .child import Child
     from .description import Description
-    from .handler import AnyHandler
     from .instrument import Instrument
     from .node import Node
     from .subscription import Subscription
@@ -82,7 +81,7 @@ class ActorPlace:
         begin = self.child.on_tree_started
         if begin is not None:
             if node.tree.is_built:
-                self._begin(begin)
+                self._put_begin(begin)
             elif self._tree_started not in node.tree.on_built:
                 node.tree.on_built.append(self._tree_started)
         node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
@@ -90,13 +89,13 @@ class ActorPlace:
     def _tree_started(self) -> None:
         """The second phase of its start: the whole tree is built."""
         if self.mailbox.refusal is None and self.child.on_tree_started is not None:
-            self._begin(self.child.on_tree_started)
+            self._put_begin(self.child.on_tree_started)
             self.mailbox.wake()
 
-    def _begin(self, handler: AnyHandler) -> None:
+    def _put_begin(self, begin: Callable[..., Any]) -> None:
         instrument = self.mailbox.instrument
         options = None if instrument is None else Options(passage=instrument.wakes("tree_started"))
-        self.mailbox.put_first((handler, (), {}, None, None, options))
+        self.mailbox.put_beginning((begin, (), BEGINNING, None, None, options))
 
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool

@@ -17,7 +17,9 @@ from .account import Account
 from .address import Address, WeakAddress, address_of
 from .child import Child, ChildOptions
 from .errors import WouldDeadlock
+from .explanation import explain_place
 from .incarnation import Incarnation
+from .operator import Operator
 from .ping import Pong, ping_all
 from .place import ActorPlace, BranchPlace
 from .subscription import Subscription, WhenFull
@@ -25,6 +27,8 @@ from .task import Task, task
 from .turn import CURRENT
 
 if TYPE_CHECKING:
+    from supervise_strategies.explanation import Explanation
+
     from .description import Description
     from .events import DeadLetter, Event, Listener
     from .node import Node
@@ -176,6 +180,13 @@ class RunningSupervisor:
         self._check_deadlock(None)
         await self._ask(node, lambda ticket, now: node.machine.delete_child(name, ticket, now))
 
+    def operator(self, who: str) -> Operator:
+        """The hand of a person on this supervisor and what is below it: pause, restart, stop, start, change a policy.
+
+        `who` stands in the events that say what was asked for. Raises `InvalidSpec` for an empty name.
+        """
+        return Operator(self._branch, who)
+
     def kill(self, path: str) -> None:
         """Cancel an actor as somebody outside the tree would: no stop is asked for, and its supervisor sees `killed`.
 
@@ -213,6 +224,10 @@ class RunningSupervisor:
     async def wait(self) -> None:
         """Wait until the whole tree has ended by itself, or was stopped."""
         await self._branch.tree.over.wait()
+
+    async def stopping(self) -> None:
+        """Wait until the whole tree begins to end, whatever makes it; the first message that a stop refuses comes later."""
+        await self._branch.tree.ending.wait()
 
     async def _ask(self, node: Node, call: Callable[[object, float], Any]) -> Any:
         ticket = node.tree.backend.future()
@@ -265,6 +280,16 @@ class RunningSupervisor:
     def supervisor(self, key: str | Description, /) -> RunningSupervisor:
         """The handle of a supervisor below this one, under a relative path or its description."""
         return RunningSupervisor(self._branch.tree.registry.branch(self._branch, key))
+
+    def explain(self, key: str | Child[Any] | Description, /, *, error: BaseException | None = None) -> Explanation:
+        """What a crash of that child would cause now, without doing it; `str()` of it says it in words.
+
+        The same rules decide as after a real crash, on a copy of what the supervisor knows. Wait, stop and `when=` policies
+        are asked, so one that counts its own calls notices; of a random wait it is one draw. `error` is what it would crash
+        with, for policies that look at it. For a supervisor it is what its giving up would cause. Raises `ChildNotFound`,
+        and `SupervisorNotRunning` if the supervisor of the child is down.
+        """
+        return explain_place(self._branch.tree.registry.place(self._branch, key), error)
 
     def which_children(self) -> list[ChildInfo]:
         """OTP's `which_children`: one line for each listed child, in start order. Empty while the supervisor is down."""

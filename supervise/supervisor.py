@@ -36,6 +36,12 @@ class Runnable(Description):
         other._tree = None  # it doesn't run, though this one may
         return other
 
+    @property
+    def running(self) -> RunningSupervisor | None:
+        """The tree that it runs, from the beginning of its start until it has ended; None when it doesn't run."""
+        tree = getattr(self, "_tree", None)
+        return None if tree is None else RunningSupervisor(tree.root)
+
     async def __aenter__(self) -> RunningSupervisor:
         if getattr(self, "_tree", None) is not None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
@@ -78,12 +84,17 @@ class Supervisor(Runnable):
     | auto-shutdown; or an actor calls `stop_tree()` | is cancelled | nothing; `ended` says why |
     | it is cancelled from outside | is cancelled | the cancellation, after a stop of at most 5 s |
 
-    `intensity` is how many restarts within how many seconds are tolerated (default 3 in 5 s). `shutdown_budget` is one
+    `intensity` is how many restarts within how many seconds are tolerated (default 3 in 5 s). A supervisor begins one restart
+    at a time: of children whose backoffs end together the next begins to start when the last one is ready, or has failed, and
+    a start that hangs holds up the others (give it a deadline of its own). To spread them over time, too, add tenacity's
+    `wait_random` to their `wait`. Supervisors don't wait for each other. `shutdown_budget` is one
     deadline, in seconds, over the ordered stop of the whole tree: each child gets the smaller of its own time and what is
     left. `restart`, `significant` and `stop_within` say how a parent treats it. `give_up_as="shutdown"` is OTP's own reason
     after which a transient supervisor that gave up isn't restarted. `listener` hears every event of a root's tree, from the
     first start on; `metrics` (see `supervise.metrics`) counts what happens in it. `tracing` says whether a root's tree makes
     spans: `"auto"` (default) if a tracer provider is installed when it starts, `True`, `False`, or a provider.
+    `required=False`: while something in it is
+    down, the tree above is degraded, but ready (see `supervise.health`).
     """
 
     __slots__ = ()
@@ -103,6 +114,7 @@ class Supervisor(Runnable):
         listener: Listener | None = None,
         metrics: Watcher | None = None,
         tracing: TracingOption = "auto",
+        required: bool = True,
     ) -> None:
         super().__init__(
             name,
@@ -120,4 +132,5 @@ class Supervisor(Runnable):
             listener=listener,
             metrics=metrics,
             tracing=tracing,
+            required=required,
         )

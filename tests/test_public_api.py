@@ -24,6 +24,7 @@ PINNED = [
     "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
     "task",
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
+    "ChildTemporary", "Explanation", "Operator",
 ]
 # fmt: on
 

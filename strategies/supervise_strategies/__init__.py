@@ -32,6 +32,7 @@ from .errors import (
     ChildRestarting,
     ChildRunning,
     ChildStartFailed,
+    ChildTemporary,
     ChildUnstoppable,
     InvalidSpec,
     NotForDynamic,
@@ -40,6 +41,7 @@ from .errors import (
     TooManyChildren,
 )
 from .exit_reason import ExitKind, ExitReason
+from .explanation import Explanation, explain
 from .intensity import Intensity, RestartWindow
 from .restart import Restart, RestartType
 from .strategy import AutoShutdown, Strategy
@@ -62,6 +64,7 @@ __all__ = (
     "ChildSpec",
     "ChildStartFailed",
     "ChildState",
+    "ChildTemporary",
     "ChildUnstoppable",
     "Close",
     "Decision",
@@ -69,6 +72,7 @@ __all__ = (
     "Done",
     "ExitKind",
     "ExitReason",
+    "Explanation",
     "Forget",
     "ImmortalLoopWarning",
     "Intensity",
@@ -92,4 +96,5 @@ __all__ = (
     "SupervisorSpec",
     "TooManyChildren",
     "WakeAt",
+    "explain",
 )

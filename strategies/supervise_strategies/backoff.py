@@ -18,6 +18,12 @@ class Backoff:
         self.attempts: int = 0
         self.first: float = 0.0
 
+    def copy(self) -> Backoff:
+        """Another one with the same count."""
+        other = Backoff()
+        other.attempts, other.first = self.attempts, self.first
+        return other
+
     def failed(
         self, policy: Restart, now: float, up_since: float | None, error: BaseException | None, draw: Draw
     ) -> tuple[float, bool]:

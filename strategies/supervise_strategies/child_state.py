@@ -11,6 +11,7 @@ from .restart import RestartType
 
 if TYPE_CHECKING:
     from .backoff import Backoff
+    from .exit_reason import ExitReason
     from .intensity import RestartWindow
 
 
@@ -44,6 +45,12 @@ class ChildInfo(NamedTuple):
     spec: ChildSpec
     due: float | None
     """When a pending restart is due (the loop's clock), if it waits for a backoff."""
+    restarts: int = 0
+    """Restarts that were decided because of its own ends, since its supervisor started."""
+    last: ExitReason | None = None
+    """Why it last ended abnormally, or failed to start, since its supervisor started."""
+    finished: bool = False
+    """Stopped, and that is in order: it ended normally and isn't restarted, or ignored its start."""
 
     @property
     def alive(self) -> bool:
@@ -68,9 +75,12 @@ class Slot:
         "backoff",
         "dead",
         "due",
+        "finished",
         "held",
         "id",
+        "last",
         "number",
+        "restarts",
         "resume",
         "spec",
         "state",
@@ -93,6 +103,18 @@ class Slot:
         self.resume: bool = False  # unstoppable: to be started as soon as it has ended
         self.backoff: Backoff | None = None
         self.window: RestartWindow | None = None
+        self.restarts: int = 0
+        self.last: ExitReason | None = None
+        self.finished: bool = False
+
+    def copy(self) -> Slot:
+        """Another one that says the same, to try something on; its counts are its own."""
+        other = Slot(self.id, self.spec, self.added)
+        for field in Slot.__slots__:
+            setattr(other, field, getattr(self, field))
+        other.backoff = None if self.backoff is None else self.backoff.copy()
+        other.window = None if self.window is None else self.window.copy()
+        return other
 
     @property
     def temporary(self) -> bool:
@@ -101,4 +123,5 @@ class Slot:
     def info(self) -> ChildInfo:
         """What its supervisor shows of it."""
         spec = self.spec if self.spec.id == self.id else replace(self.spec, id=self.id)  # a spec may be shared
-        return ChildInfo(self.id, self.state, self.number, spec, self.due)
+        finished = self.finished and self.state is STOPPED
+        return ChildInfo(self.id, self.state, self.number, spec, self.due, self.restarts, self.last, finished)

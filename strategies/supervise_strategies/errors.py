@@ -93,6 +93,12 @@ class ChildUnstoppable(AdminError):
     template = "child {child!r} outlives its cancellation; it is stopped as soon as its coroutine ends"
 
 
+class ChildTemporary(AdminError):
+    """A temporary child is forgotten when it stops, so it can't be stopped and started again."""
+
+    template = "child {child!r} is temporary, and is forgotten when it stops: {detail}"
+
+
 class TooManyChildren(AdminError):
     """A dynamic supervisor is full."""
 

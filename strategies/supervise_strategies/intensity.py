@@ -58,3 +58,14 @@ class RestartWindow:
             return False
         times.append(now)
         return True
+
+    def left(self, now: float) -> int:
+        """How many restarts it would still allow at `now`. Nothing is counted, and nothing dropped."""
+        oldest = now - self.intensity.per
+        return max(0, self.intensity.restarts - sum(at >= oldest for at in self._times))
+
+    def copy(self, intensity: Intensity | None = None) -> RestartWindow:
+        """Another one with the same restarts, under another limit if one is given."""
+        other = RestartWindow(self.intensity if intensity is None else intensity)
+        other._times.extend(self._times)
+        return other

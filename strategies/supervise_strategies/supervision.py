@@ -27,6 +27,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -43,14 +44,16 @@ from .errors import (
     ChildRestarting,
     ChildRunning,
     ChildStartFailed,
+    ChildTemporary,
     ChildUnstoppable,
+    InvalidSpec,
     NotForDynamic,
     SupervisorNotRunning,
     TooManyChildren,
 )
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
-from .intensity import RestartWindow
-from .restart import Draw, draw
+from .intensity import Intensity, RestartWindow
+from .restart import Draw, Restart, draw
 from .strategy import AutoShutdown, Strategy
 from .work import Purpose, Work
 
@@ -129,6 +132,29 @@ class Supervision:
         supervisors = sum(s.spec.type == "supervisor" for s in slots)
         active = sum(s.state in (RUNNING, STOPPING, UNSTOPPABLE) and not s.dead for s in slots)
         return ChildCount(len(slots), active, supervisors, len(slots) - supervisors)
+
+    def left(self, id: str | None, now: float) -> int:
+        """Restarts that the limit still allows at `now`: the child's own if it has one, else the supervisor's."""
+        slot = None if id is None else self._slots.get(id)
+        if slot is None or slot.spec.limit is None:
+            return self._window.left(now)
+        return slot.spec.limit.restarts if slot.window is None else slot.window.left(now)
+
+    def trial(self) -> Supervision:
+        """A copy to try one fact on: it runs, with the same children and counts, as if what is under way had been done.
+
+        Calls and ends that wait in the queue aren't in it. Policies are shared: they are asked again, and keep no counts.
+        """
+        other = Supervision(self.spec, draw=self._draw)
+        other.phase = Phase.RUNNING
+        other._window = self._window.copy()
+        other._slots = {id: slot.copy() for id, slot in self._slots.items()}
+        for slot in other._slots.values():
+            if slot.state is STARTING:
+                slot.state = RUNNING
+            elif slot.state is STOPPING:
+                slot.state = STOPPED
+        return other
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
@@ -263,6 +289,26 @@ class Supervision:
             return self._refuse(NotForDynamic(id, "restart_child"), ticket, now)
         return self._call(_Call(self._restart_child, id, ticket), now)
 
+    def renew_child(self, id: str, ticket: object, now: float) -> list[Directive]:
+        """Stop a child and start it again on its mailbox. It counts against no limit, and touches no sibling.
+
+        One that is stopped is only started. One that waits for a restart gets it now, with its group, and the answer doesn't
+        wait for that. OTP has no such call; `terminate_child` and `restart_child` in one, without the end of the mailbox.
+        """
+        if self.spec.dynamic:
+            return self._refuse(NotForDynamic(id, "renew_child"), ticket, now)
+        return self._call(_Call(self._renew_child, id, ticket), now)
+
+    def change_child(
+        self, id: str, ticket: object, now: float, *, restart: Restart | None = None, limit: Intensity | None = None
+    ) -> list[Directive]:
+        """Another restart policy, or limit of its own, from the next end on; its failures in a row are forgotten."""
+        return self._call(_Call(self._change_child, (id, restart, limit), ticket), now)
+
+    def change_intensity(self, intensity: Intensity, ticket: object, now: float) -> list[Directive]:
+        """Another limit for the supervisor. Restarts that were counted stay counted."""
+        return self._call(_Call(self._change_intensity, intensity, ticket), now)
+
     def delete_child(self, id: str, ticket: object, now: float) -> list[Directive]:
         """Forget a child that is listed but stopped. OTP: `delete_child`."""
         if self.spec.dynamic:
@@ -314,6 +360,47 @@ class Supervision:
             self._out.append(do.Reply(ticket, refusal(id)))
         else:
             self._begin(Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket), slot, now)
+
+    def _renew_child(self, id: str, ticket: object, now: float) -> None:
+        slot = self._slots.get(id)
+        if slot is None:
+            self._out.append(do.Reply(ticket, ChildNotFound(id)))
+        elif slot.temporary:
+            self._out.append(do.Reply(ticket, ChildTemporary(id, "stop it, and start a new one")))
+        elif slot.state is UNSTOPPABLE:
+            self._out.append(do.Reply(ticket, ChildUnstoppable(id)))
+        elif slot.state is RESTARTING:
+            self._out.append(do.Reply(ticket, True))
+            slot.due = None
+            self._restart_group(slot, self.spec.strategy.affected([*self._slots.values()], slot), 0.0, now)
+        else:
+            work = Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket)
+            work.stops.append(slot)
+            self._begin(work, slot, now)
+
+    def _change_child(self, change: tuple[str, Restart | None, Intensity | None], ticket: object, now: float) -> None:
+        id, restart, limit = change
+        slot = self._slots.get(id)
+        if slot is None:
+            self._out.append(do.Reply(ticket, ChildNotFound(id)))
+            return
+        try:
+            spec = replace(slot.spec, restart=restart or slot.spec.restart, limit=limit or slot.spec.limit)
+            self.spec.check_child(spec)
+        except InvalidSpec as refusal:
+            self._out.append(do.Reply(ticket, refusal))
+            return
+        slot.spec = spec
+        if restart is not None:
+            slot.backoff = None
+        if limit is not None and slot.window is not None:
+            slot.window = slot.window.copy(limit)
+        self._out.append(do.Reply(ticket, None))
+
+    def _change_intensity(self, intensity: Intensity, ticket: object, now: float) -> None:
+        self.spec = replace(self.spec, intensity=intensity)
+        self._window = self._window.copy(intensity)
+        self._out.append(do.Reply(ticket, None))
 
     def _delete_child(self, id: str, ticket: object, now: float) -> None:
         slot = self._slots.get(id)
@@ -373,6 +460,7 @@ class Supervision:
         if restart:
             self._restart(slot, reason, error, rule, up_since, now)
         else:
+            slot.finished = not reason.abnormal
             self._decide(Action.LEAVE, slot, reason, rule, now)
             self._leave(slot)
             self._consider_shutdown(slot, reason, now)
@@ -481,6 +569,9 @@ class Supervision:
         delay: float = 0.0,
         affected: tuple[str, ...] = (),
     ) -> None:
+        slot.restarts += action is Action.RESTART
+        if reason.abnormal:
+            slot.last = reason
         used = self._window if window is None else window
         limit = used.intensity
         decision = Decision(
@@ -536,6 +627,7 @@ class Supervision:
                 slot.number += 1
                 slot.token += 1
                 slot.due = None
+                slot.finished = False
                 self._out.append(do.Start(slot.id, slot.number))
                 return
             work.starts.popleft()
@@ -552,7 +644,10 @@ class Supervision:
             self.phase = Phase.RUNNING
             self._out.append(do.Ready())
         elif work.ticket is not None:
-            self._out.append(do.Reply(work.ticket, work.subject is not None and work.subject.state is RUNNING))
+            subject = work.subject
+            stuck = subject is not None and subject.state is UNSTOPPABLE  # it was to be stopped first
+            up = subject is not None and subject.state is RUNNING
+            self._out.append(do.Reply(work.ticket, ChildUnstoppable(subject.id) if stuck and subject is not None else up))
 
     def _finish_call(self, result: Exception | None) -> None:
         work, self._work = self._work, None
@@ -625,6 +720,7 @@ class Supervision:
         work.starts.popleft()
         if ignored:
             slot.held = False
+            slot.finished = True
             self._leave(slot)
         elif work.purpose is Purpose.BOOT:
             why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
@@ -643,6 +739,7 @@ class Supervision:
         else:
             failure = ChildStartFailed(slot.id, reason.detail or str(reason))
             failure.__cause__ = error
+            slot.last = reason
             if work.purpose is Purpose.START_CHILD:
                 self._forget(slot)
             else:

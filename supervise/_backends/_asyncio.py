@@ -60,12 +60,7 @@ class AsyncioBackend:
         return threading.get_ident() == self._thread
 
     def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = coroutine()
-        try:
-            asyncio.run_coroutine_threadsafe(task, self._loop)
-        except RuntimeError:
-            task.close()
-            raise
+        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(coroutine()))
 
     async def open(self) -> None:
         pass

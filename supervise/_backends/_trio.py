@@ -73,8 +73,9 @@ class _Timer:
         self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
-        self.callback = None
-        self._backend._retime()
+        if self.callback is not None:
+            self.callback = None
+            self._backend._one_cancelled()
 
     def __lt__(self, other: _Timer) -> bool:
         return self.when < other.when
@@ -91,6 +92,7 @@ class TrioBackend:
         self._nursery: trio.Nursery | None = None
         self._closing: trio.Event | None = None
         self._timers: list[_Timer] = []
+        self._cancelled = 0  # of them
         self._driver: trio.CancelScope | None = None
         self._thread = threading.get_ident()
         self._token = trio.lowlevel.current_trio_token()
@@ -148,6 +150,7 @@ class TrioBackend:
     async def close(self) -> None:
         if self._manager is not None:
             self._timers.clear()
+            self._cancelled = 0
             if self._driver is not None:
                 self._driver.cancel()
             if self._closing is not None:
@@ -172,7 +175,12 @@ class TrioBackend:
             self._driver.deadline = when
         return timer
 
-    def _retime(self) -> None:
+    def _one_cancelled(self) -> None:
+        self._cancelled += 1
+        if self._cancelled > 100 and 2 * self._cancelled > len(self._timers):  # they may be due in an hour
+            self._timers[:] = [timer for timer in self._timers if timer.callback is not None]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
         if self._driver is not None:
             self._driver.deadline = self._next()
 
@@ -186,10 +194,13 @@ class TrioBackend:
                 callback, timer.callback = timer.callback, None
                 if callback is not None:
                     callback()
+                else:
+                    self._cancelled -= 1
         self._driver = None
 
     def _next(self) -> float:
         timers = self._timers
         while timers and timers[0].callback is None:
             heapq.heappop(timers)
+            self._cancelled -= 1
         return timers[0].when if timers else -math.inf

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from . import columns, demo, run
+from . import columns, demo, run, show
 from .telemetry import Telemetry, WrongTelemetry
 
 
@@ -19,6 +19,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     running = commands.add_parser("run", help="run a supervisor tree until SIGTERM or SIGINT")
     running.add_argument("target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. examples.chat:TREE")
     running.add_argument("--shutdown-budget", type=_seconds, metavar="SECONDS", help="for the ordered stop (25)")
+
+    running.add_argument("--health", metavar="HOST:PORT", help="answer /live, /ready and /tree there, e.g. 127.0.0.1:8080")
+
+    printing = commands.add_parser("tree", help="print a tree with its policies, and check it, without running it")
+    printing.add_argument("target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. examples.chat:TREE")
+
+    explaining = commands.add_parser("explain", help="say what a crash of a child would do, without running anything")
+    explaining.add_argument("target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. examples.chat:TREE")
+    explaining.add_argument("path", metavar="PATH", help="of the child, relative to the tree, e.g. workers/3")
 
     showing = commands.add_parser("demo", help="crash a chat server while its clients talk, and account for every message")
 
@@ -48,13 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             page=options.html,
             jaeger=options.jaeger,
         )
+    if options.command == "tree":
+        return show.tree(options.target)
+    if options.command == "explain":
+        return show.explain(options.target, options.path)
     if options.command == "run":
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     telemetry = Telemetry(options.log, options.otlp, options.actor_services)
     try:
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
-        return run.main(options.target, options.backend, options.shutdown_budget, telemetry)
+        return run.main(options.target, options.backend, options.shutdown_budget, telemetry, options.health)
     except WrongTelemetry as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2

@@ -5,7 +5,7 @@
 | SIGTERM or SIGINT: stopped in order, within the budget | 0 |
 | the tree ended by itself in an orderly way | 0 |
 | it gave up, or didn't start: the chain of crashes is on stderr | 1 |
-| MODULE:TREE isn't one, or --log or --otlp can't be done: one line on stderr | 2 |
+| MODULE:TREE isn't one, or --log, --otlp or --health can't be done: one line on stderr | 2 |
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
 | a second signal: everything is cancelled at once | 128 + its number |
 """
@@ -17,12 +17,14 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
 
 from supervise.errors import GaveUp, StartFailed
 from supervise.events import Event, Overran
+from supervise.health import ServiceManager, serve
 from supervise.place import UNSTOPPABLE_AFTER
 from supervise.running import RunningSupervisor
 from supervise.supervisor import Runnable
@@ -38,11 +40,16 @@ class WrongTarget(Exception):
     """MODULE:TREE names no tree; the text is the one line to print."""
 
 
-def main(target: str, backend: str, budget: float | None, telemetry: Telemetry) -> int:
+class WrongHealth(Exception):
+    """--health can't be done; the text is the one line to print."""
+
+
+def main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None = None) -> int:
     """Load the tree and serve it."""
     try:
+        listen = None if probes is None else host_and_port(probes)
         description = load(target)
-    except WrongTarget as error:
+    except (WrongTarget, WrongHealth) as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
     if budget is not None:
@@ -50,7 +57,20 @@ def main(target: str, backend: str, budget: float | None, telemetry: Telemetry) 
     elif description.shutdown_budget is None:
         description = description.with_budget(DEFAULT_BUDGET)
     telemetry.open(description.name)
-    return anyio.run(_Service(description, telemetry).serve, backend=backend)
+    try:
+        return anyio.run(_Service(description, telemetry, listen).serve, backend=backend)
+    except WrongHealth as error:
+        print(f"supervise: {error}", file=sys.stderr)
+        return 2
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, with an IPv6 address in brackets."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise WrongHealth(f"--health {text!r} isn't HOST:PORT: give both, e.g. --health 127.0.0.1:8080, or [::1]:8080")
+    return host, int(port)
 
 
 def load(target: str) -> Runnable:
@@ -79,7 +99,9 @@ def load(target: str) -> Runnable:
 class _Service:
     """One run of a tree, from its start to its exit status."""
 
-    def __init__(self, description: Runnable, telemetry: Telemetry) -> None:
+    def __init__(self, description: Runnable, telemetry: Telemetry, listen: tuple[str, int] | None) -> None:
+        self._listen = listen
+        self._manager = ServiceManager.from_environment()
         self._description = description
         self._telemetry = telemetry
         self._status = 0
@@ -88,17 +110,39 @@ class _Service:
 
     async def serve(self) -> int:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with anyio.create_task_group() as group:
+            async with AsyncExitStack() as stack:
+                if self._listen is not None:
+                    await self._answer_probes(stack, *self._listen)
+                group = await stack.enter_async_context(anyio.create_task_group())
                 try:
                     async with self._description as app:
                         app.subscribe(self._note)
                         group.start_soon(self._watch, signals, app)
+                        group.start_soon(self._tell_the_end, app)
+                        group.start_soon(self._manager.feed, app)
+                        self._manager.ready(f"{app.path} has started")
                         await self._asked.wait()
                 except (GaveUp, StartFailed) as error:
                     _print_chain(error)
                     self._status = 1
                 group.cancel_scope.cancel()
+                self._manager.stopping()  # if its end was over at once
         return self._status
+
+    async def _answer_probes(self, stack: AsyncExitStack, host: str, port: int) -> None:
+        """From before the tree's start until after its end."""
+        try:
+            chosen = await stack.enter_async_context(serve(self._description, host, port))
+        except OSError as error:
+            why = error.strerror or describe(error)
+            raise WrongHealth(
+                f"--health {host}:{port}: can't listen there ({why}): choose another port, or end what listens on this one"
+            ) from error
+        print(f"supervise: health at http://{host}:{chosen}/live, /ready and /tree", file=sys.stderr, flush=True)
+
+    async def _tell_the_end(self, app: RunningSupervisor) -> None:
+        await app.stopping()
+        self._manager.stopping(f"{app.path} is stopping")
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Overran):

@@ -1,6 +1,6 @@
 """For tests of actors: virtual time, recorded events, crashes on purpose, stories in words, a fake address.
 
-The fixtures are in `supervise_pytest`, which pytest finds by itself; the tests for an address of your own are in
+The fixtures are in `supervise_pytest`, which pytest finds by itself; the tests for an address or a queue of your own are in
 `supervise.testing.contract`. Nothing else of the package imports this, and it needs nothing but what the package needs; on
 trio, trio.
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
-from supervise.address import address_of
+from supervise.address import weak_address_of
 from supervise.errors import SendError
 from supervise_strategies.errors import InvalidSpec
 
@@ -105,7 +105,7 @@ class Chaos:
                 how = "kill"  # it is too busy to have come to the last one
             else:
                 try:
-                    address_of(place.mailbox).try_send(blow)
+                    weak_address_of(place.mailbox).try_send(blow)  # a strong one would be its last
                     self._blows[path] = blow
                 except SendError:
                     how = "kill"

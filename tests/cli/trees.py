@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 from opentelemetry import trace
+from tenacity import wait_fixed
 
-from supervise import DynamicSupervisor, Intensity, Supervisor, child, current
+from supervise import DynamicSupervisor, Intensity, Restart, Supervisor, child, current
 
 
 class Loud:
@@ -97,3 +99,18 @@ DEAF_AND_TRACED = Supervisor("app", child(DeafAndTraced, "a", name="a", stop_wit
 UNBORN = Supervisor("app", child(Unborn, name="unborn"))
 EMPTY = DynamicSupervisor("empty")
 NUMBER = 7
+any_child: Any = child  # a type checker refuses what follows
+WRONG_ARGUMENTS = Supervisor("app", Supervisor("below", any_child(Loud, "a", "too many", name="a")))
+POLICIES = Supervisor(
+    "shop",
+    child(Loud, "db", name="db"),
+    Supervisor(
+        "workers",
+        child(Loud, "1", name="1", restart=Restart.permanent(wait=wait_fixed(2))),
+        child(Loud, "2", name="2", restart="transient", required=False),
+        strategy="rest_for_one",
+        intensity=Intensity(0),
+    ),
+    DynamicSupervisor("sessions"),
+    strategy="one_for_all",
+)

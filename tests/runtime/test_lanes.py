@@ -315,7 +315,7 @@ class ByNumber:
         heapq.heappush(self._heap, (number, next(self._count), envelope))
 
     def appendleft(self, envelope: Any, /) -> None:
-        heapq.heappush(self._heap, (-math.inf, next(self._count), envelope))
+        heapq.heappush(self._heap, (-math.inf, -next(self._count), envelope))
 
     def popleft(self) -> Any:
         return heapq.heappop(self._heap)[2]

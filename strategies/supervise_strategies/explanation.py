@@ -1,0 +1,154 @@
+"""What a child's end would cause now: the fact is told to a copy of the machine, and what it says is written down.
+
+So the answer can't differ from what happens: the same rules give it. What it can't know is what comes in between, and the
+next draw of a wait that leaves something to chance.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import directives as do
+from .child_state import RUNNING, UNSTOPPABLE, ChildState
+from .directives import Action, Decision, Directive
+from .errors import ChildNotFound
+from .exit_reason import SHUTDOWN, ExitKind, ExitReason
+from .supervision import Phase
+
+if TYPE_CHECKING:
+    from .supervision import Supervision
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What an end of one child would cause now. Nothing of it was done; `str()` says it in words.
+
+    `stops` and `starts` are siblings and the child itself, by name and in order; a supervisor among them stands for all below
+    it. With a `delay`, the starts come after it.
+    """
+
+    path: str
+    """Of the child."""
+    supervisor: str
+    """The path of its supervisor."""
+    state: ChildState
+    decisions: tuple[Decision, ...]
+    """As they would be reported; none if the child isn't there to end, see `note`."""
+    stops: tuple[str, ...]
+    starts: tuple[str, ...]
+    left: int
+    """Restarts that the limit which applies allows now, before this one."""
+    left_after: int
+    """Those that it would allow afterwards."""
+    ends: ExitReason | None
+    """The reason with which the supervisor itself would end, if it would."""
+    note: str = ""
+    """What else to know: that the child isn't running, or that something is under way and comes first."""
+    above: Explanation | None = None
+    """What that end of the supervisor would cause in turn; None at the root, where it is the end of the tree."""
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last of the decisions, which is what it comes to."""
+        return self.decisions[-1] if self.decisions else None
+
+    @property
+    def delay(self) -> float:
+        """Seconds before the starts."""
+        return self.decisions[0].delay if self.decisions else 0.0
+
+    @property
+    def chain(self) -> tuple[Explanation, ...]:
+        """This one, and those of the supervisors that would end because of it, upwards."""
+        return (self,) if self.above is None else (self, *self.above.chain)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        if self.note:
+            yield f"{self.path}: {self.note}"
+        for decision in self.decisions:
+            yield f"{self.supervisor}: {decision}"
+        if self.stops:
+            yield f"  stops, in this order: {', '.join(self.stops)}"
+        if self.starts:
+            after = f", after {self.delay:g} s" if self.delay else ""
+            yield f"  starts, in this order{after}: {', '.join(self.starts)}"
+        if self.decisions and self.ends is None:
+            yield f"  restarts left: {self.left} before, {self.left_after} after"
+        if self.above is not None:
+            yield from self.above._lines()
+        elif self.ends is not None:
+            gave_up = self.decisions[-1].action is Action.GIVE_UP
+            yield f"  the tree ends{', and GaveUp is raised' if gave_up else ''}: {self.ends}"
+
+
+def explain(
+    machine: Supervision,
+    id: str,
+    now: float,
+    reason: ExitReason = ExitReason(ExitKind.CRASHED),  # noqa: B008 - a frozen value
+    *,
+    error: BaseException | None = None,
+    path: str | None = None,
+) -> Explanation:
+    """What the child's end at `now` would cause. The machine is left as it is; its policies are asked, as they would be.
+
+    `error` is for policies that look at it (`when=`, and waits that depend on it). `path`: of the supervisor.
+    Raises `ChildNotFound`.
+    """
+    info = machine.child(id)
+    if info is None:
+        raise ChildNotFound(id)
+    above = machine.spec.id if path is None else path
+    left = machine.left(id, now)
+    note = ""
+    if machine.phase in (Phase.STOPPING, Phase.DONE):
+        note = "its supervisor is stopping, and restarts nothing"
+    elif info.state is not RUNNING:
+        note = f"it can't crash now: it is {info.state.value}"
+    if note:
+        return Explanation(f"{above}/{id}", above, info.state, (), (), (), left, left, None, note)
+    if machine.busy:
+        note = "a start or a stop is under way, and comes first"
+    trial = machine.trial()
+    decisions: list[Decision] = []
+    stops: list[str] = []
+    starts: list[str] = []
+    ends: ExitReason | None = None
+    out: deque[Directive] = deque(trial.child_exited(id, info.incarnation, reason, now, error=error))
+    while out:
+        directive = out.popleft()
+        if isinstance(directive, do.Report):
+            decisions.append(directive.decision)
+        elif isinstance(directive, do.Stop):
+            stops.append(directive.id)
+            stopped = trial.child(directive.id)
+            if stopped is not None:
+                out.extend(trial.child_exited(directive.id, stopped.incarnation, SHUTDOWN, now))
+        elif isinstance(directive, do.Start):
+            starts.append(directive.id)
+            out.extend(trial.child_started(directive.id, directive.number, now))
+        elif isinstance(directive, do.Done):
+            ends = directive.reason
+    if decisions and decisions[0].delay:
+        down = {child.id for child in trial.children() if child.state not in (RUNNING, UNSTOPPABLE)}
+        starts = [name for name in decisions[0].affected if name in down]
+    if ends is None and trial.phase is Phase.STOPPING and trial._work is not None:  # something unstoppable holds it up
+        ends = trial._work.reason
+    return Explanation(
+        f"{above}/{id}",
+        above,
+        info.state,
+        tuple(decisions),
+        tuple(stops),
+        tuple(starts),
+        left,
+        trial.left(id, now),
+        ends,
+        note,
+    )

@@ -1,0 +1,77 @@
+"""`supervise tree` and `supervise explain`: a tree as it is written, without running it.
+
+Both end with status 0, or with 2 and one line on stderr for what isn't a tree, can't work, or isn't in it. What is checked:
+all that is checked when a tree is built, and that each factory takes the arguments that it is given.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+
+from supervise.child import Child
+from supervise.description import Description
+from supervise.explanation import explain_description
+from supervise.supervisor import Runnable
+from supervise_strategies.errors import ChildNotFound
+
+from .run import WrongTarget, load
+
+
+def tree(target: str) -> int:
+    """Print it, if it can work."""
+    try:
+        found = _checked(target)
+    except WrongTarget as error:
+        return _wrong(error)
+    print(found)
+    kinds = [isinstance(place, Child) for _, place in _walk(found, "")]
+    print(f"{_counted(1 + kinds.count(False), 'supervisor')}, {_counted(kinds.count(True), 'actor')}")
+    return 0
+
+
+def explain(target: str, path: str) -> int:
+    """Print what a crash would do just after the start of the tree."""
+    try:
+        found = _checked(target)
+        wanted = path.strip("/")
+        first, _, rest = wanted.partition("/")
+        if rest and first == found.name and first not in dict(found.named()):  # as events and logs name it
+            wanted = rest
+        print(explain_description(found, wanted))
+    except (WrongTarget, ChildNotFound) as error:
+        return _wrong(error)
+    return 0
+
+
+def _checked(target: str) -> Runnable:
+    found = load(target)
+    for path, place in _walk(found, found.name):
+        if isinstance(place, Child):
+            try:
+                inspect.signature(place.factory).bind(*place.args)
+            except ValueError:
+                continue  # it doesn't say what it takes
+            except TypeError as error:
+                given = ", ".join(repr(argument)[:40] for argument in place.args)
+                raise WrongTarget(
+                    f"{target!r}: the factory of {path!r} can't be called with ({given}): {error}: mend its child(…)"
+                ) from None
+    return found
+
+
+def _walk(at: Description, path: str) -> Iterator[tuple[str, Child[object] | Description]]:
+    for name, place in at.named():
+        yield f"{path}/{name}", place
+        if isinstance(place, Description):
+            yield from _walk(place, f"{path}/{name}")
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _wrong(error: Exception) -> int:
+    print(f"supervise: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2

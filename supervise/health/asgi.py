@@ -1,0 +1,84 @@
+"""`/live`, `/ready` and `/tree` as an ASGI application, without a framework."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+
+from .snapshot import Source, health, readiness
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Answer(NamedTuple):
+    """A whole HTTP response."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class Endpoint:
+    """An ASGI application that tells of one tree: `api.mount("/health", Endpoint(TREE))`.
+
+    | path | status | body, as JSON |
+    |---|---|---|
+    | `/live` | 200 while the tree runs, else 503 | `live`, `ready`, `why` |
+    | `/ready` | 200 while it is ready, else 503 | the same |
+    | `/tree` | 200 | the whole `Health` |
+
+    It is for GET and HEAD. It has to run in the tree's own event loop, where nothing changes while it looks. The tree is a
+    running one, or the description, which needn't run yet.
+    """
+
+    def __init__(self, tree: Source, /) -> None:
+        readiness(tree)  # refuses what isn't a tree here and not at the first request
+        self._tree = tree
+
+    def answer(self, method: str, path: str) -> Answer:
+        """What is answered to a request."""
+        if method not in ("GET", "HEAD"):
+            return _json(405, {"error": f"{method} isn't for this: use GET"}, (b"allow", b"GET, HEAD"))
+        if path == "/tree":
+            return _json(200, health(self._tree).as_dict())
+        if path not in ("/live", "/ready"):
+            return _json(404, {"error": "there are /live, /ready and /tree"})
+        found = readiness(self._tree)
+        good = found.live if path == "/live" else found.ready
+        return _json(200 if good else 503, {"live": found.live, "ready": found.ready, "why": found.why})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"{type(self).__name__} speaks HTTP alone, not {scope['type']}")
+        root = scope.get("root_path", "")
+        path: str = scope["path"]
+        if root and path.startswith(f"{root}/"):  # mounted: whether the path has its root in it differs between frameworks
+            path = path[len(root) :]
+        answer = self.answer(scope["method"], path)
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        asked = (await receive())["type"]
+        await send({"type": f"{asked}.complete"})
+        if asked == "lifespan.shutdown":
+            return
+
+
+def _json(status: int, value: Any, *more: tuple[bytes, bytes]) -> Answer:
+    body = json.dumps(value, allow_nan=False).encode() + b"\n"
+    headers = (
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        *more,
+    )
+    return Answer(status, body, headers)

@@ -1,0 +1,81 @@
+"""As much of an HTTP/1.1 server as probes need: one request a connection, no body, nothing kept.
+
+It is for `supervise run --health`, which serves while its tree starts and stops, so it can't be a child of that tree; and it
+runs on trio, too, where uvicorn doesn't. An application that has a server mounts `Endpoint` there instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Final
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+
+from .asgi import Answer, Endpoint
+from .snapshot import Source
+
+logger: Final = logging.getLogger("supervise")
+LONGEST_HEAD: Final = 8192  # bytes of a request, of which only the first line is looked at
+PATIENCE: Final = 5.0  # seconds that a client may take for all of it
+MOST: Final = 64  # connections at a time; what comes above is closed at once
+
+
+@asynccontextmanager
+async def serve(tree: Source, host: str, port: int) -> AsyncGenerator[int]:
+    """Answer `/live`, `/ready` and `/tree` on that address, and yield the port, which is chosen if `port` is 0.
+
+    Raises `OSError` if it can't listen there.
+    """
+    endpoint = Endpoint(tree)
+    multi = await anyio.create_tcp_listener(local_host=host, local_port=port)
+    room = anyio.CapacityLimiter(MOST)
+
+    async def connection(stream: ByteStream) -> None:
+        async with stream:
+            try:
+                room.acquire_nowait()
+            except anyio.WouldBlock:
+                return
+            try:
+                with anyio.move_on_after(PATIENCE):
+                    await _converse(endpoint, stream)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
+                pass  # the client is gone
+            except Exception:  # a probe must not end what it looks at
+                logger.exception("the health of %r couldn't be told", tree)
+            finally:
+                room.release()
+
+    async with multi, anyio.create_task_group() as group:
+        group.start_soon(multi.serve, connection)
+        try:
+            yield multi.listeners[0].extra(SocketAttribute.local_port)
+        finally:
+            group.cancel_scope.cancel()
+
+
+async def _converse(endpoint: Endpoint, stream: ByteStream) -> None:
+    head = b""
+    while b"\r\n\r\n" not in head and b"\n\n" not in head:
+        if len(head) > LONGEST_HEAD:
+            await _send(stream, Answer(431, b"", ((b"content-length", b"0"),)), "GET")
+            return
+        head += await stream.receive(LONGEST_HEAD)
+    words = head.split(b"\n", 1)[0].decode("latin-1").split()
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        await _send(stream, Answer(400, b"", ((b"content-length", b"0"),)), "GET")
+        return
+    method, target, _ = words
+    await _send(stream, endpoint.answer(method, target.partition("?")[0]), method)
+
+
+async def _send(stream: ByteStream, answer: Answer, method: str) -> None:
+    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in answer.headers]
+    lines += [b"connection: close", b"", b"" if method == "HEAD" else answer.body]
+    await stream.send(b"\r\n".join(lines))
+    await stream.send_eof()
