@@ -14,6 +14,7 @@ from supervise_strategies.restart import Restart, RestartName, as_restart
 from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from .child import Child
+from .instrument import TracingOption, check_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ class Watcher(Protocol):
 class Description:
     """A supervisor as it is written down: its children by name, in start order, and how their ends are answered."""
 
-    __slots__ = ("_children", "listener", "metrics", "name", "required", "shutdown_budget", "spec", "spec_below")
+    __slots__ = ("_children", "listener", "metrics", "name", "required", "shutdown_budget", "spec", "spec_below", "tracing")
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Description:
         give_up_as: GiveUpAs,
         listener: Listener | None,
         metrics: Watcher | None,
+        tracing: TracingOption = "auto",
         required: bool = True,
     ) -> None:
         who = f"supervisor {name!r}"
@@ -104,6 +106,8 @@ class Description:
         self.shutdown_budget: float | None = shutdown_budget
         self.listener: Listener | None = listener
         self.metrics: Watcher | None = metrics
+        check_option(who, tracing)
+        self.tracing: TracingOption = tracing
 
     @staticmethod
     def _check_used_once(who: str, children: tuple[Child[Any] | Description, ...]) -> None:

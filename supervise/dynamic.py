@@ -11,6 +11,7 @@ from supervise_strategies.restart import Restart, RestartName
 
 from .description import GiveUpAs, Watcher
 from .events import Listener
+from .instrument import TracingOption
 from .supervisor import Runnable
 
 
@@ -37,6 +38,7 @@ class DynamicSupervisor(Runnable):
         give_up_as: GiveUpAs = "gave_up",
         listener: Listener | None = None,
         metrics: Watcher | None = None,
+        tracing: TracingOption = "auto",
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -54,5 +56,6 @@ class DynamicSupervisor(Runnable):
             give_up_as=give_up_as,
             listener=listener,
             metrics=metrics,
+            tracing=tracing,
             required=required,
         )

@@ -10,6 +10,7 @@ from .handler import AnyHandler, name_of
 
 if TYPE_CHECKING:
     from ._backends import Future
+    from .instrument import Passage
     from .mailbox import Mailbox
     from .source import Source
 
@@ -24,7 +25,8 @@ class Options(NamedTuple):
     on_restart: OnRestart = "wait"
     failures: int = 0
     """How often its handler raised, where the child asks for redelivery."""
-
+    passage: Passage | None = None
+    """What an instrument notes of it."""
     source: Source | None = None
     """Of an actor's own message: the timer, or the stream."""
 
@@ -33,6 +35,13 @@ class Options(NamedTuple):
         if self.source is not None:
             return self.source._begins(self)
         return self.deadline is None or self.deadline > now()
+
+
+def looked_at(options: Options | None, passage: Passage) -> Options:
+    """The same options, with what an instrument notes."""
+    if options is None:
+        return Options(passage=passage)
+    return options._replace(passage=passage)
 
 
 # A plain tuple: a class with six fields costs 4 times as much to make, once for every message.

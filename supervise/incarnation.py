@@ -45,6 +45,7 @@ from .turn import CURRENT, Turn
 if TYPE_CHECKING:
     from ._backends import Future, Handle, Scope
     from .events import Event
+    from .instrument import Find
     from .mailbox import Mailbox
     from .reading import Reading
     from .timers import Timers
@@ -197,6 +198,8 @@ class Incarnation(Turn):
         if not self.killed:
             first, self.failure = self.failure is None, error
             if first:
+                if self.mailbox.instrument is not None:
+                    self.mailbox.instrument.failed()
                 self._interrupt()
 
     def _fail_first(self, error: BaseException) -> None:
@@ -253,6 +256,7 @@ class Incarnation(Turn):
         found: Any = None
         function: Any = None
         result: Any = None
+        find: Find = resolve
         while life is not None:
             CURRENT.set(life)
             life.task = task
@@ -262,6 +266,8 @@ class Incarnation(Turn):
             instance = life.instance
             actor = class_of(instance)
             table = table_for(actor)
+            if mailbox.instrument is not None:
+                table, find = mailbox.instrument.finder(life)
             left = TURN
             while error is None:
                 queue = mailbox.queue
@@ -303,7 +309,7 @@ class Incarnation(Turn):
                         except (KeyError, TypeError):  # not asked for before, or without a hash
                             found = None
                         if found is None:
-                            found = resolve(actor, table, handler)
+                            found = find(actor, table, handler)
                         function, is_coroutine = found
                         result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
                         if is_coroutine is True or (is_coroutine is False and awaitable(result)):
@@ -355,8 +361,7 @@ class Incarnation(Turn):
         scope = self._kill_scope
         if not self.number % TURN:  # a start that always fails at once would never let anybody else run
             return False
-        # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
-        return self._shareable and (scope is None or not scope.cancel_called) and len(copy_context()) == 1
+        return self._shareable and (scope is None or not scope.cancel_called)
 
     def succeed(self, predecessor: Incarnation) -> None:
         """Take over the predecessor's task, with the kill scope that is open in it."""
@@ -479,10 +484,18 @@ class Incarnation(Turn):
         self.instance = None
         mailbox.turn = None
         mailbox.restarting = True
+        instrument, culprit = mailbox.instrument, self._culprit
         self._settle(reason, error)
         self._pass_up(error)
+        # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
+        self._shareable = self._shareable and len(copy_context()) == 1
+        if instrument is not None:
+            passage = None if culprit is None or culprit[5] is None else culprit[5].passage
+            instrument.ends(self, passage, reason, error)
         ignored = not self.running and isinstance(error, IgnoreStart)
         successor = self.owner.ended(self, reason, error, ignored=ignored)
+        if instrument is not None:
+            instrument.ended()
         self.failure = error = None
         for ended in self._over or ():
             if not ended.done():
@@ -567,6 +580,8 @@ class Incarnation(Turn):
         self.instance = instance
         self.running = True
         self.mailbox.restarting = False
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.started(instance)
         self.owner.started(self)
 
     def _enter_kill_scope(self) -> None:

@@ -5,6 +5,7 @@ Theory of operation
 - A message comes in on a *credit*: the right to append one envelope without looking at anything else. Credits are granted
   for room that is there and that nobody reserved, and taken back by whatever changes that (a refusal, a reservation). So the
   common send has one check, and what was accepted is what was granted less what is left.
+- An instrument is asked about each message, so a mailbox that has one grants a credit at a time, to who uses it at once.
 - A sender lets others run at least once in 128 sends to a mailbox that has handled nothing in between; without it a sender
   can't be cancelled, and starves the loop (tried). So between two yields no more than 127 credits are granted.
 - A send that is cancelled, or times out, while it waits for room was never accepted. Whoever waits for room holds no place
@@ -24,7 +25,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from .call_cycle import check_cycle
-from .envelope import Envelope, Message, Options, describe
+from .envelope import Envelope, Message, Options, describe, looked_at
 from .errors import ActorRestarting, MailboxFull
 from .handler import AnyHandler, check
 from .turn import CURRENT, Turn
@@ -103,6 +104,14 @@ class Lane:
         if type(handler) is not FunctionType:
             check(handler)
         turn = CURRENT.get(None)
+        instrument = self.mailbox.instrument
+        if instrument is not None:
+            with instrument.sends(handler, turn) as passage:
+                options = looked_at(options, passage)
+                envelope: Envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
+                if await self._admission(envelope, turn):
+                    self.accept(envelope)
+            return
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if self.credits or await self._admission(envelope, turn):
             self.accept(envelope)
@@ -112,6 +121,11 @@ class Lane:
         if type(handler) is not FunctionType:
             check(handler)
         turn = CURRENT.get(None)
+        instrument = self.mailbox.instrument
+        if instrument is not None and (options is None or options.passage is None):
+            with instrument.sends(handler, turn) as passage:
+                self.try_send(handler, args, kwargs, looked_at(options, passage))
+            return
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if not self.credits:
             if self.mailbox.refusal is not None:
@@ -128,12 +142,16 @@ class Lane:
         """Put the message in, and wait for the handler's result. `Address.call` does it by itself where nothing is special."""
         if type(handler) is not FunctionType:
             check(handler)
+        turn = CURRENT.get(None)
+        instrument = self.mailbox.instrument
+        if instrument is not None and (options is None or options.passage is None):
+            with instrument.calls(handler, turn) as passage:
+                return await self.call(handler, args, kwargs, looked_at(options, passage))
         if self.mailbox.refusal is not None:
             raise self.mailbox.refused(handler, args, kwargs)
         hasty = options is not None and options.on_restart == "fail"
         if hasty and self.mailbox.restarting:
             raise self._restarting(handler, args, kwargs)
-        turn = CURRENT.get(None)
         # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
         waits = turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task()
         if turn is not None and waits:
@@ -197,7 +215,9 @@ class Lane:
 
     def replenish(self) -> None:
         """The actor is at work: senders needn't look, nor yield for its sake, as long as there is room."""
-        if self.mailbox.refusal is None:
+        if self.mailbox.instrument is not None:
+            self._stint = 0
+        elif self.mailbox.refusal is None:
             self._stint = BURST
             more = min(BURST - self.credits, self.room)
             if more > 0:
@@ -220,7 +240,7 @@ class Lane:
             if self.credits:  # meanwhile the actor was at work
                 return True
         if self.room > 0:
-            credits = min(BURST - self._stint, self.room)
+            credits = min(BURST - self._stint, self.room) if self.mailbox.instrument is None else 1
             self._stint += int(credits)
             self._grant(credits)
             return True
@@ -312,6 +332,8 @@ class Lane:
 
     def _give_on(self) -> None:
         """Room that was given to a sender isn't used."""
+        if self.mailbox.instrument is not None:
+            self._revoke()
         self.admit()
         self.mailbox.wake()  # the actor may have waited for that very message before its end
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from supervise_strategies.exit_reason import ExitReason
 
     from ._backends import Backend, Future
+    from .instrument import Instrument
     from .lifetime import Lifetime
     from .throttle import Bucket
     from .turn import Turn
@@ -67,6 +68,7 @@ class Mailbox(Lane):
         "failed",
         "handled",
         "id",
+        "instrument",
         "last_end",
         "lifetime",
         "name",
@@ -88,6 +90,7 @@ class Mailbox(Lane):
         self.terms: Terms = terms
         self.dead_letters: DeadLetterSink = dead_letters
         self.lifetime: Lifetime | None = None
+        self.instrument: Instrument | None = None  # set before anything can come in, or never
         self.attention: bool = False  # the actor has to look around before it takes its next message
         self.refusal: Refusal | None = None
         self.restarting: bool = True  # between two incarnations, and before the first

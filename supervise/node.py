@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._backends import Future, Handle
     from .description import Description
     from .incarnation import Incarnation
+    from .instrument import Instrument
     from .tree import Tree
 
 
@@ -35,13 +36,14 @@ class Offer:
     Meanwhile one of the same name may end or be deleted, and the caller may be cancelled, which leaves the call to be served.
     """
 
-    __slots__ = ("answer", "description", "name", "place")
+    __slots__ = ("answer", "came_from", "description", "name", "place")
 
     def __init__(self, name: str, description: Child[Any] | Description, answer: Future) -> None:
         self.name: str = name
         self.description: Child[Any] | Description = description
         self.answer: Future = answer
         self.place: Place | None = None
+        self.came_from: object = None
 
 
 class Node:
@@ -138,6 +140,8 @@ class Node:
     def offer(self, name: str, spec: ChildSpec, description: Child[Any] | Description) -> Offer:
         """Ask the machine for a new child."""
         offer = Offer(name, description, self.tree.backend.future())
+        if self.tree.instruments is not None:
+            offer.came_from = self.tree.instruments.here()
         self._offers.setdefault(name, []).append(offer)
         self.step(self.machine.start_child, spec, offer, self.tree.backend.now(), id=name)
         return offer
@@ -165,6 +169,9 @@ class Node:
         if place is None:  # calls are served in order, so it is the first one that asked for this name
             offer = self._offers[directive.id][0]
             self.places[directive.id] = offer.place = place = self.new_place(offer.name, offer.description)
+            instrument = self._instrument_of(offer.name)
+            if instrument is not None:
+                instrument.asked_for(offer.came_from)
         place.start(self, directive.number)
 
     def _stop(self, directive: do.Stop) -> None:
@@ -209,7 +216,17 @@ class Node:
         event = events.Decided(f"{self.path}/{decision.child}", self.path, decision)
         if decision.action in (Action.RESTART, Action.GIVE_UP):  # a normal end counts as well, and what is left alone doesn't
             self.crashes.append(event)
+        if self.tree.instruments is not None and self.branch.instrument is not None:
+            child = self._instrument_of(decision.child)
+            affected = [each for name in decision.affected if (each := self._instrument_of(name)) is not None]
+            if child is not None:
+                strategy = self.branch.description.spec.strategy.value
+                self.tree.instruments.decided(event, strategy, child, affected, self.branch.instrument)
         self.tree.bus.publish(event)
+
+    def _instrument_of(self, name: str) -> Instrument | None:
+        place = self.places.get(name)
+        return place.mailbox.instrument if isinstance(place, ActorPlace) else None if place is None else place.instrument
 
     def _overran(self, directive: do.Overran) -> None:
         parent = self.branch.parent
@@ -219,6 +236,8 @@ class Node:
 
     def _ready(self, directive: do.Ready) -> None:
         self.ready = True
+        if self.branch.instrument is not None:
+            self.branch.instrument.started(None)
         self.tree.bus.publish(events.Started(self.path, self.number))
         parent = self.branch.parent
         if parent is None:

@@ -15,6 +15,7 @@ from supervise_strategies.exit_reason import KILLED, SHUTDOWN, ExitReason
 
 from . import events, observers
 from .account import Account
+from .envelope import Options
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
 from .mailbox import BEGINNING, Mailbox
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ._backends import Handle
     from .child import Child
     from .description import Description
+    from .instrument import Instrument
     from .node import Node
     from .subscription import Subscription
     from .tree import Tree
@@ -46,6 +48,9 @@ class ActorPlace:
         self.mailbox: Mailbox = Mailbox(backend, node.path, name, child.terms, node.tree.dead_letters)
         if child.lifetime == "addresses":
             self.mailbox.lifetime = Lifetime(backend.from_anywhere(), self._lost)
+        if node.tree.instruments is not None:
+            kind = getattr(child.factory, "__name__", child.spec.id)
+            self.mailbox.instrument = node.tree.instruments.for_actor(self.mailbox, node.branch.instrument, kind)
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None
 
@@ -88,7 +93,9 @@ class ActorPlace:
             self.mailbox.wake()
 
     def _put_begin(self, begin: Callable[..., Any]) -> None:
-        self.mailbox.put_beginning((begin, (), BEGINNING, None, None, None))
+        instrument = self.mailbox.instrument
+        options = None if instrument is None else Options(passage=instrument.wakes("tree_started"))
+        self.mailbox.put_beginning((begin, (), BEGINNING, None, None, options))
 
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
@@ -150,6 +157,8 @@ class ActorPlace:
         self.number = number
         self.mailbox.accept_again()
         self.mailbox.last_end = None
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.starts(number)
         self.incarnation = incarnation = Incarnation(self, number)
         predecessor = node.asking
         if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
@@ -163,6 +172,8 @@ class ActorPlace:
         incarnation = self.incarnation
         if incarnation is None:
             return
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.asked_to_stop()
         drain = False
         if directive.mode is StopMode.FINAL and self.mailbox.refusal != "unstoppable":
             self.mailbox.refuse("stopped")
@@ -187,6 +198,8 @@ class ActorPlace:
             self._tell_overran(incarnation)  # its supervisor may not have asked when it overran
         elif self.timer is None or not incarnation.killed:
             self._cancel_timer()
+            if self.mailbox.instrument is not None:
+                self.mailbox.instrument.killed()
             backend = self.node.tree.backend
             self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
             incarnation.cancel()
@@ -245,7 +258,20 @@ class ActorPlace:
 class BranchPlace:
     """One supervisor in the tree: its running node comes and goes, its static children's places stay."""
 
-    __slots__ = ("description", "gone", "name", "node", "number", "parent", "path", "places", "streams", "timer", "tree")
+    __slots__ = (
+        "description",
+        "gone",
+        "instrument",
+        "name",
+        "node",
+        "number",
+        "parent",
+        "path",
+        "places",
+        "streams",
+        "timer",
+        "tree",
+    )
 
     def __init__(self, tree: Tree, parent: Node | None, name: str, description: Description) -> None:
         self.tree: Tree = tree
@@ -257,6 +283,11 @@ class BranchPlace:
         self.node: Node | None = None
         self.gone: Account = Account()  # of the children that were forgotten
         self.streams: tuple[Subscription[events.Event], ...] | None = ()  # of the events below; None once it is gone for good
+        self.instrument: Instrument | None = None
+        if tree.instruments is not None:
+            above = None if parent is None else parent.branch.instrument
+            kind = type(description).__name__
+            self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now)
         self.number: int = 0
         self.timer: Handle | None = None
 
@@ -272,6 +303,8 @@ class BranchPlace:
         """Begin a new life of the supervisor: a fresh machine over the places that are there."""
         self.parent = node
         self.number = number
+        if self.instrument is not None:
+            self.instrument.starts(number)
         self.node = self.tree.new_node(self, number)
         self.node.begin()
 
@@ -279,6 +312,8 @@ class BranchPlace:
         node = self.node
         if node is None:
             return
+        if self.instrument is not None:
+            self.instrument.asked_to_stop()
         within = min(directive.within, self.tree.budget_left())
         node.step(node.machine.stop, self.tree.backend.now(), mode=directive.mode)
         if directive.brutal or within <= 0:
@@ -306,6 +341,8 @@ class BranchPlace:
         if node is None:
             return
         tree, parent, number = self.tree, self.parent, self.number
+        if self.instrument is not None:
+            self.instrument.gone(reason)
         now = tree.backend.now()
         if node.ready:
             tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))

@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 class Source:
     """One handler of one mailbox, and the message for it that waits there, if any."""
 
-    __slots__ = ("_handler", "_mailbox", "_queued")
+    __slots__ = ("_handler", "_mailbox", "_noted", "_queued")
+    _trigger: str = "stream"
 
     def __init__(self, mailbox: Mailbox, handler: AnyHandler) -> None:
         check(handler)
         self._mailbox: Mailbox = mailbox
         self._handler: AnyHandler = handler
+        self._noted: object = None  # by an instrument
         self._queued: Options | None = None  # of the message that waits, and what it is known by
 
     def _put(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Put the message in, without waiting. This is the one place where such an envelope is made."""
         mailbox = self._mailbox
-        self._queued = options = Options(source=self)
+        instrument = mailbox.instrument
+        passage = None if instrument is None else instrument.wakes(self._trigger, self._noted)
+        self._queued = options = Options(source=self, passage=passage)
         envelope: Envelope = (self._handler, args, kwargs, None, mailbox, options)
         mailbox._grant(1)
         mailbox.accept(envelope)

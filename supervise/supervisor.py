@@ -13,6 +13,7 @@ from supervise_strategies.strategy import AutoShutdown, Strategy
 from ._backends import current_backend
 from .child import Child
 from .description import AutoShutdownName, Description, GiveUpAs, StrategyName, Watcher
+from .instrument import TracingOption, chosen
 from .running import RunningSupervisor
 from .tree import Tree
 
@@ -44,7 +45,7 @@ class Runnable(Description):
     async def __aenter__(self) -> RunningSupervisor:
         if getattr(self, "_tree", None) is not None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
-        self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor)
+        self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
         app = RunningSupervisor(tree.root)
         self._unwatch = _nothing if self.metrics is None else self.metrics.watch(app)
         try:
@@ -90,7 +91,9 @@ class Supervisor(Runnable):
     deadline, in seconds, over the ordered stop of the whole tree: each child gets the smaller of its own time and what is
     left. `restart`, `significant` and `stop_within` say how a parent treats it. `give_up_as="shutdown"` is OTP's own reason
     after which a transient supervisor that gave up isn't restarted. `listener` hears every event of a root's tree, from the
-    first start on; `metrics` (see `supervise.metrics`) counts what happens in it. `required=False`: while something in it is
+    first start on; `metrics` (see `supervise.metrics`) counts what happens in it. `tracing` says whether a root's tree makes
+    spans: `"auto"` (default) if a tracer provider is installed when it starts, `True`, `False`, or a provider.
+    `required=False`: while something in it is
     down, the tree above is degraded, but ready (see `supervise.health`).
     """
 
@@ -110,6 +113,7 @@ class Supervisor(Runnable):
         give_up_as: GiveUpAs = "gave_up",
         listener: Listener | None = None,
         metrics: Watcher | None = None,
+        tracing: TracingOption = "auto",
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -127,5 +131,6 @@ class Supervisor(Runnable):
             give_up_as=give_up_as,
             listener=listener,
             metrics=metrics,
+            tracing=tracing,
             required=required,
         )

@@ -55,6 +55,9 @@ class Timer(Source):
     ) -> None:
         super().__init__(timers._incarnation.mailbox, handler)
         self.id: Hashable = id
+        instrument = self._mailbox.instrument
+        if instrument is not None and period is None:
+            self._noted = instrument.noted()
         self.period: float | None = period
         """In seconds; None: it sends one message and is over."""
         self.skipped: int = 0
@@ -64,6 +67,10 @@ class Timer(Source):
         self._number = 0  # of the tick that is due next, from 1
         self._args = args
         self._kwargs = kwargs
+
+    @property
+    def _trigger(self) -> str:  # type: ignore[override]
+        return "delay" if self.period is None else "interval"
 
     @property
     def active(self) -> bool:

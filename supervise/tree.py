@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ._backends import Backend, Handle
     from .description import Description
+    from .instrument import Instruments
     from .running import RunningSupervisor
 
 GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
@@ -58,8 +59,10 @@ class Tree:
         description: Description,
         listener: Listener | None,
         handle: Callable[[BranchPlace], RunningSupervisor],
+        instruments: Instruments | None = None,
     ) -> None:
         self.backend = backend
+        self.instruments: Instruments | None = instruments
         self.handle = handle
         self.bus: Bus = Bus(self.fatal)
         if listener is not None:
@@ -142,6 +145,8 @@ class Tree:
         if self.ending.is_set():
             return
         self.ending.set()
+        if self.root.instrument is not None:
+            self.root.instrument.asked_to_stop()
         if self._budget is not None:
             self._budget_ends = self.backend.now() + self._budget
             self._budget_timer = self.backend.call_at(self._budget_ends, self.kill)

@@ -21,6 +21,8 @@ LAYERS: list[list[str]] = [
         "supervise.events",
         "supervise.handler",
         "supervise.envelope",
+        "supervise.instrument",
+        "supervise.spans",
         "supervise.account",
         "supervise.address_like",
         "supervise.stack",

@@ -42,6 +42,7 @@ class Contestant:
 SUPERVISE: Final = "supervise"
 GROWTH: Final = "growth"
 ABLATED: Final = "ablated"
+TRACED: Final = "traced"
 QUEUE: Final = "queue"
 CHANNEL: Final = "channel"
 
@@ -49,6 +50,7 @@ _ALL: Final = (
     Contestant(SUPERVISE, "supervise", "toolkit", ("asyncio", "uvloop", "trio")),
     Contestant(GROWTH, "supervise", "growth", ("asyncio", "uvloop", "trio")),
     Contestant(ABLATED, "supervise, taken apart", "ablated", ("asyncio", "uvloop", "trio")),
+    Contestant(TRACED, "supervise, traced", "traced", ("asyncio", "uvloop", "trio")),
     Contestant(QUEUE, "asyncio.Queue by hand", "queue_loop", ("asyncio", "uvloop")),
     Contestant(CHANNEL, "trio channel by hand", "channel_loop", ("trio",)),
     Contestant("pykka", "pykka (threads)", "pykka_threads", ("own",), "wall", package="pykka"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from .backend import Backend
-from .contestant import CHANNEL, QUEUE, SUPERVISE
+from .contestant import CHANNEL, QUEUE, SUPERVISE, TRACED
 from .target import Target
 
 Unit: TypeAlias = Literal["x", "B", "ms"]
@@ -53,3 +53,12 @@ def by_queue(workload: str) -> dict[Backend, Side]:
 
 def supervise(workload: str) -> Side:
     return Side(SUPERVISE, workload)
+
+
+def traced(workload: str) -> Side:
+    return Side(TRACED, workload)
+
+
+def by_traced(workload: str) -> dict[Backend, Side]:
+    """The library itself, traced another way, or not at all."""
+    return dict.fromkeys(_LOOPS, traced(workload))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .backend import Backend
-from .row import Row, by_hand, by_queue, supervise
+from .row import Row, by_hand, by_queue, by_traced, supervise, traced
 from .target import Target
 
 
@@ -65,6 +65,35 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     Row("G12", "send, bounded 1000", supervise("send"), by_hand("send"), {"uvloop": Target(0.45, 0.45, 0.75)}, 200_000, 20_000),
     Row("G12b", "call", supervise("call"), by_hand("call"), {"uvloop": Target(0.68, 0.38, 0.87)}, 50_000, 5_000),
+    Row(
+        "G13",
+        "send, API without SDK : tracing=False",
+        traced("api_only"),
+        by_traced("off"),
+        {"asyncio": Target(1.06, 1.06), "trio": Target(1.06, 1.06)},
+        200_000,
+        20_000,
+    ),
+    Row(
+        "G14",
+        "added by spans not sampled : by hand",
+        traced("unsampled"),
+        by_traced("unsampled_by_hand"),
+        {"asyncio": Target(0.55, 0.55), "trio": Target(0.55, 0.55)},
+        20_000,
+        2_000,
+        "added",
+    ),
+    Row(
+        "G14b",
+        "added by spans sampled : by hand",
+        traced("sampled"),
+        by_traced("sampled_by_hand"),
+        {"asyncio": Target(0.90, 0.90), "trio": Target(0.90, 0.90)},
+        20_000,
+        2_000,
+        "added",
+    ),
     Row(
         "G15",
         "1 ms timer behind 100k messages",
