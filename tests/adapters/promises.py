@@ -142,7 +142,7 @@ async def check_normal_end(factory: Factory[Any], end: Crash) -> None:
 
 def present() -> tuple[frozenset[str], frozenset[int]]:
     """The threads that aren't a backend's own, and the processes below this one."""
-    pools = ("AnyIO worker thread", "asyncio_", "Trio thread", "waitpid-")
+    pools = ("AnyIO worker thread", "asyncio_", "Trio thread", "waitpid-", "asyncio-waitpid-")
     threads = {t.name for t in threading.enumerate() if not t.name.startswith(pools)}
     return frozenset(threads), frozenset(processes())
 
