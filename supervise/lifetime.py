@@ -72,6 +72,7 @@ class Token(Hold):
 
     def __init__(self, lifetime: Lifetime | None) -> None:
         super().__init__()
+        self.open: bool = True
         self._lifetime = lifetime
         if lifetime is None:
             return

@@ -107,12 +107,12 @@ class Passage:
         sent: float,
         trigger: str | None = None,
     ) -> None:
-        self.span = span
-        self.context = context
-        self.kind = kind
-        self.links = links
-        self.sent = sent
-        self.trigger = trigger
+        self.span: Span | None = span
+        self.context: Context = context
+        self.kind: SpanKind = kind
+        self.links: Sequence[Link] = links
+        self.sent: float = sent
+        self.trigger: str | None = trigger
         self.skip: bool = False
         """Its handler gets no span: nothing would be recorded."""
         self.failed_at: Context | None = None

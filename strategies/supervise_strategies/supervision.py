@@ -86,7 +86,7 @@ class Supervision:
     """
 
     def __init__(self, spec: SupervisorSpec, *, draw: Draw = draw, lives: Mapping[str, int] | None = None) -> None:
-        self.spec = spec
+        self.spec: SupervisorSpec = spec
         self.phase: Phase = Phase.NEW
         self._draw = draw
         self._window = RestartWindow(spec.intensity)
