@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_collection_finish() -> None:
     """Each test looks through all garbage; what was imported needn't be looked through every time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_a_module_leaves_is_looked_through_once() -> Iterator[None]:
+    """Reports, caches and what was imported late: else the last tests take several times as long as the first."""
+    yield
     gc.collect()
     gc.freeze()
 
