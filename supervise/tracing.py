@@ -65,7 +65,8 @@ class Tracing:
         """Deliver what has ended, and shut the provider down. False: not all was delivered within that many seconds.
 
         Idempotent, and registered to run when the interpreter exits. Spans that haven't ended by now are lost, so it comes
-        after the tree. It blocks the thread, for `within` seconds at most, whatever the collector does.
+        after the tree. It blocks the thread, for `within` seconds at most, whatever the collector does. CPython 3.12.0 and
+        3.12.1 start no thread when they exit: there it has to be called before, or a warning says that nothing was delivered.
         """
         provider, exporter = self.provider, self._exporter
         if exporter is None or self._closed or not isinstance(provider, TracerProvider):

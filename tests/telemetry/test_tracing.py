@@ -341,6 +341,9 @@ def run(code: str, collector: Collector) -> subprocess.CompletedProcess[str]:
 
 def test_a_process_that_just_ends_delivers_what_had_ended(collector: Collector) -> None:
     done = run("from supervise import tracing; tracing.configure(); tracing.tracer().start_span('last').end()", collector)
+    if (3, 12, 0) <= sys.version_info[:3] <= (3, 12, 1):  # they start no thread at exit, and so it is said
+        assert (done.returncode, "call close() before" in done.stderr) == (0, True)
+        return
     assert (done.returncode, done.stderr) == (0, "")
     assert collector.named("last").service == "shop"
 
