@@ -29,6 +29,8 @@ class Options(NamedTuple):
     """What an instrument notes of it."""
     source: Source | None = None
     """Of an actor's own message: the timer, or the stream."""
+    beginning: bool = False
+    """Whether it is what an incarnation begins with, also when it is redelivered: there is one at most."""
 
     def begins(self, now: Callable[[], float]) -> bool:
         """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""

@@ -40,7 +40,7 @@ from .events import Expected, logger
 from .handler import Concurrency, awaitable, class_of, resolve, table_for
 from .lane import LOW, Lane, MessageQueue
 from .nursery import Nursery
-from .turn import CURRENT, Turn
+from .turn import CURRENT, Life, Turn
 
 if TYPE_CHECKING:
     from ._backends import Future, Handle, Scope
@@ -86,7 +86,7 @@ class Owner(Protocol):
     def stop_tree(self, why: str) -> None: ...
 
 
-class Incarnation(Turn):
+class Incarnation(Life):
     """One life. Made, with its flags, before its task runs, so that a stop which lands in between isn't lost."""
 
     __slots__ = (

@@ -19,6 +19,7 @@ Theory of operation
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import FunctionType
@@ -81,7 +82,7 @@ class Terms(NamedTuple):
 NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message: one of their own costs 760 B each
 
 
-class Lane:
+class Lane(ABC):
     """A bounded queue of one mailbox. Full, it does what its overflow policy says."""
 
     __slots__ = ("_granted", "_stint", "_waiters", "credits", "queue", "reservations")
@@ -95,9 +96,9 @@ class Lane:
         self._waiters: deque[tuple[Future, bool]] | None = None
 
     @property
+    @abstractmethod
     def mailbox(self) -> Mailbox:
         """The mailbox whose lane it is."""
-        raise NotImplementedError
 
     async def send(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options | None) -> None:
         """Return once the message is in the mailbox. `Address.send` does the same by itself where nothing is special."""
@@ -217,7 +218,7 @@ class Lane:
         """The actor is at work: senders needn't look, nor yield for its sake, as long as there is room."""
         if self.mailbox.instrument is not None:
             self._stint = 0
-        elif self.mailbox.refusal is None:
+        elif self.mailbox.refusal is None and self.queue is not NO_QUEUE:  # which may only be made where a sender can be told
             self._stint = BURST
             more = min(BURST - self.credits, self.room)
             if more > 0:

@@ -15,7 +15,7 @@ promises that live here:
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
@@ -35,12 +35,9 @@ if TYPE_CHECKING:
     from .instrument import Instrument
     from .lifetime import Lifetime
     from .throttle import Bucket
-    from .turn import Turn
+    from .turn import Life
 
 Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
-ON_TERMS: Final = Terms()
-BEGINNING: Final[dict[str, Any]] = {}
-"""The keyword arguments of what an incarnation begins with: known by their identity, also when it is redelivered."""
 
 _ids = count(1)
 
@@ -96,7 +93,7 @@ class Mailbox(Lane):
         self.restarting: bool = True  # between two incarnations, and before the first
         self.paused: bool = False
         self.waker: Future | None = None  # set while the actor is parked
-        self.turn: Turn | None = None  # of the incarnation that lives now
+        self.turn: Life | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
@@ -313,7 +310,8 @@ def _ping(_: object) -> None:
 
 
 def _is_beginning(envelope: Envelope) -> bool:
-    return envelope[2] is BEGINNING
+    options = envelope[5]
+    return options is not None and options.beginning
 
 
 def _is_hasty(envelope: Envelope) -> bool:

@@ -18,7 +18,7 @@ from .account import Account
 from .envelope import Options
 from .incarnation import Incarnation, spawn
 from .lifetime import Lifetime
-from .mailbox import BEGINNING, Mailbox
+from .mailbox import Mailbox
 
 if TYPE_CHECKING:
     from supervise_strategies.directives import Cause
@@ -94,8 +94,8 @@ class ActorPlace:
 
     def _put_begin(self, begin: Callable[..., Any]) -> None:
         instrument = self.mailbox.instrument
-        options = None if instrument is None else Options(passage=instrument.wakes("tree_started"))
-        self.mailbox.put_beginning((begin, (), BEGINNING, None, None, options))
+        passage = None if instrument is None else instrument.wakes("tree_started")
+        self.mailbox.put_beginning((begin, (), {}, None, None, Options(passage=passage, beginning=True)))
 
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool

@@ -7,6 +7,7 @@ sender who waits for it; and what a reader holds while it waits would be lost at
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from .envelope import Envelope, Options
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .mailbox import Mailbox
 
 
-class Source:
+class Source(ABC):
     """One handler of one mailbox, and the message for it that waits there, if any."""
 
     __slots__ = ("_handler", "_mailbox", "_noted", "_queued")
@@ -39,6 +40,6 @@ class Source:
         mailbox._grant(1)
         mailbox.accept(envelope)
 
+    @abstractmethod
     def _begins(self, options: Options) -> bool:
         """The message that carries these options is taken out; whether it is to be handled."""
-        raise NotImplementedError

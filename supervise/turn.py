@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
@@ -35,13 +36,19 @@ class Turn:
         """How many messages are in hand."""
         return int(self.in_hand is not None)
 
+
+class Life(Turn, ABC):
+    """The turn that an incarnation is: whoever reaches the mailbox can end it."""
+
+    __slots__ = ()
+
+    @abstractmethod
     def leave(self, grace: float | None) -> Future:
         """End normally once all that waits is handled, within so many seconds; done when it has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill(self) -> None:
         """End now."""
-        raise NotImplementedError
 
 
 CURRENT: Final[ContextVar[Turn]] = ContextVar("supervise_turn")
