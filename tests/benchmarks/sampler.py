@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, TypeAlias, cast
 
 from .backend import Backend
@@ -25,18 +26,38 @@ class SampleFailed(Exception):
     """A worker ended with an error, or didn't end."""
 
 
+class NoSuchWork(SampleFailed):
+    """The worker knows no such contestant, or the contestant no such workload."""
+
+
 def in_fresh_process(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
-    command = [sys.executable, "-m", f"{__package__}.worker", contestant, workload, str(size), "--backend", backend]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    what = f"{contestant} {workload} {size} on {backend}"
+    """With the modules of this process."""
+    return ask_worker(contestant, workload, size, backend, [path or os.getcwd() for path in sys.path])
+
+
+def ask_worker(
+    contestant: str, workload: str, size: int, backend: Backend, path: Sequence[str], root: Path | None = None
+) -> Sample:
+    """A sample of the worker that is found in this folder (if none is given, in the current one), or else on this path."""
+    words = ["-m", f"{__package__}.worker", contestant, workload, str(size), "--backend", backend]
+    what = f"{contestant} {workload} {size} on {backend}{f' in {root}' if root is not None else ''}"
+    done = fresh_process(words, path, root, what)
+    if done.returncode:
+        last = "".join(done.stderr.strip().splitlines()[-1:])
+        unknown = last == f"KeyError: {workload!r}" or f"invalid choice: {contestant!r}" in last
+        raise (NoSuchWork if unknown else SampleFailed)(f"{what}: {last or f'exit code {done.returncode}'}")
+    return cast(Sample, json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def fresh_process(words: Sequence[str], path: Sequence[str], root: Path | None, what: str) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments, in this folder, and with this `PYTHONPATH` instead of its own."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG, env=environment, check=False)
+        return subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, timeout=HANG, env=environment, cwd=root, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise SampleFailed(f"{what}: not done after {HANG:g} s") from error
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:]
-        raise SampleFailed(f"{what}: {' '.join(last) or f'exit code {done.returncode}'}")
-    return cast(Sample, json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 class Sampler:

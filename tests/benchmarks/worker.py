@@ -1,4 +1,9 @@
-"""One sample in a process of its own: `python -m tests.benchmarks.worker CONTESTANT WORKLOAD SIZE --backend NAME`."""
+"""One sample in a process of its own: `python -m tests.benchmarks.worker CONTESTANT WORKLOAD SIZE --backend NAME`.
+
+These arguments, and the one line of JSON that it prints, are the protocol between checkouts: `--against` runs the worker of
+another one, which may be older or newer. So is how it says that it has no such thing: a contestant that it doesn't know is
+argparse's "invalid choice", a workload that it doesn't know ends with `KeyError: 'WORKLOAD'`.
+"""
 
 from __future__ import annotations
 
