@@ -1,0 +1,149 @@
+"""This checkout against another one: the subject of each row is timed in both, in turn, and the ratio is here : there.
+
+Each side runs its own worker, so what is compared is what its commit measures: a workload that was changed is a difference too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from .backend import Backend
+from .contestant import CONTESTANTS
+from .row import Row
+from .sample import figure
+from .sampler import NoSuchWork, SampleFailed, Sampler
+
+PAIRS: Final = 15
+LEVEL: Final = 0.95
+
+LIMIT: Final = 1.03
+"""A row is slower only if its whole interval lies above this, and faster only if it lies below the inverse. Two copies of one
+commit differ by less, but they do: each run has its own memory layout, and its own neighbours on the machine."""
+
+LINE: Final = "{:<5} {:<34} {:<8} {:>7}  {:<17} {}"
+
+Verdict: TypeAlias = Literal["slower", "same", "faster", "not there", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came out for one row on one event loop."""
+
+    row: Row
+    backend: Backend
+    verdict: Verdict
+    ratios: tuple[float, ...] = ()
+    error: str = ""
+
+
+class _NotThere(Exception):
+    """The other checkout has no such contestant, workload or figure."""
+
+
+def rank(pairs: int) -> int:
+    """Which of the sorted ratios, counted from either end, bound the interval; 1 if there are too few for it to be 95 %.
+
+    It is free of assumptions on how they are distributed: each lies above the true median as often as a coin shows heads.
+    """
+    return max((k for k in range(1, pairs // 2 + 1) if _coverage(k, pairs) >= LEVEL), default=1)
+
+
+def _coverage(k: int, pairs: int) -> float:
+    """How often the true median lies between the k-th from below and the k-th from above."""
+    return 1 - 2 * sum(math.comb(pairs, heads) for heads in range(k)) / (1 << pairs)
+
+
+def interval(ratios: Sequence[float]) -> tuple[float, float]:
+    """Of their median."""
+    k = rank(len(ratios))
+    return sorted(ratios)[k - 1], sorted(ratios)[-k]
+
+
+def verdict(low: float, high: float) -> Literal["slower", "same", "faster"]:
+    """For an interval of ratios. Lower is better in every row, also where it is bytes."""
+    return "slower" if low > LIMIT else "faster" if high < 1 / LIMIT else "same"
+
+
+def against(
+    wanted: Iterable[tuple[Row, Backend]],
+    here: Sampler,
+    there: Sampler,
+    pairs: int,
+    say: Callable[[str], object],
+    *,
+    quick: bool,
+) -> list[Comparison]:
+    """Compare row by row, and name at the end what is slower and what couldn't be measured."""
+    few = _coverage(1, pairs) < LEVEL
+    say(f"here : there, {pairs} pairs{', too few for 95 %: the interval is all of them' if few else ''}")
+    say(LINE.format("row", "what", "backend", "ratio", "(interval)" if few else "(95 % interval)", "verdict"))
+    seen: list[Comparison] = []
+    for row, backend in wanted:
+        seen.append(compare(row, backend, here, there, pairs, quick=quick))
+        say(line(seen[-1]))
+    say(f"slower: {_named(seen, 'slower') or 'no row'}")
+    if failed := _named(seen, "failed"):
+        say(f"couldn't be measured: {failed}")
+    return seen
+
+
+def compare(row: Row, backend: Backend, here: Sampler, there: Sampler, pairs: int, *, quick: bool) -> Comparison:
+    """One ratio for each pair, which shares its samples with other rows as far as they look at the same ones."""
+    try:
+        ratios = tuple(_ratio(row, backend, here, there, pair, quick=quick) for pair in range(pairs))
+    except _NotThere:
+        return Comparison(row, backend, "not there")
+    except SampleFailed as error:
+        return Comparison(row, backend, "failed", error=str(error))
+    return Comparison(row, backend, verdict(*interval(ratios)), ratios)
+
+
+def _ratio(row: Row, backend: Backend, here: Sampler, there: Sampler, pair: int, *, quick: bool) -> float:
+    """Both sides seconds apart, and in alternating order: neither drift nor what the first one warms up favours a side."""
+    size, clock = row.quick if quick else row.size, CONTESTANTS[row.subject.contestant].clock
+    figures: dict[Sampler, float] = {}
+    for side in (here, there) if pair % 2 == 0 else (there, here):
+        try:
+            figures[side] = figure(side.take(row.subject, size, backend, pair), row.measure, clock)
+        except (NoSuchWork, KeyError) as error:
+            if side is here:
+                raise
+            raise _NotThere from error
+    if figures[there] <= 0:
+        raise SampleFailed(f"the other checkout's {row.measure} is {figures[there]:g}: too little work to compare")
+    return figures[here] / figures[there]
+
+
+def status(seen: Iterable[Comparison]) -> int:
+    """The exit code: 1 if a row is slower, 2 if one couldn't be measured, 0 otherwise."""
+    verdicts = {one.verdict for one in seen}
+    return 1 if "slower" in verdicts else 2 if "failed" in verdicts else 0
+
+
+def line(one: Comparison) -> str:
+    ratio, between = "", ""
+    if one.ratios:
+        low, high = interval(one.ratios)
+        ratio, between = f"{statistics.median(one.ratios):.3f}", f"({low:.3f} - {high:.3f})"
+    said = f"{one.verdict}: {one.error}" if one.error else one.verdict
+    return LINE.format(one.row.id, one.row.what, one.backend, ratio, between, said)
+
+
+def listed(seen: Iterable[Comparison]) -> str:
+    """As JSON; a row without ratios has `null` for them."""
+    rows: list[dict[str, object]] = []
+    for one in seen:
+        low, high = interval(one.ratios) if one.ratios else (None, None)
+        ratio = statistics.median(one.ratios) if one.ratios else None
+        found = {"ratio": ratio, "low": low, "high": high, "pairs": len(one.ratios), "verdict": one.verdict}
+        rows.append({"row": one.row.id, "backend": one.backend, **found})
+    return json.dumps({"rows": rows}, indent=2)
+
+
+def _named(seen: Iterable[Comparison], wanted: Verdict) -> str:
+    return ", ".join(f"{one.row.id} on {one.backend}" for one in seen if one.verdict == wanted)
