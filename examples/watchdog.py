@@ -13,7 +13,7 @@ import anyio
 
 from supervise import ActorCrashed, Supervisor
 from supervise.events import Blocked, Stuck
-from supervise.watchdog import Watchdog
+from supervise.telemetry import Watchdog
 
 
 class Told:

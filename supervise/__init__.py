@@ -1,5 +1,9 @@
 """Actors whose mailbox outlives them, in supervision trees by Erlang/OTP's rules, on asyncio and trio."""
 
+from supervise.address.address import Address, WeakAddress
+from supervise.address.from_thread import FromThread
+from supervise.address.recipient import Recipient
+from supervise.mailbox.message_queue import MessageQueue
 from supervise_strategies import (
     AdminError,
     AutoShutdown,
@@ -29,13 +33,12 @@ from supervise_strategies import (
     TooManyChildren,
 )
 
-from .account import Account
-from .address import Address, FromThread, Recipient, WeakAddress
-from .address_like import AddressLike
-from .child import Child, ChildOptions, child
-from .context import Current, current
-from .dynamic import DynamicSupervisor
-from .envelope import Message
+from .actor.factory import Factory
+from .actor.nursery import Nursery
+from .actor.open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
+from .actor.timers import Timer, Timers
+from .address.address_like import AddressLike
+from .address.ping import Pong
 from .errors import (
     ActorCrashed,
     ActorRestarting,
@@ -58,21 +61,20 @@ from .errors import (
     Unsupervised,
     WouldDeadlock,
 )
-from .factory import Factory
-from .handler import concurrent
-from .lane import MessageQueue
-from .nursery import Nursery
-from .observers import Down, Monitor
-from .open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
-from .operator import Operator
-from .ping import Pong
-from .running import RunningSupervisor
-from .subscription import Subscription
-from .supervisor import Supervisor
-from .task import Task, task
-from .throttle import Throttle
-from .timers import Timer, Timers
-from .tree import TreeEnded
+from .mailbox.account import Account
+from .mailbox.handler import concurrent
+from .mailbox.observers import Down, Monitor
+from .mailbox.subscription import Subscription
+from .mailbox.throttle import Throttle
+from .message import Message
+from .tree.child import Child, ChildOptions, child
+from .tree.current import Current, current
+from .tree.dynamic import DynamicSupervisor
+from .tree.operator import Operator
+from .tree.running import RunningSupervisor
+from .tree.supervisor import Supervisor
+from .tree.task import Task, task
+from .tree.tree import TreeEnded
 
 __all__ = (
     "Account",

@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .envelope import Message
     from .events import Decided
+    from .message import Message
 
 
 class SuperviseError(Exception):

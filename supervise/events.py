@@ -17,7 +17,9 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
 
-_OURS = (os.path.dirname(__file__), *(os.path.join(os.path.dirname(__file__), part) for part in ("_backends", "testing")))
+# The rooms whose lines tell a user nothing; an adapter's, or a command's, may.
+_ROOMS = ("", "_backends", "mailbox", "address", "actor", "spans", "tree", "telemetry", "testing")
+_OURS = tuple(os.path.join(os.path.dirname(__file__), room).rstrip(os.sep) for room in _ROOMS)
 logger: Final = logging.getLogger("supervise")
 
 
@@ -195,7 +197,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The event loop's thread runs something that doesn't let go of it, and so stops everything (`supervise.watchdog`).
+    """The event loop's thread runs something that doesn't let go of it, and so stops everything (`supervise.telemetry`).
 
     `path` is the actor whose code it is, in life `incarnation`, with `message` in hand (None: in its factory or a hook). If
     it isn't an actor's own task, `incarnation` is 0, and `path` the supervisor that was asked to watch.
@@ -220,7 +222,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """The event loop is well, but an actor has had the same message in hand for long (`supervise.watchdog`)."""
+    """The event loop is well, but an actor has had the same message in hand for long (`supervise.telemetry`)."""
 
     path: str
     incarnation: int

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from ._base import Backend, Future, Handle, Scope
+from ._base import Backend, Future, Handle, Scope, is_cancellation
 
-__all__ = ("Backend", "Future", "Handle", "Scope", "current_backend")
+__all__ = ("Backend", "Future", "Handle", "Scope", "current_backend", "is_cancellation")
 
 
 def current_backend() -> Backend:

@@ -7,6 +7,8 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol
 
+from supervise_strategies.exit_reason import leaves
+
 
 class Future(Protocol):
     """One result for one waiter: the wake-up of a parked task, and the reply slot of a call.
@@ -99,3 +101,10 @@ class Backend(Protocol):
     def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
         """Call back at an instant of `now()`. Belongs to the place that `open` made."""
         ...
+
+
+def is_cancellation(error: BaseException, cancelled: type[BaseException]) -> bool:
+    """Whether it is nothing else; what leaves a cancelled trio nursery is a group of them."""
+    if isinstance(error, Exception):  # a group of exceptions holds nothing else
+        return False
+    return all(isinstance(leaf, cancelled) for leaf in leaves(error))

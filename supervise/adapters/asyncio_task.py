@@ -10,8 +10,8 @@ from typing import Any, Self, TypeVarTuple, Unpack
 import anyio
 
 from supervise._backends import current_backend
-from supervise.factory import Factory, name_for
-from supervise.work import Work
+from supervise.actor.factory import Factory, name_for
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 Ts = TypeVarTuple("Ts")

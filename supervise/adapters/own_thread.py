@@ -8,8 +8,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
-from supervise.factory import Factory, name_for
-from supervise.work import Work
+from supervise.actor.factory import Factory, name_for
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 from .facade import Facade, facade_of, methods_of

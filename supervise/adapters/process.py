@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 import anyio
 from anyio.abc import ByteReceiveStream
 
+from supervise.actor.factory import Factory, name_for
 from supervise.events import logger as base_logger
-from supervise.factory import Factory, name_for
-from supervise.handler import awaitable
-from supervise.work import Work
+from supervise.mailbox.handler import awaitable
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:

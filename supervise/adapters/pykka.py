@@ -21,10 +21,10 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 import anyio
 import anyio.to_thread
 
-from supervise.address import Address
+from supervise.actor.factory import Factory, name_for
+from supervise.address.address import Address
 from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
-from supervise.factory import Factory, name_for
-from supervise.work import Work
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 from .facade import Facade, facade_of

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
-from supervise.factory import Factory, name_for
-from supervise.work import Work
+from supervise.actor.factory import Factory, name_for
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 

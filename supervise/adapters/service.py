@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeAlias, TypeVar, TypeVarTuple, Unpack, overload
 
-from supervise.factory import Factory, name_for
-from supervise.handler import awaitable
-from supervise.work import Work
+from supervise.actor.factory import Factory, name_for
+from supervise.mailbox.handler import awaitable
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 A = TypeVar("A")

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from supervise.child import Child
-from supervise.description import Description
-from supervise.dynamic import DynamicSupervisor
-from supervise.supervisor import Supervisor
-from supervise.tree import TreeEnded
+from supervise.tree.child import Child
+from supervise.tree.description import Description
+from supervise.tree.dynamic import DynamicSupervisor
+from supervise.tree.supervisor import Supervisor
+from supervise.tree.tree import TreeEnded
 from supervise_strategies.errors import InvalidSpec
 
 

@@ -10,8 +10,8 @@ from typing import Any, Self
 import anyio
 import anyio.to_thread
 
-from supervise.factory import Factory, name_for
-from supervise.work import Work
+from supervise.actor.factory import Factory, name_for
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 from .handoff import Handoff

@@ -10,8 +10,8 @@ from typing import Any, Final
 import anyio
 
 from supervise._backends import current_backend
-from supervise.factory import Factory
-from supervise.work import Work
+from supervise.actor.factory import Factory
+from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
 try:

@@ -1,8 +1,8 @@
 """`supervise columns`: a log of JSON records with one column for each actor, in the order of time.
 
-It reads what `supervise.logs.json_handler` writes. In a terminal the columns are made as wide as they can be; actors that find
-no room share the last one. With `--html` it writes one page that needs nothing else. What is in a log was written by others:
-control characters never reach the terminal, and everything is escaped in the page.
+It reads what `supervise.telemetry.json_handler` writes. In a terminal the columns are made as wide as they can be; actors
+that find no room share the last one. With `--html` it writes one page that needs nothing else. What is in a log was written
+by others: control characters never reach the terminal, and everything is escaped in the page.
 """
 
 from __future__ import annotations
@@ -154,19 +154,19 @@ def parse(lines: Iterable[str], where: str) -> Iterator[Entry]:
                 print(f"supervise: {where}: line {number}, the last one, is cut off, and left out", file=sys.stderr)
                 return
             raise WrongInput(
-                f"{where}: line {number} isn't JSON: log with supervise.logs.json_handler(), or `supervise run --log`"
+                f"{where}: line {number} isn't JSON: log with supervise.telemetry.json_handler(), or `supervise run --log`"
             ) from None
         yield _entry(found, f"{where}: line {number}")
 
 
 def _entry(found: object, where: str) -> Entry:
     if not isinstance(found, dict):
-        raise WrongInput(f"{where} is no JSON object: log with supervise.logs.json_handler(), or `supervise run --log`")
+        raise WrongInput(f"{where} is no JSON object: log with supervise.telemetry.json_handler(), or `supervise run --log`")
     record = cast("dict[str, Any]", found)
     try:
         at = datetime.fromisoformat(record["time"])
     except (KeyError, TypeError, ValueError):
-        raise WrongInput(f"{where} has no `time` in ISO 8601: log with supervise.logs.json_handler()") from None
+        raise WrongInput(f"{where} has no `time` in ISO 8601: log with supervise.telemetry.json_handler()") from None
     incarnation = record.get("incarnation")
     trace_id = str(record.get("trace_id", ""))
     return Entry(

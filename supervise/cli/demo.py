@@ -9,9 +9,9 @@ import anyio
 from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from supervise.account import Account
 from supervise.events import DeadLetter, Decided, Event, Started, Stopped
-from supervise.running import RunningSupervisor
+from supervise.mailbox.account import Account
+from supervise.tree.running import RunningSupervisor
 from supervise_strategies.directives import Action
 
 from . import chat

@@ -25,9 +25,9 @@ import anyio
 from supervise.errors import GaveUp, StartFailed
 from supervise.events import Event, Overran
 from supervise.health import ServiceManager, serve
-from supervise.place import UNSTOPPABLE_AFTER
-from supervise.running import RunningSupervisor
-from supervise.supervisor import Runnable
+from supervise.tree.place import UNSTOPPABLE_AFTER
+from supervise.tree.running import RunningSupervisor
+from supervise.tree.supervisor import Runnable
 from supervise_strategies.exit_reason import describe
 
 from .telemetry import Telemetry

@@ -10,10 +10,10 @@ import inspect
 import sys
 from collections.abc import Iterator
 
-from supervise.child import Child
-from supervise.description import Description
-from supervise.explanation import explain_description
-from supervise.supervisor import Runnable
+from supervise.tree.child import Child
+from supervise.tree.description import Description
+from supervise.tree.explanation import explain_description
+from supervise.tree.supervisor import Runnable
 from supervise_strategies.errors import ChildNotFound
 
 from .run import WrongTarget, load

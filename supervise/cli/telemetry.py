@@ -6,10 +6,10 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from supervise import logs
+from supervise.telemetry import logs
 
 if TYPE_CHECKING:
-    from supervise.tracing import Tracing
+    from supervise.telemetry.tracing import Tracing
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER")
 
@@ -42,7 +42,7 @@ class Telemetry:
             logging.getLogger("supervise").setLevel(logging.DEBUG)
         if self._otlp is None and not any(map(os.environ.get, _ENDPOINTS)):
             return
-        from supervise import tracing  # the SDK takes 0.2 s to import
+        from supervise.telemetry import tracing  # the SDK takes 0.2 s to import
 
         try:
             self._tracing = tracing.configure(service_name, endpoint=self._otlp, actor_services=self._actor_services)

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-from supervise.place import ActorPlace, BranchPlace, Place
-from supervise.running import RunningSupervisor
-from supervise.supervisor import Runnable
+from supervise.tree.place import ActorPlace, BranchPlace, Place
+from supervise.tree.running import RunningSupervisor
+from supervise.tree.supervisor import Runnable
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.supervision import Phase

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
-from supervise.address import weak_address_of
+from supervise.address.address import weak_address_of
 from supervise.errors import SendError
 from supervise_strategies.errors import InvalidSpec
 
@@ -17,8 +17,8 @@ from .sabotage import Sabotage
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
-    from supervise.place import ActorPlace
-    from supervise.running import RunningSupervisor
+    from supervise.tree.place import ActorPlace
+    from supervise.tree.running import RunningSupervisor
 
 How: TypeAlias = Literal["crash", "kill"]
 

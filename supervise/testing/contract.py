@@ -15,12 +15,12 @@ from typing import Any
 import anyio
 import pytest
 
-from supervise.address import Address
-from supervise.address_like import AddressLike
-from supervise.child import child
+from supervise.address.address import Address
+from supervise.address.address_like import AddressLike
 from supervise.errors import ActorCrashed, NotAHandler, UnknownHandler
-from supervise.lane import MessageQueue
-from supervise.supervisor import Supervisor
+from supervise.mailbox.message_queue import MessageQueue
+from supervise.tree.child import child
+from supervise.tree.supervisor import Supervisor
 from supervise_strategies.intensity import Intensity
 
 

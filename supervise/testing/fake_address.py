@@ -9,9 +9,9 @@ from typing import Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, Ty
 import anyio
 import anyio.lowlevel
 
-from supervise.envelope import Message, describe
 from supervise.errors import ActorCrashed, ActorStopped, CallCycle, MailboxClosed, MailboxFull, UnknownHandler
-from supervise.handler import AnyHandler, awaitable, check, name_of, resolve
+from supervise.mailbox.handler import awaitable, check, resolve
+from supervise.message import AnyHandler, Message, describe, name_of
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import describe as describe_error

@@ -23,13 +23,14 @@ from types import (
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
-from supervise.address import Address, Recipient
+from supervise.address.address import Address
+from supervise.address.recipient import Recipient
 from supervise.events import Frame
-from supervise.handler import class_of
-from supervise.lifetime import Token, watched
+from supervise.mailbox.handler import class_of
+from supervise.mailbox.lifetime import Token, watched
 
 if TYPE_CHECKING:
-    from supervise.address import WeakAddress
+    from supervise.address.address import WeakAddress
 
 Where: TypeAlias = tuple[Frame, ...]
 
@@ -93,7 +94,7 @@ def holders(address: Address[Any] | WeakAddress[Any] | Recipient[..., Any]) -> l
         if isinstance(referrer, Address | Recipient) and referrer._token.open:
             strong.append(referrer)
     for reach in strong:
-        what = class_of(reach).__name__ + (" view" if class_of(reach) is Address and reach._settings is not None else "")
+        what = class_of(reach).__name__ + (" view" if class_of(reach) is Address and reach._view_options is not None else "")
         made: Where = () if _made is None else _made.get(reach._token, ())
         found.append(Holder(what, mailbox.path, made, tuple(sorted(set(_names(reach, ignored, _DEPTH))))))
     return sorted(found, key=str)

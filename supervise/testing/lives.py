@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from supervise.place import ActorPlace
+from supervise.tree.place import ActorPlace
 
 if TYPE_CHECKING:
-    from supervise.place import BranchPlace
+    from supervise.tree.place import BranchPlace
 
 
 def actors(branch: BranchPlace) -> Iterator[ActorPlace]:

@@ -15,7 +15,7 @@ from supervise_strategies.errors import InvalidSpec
 from .lives import lives
 
 if TYPE_CHECKING:
-    from supervise.running import RunningSupervisor
+    from supervise.tree.running import RunningSupervisor
 
 E = TypeVar("E", bound=Event)
 

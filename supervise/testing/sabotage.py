@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, Type
 
 import anyio
 
-from supervise.address import Address
-from supervise.context import current
+from supervise.actor.incarnation import Incarnation
+from supervise.address.address import Address
 from supervise.errors import NoActor
-from supervise.handler import check, class_of, name_of, owner_of, resolve, table_for
-from supervise.incarnation import Incarnation
+from supervise.mailbox.handler import check, class_of, resolve, table_for
+from supervise.message import name_of, owner_of
+from supervise.tree.current import current
 from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from supervise.address import WeakAddress
+    from supervise.address.address import WeakAddress
 
 A = TypeVar("A")
 P = ParamSpec("P")

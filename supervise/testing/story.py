@@ -15,7 +15,7 @@ from supervise_strategies.exit_reason import ExitKind
 from .recording import Recording, running_after
 
 if TYPE_CHECKING:
-    from supervise.address import Address, WeakAddress
+    from supervise.address.address import Address, WeakAddress
 
 UNDERSTOOD: Final = """\
 started | restarted | crashed | was killed | gave up | failed to start: each alone (at least once), with `once`,

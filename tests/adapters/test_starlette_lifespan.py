@@ -39,7 +39,7 @@ from supervise import (
 )
 from supervise.adapters.starlette import lifespan
 from supervise.adapters.uvicorn import Server, server
-from supervise.tree import TreeEnded
+from supervise.tree.tree import TreeEnded
 from tests.doubles import Boom
 from tests.real_clock import BACKENDS
 

@@ -192,7 +192,7 @@ GOOD = STORY[0]
     ("content", "arguments", "words"),
     [
         (None, [], ["app.jsonl: No such file", "name a file of JSON records"]),
-        ("not json\n" + GOOD, [], ["line 1 isn't JSON", "supervise.logs.json_handler()"]),
+        ("not json\n" + GOOD, [], ["line 1 isn't JSON", "supervise.telemetry.json_handler()"]),
         (GOOD + "[1]\n", [], ["line 2 is no JSON object", "supervise run --log"]),
         ("[" * 100_000 + "\n", [], ["line 1 isn't JSON"]),
         ('{"message": "x"}\n', [], ["line 1 has no `time`", "json_handler()"]),

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 from supervise import Child, DynamicSupervisor, Intensity, InvalidSpec, Supervisor
 from supervise import child as describe
-from supervise.child import ChildOptions
 from supervise.events import Listener
-from supervise.supervisor import Runnable
+from supervise.tree.child import ChildOptions
+from supervise.tree.supervisor import Runnable
 from supervise_strategies import ChildSpec
 
 from .actors import CarefulWorker, Script, Worker, gated_worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervise import GaveUp, RunningSupervisor, StartFailed
-from supervise.supervisor import Runnable
+from supervise.tree.supervisor import Runnable
 from supervise_strategies import Cause
 
 

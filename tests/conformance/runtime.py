@@ -10,7 +10,7 @@ import anyio
 
 from supervise import Address, InvalidSpec, RunningSupervisor, open_mailbox
 from supervise.events import Event, Started, StartFailed, Stopped
-from supervise.supervisor import Runnable
+from supervise.tree.supervisor import Runnable
 from supervise_strategies import Cause, ExitKind, ExitReason, StrategyError
 from supervise_strategies.exit_reason import describe
 from tests import virtual_time

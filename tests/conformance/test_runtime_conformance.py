@@ -18,12 +18,12 @@ from typing import Any, Final, TypeAlias
 import anyio
 import pytest
 
+from supervise.actor.incarnation import Incarnation
 from supervise.events import Event
-from supervise.incarnation import Incarnation
-from supervise.mailbox import Mailbox
-from supervise.node import Node
-from supervise.place import ActorPlace, BranchPlace
-from supervise.tree import Tree
+from supervise.mailbox.mailbox import Mailbox
+from supervise.tree.node import Node
+from supervise.tree.place import ActorPlace, BranchPlace
+from supervise.tree.tree import Tree
 from supervise_strategies import ExitKind, ExitReason, Stop
 
 from . import runtime

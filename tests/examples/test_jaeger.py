@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from supervise import attributes
+from supervise.spans import attributes
 from tests.collector import Collector
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ from supervise import (
     current,
 )
 from supervise.health import ChildHealth, Readiness, health, readiness
-from supervise.mailbox import Mailbox
+from supervise.mailbox.mailbox import Mailbox
 from tests.doubles import Boom, Scribe, fill
 from tests.runtime.members import Member
 from tests.virtual_time import at_rest

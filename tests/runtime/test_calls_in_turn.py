@@ -13,18 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from supervise import (
-    ActorStopped,
-    Address,
-    Current,
-    NoActor,
-    Restart,
-    Supervisor,
-    TreeEnded,
-    WeakAddress,
-    child,
-    current,
-)
+from supervise import ActorStopped, Address, Current, NoActor, Restart, Supervisor, TreeEnded, WeakAddress, child, current
 from tests import virtual_time
 from tests.doubles import Gate, Outcomes, Scribe
 

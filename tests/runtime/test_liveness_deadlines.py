@@ -14,18 +14,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervise import (
-    ActorCrashed,
-    Address,
-    ExitKind,
-    GaveUp,
-    HandlerLate,
-    Intensity,
-    InvalidSpec,
-    Supervisor,
-    child,
-    current,
-)
+from supervise import ActorCrashed, Address, ExitKind, GaveUp, HandlerLate, Intensity, InvalidSpec, Supervisor, child, current
 from supervise.events import DeadLetter, Event, Late, Overran, Stopped
 from tests.doubles import Outcomes, Scribe
 from tests.virtual_time import at_rest

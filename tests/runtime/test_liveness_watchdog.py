@@ -22,7 +22,7 @@ import pytest
 
 from supervise import InvalidSpec, RunningSupervisor, Supervisor, current
 from supervise.events import Blocked, Event, Stuck
-from supervise.watchdog import Watchdog
+from supervise.telemetry.watchdog import Watchdog
 from tests.conftest import settle
 from tests.doubles import Gate, Scribe
 from tests.real_clock import on_the_real_clock

@@ -13,16 +13,7 @@ from typing import Any, Self
 import anyio
 import pytest
 
-from supervise import (
-    ActorCrashed,
-    ActorStopped,
-    Address,
-    ChildStartFailed,
-    Intensity,
-    Supervisor,
-    child,
-    current,
-)
+from supervise import ActorCrashed, ActorStopped, Address, ChildStartFailed, Intensity, Supervisor, child, current
 from tests import virtual_time
 from tests.doubles import Boom, Gate, Outcomes, Scribe
 

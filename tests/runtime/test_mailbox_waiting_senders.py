@@ -160,7 +160,7 @@ async def test_whoever_goes_away_from_a_full_mailbox_leaves_nothing_there() -> N
                 await scribe.send(Scribe.note, "b")
             with pytest.raises(TimeoutError):
                 await scribe.options(timeout=1).call(Scribe.note, "b")
-        assert not scribe._mailbox._waiters
+        assert not scribe._mailbox.waiting_senders
         gate.open()
 
 

@@ -22,8 +22,8 @@ from supervise import (
     Supervisor,
     child,
     current,
-    node,
 )
+from supervise.tree import node
 from supervise_strategies import Report
 
 pytestmark = pytest.mark.anyio

@@ -13,15 +13,7 @@ import anyio
 import pytest
 from tenacity import wait_fixed
 
-from supervise import (
-    ActorStopped,
-    Address,
-    MailboxClosed,
-    Restart,
-    RunningSupervisor,
-    Supervisor,
-    child,
-)
+from supervise import ActorStopped, Address, MailboxClosed, Restart, RunningSupervisor, Supervisor, child
 from supervise.events import Event
 from tests.doubles import Boom
 from tests.runtime.members import Member, actions, states

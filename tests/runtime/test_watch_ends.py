@@ -29,9 +29,9 @@ from supervise import (
     WouldDeadlock,
     child,
     current,
-    observers,
     open_mailbox,
 )
+from supervise.mailbox import observers
 from tests.doubles import Boom, Gate, Outcomes, Scribe
 from tests.situations import ACCEPTING, FORGOTTEN, STOPPED, Situation
 from tests.virtual_time import at_rest

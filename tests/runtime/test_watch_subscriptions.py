@@ -25,9 +25,9 @@ from supervise import (
     SubscriberTooSlow,
     Supervisor,
     current,
-    observers,
     open_mailbox,
 )
+from supervise.mailbox import observers
 from tests.doubles import Boom
 from tests.virtual_time import at_rest
 

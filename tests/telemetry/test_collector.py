@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opentelemetry import trace
 
-from supervise import tracing
+from supervise.telemetry import tracing
 from tests.collector import Collector, Link, Span, SpanEvent
 from tests.span_tree import span_tree
 

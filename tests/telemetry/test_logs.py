@@ -39,7 +39,7 @@ from supervise.events import (
     Stuck,
     as_dict,
 )
-from supervise.logs import LONGEST, ActorFilter, JsonFormatter, json_handler
+from supervise.telemetry.logs import LONGEST, ActorFilter, JsonFormatter, json_handler
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 from tests.doubles import Boom

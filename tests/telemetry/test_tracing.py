@@ -22,7 +22,8 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from supervise import attributes, tracing
+from supervise.spans import attributes
+from supervise.telemetry import delivery, tracing
 from tests.collector import GUARD, Collector
 from tests.real_clock import on_the_real_clock
 from tests.span_tree import span_tree
@@ -321,7 +322,7 @@ def test_each_type_of_actor_is_a_service_of_its_own(collector: Collector) -> Non
 def test_without_the_option_all_is_one_service_and_the_application_s_own_spans_are_never_touched() -> None:
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(tracing.ActorServices(memory)))
+    provider.add_span_processor(SimpleSpanProcessor(delivery.ActorServices(memory)))
     provider.get_tracer("theirs").start_span("query", attributes={"db.system": "x"}).end()
     [span] = memory.get_finished_spans()
     assert span.resource is provider.resource
@@ -340,7 +341,9 @@ def run(code: str, collector: Collector) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_process_that_just_ends_delivers_what_had_ended(collector: Collector) -> None:
-    done = run("from supervise import tracing; tracing.configure(); tracing.tracer().start_span('last').end()", collector)
+    done = run(
+        "from supervise.telemetry import tracing; tracing.configure(); tracing.tracer().start_span('last').end()", collector
+    )
     if (3, 12, 0) <= sys.version_info[:3] <= (3, 12, 1):  # they start no thread at exit, and so it is said
         assert (done.returncode, "call close() before" in done.stderr) == (0, True)
         return
@@ -356,7 +359,7 @@ def test_a_process_ends_in_time_and_with_its_own_status_whatever_the_collector_d
         collector.mode = how
     code = """
 import logging, sys, time
-from supervise import tracing
+from supervise.telemetry import tracing
 logging.basicConfig(format="%(message)s")
 configured = tracing.configure()
 tracing.tracer().start_span("last").end()
@@ -376,7 +379,7 @@ sys.exit(3)
 def test_parent_and_child_of_a_fork_both_deliver_and_nothing_twice(collector: Collector) -> None:
     code = """
 import os, warnings
-from supervise import tracing
+from supervise.telemetry import tracing
 warnings.simplefilter("ignore", DeprecationWarning)  # that a thread runs: it is the SDK's, which looks after itself
 configured = tracing.configure()
 tracer = tracing.tracer(configured.provider)

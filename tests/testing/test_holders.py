@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from supervise import Address, Ended, Supervisor, WeakAddress, open_mailbox
-from supervise.lifetime import Token
+from supervise.mailbox.lifetime import Token
 from supervise.testing import Holder, at_rest, holders, watch_addresses
 from tests.doubles import Scribe
 

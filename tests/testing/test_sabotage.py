@@ -14,7 +14,7 @@ import pytest
 from tenacity import wait_fixed
 
 from supervise import ActorCrashed, Intensity, InvalidSpec, NotAHandler, Restart, Supervisor, UnknownHandler
-from supervise.handler import concurrent, table_for
+from supervise.mailbox.handler import concurrent, table_for
 from supervise.testing import Sabotage, assert_story, at_rest, crash_on, record, sabotage
 from tests.doubles import Boom, Gate, Scribe
 

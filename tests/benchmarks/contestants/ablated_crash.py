@@ -10,11 +10,12 @@ from contextvars import Context
 from typing import Any, Final, TypeAlias
 from unittest import mock
 
-from supervise import Supervisor, incarnation
+from supervise import Supervisor
 from supervise._backends import Backend, current_backend
-from supervise.mailbox import Mailbox
-from supervise.node import _OBEY
-from supervise.place import ActorPlace
+from supervise.actor import incarnation
+from supervise.mailbox.mailbox import Mailbox
+from supervise.tree.node import _OBEY
+from supervise.tree.place import ActorPlace
 from supervise_strategies import directives as do
 from supervise_strategies.exit_reason import ExitKind, ExitReason
 from supervise_strategies.supervision import Supervision

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 from supervise import DynamicSupervisor, RunningSupervisor
-from supervise.child import Child
-from supervise.incarnation import Incarnation, spawn
-from supervise.mailbox import Mailbox
-from supervise.node import Node
-from supervise.place import ActorPlace
-from supervise.turn import CURRENT
+from supervise.actor.incarnation import Incarnation
+from supervise.actor.loop import spawn
+from supervise.mailbox.mailbox import Mailbox
+from supervise.mailbox.turn import CURRENT
+from supervise.tree.child import Child
+from supervise.tree.node import Node
+from supervise.tree.place import ActorPlace
 from supervise_strategies.exit_reason import NORMAL
 from tests.benchmarks.actor import Counter
 from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, expect, resident
@@ -78,7 +79,7 @@ class Owner:
 
 
 def _mailbox(node: Node, name: str) -> Mailbox:
-    return Mailbox(node.tree.backend, node.path, name, _CHILD.terms, node.tree.dead_letters)
+    return Mailbox(node.tree.backend, node.path, name, _CHILD.mailbox_options, node.tree.dead_letters)
 
 
 def _name(number: int) -> str:

@@ -1,0 +1,71 @@
+"""How a life begins: its factory is called, what has to be awaited or entered is, and then it is ready.
+
+All of it happens in the actor's own task. What is raised here is returned, never raised: it is a start that failed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from supervise.mailbox.handler import awaitable, class_of
+
+from .cancellation import is_being_closed
+
+if TYPE_CHECKING:
+    from .incarnation import Incarnation
+
+
+def build(life: Incarnation) -> BaseException | None:
+    """Call the factory; what it made is the actor, or has to be entered or awaited first."""
+    mailbox = life.mailbox
+    mailbox.turn = life
+    mailbox.attention = True  # whatever was so before
+    if life.killed:
+        return None
+    try:
+        made = life.owner.factory(*life.owner.args)
+        if hasattr(class_of(made), "__aenter__") or awaitable(made):
+            life.shareable = False
+            life.made = made
+        else:
+            _ready(life, made)
+    except BaseException as error:
+        return error
+    return None
+
+
+async def enter(life: Incarnation) -> BaseException | None:
+    """A factory that has to be awaited, or an actor that is an async context manager: all inside one life scope."""
+    made, life.made = life.made, None
+    life.life_scope = scope = life.mailbox.backend.scope()
+    scope.__enter__()
+    try:
+        if life.killed:  # by what the factory itself did, before there was a scope to be cancelled
+            scope.cancel()
+        if awaitable(made):
+            made = await made
+        kind = class_of(made)
+        if not hasattr(kind, "__aenter__"):
+            _ready(life, made)
+            return None
+        instance = await kind.__aenter__(made)
+        life.manager = made
+        if instance is None:
+            raise TypeError(f"{kind.__qualname__}.__aenter__ returned None, and what it returns is the actor: `return self`")
+        _ready(life, instance)
+    except BaseException as error:
+        if isinstance(error, GeneratorExit) and is_being_closed(life):
+            raise
+        return error
+    return None
+
+
+def _ready(life: Incarnation, instance: Any) -> None:
+    if instance is None:
+        raise TypeError(f"the factory of {life.mailbox.path} returned None: it has to return the actor")
+    life.instance = instance
+    life.running = True
+    life.mailbox.restarting = False
+    if life.mailbox.instrument is not None:
+        life.mailbox.instrument.started(instance)
+    life.owner.started(life)

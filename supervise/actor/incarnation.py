@@ -1,0 +1,242 @@
+"""One life of an actor on its mailbox: what it is made of, and the flags by which everybody else speaks to it.
+
+Theory of operation
+-------------------
+An incarnation goes through
+
+    factory -> enter hook -> ready -> messages -> nursery ended -> exit hook -> what was in hand settled -> decision
+
+in that order and in one task (`loop.py`), so two incarnations never overlap, and a decision is only made when nothing of the
+old one is left. The first three are told in `beginning.py`, the last four in `ending.py`, and what a cancellation is and
+reaches in `cancellation.py`. Every other task speaks to it by flags: `stop` (after the message in hand), `cancel` (now),
+`fail` (a task of the nursery raised). Flags are raised synchronously, and looked at before each message.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from supervise.mailbox.turn import IncarnationTurn, Turn
+from supervise_strategies.exit_reason import NORMAL, ExitReason, leaves
+
+from .nursery import Nursery
+
+if TYPE_CHECKING:
+    from supervise._backends import Future, Handle, Scope
+    from supervise.mailbox.envelope import Envelope
+    from supervise.mailbox.lane import Lane
+
+    from .concurrent_handlers import ConcurrentHandlers
+    from .owner import Owner
+    from .reading import Reading
+    from .timers import Timers
+
+STARTS: Final = 128  # in one task without a yield
+
+
+class Incarnation(IncarnationTurn):
+    """One life. Made, with its flags, before its task runs, so that a stop which lands in between isn't lost."""
+
+    __slots__ = (
+        "concurrent",
+        "crashed_on",
+        "draining",
+        "end_timer",
+        "ended_waiters",
+        "failure",
+        "instance",
+        "kill_scope",
+        "killed",
+        "lane",
+        "life_scope",
+        "made",
+        "manager",
+        "number",
+        "ordered",
+        "owner",
+        "patient",
+        "readers",
+        "running",
+        "shareable",
+        "signal",
+        "stop_reason",
+        "tasks",
+        "throttle_timer",
+        "timers",
+    )
+    task: object
+    in_hand: Envelope | None
+
+    def __init__(self, owner: Owner, number: int) -> None:
+        super().__init__(owner.mailbox, exclusive=True)
+        self.owner: Owner = owner
+        self.number: int = number
+        self.instance: Any = None
+        self.running: bool = False  # its start has succeeded
+        self.stop_reason: ExitReason | None = None
+        self.draining: bool = False
+        self.ordered: bool = False  # its supervisor asked for the end, and keeps the time
+        self.killed: bool = False
+        self.failure: BaseException | None = None
+        self.timers: Timers | None = None  # made on first use
+        self.readers: set[Reading] | None = None
+        self.signal = False  # one of the flags above is up: look before the next message
+        self.shareable = True  # a successor may run in the same task, as far as it is known
+        self.tasks: Nursery | None = None
+        self.concurrent: ConcurrentHandlers | None = None
+        self.crashed_on: Envelope | None = None  # the message whose handler raised
+        self.lane: Lane | None = None  # that the message in hand came from, if there are several
+        self.throttle_timer: Handle | None = None
+        self.ended_waiters: list[Future] | None = None
+        self.patient: bool = False  # its nursery may finish
+        self.made: Any = None  # by the factory, and not an actor yet
+        self.manager: Any = None  # the async context manager that was entered
+        self.kill_scope: Scope | None = None
+        self.life_scope: Scope | None = None
+        self.end_timer: Handle | None = None
+
+    # -- flags: raised from anywhere in the loop's thread ------------------------------------------------------------
+
+    def stop(self, reason: ExitReason, *, drain: bool = False) -> None:
+        """End after the message in hand (`drain`: after all that are queued). The last reason given is the one that counts."""
+        self.stop_reason = reason
+        # An actor's own stop() doesn't throw away what its supervisor lets it drain; one that was killed, or has crashed,
+        # begins no message any more.
+        self.draining = (drain or self.draining) and not self.killed and self.failure is None
+        self.signal = self.mailbox.attention = True
+        if self.tasks is not None and not drain:
+            self.tasks.cancel()
+        for reading in self.readers or ():  # a source is an intake, even where the nursery may go on
+            reading.scope.cancel()
+        self.mailbox.wake()
+
+    def leave(self, grace: float | None) -> Future:
+        """Take in nothing more, handle what waits, let the nursery finish, and end; what still runs after `grace` is killed."""
+        mailbox, backend = self.mailbox, self.mailbox.backend
+        ended = backend.future()
+        self.ended_waiters = [*(self.ended_waiters or ()), ended]
+        mailbox.refuse("stopped")
+        self.patient = True
+        self.stop(NORMAL, drain=True)
+        within = self.owner.end_within if grace is None else grace
+        if self.end_timer is not None:
+            self.end_timer.cancel()
+            self.end_timer = None
+        if within < math.inf:
+            self.end_timer = backend.call_at(backend.now() + within, self.overdue)
+        return ended
+
+    def kill(self) -> None:
+        """End now, as somebody outside of the tree would have it."""
+        self.owner.kill()
+
+    def cancel(self) -> None:
+        """End now: what runs is cancelled. The exit hook still runs, in a cancelled scope."""
+        self.killed = True
+        self._interrupt()
+        if self.life_scope is not None:
+            self.life_scope.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """A task of the nursery raised: the incarnation has crashed, and its handler in hand is cancelled.
+
+        Told again when the nursery has ended, with what all of its tasks raised.
+        """
+        self.pass_up(error)
+        if not self.killed:
+            first, self.failure = self.failure is None, error
+            if first:
+                if self.mailbox.instrument is not None:
+                    self.mailbox.instrument.failed()
+                self._interrupt()
+
+    def fail_first(self, error: BaseException) -> None:
+        """A concurrent handler raised: its caller is told what, and not the group that comes of it when all have ended."""
+        if self.failure is None:
+            self.fail(error)
+        else:
+            self.pass_up(error)
+
+    def _interrupt(self) -> None:
+        self.signal = self.mailbox.attention = True
+        self.draining = False
+        if self.tasks is not None:
+            self.tasks.cancel()
+        if self.concurrent is not None:
+            self.concurrent.cancel()
+        if self.mailbox.waker is not None and self.mailbox.turn is self:
+            self.mailbox.wake()
+        elif self.kill_scope is not None:
+            self.kill_scope.cancel()
+        elif not self.running and self.life_scope is not None:  # its factory, or its enter hook
+            self.life_scope.cancel()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self.signal
+
+    def nursery(self) -> Nursery:
+        """The incarnation's task group, made on first use."""
+        if self.tasks is None:
+            self.tasks = Nursery(self.mailbox, NurseryTurn(self), self.fail)
+            if self.signal and not self.draining:
+                self.tasks.cancel()
+        return self.tasks
+
+    # -- its task, and its time --------------------------------------------------------------------------------------
+
+    def can_share(self) -> bool:
+        """Whether a successor may run in this incarnation's task: nothing of it is left there."""
+        scope = self.kill_scope
+        if not self.number % STARTS:  # a start that always fails at once would never let anybody else run
+            return False
+        return self.shareable and (scope is None or not scope.cancel_called)
+
+    def succeed(self, predecessor: Incarnation) -> None:
+        """Take over the predecessor's task, with the kill scope that is open in it."""
+        self.kill_scope = predecessor.kill_scope
+        predecessor.kill_scope = None
+
+    def arm_end_timer(self) -> None:
+        """What ends by itself has the same time for nursery and exit hook that an ordered stop would give it."""
+        within = self.owner.end_within
+        if self.end_timer is None and not self.ordered and not self.killed and within < math.inf:
+            backend = self.mailbox.backend
+            self.end_timer = backend.call_at(backend.now() + within, self.overdue)
+
+    def overdue(self) -> None:
+        """It takes too long to end."""
+        if not self.killed:
+            self.owner.kill()  # rather than itself: its owner reports what outlives that
+
+    def pass_up(self, error: BaseException | None) -> None:
+        """KeyboardInterrupt and SystemExit end more than an actor, wherever they were raised."""
+        if error is None or isinstance(error, Exception):  # whose groups hold nothing else
+            return
+        for leaf in leaves(error):
+            if isinstance(leaf, KeyboardInterrupt | SystemExit):
+                self.owner.fatal(leaf)
+
+    def held(self) -> list[tuple[Lane, Envelope]]:
+        """All that is in hand, in the order of hand-over."""
+        held = [] if self.concurrent is None else [*self.concurrent.in_hand.values()]
+        if self.in_hand is not None:
+            held.append((self.lane or self.mailbox, self.in_hand))
+        return held
+
+    @property
+    def holds(self) -> int:
+        return len(self.held())
+
+
+class NurseryTurn(Turn):
+    """The turn of an incarnation's nursery tasks: the same actor, with no message in hand but a concurrent handler's own."""
+
+    __slots__ = ("incarnation",)
+
+    def __init__(self, incarnation: Incarnation, envelope: Envelope | None = None) -> None:
+        super().__init__(incarnation.mailbox, exclusive=False)
+        self.incarnation: Incarnation = incarnation
+        self.in_hand: Envelope | None = envelope

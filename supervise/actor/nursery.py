@@ -1,0 +1,115 @@
+"""The task group of one incarnation: tasks that live, at most, as long as the incarnation does.
+
+It can't be opened in the handler that uses it first: entered there, and left somewhere else, it corrupts the scope stack on
+both backends (tried). So it lives in a host task of its own, which is made on first use, with `start_soon` buffering until
+that task runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
+
+import anyio
+from anyio.abc import TaskGroup
+
+from supervise.mailbox.turn import CURRENT, Turn
+from supervise.message import name_of
+from supervise_strategies.exit_reason import leaves
+
+if TYPE_CHECKING:
+    from supervise._backends import Backend, Future
+    from supervise.mailbox.mailbox import Mailbox
+
+Ts = TypeVarTuple("Ts")
+
+
+class Nursery:
+    """Tasks of an actor beside its handlers. A task that raises crashes the incarnation; its end cancels and awaits them."""
+
+    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_group", "_pending", "_turn", "_wake")
+
+    def __init__(self, mailbox: Mailbox, turn: Turn, crashed: Callable[[BaseException], object]) -> None:
+        self._backend: Backend = mailbox.backend
+        self._crashed = crashed
+        self._group: TaskGroup | None = None
+        self._pending: list[tuple[Context, Callable[..., Coroutine[Any, Any, Any]], tuple[Any, ...], str | None]] = []
+        self._cancelled = False
+        self._wake: Future = self._backend.future()
+        self._ended: Future = self._backend.future()
+        self._turn = turn
+        self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery")
+
+    def start_soon(
+        self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]], *args: *Ts, name: str | None = None
+    ) -> None:
+        """Run `function(*args)` in a task of its own. It isn't an async function: it returns *before* the task has begun.
+
+        In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
+        cancelled as it begins; once it has ended, RuntimeError.
+        """
+        if self._ended.done():
+            raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")
+        context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand
+        context.run(CURRENT.set, self._turn)
+        if self._group is None:
+            self._pending.append((context, function, args, name))
+        else:
+            self._begin(self._group, context, function, args, name)
+
+    def cancel(self) -> None:
+        """Cancel all tasks, those to come included."""
+        self._cancelled = True
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+
+    async def end(self, *, cancel: bool = True) -> None:
+        """Cancel all tasks, unless they may finish, and wait until the last one has ended, whatever happens to the waiter."""
+        if cancel:
+            self.cancel()
+        if not self._wake.done():
+            self._wake.set_result(None)
+        with anyio.CancelScope(shield=True):
+            await self._ended
+
+    def _begin(
+        self,
+        group: TaskGroup,
+        context: Context,
+        function: Callable[..., Coroutine[Any, Any, Any]],
+        args: tuple[Any, ...],
+        name: str | None,
+    ) -> None:
+        # A function of its own: the host task would keep the last task's arguments in its frame, as long as it lives.
+        shown = name if name is not None else name_of(function)
+        context.run(lambda: group.start_soon(self._run, group, function, args, name=shown))
+
+    async def _run(self, group: TaskGroup, function: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> None:
+        try:
+            await function(*args)
+        except GeneratorExit:  # the loop is gone
+            raise
+        except BaseException as error:
+            if group.cancel_scope.cancel_called and all(isinstance(leaf, self._backend.cancelled) for leaf in leaves(error)):
+                raise
+            self._crashed(error)  # at once: until its siblings have ended, who may take their time, no message may be begun
+            # On asyncio a cancellation that nobody asked for would end the group in silence, and SystemExit the whole loop.
+            if isinstance(error, Exception):
+                raise
+
+    async def _host(self) -> None:
+        crash: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as self._group:
+                while self._pending:
+                    self._begin(self._group, *self._pending.pop(0))
+                if self._cancelled:
+                    self._group.cancel_scope.cancel()
+                await self._wake
+        except BaseException as error:
+            crash = error
+        if crash is not None:
+            self._crashed(crash)  # once more, with all that was raised
+            crash = None
+        self._ended.set_result(None)

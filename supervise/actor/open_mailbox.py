@@ -1,0 +1,222 @@
+"""Supervision by hand: a mailbox that exists before any actor, and runs one incarnation at a time."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast, overload
+
+import anyio
+
+from supervise import events
+from supervise._backends import current_backend
+from supervise.address.address import Address, address_of
+from supervise.errors import MailboxClosed, Unsupervised
+from supervise.events import Bus
+from supervise.mailbox import observers
+from supervise.mailbox.account import Account
+from supervise.mailbox.dead_letters import DeadLetters
+from supervise.mailbox.lifetime import Lifetime
+from supervise.mailbox.mailbox import Mailbox
+from supervise.mailbox.mailbox_options import Choice, MailboxOptions, Overflow
+from supervise.mailbox.message_queue import MessageQueue
+from supervise.mailbox.throttle import Throttle
+from supervise_strategies.child_spec import check_name
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
+
+from .factory import default_name
+from .incarnation import Incarnation
+from .loop import spawn
+
+if TYPE_CHECKING:
+    from supervise.events import Listener
+
+A = TypeVar("A")
+Ts = TypeVarTuple("Ts")
+
+
+class Crashed(NamedTuple):
+    """The incarnation crashed, or was cancelled; the mailbox keeps what waits, and can run another one."""
+
+    reason: ExitReason
+    error: BaseException | None
+
+
+class Ended(NamedTuple):
+    """The incarnation ended in an orderly way."""
+
+    reason: ExitReason
+
+
+Outcome: TypeAlias = Ended | Crashed
+
+
+class OpenMailbox(Generic[A]):
+    """A mailbox without a supervisor. Made by `open_mailbox`."""
+
+    def __init__(self, name: str, options: MailboxOptions, listener: Listener | None) -> None:
+        check_name("mailbox", name)
+        options.check(f"mailbox {name!r}")
+        if listener is not None and not callable(listener):
+            raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
+        self._backend = current_backend()
+        self._bus = Bus()
+        if listener is not None:
+            self._bus.subscribe(listener)
+        self.dead_letters: DeadLetters = DeadLetters(self._bus)
+        self._mailbox = Mailbox(self._backend, "", name, options, self.dead_letters)
+        self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), self._lost)
+        self._runner: _Runner | None = None
+        self._incarnation: Incarnation | None = None
+        self._number = 0
+
+    def _lost(self) -> None:
+        mailbox = self._mailbox
+        if self._runner is not None:
+            mailbox.wake()
+        elif self._number == 0 and not mailbox.accepted:  # who has sent something had it, and a run will handle that
+            self._bus.publish(events.AddressDropped(mailbox.path))
+
+    def __len__(self) -> int:
+        """How many messages wait."""
+        return self._mailbox.waiting
+
+    def account(self) -> Account:
+        """What became of all messages so far."""
+        return self._mailbox.account()
+
+    @overload
+    async def run(self, factory: Callable[[Unpack[Ts]], AbstractAsyncContextManager[A]], /, *args: *Ts) -> Outcome: ...
+    @overload
+    async def run(self, factory: Callable[[Unpack[Ts]], Awaitable[A]], /, *args: *Ts) -> Outcome: ...
+    @overload
+    async def run(self, factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Outcome: ...
+    async def run(self, factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts) -> Outcome:
+        """Run one incarnation until it ends, in a task of its own.
+
+        It ends in an orderly way (`Ended`) when it stops itself, or ignores its start: what waits then becomes dead
+        letters, and the mailbox refuses (`ActorStopped`) until it is run again. It ends so, too, when the last strong address
+        is gone and the queue is handled: then the mailbox is closed for good. A crash is returned (`Crashed`), never raised,
+        and loses nothing that waits. Cancelling `run` cancels the incarnation, waits for it, and keeps what waits, too.
+        RuntimeError if an incarnation runs already; `MailboxClosed` if the mailbox was closed.
+        """
+        if self._runner is not None:
+            raise RuntimeError(f"mailbox {self._mailbox.path!r} runs an actor already: one incarnation at a time")
+        if self._mailbox.refusal == "closed":
+            raise MailboxClosed(f"mailbox {self._mailbox.path!r} is closed, nothing can come in: open another one")
+        if not callable(factory):
+            cure = "a class, or a function that returns the actor; its arguments follow: run(Counter, 10)"
+            raise InvalidSpec(f"mailbox {self._mailbox.path!r}", "factory", factory, cure)
+        self._number += 1
+        self._runner = runner = _Runner(self._mailbox, self._bus, factory, args)
+        self._incarnation = incarnation = Incarnation(runner, self._number)
+        await self._backend.open()  # it lets others run, and they mustn't begin a second incarnation
+        self._mailbox.accept_again()
+        self._mailbox.last_end = None
+        try:
+            spawn(incarnation)
+            await runner.over.wait()
+        except BaseException:
+            incarnation.cancel()
+            with anyio.CancelScope(shield=True):
+                await runner.over.wait()
+            raise
+        finally:
+            self._runner = self._incarnation = None
+            await self._backend.close()
+            lifetime = self._mailbox.lifetime
+            if lifetime is not None and not lifetime.open and not self._mailbox.waiting:
+                self._mailbox.refuse("closed")
+            observers.actor_ended_if_closed(self._mailbox)
+        if isinstance(runner.error, KeyboardInterrupt | SystemExit):
+            raise runner.error
+        reason = runner.reason
+        if reason.abnormal:
+            return Crashed(reason, runner.error)
+        if self._mailbox.refusal is None:
+            self._mailbox.refuse("stopped")
+            self._mailbox.discard("its actor is stopped")
+            observers.actor_ended(self._mailbox)
+        return Ended(reason)
+
+    def close(self) -> None:
+        """Accept nothing any more; what waits becomes dead letters, and an actor that runs ends after the message in hand."""
+        self._mailbox.refuse("closed")
+        self._mailbox.discard("its mailbox was closed")
+        if self._incarnation is not None:
+            self._incarnation.stop(NORMAL)
+        else:
+            observers.actor_ended(self._mailbox)
+
+
+class _Runner:
+    """The owner of an incarnation that nobody supervises."""
+
+    def __init__(self, mailbox: Mailbox, bus: Bus, factory: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.mailbox = mailbox
+        self.factory = factory
+        self.args = args
+        self.expects: tuple[type[BaseException], ...] = ()
+        self.end_within = math.inf
+        self.redeliver = 0
+        self.over = anyio.Event()
+        self.reason = ExitReason(ExitKind.NORMAL)
+        self.error: BaseException | None = None
+        self._bus = bus
+
+    def started(self, incarnation: Incarnation) -> None:
+        self._bus.publish(events.Started(self.mailbox.path, incarnation.number))
+
+    def ended(self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool) -> None:
+        if incarnation.running:
+            frames = events.frames_of(error)
+            self._bus.publish(events.Stopped(self.mailbox.path, incarnation.number, reason, self.mailbox.waiting, None, frames))
+        else:
+            self._bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
+        observers.incarnation_ended(self.mailbox, incarnation.number, reason)
+        self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
+        self.over.set()
+
+    def kill(self) -> None:
+        if self.mailbox.turn is not None:
+            cast(Incarnation, self.mailbox.turn).cancel()
+
+    def fatal(self, error: BaseException) -> None:
+        self.error = error
+
+    def publish(self, event: events.Event) -> None:
+        self._bus.publish(event)
+
+    def find(self, key: Any) -> Any:
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {key!r} in")
+
+    def supervisor(self, key: Any) -> Any:
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: it has no supervisor")
+
+    def stop_tree(self, why: str) -> None:
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to stop; use current().stop()")
+
+
+def open_mailbox(
+    kind: type[A] | Callable[..., A],
+    *,
+    name: str | None = None,
+    capacity: float = 1000,
+    overflow: Overflow = "wait",
+    lanes: tuple[str, ...] = (),
+    choice: Choice = "strict",
+    throttle: Throttle | None = None,
+    queue: Callable[[], MessageQueue] = deque,
+    listener: Listener | None = None,
+) -> tuple[OpenMailbox[A], Address[A]]:
+    """A mailbox for actors of this kind, and its first address, before there is any actor.
+
+    Supervision by hand is `while isinstance(await mailbox.run(Counter, 10), Crashed): pass`. `kind` only types the address
+    (and names it, unless `name` does). Call it where the event loop runs.
+    """
+    options = MailboxOptions(capacity, overflow, queue, lanes, choice, throttle)
+    mailbox: OpenMailbox[A] = OpenMailbox(name if name is not None else default_name(kind), options, listener)
+    return mailbox, address_of(mailbox._mailbox)

@@ -1,0 +1,46 @@
+"""The logical actor that an incarnation is a life of, as far as an incarnation needs to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from supervise.events import Event
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise_strategies.exit_reason import ExitReason
+
+    from .incarnation import Incarnation
+
+
+class Owner(Protocol):
+    """What lasts from life to life. The place in a tree is one, and so is the runner of an open mailbox."""
+
+    mailbox: Mailbox
+
+    @property
+    def factory(self) -> Callable[..., Any]: ...
+    @property
+    def args(self) -> tuple[Any, ...]: ...
+    @property
+    def expects(self) -> tuple[type[BaseException], ...]: ...
+    @property
+    def end_within(self) -> float: ...
+    @property
+    def redeliver(self) -> int: ...
+    def started(self, incarnation: Incarnation) -> None: ...
+    def ended(
+        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
+    ) -> Incarnation | None:
+        """All is over; the answer is the next incarnation, if it is to run in the same task."""
+        ...
+
+    def kill(self) -> None:
+        """Its end takes too long: cancel it, and say so if it still runs then."""
+        ...
+
+    def fatal(self, error: BaseException) -> None: ...
+    def publish(self, event: Event) -> None: ...
+    def find(self, key: Any) -> Any: ...
+    def supervisor(self, key: Any) -> Any: ...
+    def stop_tree(self, why: str) -> None: ...

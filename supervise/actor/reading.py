@@ -1,0 +1,71 @@
+"""A stream that an actor reads: each item becomes a message in its mailbox.
+
+By fair turns: the next item is taken from the stream when the actor has begun to handle the last one. So however fast a
+source is, another one's item waits behind at most one item of each; and what isn't taken waits in the stream, whose sender
+feels the back-pressure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from supervise.mailbox.source import Source
+from supervise.message import AnyHandler
+from supervise_strategies.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from supervise._backends import Future
+    from supervise.mailbox.envelope import MessageOptions
+
+    from .incarnation import Incarnation
+
+
+class Reading(Source):
+    """One stream, one handler, and the nursery task that reads."""
+
+    __slots__ = ("_begun", "_incarnation", "_stream", "scope")
+
+    def __init__(self, incarnation: Incarnation, stream: AsyncIterable[Any], handler: AnyHandler) -> None:
+        mailbox = incarnation.mailbox
+        if not hasattr(type(stream), "__aiter__"):
+            cure = "an anyio receive stream, or another asynchronous iterable"
+            raise InvalidSpec(f"read() of {mailbox.path!r}", "stream", stream, cure)
+        super().__init__(mailbox, handler)
+        self.scope: anyio.CancelScope = anyio.CancelScope()
+        self._incarnation = incarnation
+        self._stream = stream
+        self._begun: Future | None = None
+        if incarnation.readers is None:
+            incarnation.readers = set()
+        incarnation.readers.add(self)
+        if incarnation.stopping:
+            self.scope.cancel()
+
+    async def run(self) -> None:
+        """Read until the stream ends, the incarnation is asked to end, or the scope is cancelled."""
+        items = aiter(self._stream)
+        try:
+            with self.scope:
+                async for item in items:
+                    # Nothing is awaited between the stream and the mailbox: a cancellation there would lose the item.
+                    self._begun = begun = self._mailbox.backend.future()
+                    self._put((item,), {})
+                    del item  # the mailbox has it; a reader that waits mustn't pin it
+                    if self._mailbox.refusal == "closed":
+                        self._mailbox.discard("its mailbox was closed")
+                    await begun
+        finally:
+            if self._incarnation.readers is not None:
+                self._incarnation.readers.discard(self)
+            if isinstance(items, AsyncGenerator):  # nobody else can close it
+                await items.aclose()
+
+    def _begins(self, options: MessageOptions) -> bool:
+        if self._queued is options:
+            self._queued = None
+            if self._begun is not None and not self._begun.done():
+                self._begun.set_result(None)
+        return True

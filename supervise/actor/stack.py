@@ -1,0 +1,57 @@
+"""Where a thread is, and where a suspended coroutine waits: as lines without the frames, which would pin what they hold."""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, FrameType
+from typing import Any, Final
+
+from supervise.events import Frame
+
+MOST: Final = 50  # lines
+
+
+def coroutine_of(task: object) -> Any:
+    """The coroutine that a task of either backend runs; None if there is no task."""
+    if task is None:
+        return None
+    get_coro: Any = getattr(task, "get_coro", None)  # asyncio
+    return getattr(task, "coro", None) if get_coro is None else get_coro()
+
+
+def runs_now(task: object) -> bool:
+    """Whether the task's code is what its loop's thread runs at this instant; asked from any thread."""
+    return bool(getattr(coroutine_of(task), "cr_running", False))
+
+
+def await_stack(awaitable: Any) -> tuple[Frame, ...]:
+    """The lines at which a suspended coroutine, and what it awaits, stands; outermost first.
+
+    It ends where something isn't a coroutine or a generator of Python's own: a future, an asynchronous generator's step.
+    """
+    lines: list[Frame] = []
+    while awaitable is not None and len(lines) < MOST:
+        for kind, inner in (("cr_", "cr_await"), ("gi_", "gi_yieldfrom"), ("ag_", "ag_await")):
+            frame: FrameType | None = getattr(awaitable, f"{kind}frame", None)
+            if frame is not None:
+                lines.append(_line(frame))
+                awaitable = getattr(awaitable, inner, None)
+                break
+        else:
+            break
+    return tuple(lines)
+
+
+def thread_stack(thread: int, inside: CodeType) -> tuple[Frame, ...]:
+    """The lines at which a thread stands, outermost first; if one of them runs `inside`, only those that it called."""
+    frame = sys._current_frames().get(thread)
+    lines: list[Frame] = []
+    while frame is not None and frame.f_code is not inside:
+        lines.append(_line(frame))
+        frame = frame.f_back
+    return tuple(reversed(lines[:MOST]))
+
+
+def _line(frame: FrameType) -> Frame:
+    code = frame.f_code
+    return Frame(code.co_filename, frame.f_lineno, code.co_qualname)

@@ -1,0 +1,289 @@
+"""How an actor is reached: strong and weak addresses over one shared mailbox, which outlives every incarnation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from supervise.errors import ActorRestarting, WouldDeadlock
+from supervise.mailbox.envelope import OnRestart
+from supervise.mailbox.handler import check
+from supervise.mailbox.lifetime import FOREVER, Token
+from supervise.mailbox.observers import Down, subscribe, watch
+from supervise.mailbox.subscription import Subscription, WhenFull
+from supervise.mailbox.turn import CURRENT
+from supervise.message import Message
+from supervise_strategies.errors import InvalidSpec
+
+from .from_thread import FromThread
+from .recipient import Recipient
+from .stream import HandlerStream
+from .view import View, ViewOptions
+
+if TYPE_CHECKING:
+    from anyio.abc import ObjectSendStream
+
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise_strategies.exit_reason import ExitReason
+
+A_co = TypeVar("A_co", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class _AnyAddress(View, Generic[A_co]):
+    """What a strong and a weak address can do: sends and calls by handler, control, and looks into the mailbox."""
+
+    __slots__ = ()
+
+    @overload
+    async def call(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call(self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    async def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Have the actor run `handler(*args, **kwargs)` in its turn, and wait for what it returns.
+
+        A call never outlives its callee. Instead of a result it raises: what the handler raised, if the child `expects` it;
+        `ActorCrashed` (the cause is attached) if the handler, or anything else of the actor, crashed meanwhile;
+        `ActorStopped` or `MailboxClosed` if the actor is stopped or gone; `CallCycle` at once, if the call would wait for
+        itself; `UnknownHandler`; `TimeoutError`, if a view set a timeout. A caller that is cancelled is forgotten: the call
+        is skipped while it is queued, and a handler that has begun goes on.
+
+        A function whose qualified name names a class (`Counter.add`) is looked up by that name on the live instance. Any
+        other callable is run with the instance as its first argument.
+        """
+        mailbox = self._mailbox
+        if (
+            mailbox.credits
+            and self._view_options is None
+            and self._token.open
+            and type(handler) is FunctionType
+            and CURRENT.get(None) is None
+        ):
+            reply = mailbox.backend.future()
+            mailbox.queue.append((handler, args, kwargs, reply, None, None))
+            mailbox.credits -= 1  # after it is in: a queue of the user's own may raise
+            waker = mailbox.waker
+            if waker is not None:
+                mailbox.waker = None
+                if not waker.done():
+                    waker.set_result(None)
+            del self  # as in send()
+            return await reply
+        called = self._reach().call(handler, args, kwargs, self._options())
+        del self
+        return await called
+
+    async def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Return once the message is in the mailbox; a full one makes the sender wait (or raises `MailboxFull`, by its policy).
+
+        What becomes of it then is the actor's affair: if the handler crashes, the message is a dead letter. A send that is
+        cancelled, or times out, was never accepted.
+        """
+        # Credit is enough for a message of which nothing special is to be said: `Mailbox.send` without its frame and its
+        # checks, 0.2 of 0.7 us.
+        mailbox = self._mailbox
+        if mailbox.credits and self._view_options is None and self._token.open and type(handler) is FunctionType:
+            turn = CURRENT.get(None)
+            mailbox.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, None))
+            mailbox.credits -= 1
+            waker = mailbox.waker
+            if waker is not None:
+                mailbox.waker = None
+                if not waker.done():
+                    waker.set_result(None)
+        else:
+            sent = self._reach().send(handler, args, kwargs, self._options())
+            del self  # who waits for room doesn't keep the actor alive, nor does the frame of an error that somebody keeps
+            await sent
+
+    def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
+        self._reach().try_send(handler, args, kwargs, self._options())
+
+    # -- control: it isn't held up by what is queued -----------------------------------------------------------------
+
+    async def ping(self) -> float:
+        """The seconds until the actor looks around, which it does between messages, also when it is paused.
+
+        A handler that takes its time delays the answer, a full mailbox doesn't; one that is restarting answers when it is
+        back. `ActorStopped` or `MailboxClosed` if it doesn't run and won't. Without a deadline: use `anyio.fail_after`.
+        """
+        mailbox = self._reach().mailbox
+        begun = mailbox.backend.now()
+        answered: float = await mailbox.ping()
+        return answered - begun
+
+    def pause(self) -> None:
+        """Begin no further message, over restarts too, until `resume()`. Messages are accepted and kept, in their order.
+
+        What is in hand goes on, and so do concurrent handlers, nursery tasks and control. A stop is obeyed at once.
+        """
+        self._reach().mailbox.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause()`. Idempotent."""
+        self._reach().mailbox.resume()
+
+    async def stop(self, *, grace: float | None = None) -> ExitReason:
+        """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
+
+        What still runs after `grace` seconds (default: the child's `stop_within`) is killed. For its supervisor it is an end
+        by itself, and a normal one: a permanent child comes back, on the same mailbox; `terminate_child` keeps it down.
+        `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own task: use `current().stop()`.
+        """
+        mailbox = self._reach().mailbox
+        if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
+            raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
+        turn = mailbox.turn
+        if turn is None:
+            if mailbox.refusal is not None:
+                raise mailbox.refused(_stop, (), {})
+            raise ActorRestarting(f"{mailbox.path} is restarting: terminate_child() on its supervisor keeps it down")
+        if turn.task is mailbox.backend.current_task():
+            raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
+        reason: ExitReason = await turn.leave(grace)
+        return reason
+
+    def kill(self) -> None:
+        """Cancel what it does, now: its supervisor sees `killed`, and decides as after a crash. It returns at once."""
+        turn = self._reach().mailbox.turn
+        if turn is not None:
+            turn.kill()
+
+    # -- looking into the mailbox ------------------------------------------------------------------------------------
+
+    def peek(self, most: int | None = None) -> list[Message]:
+        """The messages that wait, lane by lane, at most so many. They are the real arguments: don't keep them."""
+        queued = itertools.chain.from_iterable(lane.queue for lane in self._mailbox.lanes)
+        return [Message(*envelope[:3]) for envelope in itertools.islice(queued, most)]
+
+    def drop(self, chosen: Callable[[Message], bool], /) -> int:
+        """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
+        return len(self._mailbox.remove(chosen, "taken out by hand"))
+
+    def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
+        """The same, and hand them over, e.g. to send them to somebody else."""
+        return self._mailbox.remove(chosen, "taken out by hand")
+
+    @property
+    def from_thread(self) -> FromThread[A_co]:
+        """The same address for code in another thread, which blocks there."""
+        return FromThread(self, self._mailbox)
+
+    def subscribe(self, kind: type[T], /, *, capacity: float = 100, overflow: WhenFull = "drop_oldest") -> Subscription[T]:
+        """What the actor publishes (`current().publish`) and is an instance of `kind`: `async with … as prices: async for …`.
+
+        It is the logical actor's: it goes on over restarts, and while the actor is stopped, and ends when that is gone for good
+        (at once, if it is already). The publisher never waits. At most `capacity` events wait for the reader; beyond that the
+        oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
+        subscribers get the same object. A subscription keeps nobody alive.
+        """
+        return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
+
+    async def watch(self) -> Down:
+        """Wait until the actor has ended and isn't started again by itself, and say why; at once, if it has ended before.
+
+        That is: it is stopped but listed, or gone for good; a restart, or a wait for one, isn't an end. (To hear of the end of
+        each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
+        own task that would wait.
+        """
+        ended = watch(self._mailbox.mailbox)
+        del self  # as in send()
+        return await ended
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _AnyAddress) and other._mailbox is self._mailbox
+
+    def __hash__(self) -> int:
+        return hash(self._mailbox.id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
+
+class Address(_AnyAddress[A_co]):
+    """A strong address: it can be written to over all crashes and restarts of the actor behind it.
+
+    Its recipients and views share its token, `b = a` does too; `clone()` makes another one, `close()` gives it up. For an
+    actor that nobody supervises the tokens are what keeps it alive; a supervisor keeps its children whatever becomes of
+    their addresses. Equal and hashable by mailbox.
+    """
+
+    __slots__ = ()
+    _token: Token
+
+    @property
+    def weak(self) -> WeakAddress[A_co]:
+        """An address that doesn't keep the actor alive. Pass this one to factories."""
+        return weak_address_of(self._mailbox, self._view_options)
+
+    def options(
+        self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None
+    ) -> Address[A_co]:
+        """A view of this address that says how its messages travel.
+
+        `timeout`, in seconds, covers the wait for room, the queue and the handling: then `TimeoutError`, and an envelope that
+        nobody has begun is skipped. `on_restart="fail"`: a call raises `ActorRestarting` at once when the actor is restarting,
+        or crashes while the call is queued. `lane`: one of those that the child was described with.
+        """
+        return Address(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane))
+
+    @overload
+    def recipient(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /) -> Recipient[P, R]: ...
+    @overload
+    def recipient(self, handler: Callable[Concatenate[A_co, P], R], /) -> Recipient[P, R]: ...
+    def recipient(self, handler: Callable[..., Any], /) -> Recipient[..., Any]:
+        """This address narrowed to one handler: what takes the same arguments fits in one list, whatever the actors are."""
+        check(handler)
+        return Recipient(self._mailbox, self._token, self._view_options, handler)
+
+    def stream(self, handler: Callable[[A_co, T], Any], /) -> ObjectSendStream[T]:
+        """This address as an anyio stream: each item that is sent into it becomes a message for this handler.
+
+        Sending waits for room, which is back-pressure for whatever feeds the stream. It shares this address's token; closing
+        the stream gives up the stream alone, and the actor isn't told.
+        """
+        return HandlerStream[T](self.recipient(handler))
+
+    def clone(self) -> Address[A_co]:
+        """Another strong address, with a token of its own."""
+        return Address(self._reach().mailbox, Token(self._mailbox.lifetime), self._view_options)
+
+    def close(self) -> None:
+        """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
+        self._token.close()
+
+
+class WeakAddress(_AnyAddress[A_co]):
+    """An address that keeps nothing alive. Once the last strong one is gone it refuses `send` and `call`."""
+
+    __slots__ = ()
+
+    def strong(self) -> Address[A_co]:
+        """A strong address to the same actor; MailboxClosed once the last strong one is gone."""
+        return Address(self._reach().mailbox, Token(self._mailbox.lifetime), self._view_options)
+
+    def options(
+        self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None
+    ) -> WeakAddress[A_co]:
+        """A weak view; see `Address.options`."""
+        return WeakAddress(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane))
+
+
+def address_of(mailbox: Mailbox) -> Address[Any]:
+    """A strong address to a mailbox."""
+    return Address(mailbox, Token(mailbox.lifetime))
+
+
+def weak_address_of(mailbox: Mailbox, view_options: ViewOptions | None = None) -> WeakAddress[Any]:
+    """A weak address to a mailbox."""
+    return WeakAddress(mailbox, FOREVER if mailbox.lifetime is None else mailbox.lifetime, view_options)
+
+
+def _stop(_: object) -> None:
+    """Stands for a stop where a message is shown."""

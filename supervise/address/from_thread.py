@@ -1,0 +1,80 @@
+"""An address for code in other threads than the event loop's: it blocks there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from supervise.errors import MailboxClosed, WouldDeadlock
+
+if TYPE_CHECKING:
+    from supervise.mailbox.mailbox import Mailbox
+
+    from .address_like import AddressLike
+
+A_co = TypeVar("A_co", covariant=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class FromThread(Generic[A_co]):
+    """Sends and calls that block the calling thread, in order: each returns before the thread can make the next one.
+
+    WouldDeadlock in the event loop's own thread, which would wait for itself. MailboxClosed when the loop is gone.
+    """
+
+    __slots__ = ("_address", "_mailbox")
+
+    def __init__(self, address: AddressLike[A_co], mailbox: Mailbox) -> None:
+        self._address = address
+        self._mailbox = mailbox
+
+    @overload
+    def call(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call(self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """See `Address.call`."""
+        return self._wait(lambda: self._address.call(handler, *args, **kwargs))
+
+    def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """See `Address.send`."""
+        self._wait(lambda: self._address.send(handler, *args, **kwargs))
+
+    def _wait(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        mailbox = self._mailbox
+        backend = mailbox.backend
+        if backend.in_its_thread():
+            raise WouldDeadlock(
+                f"from_thread of {mailbox.path} in the event loop's own thread, which would wait for itself: await the address"
+            )
+        gone = MailboxClosed(f"{mailbox.path}: its event loop has ended")
+        outcome: Future[Any] = Future()
+        try:
+            backend.run_from_thread(_Errand(ask, outcome, gone).run)
+        except RuntimeError:
+            raise gone from None
+        return outcome.result()
+
+
+class _Errand:
+    """What a foreign thread waits for. The thread is told, too, if the loop is closed before it has begun it."""
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Any]], outcome: Future[Any], gone: Exception) -> None:
+        self._ask = ask
+        self._outcome = outcome
+        self._gone = gone
+
+    async def run(self) -> None:
+        try:
+            self._outcome.set_result(await self._ask())
+        except Exception as error:
+            self._outcome.set_exception(error)
+        except BaseException:  # the loop ends
+            self._outcome.set_exception(self._gone)
+            raise
+
+    def __del__(self) -> None:
+        if not self._outcome.done():
+            self._outcome.set_exception(self._gone)

@@ -1,0 +1,66 @@
+"""Who answers, and how fast: an ordinary message that does nothing, to many actors at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+
+from supervise.errors import SuperviseError
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exit_reason import describe
+
+from .address import address_of
+
+if TYPE_CHECKING:
+    from supervise.mailbox.mailbox import Mailbox
+
+
+class Pong(NamedTuple):
+    """What a ping came to. True if it was answered."""
+
+    seconds: float | None
+    """From the call to its reply: the wait behind what is queued and in hand included. None: there was no reply."""
+    why: str = ""
+    """Why there was none."""
+
+    def __bool__(self) -> bool:
+        return self.seconds is not None
+
+    def __str__(self) -> str:
+        return self.why if self.seconds is None else f"{self.seconds * 1000:.1f} ms"
+
+
+def answer(_: object) -> None:
+    """What a ping has an actor run."""
+
+
+async def ping(mailbox: Mailbox, timeout: float | None) -> Pong:
+    """Ask one actor; an actor that is restarting is told as such, and not waited for."""
+    now = mailbox.backend.now
+    begun = now()
+    try:
+        await address_of(mailbox).options(timeout=timeout, on_restart="fail").call(answer)
+    except TimeoutError:
+        return Pong(None, f"no answer within {timeout} s")
+    except SuperviseError as error:
+        return Pong(None, describe(error))
+    return Pong(now() - begun)
+
+
+async def ping_all(who: str, mailboxes: Iterable[Mailbox], timeout: float | None) -> dict[str, Pong]:
+    """Ask them all at the same time."""
+    good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
+    if not good:
+        raise InvalidSpec(f"ping of {who!r}", "timeout", timeout, "seconds, 0 or more, or None to wait for all")
+    pongs: dict[str, Pong] = {}
+
+    async def ask(mailbox: Mailbox) -> None:
+        pongs[mailbox.path] = await ping(mailbox, timeout)
+
+    async with anyio.create_task_group() as group:
+        for mailbox in mailboxes:
+            pongs[mailbox.path] = Pong(None)  # in the order of the tree
+            group.start_soon(ask, mailbox)
+    return pongs

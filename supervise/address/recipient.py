@@ -1,0 +1,56 @@
+"""An address narrowed to one handler: what takes the same arguments fits in one list, whatever the actors are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from supervise.message import name_of
+
+from .view import View, ViewOptions
+
+if TYPE_CHECKING:
+    from supervise.mailbox.lifetime import Token
+    from supervise.mailbox.mailbox import Mailbox
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Recipient(View, Generic[P, R_co]):
+    """An address and one handler of it. Equal and hashable by both."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, mailbox: Mailbox, token: Token, view_options: ViewOptions | None, handler: Callable[..., Any]) -> None:
+        super().__init__(mailbox, token, view_options)
+        self._handler = handler
+
+    async def call(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """See `Address.call`."""
+        called = self._reach().call(self._handler, args, kwargs, self._options())
+        del self  # as in Address.send
+        result: R_co = await called
+        return result
+
+    async def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """See `Address.send`."""
+        sent = self._reach().send(self._handler, args, kwargs, self._options())
+        del self
+        await sent
+
+    def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """See `Address.try_send`."""
+        self._reach().try_send(self._handler, args, kwargs, self._options())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Recipient):
+            return False
+        same = cast("Recipient[..., Any]", other)
+        return same._mailbox is self._mailbox and same._handler == self._handler
+
+    def __hash__(self) -> int:
+        return hash((self._mailbox.id, self._handler))
+
+    def __repr__(self) -> str:
+        return f"<Recipient {self.path} {name_of(self._handler)}>"

@@ -1,0 +1,87 @@
+"""What all kinds of addresses are: a view of one mailbox, which may say how the messages that go through it travel.
+
+Nobody who holds one holds the actor, or its queue: the mailbox behind it can one day be in another process.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from supervise.errors import MailboxClosed
+from supervise.mailbox.envelope import MessageOptions, OnRestart
+from supervise_strategies.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from supervise.mailbox.account import Account
+    from supervise.mailbox.lane import Lane
+    from supervise.mailbox.lifetime import Hold
+    from supervise.mailbox.mailbox import Mailbox
+
+
+class ViewOptions:
+    """What a view says about each message that it sends."""
+
+    __slots__ = ("lane", "on_restart", "timeout")
+
+    def __init__(self, mailbox: Mailbox, timeout: float | None, on_restart: OnRestart, lane: str | None) -> None:
+        path = mailbox.path
+        good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
+        if not good or (timeout is not None and math.isnan(timeout)):
+            raise InvalidSpec(f"options of {path!r}", "timeout", timeout, "seconds, 0 or more, or None for no deadline")
+        if on_restart not in ("wait", "fail"):
+            raise InvalidSpec(f"options of {path!r}", "on_restart", on_restart, "'wait' or 'fail'")
+        self.timeout: float | None = timeout
+        self.on_restart: OnRestart = on_restart
+        self.lane: Lane = mailbox.lane(lane)
+
+    def travel(self, mailbox: Mailbox) -> MessageOptions | None:
+        if self.timeout is None and self.on_restart == "wait":
+            return None
+        return MessageOptions(None if self.timeout is None else mailbox.backend.now() + self.timeout, self.on_restart)
+
+
+class View:
+    """What all kinds of addresses share: a mailbox, what keeps it open for them, and view_options, if any."""
+
+    __slots__ = ("_mailbox", "_token", "_view_options")
+
+    def __init__(self, mailbox: Mailbox, token: Hold, view_options: ViewOptions | None = None) -> None:
+        self._mailbox = mailbox
+        self._token = token
+        self._view_options = view_options
+
+    @property
+    def id(self) -> int:
+        """A number that no other mailbox of this process has, or ever had."""
+        return self._mailbox.id
+
+    @property
+    def name(self) -> str:
+        """The actor's name: the last part of its path."""
+        return self._mailbox.name
+
+    @property
+    def path(self) -> str:
+        """The full path, from the root supervisor on."""
+        return self._mailbox.path
+
+    def __len__(self) -> int:
+        """How many messages wait in the mailbox."""
+        return self._mailbox.waiting
+
+    def __bool__(self) -> bool:
+        return True  # an empty mailbox isn't a missing address
+
+    def account(self) -> Account:
+        """What became of all messages that the mailbox ever accepted, over all incarnations."""
+        return self._mailbox.account()
+
+    def _reach(self) -> Lane:
+        token = self._token
+        if not token.open:
+            raise MailboxClosed(token.closed(self.path))
+        return self._mailbox if self._view_options is None else self._view_options.lane
+
+    def _options(self) -> MessageOptions | None:
+        return None if self._view_options is None else self._view_options.travel(self._mailbox)

@@ -1,0 +1,53 @@
+"""A message on its way: what is to be run, with what, and who waits for the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from supervise.message import AnyHandler
+
+if TYPE_CHECKING:
+    from supervise._backends import Future
+
+    from .instrument import MessageSpan
+    from .mailbox import Mailbox
+    from .source import Source
+
+OnRestart: TypeAlias = Literal["wait", "fail"]
+
+
+class MessageOptions(NamedTuple):
+    """What isn't an argument of the handler and still travels with one message."""
+
+    deadline: float | None = None
+    """An instant of the loop's clock; an envelope whose deadline has passed is skipped."""
+    on_restart: OnRestart = "wait"
+    failures: int = 0
+    """How often its handler raised, where the child asks for redelivery."""
+    span: MessageSpan | None = None
+    """What an instrument notes of it."""
+    source: Source | None = None
+    """Of an actor's own message: the timer, or the stream."""
+    beginning: bool = False
+    """Whether it is what an incarnation begins with, also when it is redelivered: there is one at most."""
+
+    def begins(self, now: Callable[[], float]) -> bool:
+        """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""
+        if self.source is not None:
+            return self.source._begins(self)
+        return self.deadline is None or self.deadline > now()
+
+
+def with_span(options: MessageOptions | None, span: MessageSpan) -> MessageOptions:
+    """The same options, with what an instrument notes."""
+    if options is None:
+        return MessageOptions(span=span)
+    return options._replace(span=span)
+
+
+# A plain tuple: a class with six fields costs 4 times as much to make, once for every message.
+# (handler, args, kwargs, reply or None for a send, the sending actor's mailbox or None, options or None)
+Envelope: TypeAlias = tuple[
+    AnyHandler, tuple[Any, ...], dict[str, Any], "Future | None", "Mailbox | None", MessageOptions | None
+]

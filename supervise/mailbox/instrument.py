@@ -1,0 +1,113 @@
+"""What watches messages and lives from within: the hooks of the hot path, or None, which costs one `is None` at most.
+
+Theory of operation
+-------------------
+- A tree has its instruments from its start on, or none for ever (`chosen`). Each mailbox has one of its own, or None.
+- A mailbox with an instrument grants no credits ahead (see `lane.py`), so every message takes the slow way in, where it is
+  asked for a `MessageSpan`. That travels in the envelope's options. A mailbox without one does nothing for all this.
+- An incarnation finds its handlers through the instrument, which puts its own function around each of them. So the loop that
+  runs the handlers is the same, watched or not.
+- Hooks never raise, and never wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
+
+from supervise.message import AnyHandler
+from supervise_strategies.errors import InvalidSpec
+
+from .handler import Resolved, Table
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+    from supervise.events import Decided
+    from supervise_strategies.exit_reason import ExitReason
+
+    from .mailbox import Mailbox
+    from .turn import IncarnationTurn, Turn
+
+Find: TypeAlias = Callable[[type, Table, AnyHandler], Resolved]
+
+
+class MessageSpan(Protocol):
+    """One message on its way. Its `with` lasts as long as its sender waits: for room, or for the reply."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /) -> None: ...
+
+
+class Instrument(Protocol):
+    """Watches one actor, over all its lives; or one supervisor."""
+
+    def sends(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan: ...
+    def calls(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan: ...
+    def wakes(self, trigger: str, noted: object = None, /) -> MessageSpan:
+        """A message that nobody sent, or whoever was `noted` once."""
+        ...
+
+    def noted(self) -> object:
+        """What is done now, for a message that comes of it later."""
+        ...
+
+    def asked_for(self, here: object, /) -> None:
+        """Somebody asked for it to exist; `here` is what `Instruments.here` said there."""
+        ...
+
+    def starts(self, number: int, /) -> None:
+        """A life is asked for."""
+        ...
+
+    def started(self, instance: object, /) -> None:
+        """It is ready."""
+        ...
+
+    def finder(self, life: IncarnationTurn, /) -> tuple[Table, Find]:
+        """Where a life finds its handlers."""
+        ...
+
+    def asked_to_stop(self) -> None: ...
+    def killed(self) -> None: ...
+    def failed(self) -> None:
+        """A task of the nursery raised; in that task."""
+        ...
+
+    def ends(self, life: IncarnationTurn, span: MessageSpan | None, reason: ExitReason, error: BaseException | None, /) -> None:
+        """All of a life is over but what is said of it; `span` is that of the message whose handler raised."""
+        ...
+
+    def ended(self) -> None:
+        """It was said, in the task of `ends`."""
+        ...
+
+    def gone(self, reason: ExitReason, /) -> None:
+        """The end of a supervisor."""
+        ...
+
+
+class Instruments(Protocol):
+    """Watches a tree."""
+
+    def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> Instrument: ...
+    def for_supervisor(self, path: str, parent: Instrument | None, kind: str, now: Callable[[], float], /) -> Instrument: ...
+    def here(self) -> object:
+        """Where something is asked for."""
+        ...
+
+    def decided(
+        self, event: Decided, strategy: str, child: Instrument, affected: Sequence[Instrument], supervisor: Instrument, /
+    ) -> None: ...
+
+
+TracingOption: TypeAlias = "Literal['auto'] | bool | TracerProvider | Instruments"
+
+
+def check_option(who: str, option: object) -> None:
+    """InvalidSpec, with the cure, for what can't be a supervisor's `tracing`."""
+    if option == "auto" or isinstance(option, bool) or hasattr(option, "get_tracer") or hasattr(option, "for_actor"):
+        return
+    cure = "'auto', True, False, a tracer provider, or Spans(…) of supervise.telemetry"
+    raise InvalidSpec(who, "tracing", option, cure)

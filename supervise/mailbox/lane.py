@@ -1,0 +1,312 @@
+"""One queue with its intake: credits, room, and who reads from it.
+
+Theory of operation
+-------------------
+- A message comes in on a *credit*: the right to append one envelope without looking at anything else. Credits are granted
+  for room that is there and that nobody reserved, and taken back by whatever changes that (a refusal, a reservation). So the
+  common send has one check, and what was accepted is what was granted less what is left.
+- An instrument is asked about each message, so a mailbox that has one grants a credit at a time, to who uses it at once.
+- A sender lets others run at least once in 128 sends to a mailbox that has handled nothing in between; without it a sender
+  can't be cancelled, and starves the loop (tried). So between two yields no more than 127 credits are granted.
+- What happens where there is no room, and who waits for it, is told in `overflow.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from supervise.errors import ActorRestarting
+from supervise.message import AnyHandler, describe
+
+from .call_cycle import check_cycle
+from .envelope import Envelope, MessageOptions, with_span
+from .handler import check
+from .message_queue import MessageQueue
+from .overflow import WaitingSenders, full, take_place
+from .turn import CURRENT, Turn
+
+if TYPE_CHECKING:
+    from supervise._backends import Future
+
+    from .mailbox import Mailbox
+
+BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
+LOW: Final = 64  # credits at which the actor grants more: a sender that is slower than it never has to look
+
+
+NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message: one of their own costs 760 B each
+
+
+class Lane(ABC):
+    """A bounded queue of one mailbox. Full, it does what its overflow policy says."""
+
+    __slots__ = ("_granted", "_stint", "credits", "queue", "waiting_senders")
+
+    def __init__(self) -> None:
+        self.queue: MessageQueue = NO_QUEUE
+        self.credits: int = 0  # how many envelopes may be appended without looking
+        self.waiting_senders: WaitingSenders | None = None  # made by the first one
+        self._granted = 0  # credits, ever
+        self._stint = 0  # credits since senders last let others run
+
+    @property
+    @abstractmethod
+    def mailbox(self) -> Mailbox:
+        """The mailbox whose lane it is."""
+
+    async def send(
+        self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: MessageOptions | None
+    ) -> None:
+        """Return once the message is in the mailbox. `Address.send` does the same by itself where nothing is special."""
+        if type(handler) is not FunctionType:
+            check(handler)
+        turn = CURRENT.get(None)
+        instrument = self.mailbox.instrument
+        if instrument is not None:
+            with instrument.sends(handler, turn) as span:
+                options = with_span(options, span)
+                envelope: Envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
+                if await self._admission(envelope, turn):
+                    self.accept(envelope)
+            return
+        envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
+        if self.credits or await self._admission(envelope, turn):
+            self.accept(envelope)
+
+    def try_send(
+        self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: MessageOptions | None
+    ) -> None:
+        """Put the message in now, or raise MailboxFull with it attached; a policy that drops does so here, too."""
+        if type(handler) is not FunctionType:
+            check(handler)
+        turn = CURRENT.get(None)
+        instrument = self.mailbox.instrument
+        if instrument is not None and (options is None or options.span is None):
+            with instrument.sends(handler, turn) as span:
+                self.try_send(handler, args, kwargs, with_span(options, span))
+            return
+        envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
+        if not self.credits:
+            if self.mailbox.refusal is not None:
+                raise self.mailbox.refused(handler, args, kwargs)
+            if self.room > 0:
+                self.grant(1)
+            elif self.mailbox.options.overflow in ("wait", "reject"):
+                raise full(self, envelope, "try_send doesn't wait")
+            elif not take_place(self, envelope):
+                return
+        self.accept(envelope)
+
+    async def call(
+        self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: MessageOptions | None
+    ) -> Any:
+        """Put the message in, and wait for the handler's result. `Address.call` does it by itself where nothing is special."""
+        if type(handler) is not FunctionType:
+            check(handler)
+        turn = CURRENT.get(None)
+        instrument = self.mailbox.instrument
+        if instrument is not None and (options is None or options.span is None):
+            with instrument.calls(handler, turn) as span:
+                return await self.call(handler, args, kwargs, with_span(options, span))
+        if self.mailbox.refusal is not None:
+            raise self.mailbox.refused(handler, args, kwargs)
+        fail_fast = options is not None and options.on_restart == "fail"
+        if fail_fast and self.mailbox.restarting:
+            raise self._restarting(handler, args, kwargs)
+        # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
+        waits = turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task()
+        if turn is not None and waits:
+            check_cycle(turn, self)
+        reply = self.mailbox.backend.future()
+        envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
+        if not self.credits:
+            if not await self._admission(envelope, turn, fail_fast, turn if waits else None):
+                # It was dropped, and says so; unless its deadline had passed by then, which is what is said instead.
+                return await (reply if options is None else self._reply(reply, options, None))
+            if fail_fast and self.mailbox.restarting:  # since the room was given to it
+                self.give_on()
+                raise self._restarting(handler, args, kwargs)
+        self.accept(envelope)
+        if options is not None:
+            return await self._reply(reply, options, turn if waits else None)
+        if turn is None or not waits:
+            return await reply
+        turn.awaits, turn.pending = self, reply
+        try:
+            return await reply
+        finally:
+            turn.awaits = turn.pending = None
+
+    async def _reply(self, reply: Future, options: MessageOptions, turn: Turn | None) -> Any:
+        if turn is not None:
+            turn.awaits, turn.pending = self, reply
+        if options.on_restart == "fail":
+            self.mailbox.fail_fast += 1
+        try:
+            if options.deadline is None:
+                return await reply
+            return await self.mailbox.backend.until(reply, options.deadline)
+        finally:
+            if turn is not None:
+                turn.awaits = turn.pending = None
+            if options.on_restart == "fail":
+                self.mailbox.fail_fast -= 1
+
+    def accept(self, envelope: Envelope) -> None:
+        """Append one envelope, for one credit."""
+        self.queue.append(envelope)
+        self.credits -= 1  # after it is in: a queue of the user's own may raise
+        self.mailbox.wake()
+
+    @property
+    def room(self) -> float:
+        """How many envelopes would fit, beside those that others have a credit or a reservation for."""
+        return self.mailbox.options.capacity - len(self.queue) - len(self.reservations) - self.credits
+
+    @property
+    def reservations(self) -> Sequence[Future]:
+        """Room that was given to waiting senders which haven't run since."""
+        return () if self.waiting_senders is None else self.waiting_senders.reservations
+
+    def grant(self, credits: float) -> None:
+        if self.queue is NO_QUEUE:
+            self.queue = self.mailbox.options.queue()
+        number = int(credits)
+        self.credits += number
+        self._granted += number
+
+    def _revoke(self) -> None:
+        self._granted -= self.credits
+        self.credits = 0
+
+    def replenish(self) -> None:
+        """The actor is at work: senders needn't look, nor yield for its sake, as long as there is room."""
+        if self.mailbox.instrument is not None:
+            self._stint = 0
+        elif self.mailbox.refusal is None and self.queue is not NO_QUEUE:  # which may only be made where a sender can be told
+            self._stint = BURST
+            more = min(BURST - self.credits, self.room)
+            if more > 0:
+                self.grant(more)
+
+    async def _admission(
+        self, envelope: Envelope, turn: Turn | None, fail_fast: bool = False, calling: Turn | None = None
+    ) -> bool:
+        """Return with a credit, which the caller must use, or else `give_on`, without awaiting anything else.
+
+        False: there is none, and the envelope was dropped. `fail_fast`: a call that doesn't wait for a restart. `calling`: the
+        turn that waits here with a call, which is an edge.
+        """
+        mailbox = self.mailbox
+        if mailbox.refusal is not None:
+            raise mailbox.refused(*envelope[:3])
+        if self._stint >= BURST:
+            await mailbox.backend.checkpoint()
+            self._stint = self.credits
+            if mailbox.refusal is not None:
+                raise mailbox.refused(*envelope[:3])
+            if self.credits:  # meanwhile the actor was at work
+                return True
+        if self.room > 0:
+            credits = min(BURST - self._stint, self.room) if self.mailbox.instrument is None else 1
+            self._stint += int(credits)
+            self.grant(credits)
+            return True
+        if mailbox.options.overflow != "wait":
+            self._stint += 1
+            return take_place(self, envelope)
+        if self.waiting_senders is None:
+            self.waiting_senders = WaitingSenders()
+        await self.waiting_senders.wait(self, envelope, turn, fail_fast, calling)
+        self._stint = 0
+        self.admit(leaving=-1)  # the next ones, but not into the caller's own room
+        self.grant(1)
+        return True
+
+    def admit(self, leaving: int = 0) -> None:
+        """Let the first waiting senders in, if there is room; `leaving`: envelopes that are being taken out right now."""
+        senders = self.waiting_senders
+        if not senders:
+            return
+        room = self.room + self.credits + leaving
+        if room >= 1:
+            self._revoke()
+            senders.admit(room)
+        if senders and not senders.reservations:
+            self.mailbox.attention = True
+
+    def give_on(self) -> None:
+        """Room that was given to a sender isn't used."""
+        if self.mailbox.instrument is not None:
+            self._revoke()
+        self.admit()
+        self.mailbox.wake()  # the actor may have waited for that very message before its end
+
+    def _restarting(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRestarting:
+        return ActorRestarting(
+            f"{self.mailbox.path} is restarting, and the call {describe(handler, args, kwargs)} doesn't wait"
+        )
+
+    # -- what its mailbox asks ---------------------------------------------------------------------------------------
+
+    @property
+    def accepted(self) -> int:
+        """How many envelopes ever came in."""
+        return self._granted - self.credits
+
+    def put_back(self, envelope: Envelope) -> None:
+        """It was in hand at a crash, and comes first again, above capacity if there is no room."""
+        self._revoke()
+        if self.queue is NO_QUEUE:
+            self.queue = self.mailbox.options.queue()
+        self.queue.appendleft(envelope)
+
+    def put_first(self, envelope: Envelope) -> None:
+        """Accept one that nobody sent, before all others and above capacity."""
+        self._granted += 1
+        self.put_back(envelope)
+
+    def take_out(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:
+        """Take out those that are chosen; the others keep their order. What `chosen` raises leaves all as it was."""
+        taken: list[Envelope] = [envelope for envelope in self.queue if chosen(envelope)]
+        if not taken:
+            return taken
+        queue, gone = self.queue, {id(envelope) for envelope in taken}
+        kept = [envelope for envelope in (queue.popleft() for _ in range(len(queue))) if id(envelope) not in gone]
+        for envelope in kept:
+            queue.append(envelope)
+        if any(there is not envelope for there, envelope in zip(queue, kept, strict=True)):  # the newest isn't its last
+            for _ in kept:
+                queue.popleft()
+            for envelope in reversed(kept):
+                queue.appendleft(envelope)
+        return taken
+
+    def turn_away(self) -> None:
+        """The actor crashed: calls that don't wait for its restart leave the line for room."""
+        if self.waiting_senders:
+            self.waiting_senders.turn_away(f"{self.mailbox.path} crashed while this call waited for room")
+
+    def shut(self) -> None:
+        """Nothing comes in any more: whoever waits for room is told."""
+        self._revoke()
+        if self.waiting_senders is not None:
+            self.waiting_senders.refuse()
+
+
+class SideLane(Lane):
+    """A lane beside the mailbox's own."""
+
+    __slots__ = ("_mailbox",)
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        super().__init__()
+        self._mailbox = mailbox
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return self._mailbox

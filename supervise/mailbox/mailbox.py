@@ -1,0 +1,319 @@
+"""The queue that outlives its actor, and the account of every message that it accepted.
+
+Theory of operation
+-------------------
+A mailbox belongs to the logical actor. Incarnations come and go; each takes messages out at the front, one at a time. How
+messages come in is told in `lane.py`: a mailbox is its own lane, and may have others beside it, of higher priority. The
+promises that live here:
+
+- An accepted envelope has exactly one end: handled, failed, dead letter, or abandoned (its caller is gone, or its deadline
+  passed). `account()` counts them, and must balance at every instant.
+- Whatever else the actor has to look at before its next message (a flag, a ping, who waits for room, a pause, other lanes,
+  a throttle) raises `attention`, so that a message with nothing special pays for one check.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from supervise.errors import ActorRestarting, ActorStopped, MailboxClosed, MessageDropped, SendError
+from supervise.message import AnyHandler, Message, describe
+from supervise_strategies.errors import InvalidSpec
+
+from .account import Account
+from .envelope import Envelope
+from .lane import Lane, SideLane
+from .mailbox_options import MailboxOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervise._backends import Backend, Future
+    from supervise_strategies.exit_reason import ExitReason
+
+    from .instrument import Instrument
+    from .lifetime import Lifetime
+    from .throttle import Bucket
+    from .turn import IncarnationTurn
+
+Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
+
+_ids = count(1)
+
+
+class DeadLetterSink(Protocol):
+    """Where the mailbox says which accepted messages no handler will finish: path, message, why."""
+
+    def add(self, path: str, message: str, why: str, /) -> None: ...
+
+
+class Mailbox(Lane):
+    """What an address leads to."""
+
+    __slots__ = (
+        "_bucket",
+        "_next",
+        "_pings",
+        "_side",
+        "abandoned",
+        "attention",
+        "backend",
+        "dead_lettered",
+        "dead_letters",
+        "fail_fast",
+        "failed",
+        "handled",
+        "id",
+        "instrument",
+        "last_end",
+        "lifetime",
+        "name",
+        "options",
+        "parent",
+        "paused",
+        "refusal",
+        "restarting",
+        "turn",
+        "waker",
+    )
+
+    def __init__(self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetterSink) -> None:
+        super().__init__()
+        self.backend: Backend = backend
+        self.id: int = next(_ids)
+        self.parent: str = parent
+        self.name: str = name
+        self.options: MailboxOptions = options
+        self.dead_letters: DeadLetterSink = dead_letters
+        self.lifetime: Lifetime | None = None
+        self.instrument: Instrument | None = None  # set before anything can come in, or never
+        self.attention: bool = False  # the actor has to look around before it takes its next message
+        self.refusal: Refusal | None = None
+        self.restarting: bool = True  # between two incarnations, and before the first
+        self.paused: bool = False
+        self.waker: Future | None = None  # set while the actor is parked
+        self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
+        self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
+        self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
+        self.handled: int = 0
+        self.failed: int = 0
+        self.dead_lettered: int = 0
+        self.abandoned: int = 0
+        self._next = 0  # the lane whose turn it is, if they are served in turns
+        self._pings: list[Future] | None = None
+        self._bucket: Bucket | None = None if options.throttle is None else options.throttle.bucket()
+        # The lanes beside this one, most urgent first; this one is the last of all.
+        self._side: dict[str, Lane] | None = {name: SideLane(self) for name in options.lanes[:-1]} if options.lanes else None
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return self
+
+    @property
+    def path(self) -> str:
+        """The full path of its actor, from the root on."""
+        return f"{self.parent}/{self.name}" if self.parent else self.name
+
+    def wake(self) -> None:
+        """Let a parked actor look again."""
+        waker = self.waker
+        if waker is not None:
+            self.waker = None
+            if not waker.done():
+                waker.set_result(None)
+
+    # -- lanes -------------------------------------------------------------------------------------------------------
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """All of them, most urgent first."""
+        return (self,) if self._side is None else (*self._side.values(), self)
+
+    def lane(self, name: str | None) -> Lane:
+        """The lane of this name; None is the last one, which is where messages go that don't say."""
+        if name is None or (self.options.lanes and name == self.options.lanes[-1]):
+            return self
+        lane = None if self._side is None else self._side.get(name)
+        if lane is None:
+            there = ", ".join(map(repr, self.options.lanes)) or "none: describe the child with lanes=(...)"
+            raise InvalidSpec(f"options of {self.path!r}", "lane", name, f"one of its lanes; there are {there}")
+        return lane
+
+    def choose(self) -> Lane | None:
+        """The lane that the next message comes from; None: all are empty."""
+        lanes = self.lanes
+        for turn in range(self._next, self._next + len(lanes)):
+            lane = lanes[turn % len(lanes)]
+            if lane.queue:
+                if self.options.choice == "fair":
+                    self._next = (turn + 1) % len(lanes)
+                return lane
+        return None
+
+    def put_beginning(self, envelope: Envelope) -> None:
+        """What an incarnation handles first of all, instead of what its predecessor didn't come to."""
+        first = self.lanes[0]
+        self.abandoned += len(first.take_out(_is_beginning))
+        first.put_first(envelope)
+        self._next = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return len(self.queue) if self._side is None else sum(len(lane.queue) for lane in self.lanes)
+
+    @property
+    def reserved(self) -> bool:
+        """Whether a sender has room that it hasn't used yet."""
+        return any(lane.reservations for lane in self.lanes)
+
+    # -- control -----------------------------------------------------------------------------------------------------
+
+    @property
+    def plain(self) -> bool:
+        """Whether messages are taken from one queue, as fast as they are handled."""
+        return self._side is None and self._bucket is None and not self.paused
+
+    def pause(self) -> None:
+        """Begin no message, over restarts too, until `resume`. What is in hand goes on; messages are accepted and kept."""
+        self.paused = self.attention = True
+
+    def resume(self) -> None:
+        """Go on."""
+        self.paused = False
+        self.wake()
+
+    def ping(self) -> Future:
+        """What is answered, with the instant, as soon as the actor looks around: before its next message, also if paused."""
+        if self.refusal is not None:
+            raise self.refused(_ping, (), {})
+        pong = self.backend.future()
+        self._pings = [*(self._pings or ()), pong]
+        self.attention = True
+        self.wake()
+        return pong
+
+    def answer_pings(self) -> None:
+        """The actor looks around."""
+        pings, self._pings = self._pings, None
+        for pong in pings or ():
+            if not pong.done():
+                pong.set_result(self.backend.now())
+
+    def hold_back(self) -> float:
+        """Take one message's worth out of the throttle's bucket; or say how many seconds there will be none."""
+        return 0.0 if self._bucket is None else self._bucket.take(self.backend.now())
+
+    # -- what becomes of messages ------------------------------------------------------------------------------------
+
+    def account(self) -> Account:
+        """What became of the messages so far."""
+        in_hand = 0 if self.turn is None else self.turn.holds
+        accepted = sum(lane.accepted for lane in self.lanes)
+        return Account(accepted, self.handled, self.failed, self.dead_lettered, self.abandoned, self.waiting, in_hand)
+
+    def dead_letter(self, envelope: Envelope, why: str) -> None:
+        """This message is lost, and said to be."""
+        self.dead_lettered += 1
+        self.dead_letters.add(self.path, describe(envelope[0], envelope[1], envelope[2]), why)
+
+    def cut(self, envelope: Envelope, error: Exception, why: str) -> None:
+        """A message in hand has ended with its actor: its caller is told, or it is a dead letter."""
+        reply = envelope[3]
+        if reply is None:
+            self.dead_letter(envelope, why)
+            return
+        self.failed += 1
+        if not reply.done():
+            reply.set_exception(error)
+
+    def drop(self, envelope: Envelope, why: str) -> None:
+        """An accepted message is taken out before anybody has handled it: a dead letter, and its caller is told."""
+        reply, options = envelope[3], envelope[5]
+        if (reply is not None and reply.done()) or (options is not None and not options.begins(self.backend.now)):
+            self.abandoned += 1
+            return
+        self.dead_letter(envelope, why)
+        if reply is not None:
+            reply.set_exception(MessageDropped(f"{self.path} dropped {describe(*envelope[:3])}: {why}"))
+
+    def remove(self, chosen: Callable[[Message], bool], why: str) -> list[Message]:
+        """Take out what waits and is chosen; it is dead letters."""
+        taken: list[Message] = []
+        for lane in self.lanes:
+            for envelope in lane.take_out(lambda envelope: chosen(Message(*envelope[:3]))):
+                self.drop(envelope, why)
+                taken.append(Message(*envelope[:3]))
+            lane.admit()
+        return taken
+
+    def crashed(self) -> None:
+        """The incarnation crashed: queued calls that asked for it fail at once."""
+        if not self.fail_fast:
+            return
+        for lane in self.lanes:
+            for envelope in lane.take_out(_fails_fast):
+                reply = envelope[3]
+                if reply is None or reply.done():
+                    self.abandoned += 1
+                else:
+                    self.failed += 1
+                    shown = describe(*envelope[:3])
+                    reply.set_exception(ActorRestarting(f"{self.path} is restarting, and the call {shown} doesn't wait"))
+            lane.turn_away()
+            lane.admit()
+
+    # -- the intake --------------------------------------------------------------------------------------------------
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Accept nothing from now on; senders that wait for room get the refusal."""
+        self.refusal = refusal
+        for lane in self.lanes:
+            lane.shut()
+        pings, self._pings = self._pings, None
+        for pong in pings or ():
+            if not pong.done():
+                pong.set_exception(self.refused(_ping, (), {}))
+
+    def accept_again(self) -> None:
+        """The actor is started again on this mailbox."""
+        if self.refusal != "closed":
+            self.refusal = None
+
+    def discard(self, why: str) -> None:
+        """What is queued is lost: dead letters, and callers are told."""
+        for lane in self.lanes:
+            while lane.queue:
+                envelope: Envelope = lane.queue.popleft()  # one by one: whoever hears of it may look at the account
+                reply = envelope[3]
+                if reply is not None and reply.done():
+                    self.abandoned += 1
+                    continue
+                self.dead_letter(envelope, why)
+                if reply is not None:
+                    reply.set_exception(self.refused(*envelope[:3]))
+
+    def refused(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendError:
+        """The error that a refused message gets, with the message attached."""
+        message = Message(handler, args, kwargs)
+        if self.refusal == "closed":
+            return MailboxClosed(f"{self.path} is gone for good: find or start its successor, and use that address", message)
+        if self.refusal == "unstoppable":
+            return ActorStopped(f"{self.path} was cancelled and still runs: it takes no messages until it has ended", message)
+        cure = "restart_child()" if self.lifetime is None else "run()"
+        return ActorStopped(f"{self.path} is stopped: {cure} starts it again on this mailbox", message)
+
+
+def _ping(_: object) -> None:
+    """Stands for a ping where a message is shown."""
+
+
+def _is_beginning(envelope: Envelope) -> bool:
+    options = envelope[5]
+    return options is not None and options.beginning
+
+
+def _fails_fast(envelope: Envelope) -> bool:
+    reply, options = envelope[3], envelope[5]
+    return reply is not None and options is not None and options.on_restart == "fail"

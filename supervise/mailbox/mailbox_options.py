@@ -1,0 +1,46 @@
+"""What is said of a mailbox when its actor is described: how much it holds, what it does when it is full, how it is emptied."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from supervise_strategies.child_spec import is_count
+from supervise_strategies.errors import InvalidSpec
+
+from .message_queue import MessageQueue
+
+if TYPE_CHECKING:
+    from .throttle import Throttle
+
+Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
+Choice: TypeAlias = Literal["strict", "fair"]
+
+
+class MailboxOptions(NamedTuple):
+    """What is said of a mailbox when it is described; shared by all that say the same."""
+
+    capacity: float = 1000
+    overflow: Overflow = "wait"
+    queue: Callable[[], MessageQueue] = deque
+    lanes: tuple[str, ...] = ()
+    choice: Choice = "strict"
+    throttle: Throttle | None = None
+
+    def check(self, who: str) -> None:
+        """InvalidSpec, with the cure, for what no mailbox can be; `who` is described with it."""
+        if not is_count(self.capacity, 1):
+            raise InvalidSpec(who, "capacity", self.capacity, "a whole number of messages, 1 or more, or math.inf")
+        if self.overflow not in ("wait", "reject", "drop_oldest", "drop_newest"):
+            cure = "'wait', 'reject', 'drop_oldest' or 'drop_newest'"
+            raise InvalidSpec(who, "overflow", self.overflow, cure)
+        if not callable(self.queue):
+            raise InvalidSpec(who, "queue", self.queue, "a class, or a function without arguments, that makes a queue")
+        lanes: object = self.lanes
+        named = isinstance(lanes, tuple) and all(isinstance(name, str) and name for name in self.lanes)
+        if not named or (self.lanes and len({*self.lanes}) != len(self.lanes)) or len(self.lanes) == 1:
+            cure = "a tuple of two or more names, most urgent first: messages that don't say go to the last one"
+            raise InvalidSpec(who, "lanes", lanes, cure)
+        if self.choice not in ("strict", "fair"):
+            raise InvalidSpec(who, "choice", self.choice, "'strict' (the most urgent first) or 'fair' (in turns)")

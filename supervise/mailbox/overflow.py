@@ -1,0 +1,136 @@
+"""What a full lane does with one more message: its overflow policy, and the line of senders that wait for room.
+
+Rules
+-----
+- A send that is cancelled, or times out, while it waits for room was never accepted. Whoever waits for room holds no place
+  in the queue; when room appears the first waiters get a *reservation* each, and only accept once they run again. One that is
+  cancelled in between passes its reservation on, and one that runs lets the next ones in: a wake-up costs ten times a send,
+  so a place isn't worth one, but a turn of the loop is.
+- One sender's messages keep their order. A sender that waits does nothing else, so a newcomer may overtake it; nobody is
+  overtaken for ever, as each turn in which there is room brings the first waiter in.
+- Nobody waits for room in the mailbox that only it can empty: an actor that sends to itself, and finds it full, gets an error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from supervise.errors import ActorRestarting, MailboxFull
+from supervise.message import Message
+
+if TYPE_CHECKING:
+    from supervise._backends import Future
+
+    from .envelope import Envelope
+    from .lane import Lane
+    from .turn import Turn
+
+
+def take_place(lane: Lane, envelope: Envelope) -> bool:
+    """There is no room, and the policy doesn't wait: whether this envelope may come in instead of the oldest one.
+
+    MailboxFull, with the message attached, where the policy rejects.
+    """
+    policy = lane.mailbox.options.overflow
+    if policy == "reject":
+        raise full(lane, envelope, "overflow='reject'")
+    if policy == "drop_newest":
+        lane._granted += 1  # it was accepted, and this is its end
+        lane.mailbox.drop(envelope, "the mailbox was full (overflow='drop_newest')")
+        return False
+    lane.mailbox.drop(lane.queue.popleft(), "a newer one took its place (overflow='drop_oldest')")
+    lane.grant(1)
+    return True
+
+
+def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:
+    """The error of a message that finds no room, with the message attached."""
+    text = f"the mailbox of {lane.mailbox.path} is full ({lane.mailbox.options.capacity:g} messages wait), and {why}"
+    return MailboxFull(text, Message(*envelope[:3]))
+
+
+class WaitingSenders:
+    """Those that wait for room in one lane, in the order in which they came. Made by the first of them."""
+
+    __slots__ = ("_line", "reservations")
+
+    def __init__(self) -> None:
+        self._line: deque[tuple[Future, bool]] = deque()  # each with whether it is a call that doesn't wait for a restart
+        self.reservations: list[Future] = []
+        """Room that was given to senders that haven't run since."""
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    async def wait(self, lane: Lane, envelope: Envelope, turn: Turn | None, fail_fast: bool, calling: Turn | None) -> None:
+        """Wait for a reservation, and turn it into room, which is the caller's as long as it awaits nothing else.
+
+        `calling`: the turn that waits here with a call, which is an edge. Raises the mailbox's refusal if that comes first.
+        """
+        mailbox, options = lane.mailbox, envelope[5]
+        if turn is not None and turn.mailbox is mailbox and turn.task is mailbox.backend.current_task():
+            raise full(lane, envelope, "it is the actor's own, which nobody else empties: use a nursery task, or try_send")
+        room = mailbox.backend.future()
+        entry = (room, fail_fast)
+        self._line.append(entry)
+        if not self.reservations:
+            mailbox.attention = True
+        mailbox.fail_fast += fail_fast
+        if calling is not None:
+            calling.awaits, calling.pending = lane, room
+        try:
+            if options is not None and options.deadline is not None:
+                await mailbox.backend.until(room, options.deadline)
+            else:
+                await room
+        except BaseException:
+            if entry in self._line:
+                self._line.remove(entry)
+            elif self._redeem(room):  # the next one may have it
+                lane.give_on()
+            raise
+        finally:
+            mailbox.fail_fast -= fail_fast
+            if calling is not None:
+                calling.awaits = calling.pending = None
+        if not self._redeem(room):
+            raise mailbox.refused(*envelope[:3])
+
+    def _redeem(self, room: Future) -> bool:
+        """Take a reservation back; False where there is none, as the mailbox has refused since."""
+        if room not in self.reservations:
+            return False
+        self.reservations = [other for other in self.reservations if other is not room]
+        return True
+
+    def admit(self, room: float) -> None:
+        """Let the first ones in. A few for the room of a whole queue: each that runs lets the next ones in, and may send on
+        meanwhile on credit.
+        """
+        line, admitted = self._line, [*self.reservations]
+        share = len(admitted) + 1 + room // 64
+        while line and room >= 1 and len(admitted) < share:
+            entry, _ = line.popleft()
+            if not entry.done():
+                admitted.append(entry)
+                entry.set_result(None)
+                room -= 1
+        self.reservations = admitted
+
+    def turn_away(self, why: str) -> None:
+        """The actor crashed: calls that don't wait for its restart leave the line, with `ActorRestarting`."""
+        for entry in [*self._line]:
+            room, fail_fast = entry
+            if fail_fast:
+                self._line.remove(entry)
+                if not room.done():
+                    room.set_exception(ActorRestarting(why))
+
+    def refuse(self) -> None:
+        """Nothing comes in any more: all that wait, and all that were let in and haven't run since, get the refusal."""
+        self.reservations = []
+        line, self._line = self._line, deque()
+        for room, _ in line:
+            if not room.done():
+                room.set_result(None)

@@ -1,0 +1,61 @@
+"""A turn: who runs now, on which mailbox, and which call it waits for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from supervise._backends import Future
+
+    from .envelope import Envelope
+    from .lane import Lane
+    from .mailbox import Mailbox
+
+
+class Turn:
+    """What the code of an actor runs in. Set once per incarnation, as the value of one context variable.
+
+    `exclusive` is the sequential turn itself: one message at a time, on the actor's own task. Tasks of the nursery have a
+    turn of their own, which isn't exclusive and has no message in hand. Child tasks that a handler starts inherit the
+    exclusive turn by their context, so whether a caller really *is* the turn is only known by comparing tasks.
+    """
+
+    __slots__ = ("awaits", "exclusive", "in_hand", "mailbox", "pending", "task")
+
+    def __init__(self, mailbox: Mailbox, exclusive: bool) -> None:
+        self.mailbox: Mailbox = mailbox
+        self.exclusive: bool = exclusive
+        self.task: object = None
+        self.in_hand: Envelope | None = None
+        self.awaits: Lane | None = None
+        self.pending: Future | None = None  # what it waits for there: the reply, or room for the call
+
+    @property
+    def holds(self) -> int:
+        """How many messages are in hand."""
+        return int(self.in_hand is not None)
+
+
+class IncarnationTurn(Turn, ABC):
+    """The turn that an incarnation is, as far as a mailbox and an instrument know it: who reaches the mailbox can end it."""
+
+    __slots__ = ()
+    number: int
+    """Which life it is, from 1."""
+    running: bool
+    """Whether its start has succeeded."""
+    ordered: bool
+    """Whether its supervisor asked for the end, and keeps the time."""
+
+    @abstractmethod
+    def leave(self, grace: float | None) -> Future:
+        """End normally once all that waits is handled, within so many seconds; done when it has ended."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End now."""
+
+
+CURRENT: Final[ContextVar[Turn]] = ContextVar("supervise_turn")

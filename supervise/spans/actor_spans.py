@@ -1,0 +1,215 @@
+"""The spans of one actor, over all its lives; or of one supervisor, which has no mailbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, StatusCode
+
+from supervise.errors import IgnoreStart
+from supervise.mailbox.handler import class_of
+from supervise_strategies.exit_reason import ExitKind
+
+from . import attributes as key
+from .contexts import NOTHING, has_span, link_to
+from .handler_span import finder, say_raised
+from .lost import harmless
+from .message_span import MessageSpan, MessageSpans
+
+if TYPE_CHECKING:
+    from supervise.mailbox.handler import Table
+    from supervise.mailbox.instrument import Find
+    from supervise.mailbox.instrument import MessageSpan as AnyMessageSpan
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.turn import IncarnationTurn
+    from supervise_strategies.exit_reason import ExitReason
+
+    from .settings import SpanSettings
+
+
+class ActorSpans(MessageSpans):
+    """An instrument: beside the spans of messages and handlers it makes those of starts and stops."""
+
+    __slots__ = (
+        "_above",
+        "_asked",
+        "_attached",
+        "_came_from",
+        "_dead_letters",
+        "_ready_at",
+        "_start",
+        "_stop",
+        "failed_in",
+        "origin",
+        "unrecorded",
+    )
+
+    def __init__(
+        self,
+        settings: SpanSettings,
+        path: str,
+        above: ActorSpans | None,
+        kind: str,
+        now: Callable[[], float],
+        mailbox: Mailbox | None,
+    ) -> None:
+        super().__init__(settings, path, kind, now, mailbox)
+        self._above = above
+        self.origin: tuple[Context, bool] | None = None  # the restart that the next start belongs to; late: by a link
+        self.failed_in: Context | None = None  # what a decision belongs to
+        self.unrecorded: BaseException | None = None
+        self._start: Span | None = None
+        self._stop: Span | None = None
+        self._asked: tuple[int, Context] | None = None
+        self._came_from: Context | None = None
+        self._attached: Any = None
+        self._ready_at: float | None = None
+        self._dead_letters = 0
+
+    def finder(self, life: IncarnationTurn, /) -> tuple[Table, Find]:
+        return finder(self, life)
+
+    def asked_for(self, here: object, /) -> None:
+        self._came_from = here if isinstance(here, Context) else None
+
+    @harmless
+    def starts(self, number: int, /) -> None:
+        self.number = number
+        self._asked = self.failed_in = self.unrecorded = None
+        origin, self.origin = self.origin, None
+        came_from, self._came_from = self._came_from, None
+        links: Sequence[Link] = ()
+        reason = "initial"
+        above = self._above
+        if origin is not None:
+            reason = "restart"
+            parent, late = origin
+            if late:
+                parent, links = NOTHING, link_to(parent)
+        elif came_from is not None and has_span(came_from):
+            parent = came_from
+        elif above is not None and above.context is not None:
+            parent = above.context
+        else:
+            parent = contexts.get_current()
+        self._start = span = self.settings.tracer.start_span(
+            f"start {self.kind}", parent, attributes={key.ACTOR_PATH: self.path}, links=links
+        )
+        self.context = trace.set_span_in_context(span, parent)
+        if span.is_recording():
+            span.set_attributes({key.ACTOR_INCARNATION: number, key.START_REASON: reason})
+            if above is not None:
+                span.set_attribute(key.SUPERVISOR_PATH, above.path)
+
+    @harmless
+    def started(self, instance: object, /) -> None:
+        kind: str = class_of(instance).__name__ if instance is not None else self.kind
+        span, self._start = self._start, None
+        if kind != self.kind:
+            self.renamed(kind)
+            if span is not None:
+                span.update_name(f"start {kind}")
+        self._ready_at = self.now()
+        self.context = None
+        if span is not None:
+            span.set_attribute(key.ACTOR_TYPE, kind)
+            span.end()
+
+    @harmless
+    def asked_to_stop(self) -> None:
+        if self._asked is None:
+            above = self._above
+            if self.origin is not None and not self.origin[1]:
+                parent = self.origin[0]
+            elif above is not None and above.context is not None:
+                parent = above.context
+            else:
+                parent = contexts.get_current()
+            self._asked = time.time_ns(), parent
+            if self.mailbox is None and self._start is None:
+                self._stop = self._begin_stop()
+                self.context = trace.set_span_in_context(self._stop, parent)
+
+    def killed(self) -> None:
+        if self.failed_in is None:
+            self.failed_in = contexts.get_current()
+
+    def failed(self) -> None:
+        self.failed_in = contexts.get_current()
+
+    @harmless
+    def ends(
+        self, life: IncarnationTurn, message_span: AnyMessageSpan | None, reason: ExitReason, error: BaseException | None, /
+    ) -> None:
+        start, self._start = self._start, None
+        mailbox = life.mailbox
+        self._dead_letters = mailbox.dead_lettered
+        if start is not None:
+            self.failed_in, self.context = self.context, None
+            start.set_attribute(key.ACTOR_TYPE, self.kind)
+            if isinstance(error, IgnoreStart):
+                start.set_attribute(key.OUTCOME, "ignored")
+            elif error is not None:
+                say_raised(self.settings.recording, start, error, life.mailbox.backend.cancelled, awaited=False)
+            elif reason.abnormal:
+                start.set_attribute(key.OUTCOME, "cancelled")
+            start.end()
+        elif isinstance(message_span, MessageSpan) and message_span.failed_at is not None:
+            self.failed_in = message_span.failed_at
+        elif error is not None and not getattr(error, "__supervise_recorded__", False):
+            self.unrecorded = error
+        if life.running and (self._asked is not None or not reason.abnormal):
+            self._stop = span = self._begin_stop()
+            self._say_end(span, reason, ordered=life.ordered)
+            if error is not None and reason.kind is ExitKind.CRASHED and span.is_recording():
+                self.settings.recording.record(span, error)
+        if self.failed_in is not None:
+            self._attached = contexts.attach(self.failed_in)
+
+    @harmless
+    def ended(self) -> None:
+        self._detach()
+        self.unrecorded = None
+        span, self._stop = self._stop, None
+        if span is not None and self.mailbox is not None:
+            span.set_attribute(key.MAILBOX_DROPPED, self.mailbox.dead_lettered - self._dead_letters)
+            span.end()
+
+    @harmless
+    def gone(self, reason: ExitReason, /) -> None:
+        start, self._start = self._start, None
+        stop, self._stop = self._stop, None
+        self.context = None
+        if start is not None:
+            if reason.abnormal:
+                start.set_status(StatusCode.ERROR, str(reason))
+            start.end()
+        if stop is not None:
+            self._say_end(stop, reason, ordered=False)
+            stop.end()
+
+    def _begin_stop(self) -> Span:
+        began, parent = self._asked or (None, NOTHING)
+        self._asked = None
+        described = {key.ACTOR_PATH: self.path, key.ACTOR_TYPE: self.kind}
+        return self.settings.tracer.start_span(f"stop {self.kind}", parent, attributes=described, start_time=began)
+
+    def _say_end(self, span: Span, reason: ExitReason, *, ordered: bool) -> None:
+        if not span.is_recording():
+            return
+        span.set_attributes({key.ACTOR_INCARNATION: self.number, key.STOP_REASON: str(reason)})
+        if self._ready_at is not None:
+            span.set_attribute(key.ACTOR_LIFETIME, self.now() - self._ready_at)
+        if reason.kind is ExitKind.CRASHED or (ordered and reason.kind is ExitKind.KILLED):
+            span.set_attribute(key.ERROR_TYPE, "timeout" if reason.kind is ExitKind.KILLED else reason.detail.partition(":")[0])
+            span.set_status(StatusCode.ERROR, str(reason))
+
+    def _detach(self) -> None:
+        attached, self._attached = self._attached, None
+        if attached is not None:
+            contexts.detach(attached)

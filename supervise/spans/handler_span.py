@@ -1,0 +1,177 @@
+"""The span of one run of a handler, made around it in the task that runs it; the message's span is its parent, or linked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind
+
+from supervise._backends import is_cancellation
+from supervise.mailbox.handler import Concurrency, awaitable, resolve, table_for
+from supervise.message import AnyHandler, owner_of
+
+from . import attributes as key
+from .lost import lost
+from .message_span import Attributes, MessageSpan, MessageSpans, messaging
+from .recording import Recording, say_failure
+
+if TYPE_CHECKING:
+    from supervise.mailbox.envelope import Envelope
+    from supervise.mailbox.handler import Resolved, Table
+    from supervise.mailbox.instrument import Find
+    from supervise.mailbox.turn import IncarnationTurn
+
+
+def finder(actor: MessageSpans, life: IncarnationTurn) -> tuple[Table, Find]:
+    """Where a life finds its handlers: each with a span around it."""
+
+    def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
+        function, way = resolve(kind, table_for(kind), handler)
+        found = _around(actor, life, handler, function, way), way
+        if owner_of(handler) is not None:
+            table[handler] = found
+        return found
+
+    return {}, find
+
+
+def _around(
+    actor: MessageSpans, life: IncarnationTurn, handler: AnyHandler, function: AnyHandler, way: bool | Concurrency
+) -> Callable[..., Any]:
+    """The handler with a span around it."""
+    owner = owner_of(handler)
+    message = "exec" if owner is None else handler.__name__
+    name = f"process {actor.kind}.{message}"
+    own: Attributes = {key.ACTOR_PATH: actor.path, key.ACTOR_TYPE: actor.kind, key.ACTOR_INCARNATION: life.number}
+    qualified: str | None = getattr(function, "__qualname__", None)
+    if qualified is not None:
+        own["code.function.name"] = f"{getattr(function, '__module__', None) or ''}.{qualified}".lstrip(".")
+    called = own | {"rpc.system.name": key.SCOPE, "rpc.method": f"{actor.kind}/{message}"}
+    sent = own | messaging("process", actor.kind, actor.path)
+
+    def begin(envelope: Envelope | None) -> HandlerSpan:
+        return HandlerSpan(actor, life, envelope, name, called, sent)
+
+    async def finish(handling: HandlerSpan, result: Any) -> Any:
+        try:
+            result = await result
+        except BaseException as error:
+            handling.end(error)
+            raise
+        handling.end(None)
+        return result
+
+    if way is False:
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            handling = begin(life.in_hand)
+            try:
+                result = function(*args, **kwargs)
+                if awaitable(result):
+                    return finish(handling, result)
+            except BaseException as error:
+                handling.end(error)
+                raise
+            handling.end(None)
+            return result
+
+        return run
+
+    async def go(envelope: Envelope | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        handling = begin(envelope)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            handling.end(error)
+            raise
+        handling.end(None)
+        return result
+
+    def make(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        return go(life.in_hand, args, kwargs)  # one that runs beside others begins when it has its place
+
+    return make
+
+
+class HandlerSpan:
+    """One run of a handler, from its first step to its last."""
+
+    __slots__ = ("_actor", "_awaited", "_context", "_life", "_message", "_span", "_token")
+
+    def __init__(
+        self,
+        actor: MessageSpans,
+        life: IncarnationTurn,
+        envelope: Envelope | None,
+        name: str,
+        called: Attributes,
+        sent: Attributes,
+    ) -> None:
+        message = None if envelope is None or envelope[5] is None else envelope[5].span
+        if not isinstance(message, MessageSpan):
+            message = actor.wakes("internal")
+        self._awaited = message.kind is SpanKind.SERVER
+        self._actor = actor
+        self._life = life
+        self._message = message
+        self._span = span = _begin(actor, message, name, called if self._awaited else sent)
+        self._context = message.context if span is None else trace.set_span_in_context(span, message.context)
+        self._token = contexts.attach(self._context)
+
+    def end(self, error: BaseException | None) -> None:
+        if not isinstance(error, GeneratorExit):  # the loop is gone, and the context may be another one
+            contexts.detach(self._token)
+        if error is not None:
+            self._message.failed_at = self._context
+        span = self._span
+        if span is None:
+            return
+        try:
+            if error is not None and span.is_recording():
+                cancelled = self._life.mailbox.backend.cancelled
+                say_raised(self._actor.settings.recording, span, error, cancelled, awaited=self._awaited)
+            span.end()
+        except Exception:
+            lost()
+
+
+def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attributes) -> Span | None:
+    """The span of a handler that begins."""
+    if message.skip:
+        return None
+    start = actor.settings.tracer.start_span
+    try:
+        if actor.settings.sampling.on_below_on and message.links:  # of a send that is recorded
+            described = described | _found(actor, message)  # ten times as fast as when it has begun
+            return start(name, message.context, message.kind, described, message.links)
+        span = start(name, message.context, message.kind, described, message.links)
+        if span.is_recording():
+            span.set_attributes(_found(actor, message))
+    except Exception:
+        lost()
+        return None
+    return span
+
+
+def _found(actor: MessageSpans, message: MessageSpan) -> Attributes:
+    waiting = 0 if actor.mailbox is None else actor.mailbox.waiting
+    found: Attributes = {key.MAILBOX_DEPTH: waiting, key.MAILBOX_WAIT: actor.now() - message.sent}
+    if message.trigger is not None:
+        found[key.TRIGGER] = message.trigger
+    return found
+
+
+def say_raised(
+    recording: Recording, span: Span, error: BaseException, cancelled: type[BaseException], *, awaited: bool
+) -> None:
+    """What it raised, or that it was cancelled, in which case nothing failed."""
+    if is_cancellation(error, cancelled):
+        span.set_attribute(key.OUTCOME, "cancelled")
+        if awaited:
+            span.set_attribute(key.ERROR_TYPE, "cancelled")
+        return
+    recording.record(span, error)
+    say_failure(span, error)

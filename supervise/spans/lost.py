@@ -1,0 +1,36 @@
+"""Spans that are lost: what a tracer provider, or a processor of it, raises is said now and then, and harms nobody."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Final, ParamSpec
+
+P = ParamSpec("P")
+logger: Final = logging.getLogger("supervise.tracing")
+
+_said_at: float = -math.inf
+
+
+def lost() -> None:
+    """Something that isn't ours raised. Said once a minute: it may be so for each message."""
+    global _said_at
+    if time.monotonic() - _said_at > 60:
+        _said_at = time.monotonic()
+        logger.exception("spans are lost: the tracer provider, or one of its processors, raised")
+
+
+def harmless(function: Callable[P, None]) -> Callable[P, None]:
+    """A hook that says what was raised in it, and goes on."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except Exception:
+            lost()
+
+    return guarded

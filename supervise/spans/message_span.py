@@ -1,0 +1,180 @@
+"""The spans of messages: one while a call or a send is on its way, and what its handler needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind
+
+from supervise.message import AnyHandler, owner_of
+
+from . import attributes as key
+from .contexts import NOTHING, link_to, unsampled
+from .lost import lost
+from .recording import say_failure
+
+if TYPE_CHECKING:
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.turn import Turn
+
+    from .settings import SpanSettings
+
+Attributes: TypeAlias = dict[str, Any]
+Description: TypeAlias = tuple[str, Attributes]
+
+
+class MessageSpan:
+    """The span of a call or send, and what its handler needs to know of it."""
+
+    __slots__ = ("context", "failed_at", "kind", "links", "sent", "skip", "span", "trigger")
+
+    def __init__(
+        self,
+        span: Span | None,
+        context: Context,
+        kind: SpanKind,
+        links: Sequence[Link],
+        sent: float,
+        trigger: str | None = None,
+    ) -> None:
+        self.span: Span | None = span
+        self.context: Context = context
+        self.kind: SpanKind = kind
+        self.links: Sequence[Link] = links
+        self.sent: float = sent
+        self.trigger: str | None = trigger
+        self.skip: bool = False
+        """Its handler gets no span: nothing would be recorded."""
+        self.failed_at: Context | None = None
+        """The context of the handler that raised."""
+
+    def __enter__(self) -> MessageSpan:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /) -> None:
+        span, self.span = self.span, None
+        if span is not None:
+            _end(span, error)
+
+
+class MessageSpans:
+    """Makes the spans of what is sent to one actor. A supervisor has no mailbox, and so makes none."""
+
+    __slots__ = ("_calls", "_sends", "context", "kind", "mailbox", "now", "number", "path", "settings")
+
+    def __init__(self, settings: SpanSettings, path: str, kind: str, now: Callable[[], float], mailbox: Mailbox | None) -> None:
+        self.settings: SpanSettings = settings
+        self.path: str = path
+        self.kind: str = kind  # the class of the live instance; before there is one, what its factory is called
+        self.now: Callable[[], float] = now
+        self.mailbox: Mailbox | None = mailbox
+        self.number: int = 0  # of the present life
+        self.context: Context | None = None  # of its own start or stop, while that is under way
+        self._calls: dict[tuple[AnyHandler | None, str | None], Description] = {}
+        self._sends: dict[tuple[AnyHandler | None, str | None], Description] = {}
+
+    def renamed(self, kind: str) -> None:
+        """Its instance is of another class than was thought."""
+        self.kind = kind
+        self._calls.clear()
+        self._sends.clear()
+
+    def calls(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan:
+        return self._message_span(handler, turn, SpanKind.CLIENT, SpanKind.SERVER, self._calls, self._describe_call)
+
+    def sends(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan:
+        if turn is not None and turn.mailbox is self.mailbox:  # it would never end, and its trace would grow with it
+            return MessageSpan(None, NOTHING, SpanKind.CONSUMER, link_to(contexts.get_current()), self.now(), "self")
+        message_span = self._message_span(handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send)
+        if message_span.span is not None:
+            if not message_span.skip:
+                message_span.links = (Link(message_span.span.get_span_context()),)
+            if self.settings.send_links == "link":
+                message_span.context, message_span.skip = NOTHING, False
+        return message_span
+
+    def wakes(self, trigger: str, noted: object = None, /) -> MessageSpan:
+        links = (noted,) if isinstance(noted, Link) else ()
+        return MessageSpan(None, NOTHING, SpanKind.CONSUMER, links, self.now(), trigger)
+
+    def noted(self) -> object:
+        return next(iter(link_to(contexts.get_current())), None)
+
+    def _message_span(
+        self,
+        handler: AnyHandler,
+        turn: Turn | None,
+        kind: SpanKind,
+        answered: SpanKind,
+        known: dict[tuple[AnyHandler | None, str | None], Description],
+        describe: Callable[[AnyHandler, str | None], Description],
+    ) -> MessageSpan:
+        context = contexts.get_current()
+        if self.settings.sampling.off_below_off and unsampled(context):
+            message_span = MessageSpan(None, context, answered, (), self.now())
+            message_span.skip = True
+            return message_span
+        sender: Any = None if turn is None else turn.mailbox.instrument
+        if not context and sender is not None and sender.context is not None:
+            context = sender.context  # of its start: current there, it would be so for ever in tasks that its hooks begin
+        by: str | None = None if sender is None else sender.kind
+        span: Span | None = None
+        try:
+            described = known.get((handler, by))
+            if described is None:
+                named = handler if owner_of(handler) is not None else None  # a closure would be kept for ever
+                described = known.get((named, by))
+                if described is None:
+                    described = known[named, by] = describe(handler, by)
+            span = self.settings.tracer.start_span(described[0], context, kind, described[1])
+            context = trace.set_span_in_context(span, context)
+        except Exception:
+            lost()
+        message_span = MessageSpan(span, context, answered, (), self.now())
+        message_span.skip = self.settings.sampling.off_below_off and span is not None and not span.is_recording()
+        return message_span
+
+    def _message(self, handler: AnyHandler) -> tuple[str, str]:
+        """The names of an actor's type and of a message."""
+        owner = owner_of(handler)
+        kind = self.kind if self.number or owner is None else owner
+        return kind, "exec" if owner is None else handler.__name__
+
+    def _describe_call(self, handler: AnyHandler, by: str | None) -> Description:
+        kind, message = self._message(handler)
+        described = {"rpc.system.name": key.SCOPE, "rpc.method": f"{kind}/{message}", key.ACTOR_PATH: self.path}
+        return f"call {kind}.{message}", described if by is None else described | {key.SENDER_TYPE: by}
+
+    def _describe_send(self, handler: AnyHandler, by: str | None) -> Description:
+        kind, message = self._message(handler)
+        described = {**messaging("send", kind, self.path), key.ACTOR_PATH: self.path}
+        return f"send {kind}.{message}", described if by is None else described | {key.SENDER_TYPE: by}
+
+
+def messaging(operation: str, kind: str, path: str) -> Attributes:
+    """What OpenTelemetry's conventions want to know of a message."""
+    return {
+        "messaging.system": key.SCOPE,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": path,
+        "messaging.destination.template": kind,
+    }
+
+
+def _end(span: Span, error: BaseException | None) -> None:
+    """The end of a call or a send, for whoever made it."""
+    try:
+        if error is not None and span.is_recording():
+            if isinstance(error, Exception):
+                say_failure(span, error)
+            else:
+                span.set_attribute(key.OUTCOME, "cancelled")
+        span.end()
+    except Exception:
+        lost()

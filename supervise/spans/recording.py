@@ -1,0 +1,57 @@
+"""How an exception gets onto a span: recorded once, where it was raised; elsewhere there is only its status."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, StatusCode
+
+from . import attributes as key
+
+SIGNALS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
+
+
+class Recording:
+    """As the environment asks for: exceptions as events of spans, as log records, or both."""
+
+    __slots__ = ("as_events", "as_logs")
+
+    def __init__(self) -> None:
+        signals = {signal.strip() for signal in os.environ.get(SIGNALS, "").split(",")}
+        self.as_events: bool = "logs" not in signals or "logs/dup" in signals
+        self.as_logs: bool = bool(signals & {"logs", "logs/dup"})
+
+    def record(self, span: Span, error: BaseException) -> None:
+        """The exception, where it was raised, and only there."""
+        if getattr(error, "__supervise_recorded__", False):
+            return
+        with contextlib.suppress(AttributeError):
+            error.__supervise_recorded__ = True  # type: ignore[attr-defined]
+        if self.as_events:
+            try:
+                span.record_exception(error)
+            except Exception:  # its text can't be had
+                span.add_event("exception", {"exception.type": type(error).__qualname__})
+        if self.as_logs:
+            from opentelemetry._logs import SeverityNumber, get_logger
+
+            name, version, schema = key.scope()
+            get_logger(name, version, schema_url=schema).emit(
+                context=trace.set_span_in_context(span),
+                severity_number=SeverityNumber.ERROR,
+                event_name="supervise.actor.process.exception",
+                exception=error,
+            )
+
+
+def say_failure(span: Span, error: BaseException) -> None:
+    """That it failed, and with what."""
+    span.set_attribute(key.ERROR_TYPE, "timeout" if isinstance(error, TimeoutError) else type(error).__qualname__)
+    try:
+        text = str(error)
+    except Exception:
+        text = f"<the text of {type(error).__name__} raises>"
+    span.set_status(StatusCode.ERROR, text)

@@ -1,0 +1,123 @@
+"""Spans of what actors do: the instruments that the API of OpenTelemetry alone makes.
+
+| what | name | kind | its parent |
+|---|---|---|---|
+| a call, until its reply | `call Orders.place` | CLIENT | the caller's current span |
+| its handler | `process Orders.place` | SERVER | the call |
+| a send, until it is in the mailbox | `send Mailer.confirm` | PRODUCER | the sender's current span |
+| its handler | `process Mailer.confirm` | CONSUMER | the send, and a link to it |
+| a message to oneself, or from nobody | `process Orders.tick` | CONSUMER | none: a trace of its own; a link to the sender |
+| a start, until it is ready | `start Orders` | INTERNAL | restart, spawner, or its supervisor's start |
+| a supervisor's decision | `restart Orders`, `stop Orders`, `escalate Orders` | INTERNAL | the span that failed |
+| an orderly end | `stop Orders` | INTERNAL | who asked, restart, or its supervisor's stop |
+
+`Orders` is the class of the live instance, `place` the handler's `__name__`; a plain callable is `exec`. No span lasts as
+long as an actor, and none has a path in its name.
+
+Rules: what is known of an actor and a handler is put together once; nothing is computed for a span that doesn't record; a
+context is attached and detached by hand, in one task, around a handler. That of a start isn't: tasks that a hook begins would
+keep it for as long as they live, so it is only the parent of what its factory and hooks call and send. An exception is recorded
+once, on the span of what raised it, so callers get a status only. What a provider, a processor or an exception's `__str__`
+raises is logged, and harms nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
+
+from supervise_strategies.directives import Action
+from supervise_strategies.errors import InvalidSpec
+
+from . import attributes as key
+from .actor_spans import ActorSpans
+from .contexts import NOTHING, link_to
+from .lost import harmless
+from .message_span import Attributes
+from .recording import Recording
+from .sampling import sampling_of
+from .settings import SendLinks, SpanSettings
+
+if TYPE_CHECKING:
+    from supervise.events import Decided
+    from supervise.mailbox.instrument import Instrument
+    from supervise.mailbox.mailbox import Mailbox
+
+LATE: Final = 30.0
+"""Seconds of delay from which on a restart's start is in a trace of its own, with a link: a span that late looks lost."""
+
+
+class Spans:
+    """Makes the spans of trees: give it to a root as `tracing=Spans(…)`; a provider, or `True`, gets one by itself.
+
+    Without a provider it is the global one. With `send_links="link"` what a send sets off is a trace of its own, with a link
+    to the send; with `"parent"` (default) it belongs to the sender's trace.
+    """
+
+    def __init__(self, provider: trace.TracerProvider | None = None, *, send_links: SendLinks = "parent") -> None:
+        if send_links not in ("parent", "link"):
+            raise InvalidSpec("Spans", "send_links", send_links, "'parent' or 'link'")
+        provider = trace.get_tracer_provider() if provider is None else provider
+        self.provider: trace.TracerProvider = provider
+        self.tracer: trace.Tracer = provider.get_tracer(*key.scope())
+        self.settings: SpanSettings = SpanSettings(self.tracer, sampling_of(provider), send_links, Recording())
+
+    def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:
+        above = supervisor if isinstance(supervisor, ActorSpans) else None
+        return ActorSpans(self.settings, mailbox.path, above, kind, mailbox.backend.now, mailbox)
+
+    def for_supervisor(self, path: str, parent: Instrument | None, kind: str, now: Callable[[], float], /) -> ActorSpans:
+        return ActorSpans(self.settings, path, parent if isinstance(parent, ActorSpans) else None, kind, now, None)
+
+    def here(self) -> object:
+        return contexts.get_current()
+
+    @harmless
+    def decided(
+        self, event: Decided, strategy: str, child: Instrument, affected: Sequence[Instrument], supervisor: Instrument, /
+    ) -> None:
+        decision = event.decision
+        if not isinstance(child, ActorSpans) or not isinstance(supervisor, ActorSpans):
+            return
+        action = decision.action
+        if action not in (Action.RESTART, Action.GIVE_UP) and not decision.reason.abnormal:
+            return  # its own end says so
+        what = {Action.RESTART: "restart", Action.GIVE_UP: "escalate"}.get(action, "stop")
+        parent, child.failed_in = child.failed_in or NOTHING, None
+        error, child.unrecorded = child.unrecorded, None
+        span = self.tracer.start_span(
+            f"{what} {child.kind}", parent, attributes={key.ACTOR_PATH: event.path}, links=link_to(parent)
+        )
+        if span.is_recording():
+            span.set_attribute(key.SUPERVISOR_PATH, event.supervisor)
+            span.set_attribute(key.ACTOR_INCARNATION, decision.incarnation)
+            span.set_attribute(key.REASON, decision.rule)
+            if what == "stop":
+                span.set_attribute(key.STOP_REASON, str(decision.reason))
+            else:
+                span.set_attribute(key.RESTART_COUNT, decision.used)
+                used = decision.used / decision.allowed if decision.allowed else 1.0
+                details: Attributes = {
+                    key.RESTART_DELAY: decision.delay,
+                    key.RESTART_STRATEGY: strategy,
+                    key.RESTART_WINDOW_USED: used,
+                }
+                span.set_attributes(details)
+            if decision.reason.abnormal:
+                span.set_attribute(key.ERROR_TYPE, decision.reason.detail.partition(":")[0] or decision.reason.kind.value)
+            if error is not None:
+                self.settings.recording.record(span, error)
+            if action is Action.GIVE_UP:
+                span.set_status(StatusCode.ERROR, str(decision))
+        context = trace.set_span_in_context(span, parent)
+        span.end()
+        if action is Action.RESTART:
+            for each in affected:
+                if isinstance(each, ActorSpans):
+                    each.origin = context, decision.delay > LATE
+        elif action is Action.GIVE_UP:
+            supervisor.failed_in = context

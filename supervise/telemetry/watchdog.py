@@ -1,0 +1,168 @@
+"""A thread that looks whether the event loop is alive, and names who blocks it, or who is stuck although it is.
+
+Theory of operation
+-------------------
+An actor that never lets go of the thread (a busy loop, a blocking call) stops all others, and everything in the loop that
+could notice it. So this looks from a thread of its own: it asks the loop to run a tiny function, and waits for that to have
+been run. If it isn't, for `blocked_after` seconds, the loop is blocked, and the loop's thread stands right in the code that
+blocks it: its stack tells where, and whose coroutine is running just then tells who.
+
+While the loop answers, that tiny function also looks, in the loop, at what each actor has in hand; one that has had the same
+message there for `stuck_after` seconds is stuck: it waits for something that doesn't come. What its coroutine awaits is known.
+
+Time is counted in the thread's own periods, a quarter of `blocked_after` each: a process that was suspended as a whole, or a
+thread that didn't get the processor, is late once, not blocked. What can't be seen: native code that keeps the interpreter's
+lock, since no other thread runs then.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+
+import anyio
+
+from supervise.actor.in_hand import LOOKS, InHand
+from supervise.actor.loop import live
+from supervise.actor.stack import await_stack, coroutine_of, runs_now, thread_stack
+from supervise.events import Blocked, Stuck, logger
+from supervise.message import describe, name_of
+from supervise.tree.running import RunningSupervisor
+from supervise_strategies.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+
+__all__ = ("Watchdog",)
+
+Finding: TypeAlias = Blocked | Stuck
+_LOOP_OF_AN_ACTOR: Final[CodeType] = live.__code__
+
+
+class Watchdog:
+    """Watches the event loop and the actors below a supervisor: `async with Watchdog(app): …`, in the tree's own loop.
+
+    | | what is wrong | what is told |
+    |---|---|---|
+    | `Blocked` | the loop ran nothing for `blocked_after` seconds | its thread's stack, and the actor whose code it is |
+    | `Stuck` | it runs; an actor has a message in hand for `stuck_after` seconds | the actor, the message, what it awaits |
+
+    Each is told once: a blocked loop until it has answered again, a stuck actor until it has another message. Nobody is
+    crashed for it; that is what a child's `handler_deadline` is for. A finding is a record of the logger `supervise` and a call
+    of `listener`, at once and in the watchdog's thread; listeners of the tree hear of it as of any event, when the loop runs
+    again. `listener` must be quick; if it raises, that is logged.
+
+    Both limits are seconds of the real clock. `Blocked` names the handler alone: a `repr` of its arguments might need what
+    the blocked thread holds. Leaving `async with` ends the thread and waits for it.
+    """
+
+    def __init__(
+        self,
+        app: RunningSupervisor,
+        *,
+        blocked_after: float = 1.0,
+        stuck_after: float = 60.0,
+        listener: Callable[[Finding], object] | None = None,
+    ) -> None:
+        if not isinstance(app, RunningSupervisor):
+            raise InvalidSpec("watchdog", "app", app, "what `async with Supervisor(…)` yields, or a handle of a nested one")
+        for field, seconds in (("blocked_after", blocked_after), ("stuck_after", stuck_after)):
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+                raise InvalidSpec(f"watchdog of {app.path!r}", field, seconds, "seconds, more than 0")
+        if listener is not None and not callable(listener):
+            raise InvalidSpec(f"watchdog of {app.path!r}", "listener", listener, "a function of one event, or None")
+        self._branch = app._branch
+        self._blocked_after = blocked_after
+        self._stuck_after = stuck_after
+        self._listener = listener
+        self._soon = app._branch.tree.backend.from_anywhere()
+        self._stop = threading.Event()
+        self._alive = False  # the loop has answered
+        self._found: deque[Finding] = deque()  # in the loop, for the thread to tell
+        self._hands: dict[int, InHand] = {}
+        self._looked = -math.inf
+        self._thread: threading.Thread | None = None
+        self._watched = 0
+        self._over: anyio.Event | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._thread is not None:
+            raise RuntimeError(f"this watchdog of {self._branch.path!r} was used already: make another one")
+        self._watched = threading.get_ident()
+        self._over = over = anyio.Event()
+        # A daemon: it must not keep a process alive whose loop was torn down around this.
+        self._thread = threading.Thread(
+            target=self._run, args=(over.set,), name=f"watchdog of {self._branch.path}", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._over is not None and self._thread is not None:
+            with anyio.CancelScope(shield=True):  # its listener may take its time, and that isn't the loop's
+                await self._over.wait()
+            self._thread.join()
+
+    # -- in the thread -----------------------------------------------------------------------------------------------
+
+    def _run(self, over: Callable[[], object]) -> None:
+        period, missed = self._blocked_after / LOOKS, 0
+        self._soon(self._answer)
+        while not self._stop.wait(period):
+            if self._alive:
+                self._alive, missed = False, 0
+                self._soon(self._answer)
+            else:
+                missed += 1
+                if missed == LOOKS:
+                    self._tell(self._blocked())
+            while self._found:
+                self._tell(self._found.popleft())
+        self._soon(over)
+
+    def _blocked(self) -> Blocked:
+        stack = thread_stack(self._watched, inside=_LOOP_OF_AN_ACTOR)
+        for place in self._branch.actors():
+            incarnation = place.incarnation
+            if incarnation is not None and runs_now(incarnation.task):
+                envelope = incarnation.in_hand
+                message = None if envelope is None else name_of(envelope[0])
+                return Blocked(place.mailbox.path, incarnation.number, message, self._blocked_after, stack)
+        return Blocked(self._branch.path, 0, None, self._blocked_after, stack)
+
+    def _tell(self, finding: Finding) -> None:
+        logger.log(finding.level, "%s", finding)
+        if self._listener is not None:
+            try:
+                self._listener(finding)
+            except Exception:
+                logger.exception("the watchdog's listener %r raised at %r", self._listener, finding)
+        self._soon(lambda: self._branch.tree.bus.tell(finding))
+
+    # -- in the loop -------------------------------------------------------------------------------------------------
+
+    def _answer(self) -> None:
+        now = time.monotonic()
+        if now - self._looked >= self._stuck_after / LOOKS:
+            self._looked = now
+            self._look()
+        self._alive = True
+
+    def _look(self) -> None:
+        before, self._hands = self._hands, {}
+        for place in self._branch.actors():
+            incarnation = place.incarnation
+            if incarnation is None or incarnation.in_hand is None:
+                continue
+            self._hands[place.mailbox.id] = hand = before.get(place.mailbox.id) or InHand()
+            if hand.overdue(incarnation):
+                stack = await_stack(coroutine_of(incarnation.task))[1:]  # without the actor's own loop
+                message = describe(*incarnation.in_hand[:3])
+                self._found.append(Stuck(place.mailbox.path, incarnation.number, message, self._stuck_after, stack))

@@ -1,0 +1,258 @@
+"""What the code of an actor can reach about itself: `current()`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, overload
+
+from supervise.actor.incarnation import Incarnation, NurseryTurn
+from supervise.actor.reading import Reading
+from supervise.actor.timers import Timer, Timers, check_period, check_wait
+from supervise.address.address import Address, WeakAddress, weak_address_of
+from supervise.errors import NoActor
+from supervise.mailbox.handler import check, class_of, resolve, table_for
+from supervise.mailbox.observers import monitor, publish
+from supervise.mailbox.turn import CURRENT, Turn
+from supervise.message import name_of
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
+
+if TYPE_CHECKING:
+    import anyio
+
+    from supervise.actor.nursery import Nursery
+    from supervise.mailbox.observers import Down, Monitor
+
+    from .child import Child
+    from .description import Description
+    from .running import RunningSupervisor
+
+A = TypeVar("A")
+T = TypeVar("T")
+P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
+
+
+class Current:
+    """The actor whose code runs, from within: its handlers, hooks, factory, and the tasks that they start."""
+
+    __slots__ = ("_incarnation", "_turn")
+
+    def __init__(self, turn: Turn, incarnation: Incarnation) -> None:
+        self._turn = turn
+        self._incarnation = incarnation
+
+    @property
+    def address(self) -> WeakAddress[Any]:
+        """The actor's own address. It is weak: an actor doesn't keep itself alive."""
+        return weak_address_of(self._incarnation.mailbox)
+
+    @property
+    def name(self) -> str:
+        """The actor's name: the last part of its path."""
+        return self._incarnation.mailbox.name
+
+    @property
+    def path(self) -> str:
+        """The full path, from the root supervisor on."""
+        return self._incarnation.mailbox.path
+
+    @property
+    def incarnation(self) -> int:
+        """Which life this is, from 1."""
+        return self._incarnation.number
+
+    @property
+    def nursery(self) -> Nursery:
+        """A task group that lives as long as this incarnation. A task of it that raises crashes the actor.
+
+        When the incarnation ends, for whatever reason, its tasks are cancelled and awaited before the exit hook runs.
+        """
+        return self._incarnation.nursery()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the actor was asked to end: a long handler that looks here can leave in time."""
+        return self._incarnation.stopping
+
+    @property
+    def sender(self) -> WeakAddress[Any] | None:
+        """The actor that sent the message in hand. None: it came from outside of any actor, or no message is in hand."""
+        envelope = self._turn.in_hand
+        mailbox = None if envelope is None else envelope[4]
+        return None if mailbox is None else weak_address_of(mailbox)
+
+    @property
+    def remaining(self) -> float | None:
+        """The seconds that are left of the timeout of the message in hand, to be passed on; None if it has none."""
+        envelope = self._turn.in_hand
+        options = None if envelope is None else envelope[5]
+        if options is None or options.deadline is None:
+            return None
+        return max(0.0, options.deadline - self._incarnation.mailbox.backend.now())
+
+    def stop(self, *, shutdown: str | None = None) -> None:
+        """End after the message in hand: normally, or in an orderly way for a reason (OTP's `{shutdown, Reason}`).
+
+        It returns at once. Both are orderly ends: a transient child stays stopped, a permanent one is restarted. If it stays
+        stopped, what waits becomes dead letters, also with `drain=True`: that is for a stop that comes from outside.
+        """
+        self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, shutdown))
+
+    def stop_tree(self, why: str = "") -> None:
+        """Stop the whole tree, in order. It returns at once; `app.ended` says who asked."""
+        self._incarnation.owner.stop_tree(why)
+
+    def pipe_to(
+        self,
+        handler: Callable[[Any, T], Any],
+        awaitable: Awaitable[T],
+        /,
+        *,
+        failed: Callable[[Any, Exception], Any] | None = None,
+    ) -> None:
+        """Bring a result back as a message to oneself: `handler(self, result)`, when the awaitable is done. It returns at once.
+
+        It is awaited in the nursery, so it goes on while other messages are handled, is cancelled with the incarnation, and
+        doesn't keep the actor alive. What it raises crashes the actor, unless `failed` is a handler for it.
+        """
+        address = self.address
+
+        async def wait() -> None:
+            try:
+                result = await awaitable
+            except Exception as error:
+                if failed is None:
+                    raise
+                await address.send(failed, error)
+            else:
+                await address.send(handler, result)
+
+        self.nursery.start_soon(wait, name=f"pipe to {name_of(handler)}")
+
+    def publish(self, event: object) -> None:
+        """Hand an event to all that subscribed to it (`Address.subscribe`). It returns at once, and nobody keeps it waiting.
+
+        All get the same object, so let it be immutable. Without subscribers it costs a look-up, and the event is gone.
+        """
+        publish(self._incarnation.mailbox, event)
+
+    def watch(self, address: Address[Any] | WeakAddress[Any], handler: Callable[[Any, Down], object], /) -> Monitor:
+        """Have the message `handler(down)` sent to this actor each time that an incarnation of another actor ends.
+
+        Erlang's monitor, but for one thing: the address stays valid, so the monitor does too, and tells of each end, crashes
+        with a restart included, until the actor is gone for good. One that has ended before, and doesn't run now, is told of
+        at once. A full mailbox doesn't keep it out. The monitor is this incarnation's: it goes with it, and the next one isn't
+        told of what it never asked for; `close()` ends it sooner. It doesn't keep the other actor alive.
+        """
+        check(handler)
+        if not isinstance(address, Address | WeakAddress):
+            cure = "the address of an actor; of what is below a supervisor, events() tells"
+            raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
+        incarnation = self._incarnation
+        if address._mailbox.mailbox is incarnation.mailbox:
+            cure = "another actor's: a monitor goes with the incarnation that has it, and so would never tell"
+            raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
+        if incarnation.instance is not None:
+            kind = class_of(incarnation.instance)
+            resolve(kind, table_for(kind), handler)  # UnknownHandler now, rather than a crash then
+        return monitor(incarnation, address._mailbox.mailbox, handler)
+
+    @overload
+    def find(self, key: Child[A], /) -> Address[A]: ...
+    @overload
+    def find(self, key: str, /) -> Address[Any]: ...
+    def find(self, key: Any, /) -> Any:
+        """The address of a sibling, or of what is below one: by its `Child` key (typed), or by a path from the supervisor."""
+        return self._incarnation.owner.find(key)
+
+    def supervisor(self, key: str | Description | None = None, /) -> RunningSupervisor:
+        """The handle of the own supervisor, or of one under a relative path or its description: to start siblings, or to look.
+
+        Waiting in a factory or an enter hook for the own supervisor raises `WouldDeadlock`: it serves nothing meanwhile.
+        """
+        handle: RunningSupervisor = self._incarnation.owner.supervisor(key)
+        return handle
+
+    @overload
+    def after(
+        self, seconds: float, handler: Callable[Concatenate[Any, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Timer: ...
+    @overload
+    def after(self, seconds: float, handler: Callable[[Any, *Ts], Any], /, *args: *Ts, id: Hashable) -> Timer: ...
+    def after(  # type: ignore[misc]  # mypy doesn't see that a ParamSpec's and an unpacked tuple's arguments both fit
+        self, seconds: float, handler: Callable[..., Any], /, *args: Any, id: Hashable = None, **kwargs: Any
+    ) -> Timer:
+        """Send a message to oneself in so many seconds; it comes as any other, in its turn. It returns at once.
+
+        A timer that is started under an `id` in use takes the other's place, whose message won't come. `id` is the timer's;
+        a handler's own argument of that name is given by position. A timer is gone with its incarnation, and so is what it
+        has sent and nobody has begun: start the timers of an actor in its `__init__`. It doesn't wait for room in a full
+        mailbox, and doesn't keep alive an actor that nobody has an address of.
+        """
+        check_wait(self._incarnation.mailbox, seconds)
+        return self._timers()._start(seconds, False, handler, args, kwargs, id)
+
+    @overload
+    def every(
+        self, seconds: float, handler: Callable[Concatenate[Any, P], Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Timer: ...
+    @overload
+    def every(self, seconds: float, handler: Callable[[Any, *Ts], Any], /, *args: *Ts, id: Hashable) -> Timer: ...
+    def every(  # type: ignore[misc]  # mypy doesn't see that a ParamSpec's and an unpacked tuple's arguments both fit
+        self, seconds: float, handler: Callable[..., Any], /, *args: Any, id: Hashable = None, **kwargs: Any
+    ) -> Timer:
+        """Send a message to oneself every so many seconds, the first one after the first of these periods. See `after`.
+
+        It doesn't drift: the n-th is due n periods from now, however late the others were. One that is due while the one
+        before it waits in the mailbox is skipped, and counted (`Timer.skipped`); so are those that are missed while the event
+        loop is blocked.
+        """
+        check_period(self._incarnation.mailbox, seconds)
+        return self._timers()._start(seconds, True, handler, args, kwargs, id)
+
+    @property
+    def timers(self) -> Timers:
+        """The timers that are active, by id."""
+        return self._timers()
+
+    def read(self, stream: AsyncIterable[T], handler: Callable[[Any, T], Any], /) -> anyio.CancelScope:
+        """Make a message for this handler of each item of a stream. It returns at once; a nursery task reads.
+
+        Several streams take fair turns: the next item is taken when the actor has begun with the last one, so one item of
+        each waits in the mailbox, and the rest in the stream. They don't wait for room in a full mailbox.
+
+        It ends with the stream (nobody is told), when the actor is asked to end, or when the scope that it returns is
+        cancelled. What
+        the stream raises is a crash of the actor. The stream isn't closed, so that the next incarnation can go on with it;
+        what was taken from it waits in the mailbox by then. Only an async generator is closed: no other task could.
+        """
+        incarnation = self._alive()
+        reading = Reading(incarnation, stream, handler)
+        incarnation.nursery().start_soon(reading.run, name=f"read for {name_of(handler)}")
+        return reading.scope
+
+    def _timers(self) -> Timers:
+        incarnation = self._alive()
+        if incarnation.timers is None:
+            incarnation.timers = Timers(incarnation)
+        return incarnation.timers
+
+    def _alive(self) -> Incarnation:
+        incarnation = self._incarnation
+        if incarnation.mailbox.turn is not incarnation:
+            raise RuntimeError(f"{self!r} has ended: its timers and readers ended with it; ask current() in the next one")
+        return incarnation
+
+    def __repr__(self) -> str:
+        return f"<Current {self.path} #{self.incarnation}>"
+
+
+def current() -> Current:
+    """The actor whose code runs now. NoActor outside of one."""
+    turn = CURRENT.get(None)
+    if isinstance(turn, Incarnation):
+        return Current(turn, turn)
+    if isinstance(turn, NurseryTurn):
+        return Current(turn, turn.incarnation)
+    raise NoActor("current() only works in an actor: in its factory, hooks, handlers and the tasks that they start")

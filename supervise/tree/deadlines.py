@@ -1,0 +1,92 @@
+"""`handler_deadline`: actors that have one message in hand for too long are crashed, so that their supervisor can restart them.
+
+One timer for all actors of a tree that have the same deadline, which looks in on them four times within it, and runs only
+while there are any. A message costs nothing for it, and so the precision is that of the looks: a quarter of the deadline.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from supervise.actor.in_hand import LOOKS, InHand
+from supervise.actor.stack import await_stack, coroutine_of
+from supervise.errors import HandlerLate
+from supervise.events import Late
+from supervise.message import describe
+from supervise_strategies.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from supervise._backends import Backend, Handle
+
+    from .place import ActorPlace
+
+
+def check_deadline(who: str, seconds: object) -> None:
+    """The rules of a `handler_deadline`, for whoever describes one."""
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise InvalidSpec(who, "handler_deadline", seconds, "seconds, more than 0, or None for no deadline")
+
+
+class Deadlines:
+    """Those of one tree."""
+
+    __slots__ = ("_backend", "_rounds")
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._rounds: dict[float, _Round] = {}
+
+    def enter(self, place: ActorPlace, seconds: float) -> None:
+        """An incarnation is ready: look in on it from now on."""
+        found = self._rounds.get(seconds)
+        if found is None:
+            found = self._rounds[seconds] = _Round(self._backend, seconds)
+        found.enter(place)
+
+    def leave(self, place: ActorPlace) -> None:
+        """It has ended, if it ever was ready."""
+        seconds = place.child.handler_deadline
+        found = None if seconds is None else self._rounds.get(seconds)
+        if found is not None and seconds is not None and not found.leave(place):
+            del self._rounds[seconds]
+
+
+class _Round:
+    """All that have the same deadline."""
+
+    __slots__ = ("_backend", "_hands", "_seconds", "_timer")
+
+    def __init__(self, backend: Backend, seconds: float) -> None:
+        self._backend = backend
+        self._seconds = seconds
+        self._hands: dict[ActorPlace, InHand] = {}
+        self._timer: Handle | None = None
+
+    def enter(self, place: ActorPlace) -> None:
+        self._hands[place] = InHand()
+        if self._timer is None:
+            self._wait()
+
+    def leave(self, place: ActorPlace) -> bool:
+        self._hands.pop(place, None)
+        if not self._hands and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return bool(self._hands)
+
+    def _wait(self) -> None:
+        self._timer = self._backend.call_at(self._backend.now() + self._seconds / LOOKS, self._look)
+
+    def _look(self) -> None:
+        self._wait()
+        for place, hand in [*self._hands.items()]:
+            incarnation = place.incarnation
+            if incarnation is None or not hand.overdue(incarnation) or incarnation.in_hand is None:
+                continue
+            message = describe(*incarnation.in_hand[:3])
+            stack = await_stack(coroutine_of(incarnation.task))[1:]  # without the actor's own loop
+            place.publish(Late(place.mailbox.path, incarnation.number, message, self._seconds, stack))
+            place.crash(HandlerLate(f"{message} was in hand for longer than its handler_deadline of {self._seconds:g} s"))

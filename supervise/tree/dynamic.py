@@ -1,0 +1,61 @@
+"""A supervisor whose children come and go at run time."""
+
+from __future__ import annotations
+
+import math
+from typing import Never
+
+from supervise.events import Listener
+from supervise.mailbox.instrument import TracingOption
+from supervise_strategies.child_spec import StopWithin
+from supervise_strategies.intensity import Intensity
+from supervise_strategies.restart import Restart, RestartName
+
+from .description import GiveUpAs, Watcher
+from .supervisor import Runnable
+
+
+class DynamicSupervisor(Runnable):
+    """OTP's simple_one_for_one, as Elixir's DynamicSupervisor: one_for_one, and it begins without children.
+
+    Children are started with `RunningSupervisor.start`, are temporary unless told otherwise, and are forgotten when they
+    end. Over `max_children` a start raises `TooManyChildren`. They are stopped all at once, not in order. Names are optional;
+    it is by address that a child is terminated.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        name: str,
+        *children: Never,  # so that a type checker refuses them, and the error says what to do instead
+        max_children: float = math.inf,
+        intensity: Intensity = Intensity(),  # noqa: B008 - a frozen value
+        restart: Restart | RestartName = "permanent",
+        significant: bool = False,
+        stop_within: StopWithin | None = None,
+        shutdown_budget: float | None = None,
+        give_up_as: GiveUpAs = "gave_up",
+        listener: Listener | None = None,
+        metrics: Watcher | None = None,
+        tracing: TracingOption = "auto",
+        required: bool = True,
+    ) -> None:
+        super().__init__(
+            name,
+            children,
+            strategy="one_for_one",
+            intensity=intensity,
+            auto_shutdown="never",
+            dynamic=True,
+            max_children=max_children,
+            restart=restart,
+            significant=significant,
+            stop_within=stop_within,
+            shutdown_budget=shutdown_budget,
+            give_up_as=give_up_as,
+            listener=listener,
+            metrics=metrics,
+            tracing=tracing,
+            required=required,
+        )

@@ -1,0 +1,270 @@
+"""One life of a supervisor: it feeds facts to the machine and obeys the directives that come back.
+
+There is no supervisor task. A fact is stepped through the machine in the task in which it happened, so a restart costs no
+hop; a fact that arrives while directives are being obeyed waits in the inbox until they all are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from supervise import events
+from supervise_strategies import directives as do
+from supervise_strategies.directives import Action, Directive
+from supervise_strategies.supervision import Phase, Supervision
+
+from .child import Child
+from .place import ActorPlace, BranchPlace, Place
+
+if TYPE_CHECKING:
+    from supervise._backends import Future, Handle
+    from supervise.actor.incarnation import Incarnation
+    from supervise.mailbox.instrument import Instrument
+    from supervise_strategies.child_spec import ChildSpec
+
+    from .description import Description
+    from .tree import Tree
+
+
+class Offer:
+    """A child that was asked for, from the call until its answer. It gets its place when its turn comes, not before.
+
+    Meanwhile one of the same name may end or be deleted, and the caller may be cancelled, which leaves the call to be served.
+    """
+
+    __slots__ = ("answer", "came_from", "description", "name", "place")
+
+    def __init__(self, name: str, description: Child[Any] | Description, answer: Future) -> None:
+        self.name: str = name
+        self.description: Child[Any] | Description = description
+        self.answer: Future = answer
+        self.place: Place | None = None
+        self.came_from: object = None
+
+
+class Node:
+    """A supervisor that runs."""
+
+    __slots__ = (
+        "_counters",
+        "_inbox",
+        "_offers",
+        "_stepping",
+        "_wake",
+        "asking",
+        "branch",
+        "crashes",
+        "in_place",
+        "machine",
+        "number",
+        "on_done",
+        "path",
+        "places",
+        "ready",
+        "start_error",
+        "tree",
+    )
+
+    def __init__(self, tree: Tree, branch: BranchPlace, number: int) -> None:
+        self.tree: Tree = tree
+        self.branch: BranchPlace = branch
+        self.number: int = number
+        self.path: str = branch.path
+        self.places: dict[str, Place] = branch.places
+        lives = {name: place.number for name, place in self.places.items()}
+        self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives)
+        self.ready: bool = False
+        self.crashes: deque[events.Decided] = deque(maxlen=50)
+        self.start_error: BaseException | None = None
+        self.on_done: list[Future] = []
+        self.asking: Incarnation | None = None  # the incarnation in whose task the machine is being stepped
+        self.in_place: Incarnation | None = None  # its successor, if that is to run in the same task
+        self._stepping = False
+        self._inbox: deque[Callable[[], list[Directive]]] = deque()
+        self._wake: Handle | None = None
+        self._counters: dict[str, itertools.count[int]] = {}
+        self._offers: dict[str, list[Offer]] = {}  # by name: calls that wait, in the order in which they are served
+        for name, description in branch.description.named():
+            if name not in self.places:  # a child that was deleted, or temporary, comes back with a new mailbox
+                self.places[name] = self.new_place(name, description)
+
+    def new_place(self, name: str, description: Child[Any] | Description) -> Place:
+        if isinstance(description, Child):
+            return ActorPlace(self, name, description)
+        return BranchPlace(self.tree, self, name, description)
+
+    def begin(self) -> None:
+        self.step(self.machine.begin, self.tree.backend.now())
+
+    def step(self, fact: Callable[..., list[Directive]], *args: Any, **details: Any) -> None:
+        """Tell the machine a fact, and obey what follows."""
+        if self._stepping:
+            self._inbox.append(lambda: fact(*args, **details))
+            return
+        self._stepping = True
+        try:
+            self._obey(fact(*args, **details))
+            while self._inbox:
+                self._obey(self._inbox.popleft()())
+        except Exception as error:  # a bug of ours: lost in some actor's task, it would leave a tree that hangs in silence
+            self.tree.broken(error)
+        finally:
+            self._stepping = False
+
+    def _obey(self, directives: list[Directive]) -> None:
+        if self.machine.phase is Phase.STOPPING and self.branch.parent is None:
+            self.tree.begin_to_end()
+        for directive in directives:
+            _OBEY[type(directive)](self, directive)
+
+    @contextmanager
+    def held(self) -> Generator[None, None, None]:
+        """Look at nothing that happens meanwhile before all of it has happened. For tests: several ends at once."""
+        self.machine.hold()
+        try:
+            yield
+        finally:
+            self.step(self.machine.release, self.tree.backend.now())
+
+    def free_name(self, base: str) -> str:
+        """`base`, then `base-2`, `base-3`, …: the first that no child has."""
+        if base not in self.places and base not in self._offers:
+            return base
+        counter = self._counters.setdefault(base, itertools.count(2))
+        return next(name for n in counter if (name := f"{base}-{n}") not in self.places and name not in self._offers)
+
+    def offer(self, name: str, spec: ChildSpec, description: Child[Any] | Description) -> Offer:
+        """Ask the machine for a new child."""
+        offer = Offer(name, description, self.tree.backend.future())
+        if self.tree.instruments is not None:
+            offer.came_from = self.tree.instruments.here()
+        self._offers.setdefault(name, []).append(offer)
+        self.step(self.machine.start_child, spec, offer, self.tree.backend.now(), id=name)
+        return offer
+
+    def _withdraw(self, offer: Offer) -> None:
+        waiting = self._offers[offer.name]
+        waiting.remove(offer)
+        if not waiting:
+            del self._offers[offer.name]
+
+    def kill_all(self) -> None:
+        """Cancel all that lives below."""
+        for place in [*self.places.values()]:
+            place.kill()
+
+    def adopt_crashes(self, child: Node) -> None:
+        """What led to a child supervisor's give-up is a part of what leads to one's own."""
+        if child.crashes and child.crashes[-1].decision.action is Action.GIVE_UP:
+            self.crashes.extend(child.crashes)
+
+    # -- one method for each directive -------------------------------------------------------------------------------
+
+    def _start(self, directive: do.Start) -> None:
+        place = self.places.get(directive.id)
+        if place is None:  # calls are served in order, so it is the first one that asked for this name
+            offer = self._offers[directive.id][0]
+            self.places[directive.id] = offer.place = place = self.new_place(offer.name, offer.description)
+            instrument = self._instrument_of(offer.name)
+            if instrument is not None:
+                instrument.asked_for(offer.came_from)
+        place.start(self, directive.number)
+
+    def _stop(self, directive: do.Stop) -> None:
+        self.places[directive.id].stop(directive)
+
+    def _cancel_start(self, directive: do.CancelStart) -> None:
+        self.places[directive.id].cancel_start()
+
+    def _close(self, directive: do.Close) -> None:
+        self.places[directive.id].close()
+
+    def _forget(self, directive: do.Forget) -> None:
+        place = self.places.pop(directive.id)
+        place.forget()
+        self.branch.gone = self.branch.gone.plus(place.account())
+
+    def _wake_at(self, directive: do.WakeAt) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if directive.at is not None:
+            self._wake = self.tree.backend.call_at(directive.at, self._timer)
+
+    def _timer(self) -> None:
+        self._wake = None
+        self.step(self.machine.timer, self.tree.backend.now())
+
+    def _reply(self, directive: do.Reply) -> None:
+        ticket: Any = directive.ticket  # a future, or an offer: the machine only hands it back
+        if isinstance(ticket, Offer):
+            self._withdraw(ticket)
+            ticket = ticket.answer
+        if ticket.done():
+            return
+        if isinstance(directive.result, Exception):
+            ticket.set_exception(directive.result)
+        else:
+            ticket.set_result(directive.result)
+
+    def _report(self, directive: do.Report) -> None:
+        decision = directive.decision
+        event = events.Decided(f"{self.path}/{decision.child}", self.path, decision)
+        if decision.action in (Action.RESTART, Action.GIVE_UP):  # a normal end counts as well, and what is left alone doesn't
+            self.crashes.append(event)
+        if self.tree.instruments is not None and self.branch.instrument is not None:
+            child = self._instrument_of(decision.child)
+            affected = [each for name in decision.affected if (each := self._instrument_of(name)) is not None]
+            if child is not None:
+                strategy = self.branch.description.spec.strategy.value
+                self.tree.instruments.decided(event, strategy, child, affected, self.branch.instrument)
+        self.tree.bus.publish(event)
+
+    def _instrument_of(self, name: str) -> Instrument | None:
+        place = self.places.get(name)
+        return place.mailbox.instrument if isinstance(place, ActorPlace) else None if place is None else place.instrument
+
+    def _overran(self, directive: do.Overran) -> None:
+        parent = self.branch.parent
+        if parent is not None:
+            self.tree.bus.publish(events.Overran(self.path, self.number))
+            parent.step(parent.machine.stop_overran, self.branch.name, self.number, self.tree.backend.now())
+
+    def _ready(self, directive: do.Ready) -> None:
+        self.ready = True
+        if self.branch.instrument is not None:
+            self.branch.instrument.started(None)
+        self.tree.bus.publish(events.Started(self.path, self.number))
+        parent = self.branch.parent
+        if parent is None:
+            self.tree.started()
+        else:
+            parent.step(parent.machine.child_started, self.branch.name, self.number, self.tree.backend.now())
+
+    def _done(self, directive: do.Done) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+        error, self.start_error = self.start_error, None
+        self.branch.ended(directive.reason, directive.cause, error)
+        for waiter in self.on_done:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+_OBEY: dict[type, Callable[[Node, Any], None]] = {
+    do.Start: Node._start,
+    do.Stop: Node._stop,
+    do.CancelStart: Node._cancel_start,
+    do.Close: Node._close,
+    do.Forget: Node._forget,
+    do.WakeAt: Node._wake_at,
+    do.Reply: Node._reply,
+    do.Report: Node._report,
+    do.Overran: Node._overran,
+    do.Ready: Node._ready,
+    do.Done: Node._done,
+}

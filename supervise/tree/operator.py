@@ -1,0 +1,174 @@
+"""What a person does to a tree that runs: said as an event, with who asked, and never taken for a crash."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from supervise.address.address import weak_address_of
+from supervise.events import Asked
+from supervise_strategies.errors import ChildNotFound, InvalidSpec
+from supervise_strategies.intensity import Intensity
+from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
+
+from .place import ActorPlace, BranchPlace, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .child import Child
+    from .description import Description
+    from .node import Node
+    from .running import RunningSupervisor
+
+
+class Operator:
+    """One person's hand on a supervisor: `await app.operator("ada").restart("workers/3")`.
+
+    Each method takes a path relative to the supervisor (or the described child), publishes an `Asked` event when it has
+    found the child, and then does it. Nothing of it is a crash: no restart is counted, no decision made, no backoff grows.
+    As all calls that change a tree they wait for a start or stop under way, and an actor can't wait for its own end.
+    All raise `ChildNotFound`, and `SupervisorNotRunning` when the child's supervisor is down.
+    """
+
+    __slots__ = ("_branch", "who")
+
+    def __init__(self, branch: BranchPlace, who: str) -> None:
+        if not isinstance(who, str) or not who.strip():
+            raise InvalidSpec("operator", "who", who, "the name of who asks, e.g. 'ada': events and logs say it")
+        self._branch = branch
+        self.who: str = who
+
+    def __repr__(self) -> str:
+        return f"<Operator {self.who} of {self._branch.path}>"
+
+    def pause(self, key: str | Child[Any]) -> None:
+        """Have an actor begin no further message; it keeps accepting. It outlasts restarts, until `resume`. Returns at once."""
+        mailbox = self._actor(key).mailbox
+        self._say(mailbox.path, "pause it")
+        mailbox.pause()
+
+    def resume(self, key: str | Child[Any]) -> None:
+        """Have a paused actor go on. Idempotent."""
+        mailbox = self._actor(key).mailbox
+        self._say(mailbox.path, "resume it")
+        mailbox.resume()
+
+    async def stop(self, key: str | Child[Any] | Description) -> None:
+        """Stop a child and leave it listed; its siblings run on. A temporary one, or a dynamic supervisor's, is forgotten.
+
+        Raises `ChildUnstoppable` if it outlives its cancellation.
+        """
+        place, supervisor = self._child(key)
+        self._say(_path(place), "stop it")
+        await supervisor.terminate_child(_named(place))
+
+    async def start(self, key: str | Child[Any] | Description) -> bool:
+        """Start a child that is stopped, on its mailbox. False: its factory ignored the start.
+
+        Raises `ChildRunning`, `ChildRestarting`, `ChildStartFailed`, `NotForDynamic`.
+        """
+        place, supervisor = self._child(key)
+        self._say(_path(place), "start it")
+        return bool(await supervisor.restart_child(place.name))
+
+    async def restart(self, key: str | Child[Any] | Description) -> bool:
+        """Stop a child in order and start it again: what waits in its mailbox stays, and no sibling is touched.
+
+        One that waits for its backoff is restarted now, with its group, and this doesn't wait until it is ready. False: its
+        factory ignored the start. Raises `ChildTemporary`, `NotForDynamic` (both are forgotten when they stop),
+        `ChildStartFailed` (it stays stopped), `ChildUnstoppable`.
+        """
+        place, supervisor = self._child(key)
+        supervisor._check_deadlock(place.name)
+        self._say(_path(place), "restart it")
+        name = place.name
+        return bool(await self._ask(supervisor, lambda node, ticket, now: node.machine.renew_child(name, ticket, now)))
+
+    async def change(
+        self,
+        key: str | Child[Any] | Description,
+        *,
+        restart: Restart | RestartName | None = None,
+        limit: Intensity | None = None,
+    ) -> None:
+        """Give a child another restart policy (type, `wait=`, `stop=`, `when=`), another limit of its own, or both.
+
+        It holds from the child's next end on. It isn't written down anywhere: when its supervisor is itself restarted, what
+        the description says holds again. Raises `InvalidSpec` for what the child couldn't have been described with.
+        """
+        place, supervisor = self._child(key)
+        who = f"child {place.name!r}"
+        said: list[str] = []
+        policy: Restart | None = None
+        if restart is not None:
+            policy = as_restart(restart)
+            if not isinstance(policy, Restart):
+                cure = "'permanent', 'transient' or 'temporary', or e.g. Restart.permanent(wait=wait_fixed(1))"
+                raise InvalidSpec(who, "restart", restart, cure)
+            if isinstance(place, ActorPlace) and place.mailbox.lifetime is not None and policy.type is RestartType.PERMANENT:
+                cure = "its end by its addresses is a normal one: make it transient or temporary"
+                raise InvalidSpec(who, "restart", restart, cure)
+            said.append(f"change its restart to {policy}")
+        if limit is not None:
+            if not isinstance(limit, Intensity):
+                raise InvalidSpec(who, "limit", limit, "Intensity(restarts, per=seconds)")
+            said.append(f"change its limit to {limit}")
+        if not said:
+            raise InvalidSpec(who, "change", None, "say what: restart=…, limit=…, or both")
+        name = place.name
+        self._say(_path(place), " and ".join(said))
+        await self._ask(
+            supervisor,
+            lambda node, ticket, now: node.machine.change_child(name, ticket, now, restart=policy, limit=limit),
+        )
+
+    async def change_intensity(self, intensity: Intensity) -> None:
+        """Give this supervisor itself another restart intensity. Restarts that were counted stay counted.
+
+        It holds until the supervisor is itself restarted. Raises `InvalidSpec` for anything but an `Intensity`.
+        """
+        if not isinstance(intensity, Intensity):
+            raise InvalidSpec(f"supervisor {self._branch.name!r}", "intensity", intensity, "Intensity(restarts, per=seconds)")
+        supervisor = self._branch.tree.handle(self._branch)
+        supervisor._node()
+        self._say(self._branch.path, f"change its intensity to {intensity}")
+        await self._ask(supervisor, lambda node, ticket, now: node.machine.change_intensity(intensity, ticket, now))
+
+    def _child(self, key: Any) -> tuple[Place, RunningSupervisor]:
+        """The child's place, and the handle of its supervisor, which runs."""
+        place = self._branch.tree.registry.place(self._branch, key)
+        node = place.node if isinstance(place, ActorPlace) else place.parent
+        if node is None:
+            raise ChildNotFound(place.name, "; it is the root: stop() ends it")
+        supervisor = self._branch.tree.handle(node.branch)
+        supervisor._node()
+        return place, supervisor
+
+    def _actor(self, key: Any) -> ActorPlace:
+        place = self._branch.tree.registry.place(self._branch, key)
+        if not isinstance(place, ActorPlace):
+            raise InvalidSpec("operator", "key", key, "that is a supervisor, and has no mailbox: name one of its actors")
+        return place
+
+    def _say(self, path: str, what: str) -> None:
+        self._branch.tree.bus.publish(Asked(path, self.who, what))
+
+    @staticmethod
+    async def _ask(supervisor: RunningSupervisor, call: Callable[[Node, object, float], Any]) -> Any:
+        node = supervisor._node()
+
+        def step(ticket: object, now: float) -> Any:
+            return call(node, ticket, now)
+
+        return await supervisor._ask(node, step)
+
+
+def _path(place: Place) -> str:
+    return place.mailbox.path if isinstance(place, ActorPlace) else place.path
+
+
+def _named(place: Place) -> Any:
+    """As `terminate_child` takes it under any supervisor: by address or handle, since a dynamic one takes no names."""
+    if isinstance(place, ActorPlace):
+        return weak_address_of(place.mailbox)
+    return place.tree.handle(place)

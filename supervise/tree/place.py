@@ -1,0 +1,398 @@
+"""A place in the tree: what stays while incarnations come and go.
+
+The place of an actor owns its mailbox; the place of a supervisor owns those of its static children, so that they keep their
+mailboxes and addresses when the supervisor is restarted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from supervise import events
+from supervise.actor.incarnation import Incarnation
+from supervise.actor.loop import spawn
+from supervise.mailbox import observers
+from supervise.mailbox.account import Account
+from supervise.mailbox.envelope import MessageOptions
+from supervise.mailbox.lifetime import Lifetime
+from supervise.mailbox.mailbox import Mailbox
+from supervise_strategies.directives import Stop, StopMode
+from supervise_strategies.exit_reason import KILLED, SHUTDOWN, ExitReason
+
+if TYPE_CHECKING:
+    from supervise._backends import Handle
+    from supervise.mailbox.instrument import Instrument
+    from supervise.mailbox.subscription import Subscription
+    from supervise_strategies.directives import Cause
+
+    from .child import Child
+    from .description import Description
+    from .node import Node
+    from .tree import Tree
+
+UNSTOPPABLE_AFTER = 1.0  # seconds after its cancellation at which what still runs is called unstoppable
+
+
+class ActorPlace:
+    """One logical actor: the owner of its incarnations."""
+
+    __slots__ = ("child", "incarnation", "mailbox", "name", "node", "number", "timer")
+
+    def __init__(self, node: Node, name: str, child: Child[Any]) -> None:
+        self.node: Node = node
+        self.name: str = name
+        self.child: Child[Any] = child
+        self.number: int = 0
+        backend = node.tree.backend
+        self.mailbox: Mailbox = Mailbox(backend, node.path, name, child.mailbox_options, node.tree.dead_letters)
+        if child.lifetime == "addresses":
+            self.mailbox.lifetime = Lifetime(backend.from_anywhere(), self._lost)
+        if node.tree.instruments is not None:
+            kind = getattr(child.factory, "__name__", child.spec.id)
+            self.mailbox.instrument = node.tree.instruments.for_actor(self.mailbox, node.branch.instrument, kind)
+        self.incarnation: Incarnation | None = None
+        self.timer: Handle | None = None
+
+    # -- what its incarnation asks -----------------------------------------------------------------------------------
+
+    @property
+    def factory(self) -> Callable[..., Any]:
+        return self.child.factory
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        return self.child.args
+
+    @property
+    def expects(self) -> tuple[type[BaseException], ...]:
+        return self.child.expects
+
+    @property
+    def end_within(self) -> float:
+        return self.child.spec.seconds
+
+    def started(self, incarnation: Incarnation) -> None:
+        node, bus = self.node, self.node.tree.bus
+        if self.child.handler_deadline is not None:
+            node.tree.deadlines.enter(self, self.child.handler_deadline)
+        if bus.hears(events.Started.level):  # an event costs 1 to 4 us, frames included: a tenth of a restart
+            bus.publish(events.Started(self.mailbox.path, incarnation.number))
+        begin = self.child.on_tree_started
+        if begin is not None:
+            if node.tree.is_built:
+                self._put_begin(begin)
+            elif self._tree_started not in node.tree.on_built:
+                node.tree.on_built.append(self._tree_started)
+        node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
+
+    def _tree_started(self) -> None:
+        """The second phase of its start: the whole tree is built."""
+        if self.mailbox.refusal is None and self.child.on_tree_started is not None:
+            self._put_begin(self.child.on_tree_started)
+            self.mailbox.wake()
+
+    def _put_begin(self, begin: Callable[..., Any]) -> None:
+        instrument = self.mailbox.instrument
+        span = None if instrument is None else instrument.wakes("tree_started")
+        self.mailbox.put_beginning((begin, (), {}, None, None, MessageOptions(span=span, beginning=True)))
+
+    def ended(
+        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
+    ) -> Incarnation | None:
+        self._cancel_timer()
+        node, mailbox, number = self.node, self.mailbox, incarnation.number
+        self.incarnation = None
+        if self.child.handler_deadline is not None:
+            node.tree.deadlines.leave(self)
+        observers.incarnation_ended(mailbox, number, reason)
+        if mailbox.refusal == "unstoppable":
+            mailbox.accept_again()
+        now = node.tree.backend.now()
+        node.asking, node.in_place = incarnation, None
+        if incarnation.running:
+            bus = node.tree.bus
+            if bus.hears(events.Stopped.level_of(reason)):
+                frames = events.frames_of(error)
+                bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, frames))
+            node.step(node.machine.child_exited, self.name, number, reason, now, error=error)
+        else:
+            node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
+            if not node.ready and not ignored:
+                node.start_error = error
+            node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
+        successor, node.in_place, node.asking = node.in_place, None, None
+        return successor
+
+    @property
+    def redeliver(self) -> int:
+        return self.child.redeliver
+
+    def _lost(self) -> None:
+        """The last strong address of an actor that lives by them is gone."""
+        if not self.mailbox.accepted:
+            self.publish(events.AddressDropped(self.mailbox.path))
+        self.mailbox.wake()
+
+    def fatal(self, error: BaseException) -> None:
+        self.node.tree.fatal(error)
+
+    def publish(self, event: events.Event) -> None:
+        self.node.tree.bus.publish(event)
+
+    def find(self, key: Any) -> Any:
+        return self.node.branch.find(key)
+
+    def supervisor(self, key: Any) -> Any:
+        return self.node.branch.supervisor(key)
+
+    def stop_tree(self, why: str) -> None:
+        self.node.tree.stop_from_inside(why or f"{self.mailbox.path} asked for it")
+
+    # -- what its supervisor tells it --------------------------------------------------------------------------------
+
+    def start(self, node: Node, number: int) -> None:
+        """Begin an incarnation, in the task of its predecessor if that has just asked and can share it."""
+        self.node = node
+        self.number = number
+        self.mailbox.accept_again()
+        self.mailbox.last_end = None
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.starts(number)
+        self.incarnation = incarnation = Incarnation(self, number)
+        predecessor = node.asking
+        if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
+            incarnation.succeed(predecessor)
+            node.in_place = incarnation
+        else:
+            spawn(incarnation)
+
+    def stop(self, directive: Stop) -> None:
+        """Ask it to end within a deadline, then cancel it; a brutal kill cancels at once."""
+        incarnation = self.incarnation
+        if incarnation is None:
+            return
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.asked_to_stop()
+        drain = False
+        if directive.mode is StopMode.FINAL and self.mailbox.refusal != "unstoppable":
+            self.mailbox.refuse("stopped")
+            drain = self.child.drain
+        tree = self.node.tree
+        within = min(directive.within, tree.budget_left())
+        if directive.brutal or tree.killing or within <= 0 or incarnation.killed:  # its time isn't given to it twice
+            self.kill()
+            return
+        incarnation.ordered = True
+        incarnation.stop(SHUTDOWN, drain=drain)
+        self._cancel_timer()
+        if within < math.inf:
+            self.timer = tree.backend.call_at(tree.backend.now() + within, self.kill)
+
+    def kill(self) -> None:
+        """Cancel it now. What still runs a second later is reported as unstoppable."""
+        incarnation = self.incarnation
+        if incarnation is None:
+            return
+        if self.mailbox.refusal == "unstoppable":
+            self._tell_overran(incarnation)  # its supervisor may not have asked when it overran
+        elif self.timer is None or not incarnation.killed:
+            self._cancel_timer()
+            if self.mailbox.instrument is not None:
+                self.mailbox.instrument.killed()
+            backend = self.node.tree.backend
+            self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
+            incarnation.cancel()
+
+    def crash(self, error: Exception) -> None:
+        """Have it crash for what it doesn't see itself; like any end, it is to be over within `stop_within`."""
+        incarnation = self.incarnation
+        if incarnation is None or incarnation.killed or incarnation.failure is not None:
+            return
+        within = self.end_within
+        if self.timer is None and within < math.inf:
+            backend = self.node.tree.backend
+            self.timer = backend.call_at(backend.now() + within, self.kill)
+        incarnation.fail(error)
+
+    def cancel_start(self) -> None:
+        """Its start isn't wanted any more, however far it is."""
+        self.kill()
+
+    def _overran(self) -> None:
+        self.timer = None
+        if self.incarnation is not None:
+            self.mailbox.refuse("unstoppable")
+            self.publish(events.Overran(self.mailbox.path, self.incarnation.number))
+            self._tell_overran(self.incarnation)
+
+    def _tell_overran(self, incarnation: Incarnation) -> None:
+        node = self.node
+        node.step(node.machine.stop_overran, self.name, incarnation.number, node.tree.backend.now())
+
+    def _cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def alive(self) -> bool:
+        return self.incarnation is not None
+
+    def account(self) -> Account:
+        return self.mailbox.account()
+
+    def close(self) -> None:
+        """Stopped, but listed: what waits becomes dead letters, until it is started again on the same mailbox."""
+        lifetime = self.mailbox.lifetime
+        self.mailbox.refuse("stopped" if lifetime is None or lifetime.open else "closed")
+        self.mailbox.discard("its actor is stopped")
+        observers.actor_ended(self.mailbox)
+
+    def forget(self) -> None:
+        """Gone for good."""
+        self.mailbox.refuse("closed")
+        self.mailbox.discard("its actor is gone for good")
+        observers.actor_ended(self.mailbox)
+
+
+class BranchPlace:
+    """One supervisor in the tree: its running node comes and goes, its static children's places stay."""
+
+    __slots__ = (
+        "description",
+        "gone",
+        "instrument",
+        "name",
+        "node",
+        "number",
+        "parent",
+        "path",
+        "places",
+        "streams",
+        "timer",
+        "tree",
+    )
+
+    def __init__(self, tree: Tree, parent: Node | None, name: str, description: Description) -> None:
+        self.tree: Tree = tree
+        self.parent = parent
+        self.name: str = name
+        self.path: str = name if parent is None else f"{parent.path}/{name}"
+        self.description: Description = description
+        self.places: dict[str, ActorPlace | BranchPlace] = {}
+        self.node: Node | None = None
+        self.gone: Account = Account()  # of the children that were forgotten
+        self.streams: tuple[Subscription[events.Event], ...] | None = ()  # of the events below; None once it is gone for good
+        self.instrument: Instrument | None = None
+        if tree.instruments is not None:
+            above = None if parent is None else parent.branch.instrument
+            kind = type(description).__name__
+            self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now)
+        self.number: int = 0
+        self.timer: Handle | None = None
+
+    def find(self, key: Any) -> Any:
+        return self.tree.registry.find(self, key)
+
+    def supervisor(self, key: Any) -> Any:
+        return self.tree.handle(self.tree.registry.branch(self, key))
+
+    # -- what its supervisor tells it --------------------------------------------------------------------------------
+
+    def start(self, node: Node | None, number: int) -> None:
+        """Begin a new life of the supervisor: a fresh machine over the places that are there."""
+        self.parent = node
+        self.number = number
+        if self.instrument is not None:
+            self.instrument.starts(number)
+        self.node = self.tree.new_node(self, number)
+        self.node.begin()
+
+    def stop(self, directive: Stop) -> None:
+        node = self.node
+        if node is None:
+            return
+        if self.instrument is not None:
+            self.instrument.asked_to_stop()
+        within = min(directive.within, self.tree.budget_left())
+        node.step(node.machine.stop, self.tree.backend.now(), mode=directive.mode)
+        if directive.brutal or within <= 0:
+            node.kill_all()
+        elif within < math.inf and self.node is node:
+            self._cancel_timer()
+            self.timer = self.tree.backend.call_at(self.tree.backend.now() + within, node.kill_all)
+
+    def cancel_start(self) -> None:
+        """Cancel the child that is being started; those that run already are stopped in order, as by any stop."""
+        spec = self.description.spec_below
+        self.stop(Stop(self.name, StopMode.RESTART, spec.seconds, spec.brutal))
+
+    def kill(self) -> None:
+        """End it, and cancel everything below it at once; its parent decides what follows."""
+        node = self.node
+        if node is not None:
+            node.step(node.machine.stop, self.tree.backend.now(), mode=StopMode.RESTART, reason=KILLED)
+            node.kill_all()
+
+    def ended(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
+        """Its node is done: its parent decides, or the tree ends."""
+        self._cancel_timer()
+        node, self.node = self.node, None
+        if node is None:
+            return
+        tree, parent, number = self.tree, self.parent, self.number
+        if self.instrument is not None:
+            self.instrument.gone(reason)
+        now = tree.backend.now()
+        if node.ready:
+            tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))
+        else:
+            tree.bus.publish(events.StartFailed(self.path, number, reason, False))
+        if parent is None:
+            tree.finished(reason, cause, error)
+        elif node.ready:
+            parent.adopt_crashes(node)
+            parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error)
+        else:
+            if not parent.ready:
+                parent.start_error = error
+            parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
+
+    def _cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def actors(self) -> Iterator[ActorPlace]:
+        """All that are below it now, in start order."""
+        for place in [*self.places.values()]:
+            if isinstance(place, ActorPlace):
+                yield place
+            else:
+                yield from place.actors()
+
+    def alive(self) -> bool:
+        """Whether an incarnation of any actor below is left."""
+        return any(place.alive() for place in self.places.values())
+
+    def account(self) -> Account:
+        """The sum over all that is, and was, below it."""
+        total = self.gone
+        for place in self.places.values():
+            total = total.plus(place.account())
+        return total
+
+    def close(self) -> None:
+        for place in self.places.values():
+            place.close()
+
+    def forget(self) -> None:
+        for place in self.places.values():
+            place.forget()
+        streams, self.streams = self.streams, None
+        for stream in streams or ():
+            stream.end()
+
+
+Place = ActorPlace | BranchPlace

@@ -1,0 +1,137 @@
+"""`async with`: what runs the description of a supervisor."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Self
+
+from supervise._backends import current_backend
+from supervise.mailbox.instrument import TracingOption
+from supervise.spans.chosen import chosen
+from supervise_strategies.child_spec import StopWithin
+from supervise_strategies.intensity import Intensity
+from supervise_strategies.restart import Restart, RestartName
+from supervise_strategies.strategy import AutoShutdown, Strategy
+
+from .child import Child
+from .description import AutoShutdownName, Description, GiveUpAs, StrategyName, Watcher
+from .running import RunningSupervisor
+from .tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from supervise.events import Listener
+
+
+class Runnable(Description):
+    """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
+
+    __slots__ = ("_tree", "_unwatch")
+    _tree: Tree | None
+    _unwatch: Callable[[], object]
+
+    def with_budget(self, seconds: float) -> Self:
+        other = super().with_budget(seconds)
+        other._tree = None  # it doesn't run, though this one may
+        return other
+
+    @property
+    def running(self) -> RunningSupervisor | None:
+        """The tree that it runs, from the beginning of its start until it has ended; None when it doesn't run."""
+        tree = getattr(self, "_tree", None)
+        return None if tree is None else RunningSupervisor(tree.root)
+
+    async def __aenter__(self) -> RunningSupervisor:
+        if getattr(self, "_tree", None) is not None:
+            raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
+        self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
+        app = RunningSupervisor(tree.root)
+        self._unwatch = _nothing if self.metrics is None else self.metrics.watch(app)
+        try:
+            await tree.open()
+        except BaseException:
+            self._ended()
+            raise
+        return app
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        tree = self._tree
+        try:
+            return tree is not None and await tree.close(exc)
+        finally:
+            self._ended()
+
+    def _ended(self) -> None:
+        self._tree = None
+        self._unwatch()
+
+
+def _nothing() -> None:
+    pass
+
+
+class Supervisor(Runnable):
+    """A supervisor with the children it begins with, in start order; `async with` runs it, and yields a `RunningSupervisor`.
+
+    | it ends when | the body | what leaves `async with` |
+    |---|---|---|
+    | the body ends | – | nothing; the tree was stopped in order |
+    | the body raises | – | that exception, unchanged |
+    | restarts exceed `intensity` | is cancelled | `GaveUp` |
+    | auto-shutdown; or an actor calls `stop_tree()` | is cancelled | nothing; `ended` says why |
+    | it is cancelled from outside | is cancelled | the cancellation, after a stop of at most 5 s |
+
+    `intensity` is how many restarts within how many seconds are tolerated (default 3 in 5 s). A supervisor begins one restart
+    at a time: of children whose backoffs end together the next begins to start when the last one is ready, or has failed, and
+    a start that hangs holds up the others (give it a deadline of its own). To spread them over time, too, add tenacity's
+    `wait_random` to their `wait`. Supervisors don't wait for each other. `shutdown_budget` is one
+    deadline, in seconds, over the ordered stop of the whole tree: each child gets the smaller of its own time and what is
+    left. `restart`, `significant` and `stop_within` say how a parent treats it. `give_up_as="shutdown"` is OTP's own reason
+    after which a transient supervisor that gave up isn't restarted. `listener` hears every event of a root's tree, from the
+    first start on; `metrics` (see `supervise.telemetry`) counts what happens in it. `tracing` says whether a root's tree makes
+    spans: `"auto"` (default) if a tracer provider is installed when it starts, `True`, `False`, or a provider.
+    `required=False`: while something in it is
+    down, the tree above is degraded, but ready (see `supervise.health`).
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        name: str,
+        *children: Child[Any] | Description,
+        strategy: Strategy | StrategyName = "one_for_one",
+        intensity: Intensity = Intensity(),  # noqa: B008 - a frozen value
+        auto_shutdown: AutoShutdown | AutoShutdownName = "never",
+        restart: Restart | RestartName = "permanent",
+        significant: bool = False,
+        stop_within: StopWithin | None = None,
+        shutdown_budget: float | None = None,
+        give_up_as: GiveUpAs = "gave_up",
+        listener: Listener | None = None,
+        metrics: Watcher | None = None,
+        tracing: TracingOption = "auto",
+        required: bool = True,
+    ) -> None:
+        super().__init__(
+            name,
+            children,
+            strategy=strategy,
+            intensity=intensity,
+            auto_shutdown=auto_shutdown,
+            dynamic=False,
+            max_children=math.inf,
+            restart=restart,
+            significant=significant,
+            stop_within=stop_within,
+            shutdown_budget=shutdown_budget,
+            give_up_as=give_up_as,
+            listener=listener,
+            metrics=metrics,
+            tracing=tracing,
+            required=required,
+        )

@@ -1,0 +1,259 @@
+"""A whole tree that runs: its tasks, its events, its budget, and how it ends."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import anyio
+
+from supervise import events
+from supervise.errors import GaveUp, StartFailed
+from supervise.events import Bus, Listener
+from supervise.mailbox.dead_letters import DeadLetters
+from supervise_strategies.directives import Cause, StopMode
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason
+from supervise_strategies.restart import Draw, draw
+
+from .deadlines import Deadlines
+from .node import Node
+from .place import BranchPlace
+from .registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from supervise._backends import Backend, Handle
+    from supervise.mailbox.instrument import Instruments
+
+    from .description import Description
+    from .running import RunningSupervisor
+
+GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
+
+
+class TreeEnded(NamedTuple):
+    """How a tree ended."""
+
+    reason: ExitReason
+    cause: Cause
+
+    def __str__(self) -> str:
+        return f"{self.cause.value}: {self.reason}"
+
+
+class Tree:
+    """The root of everything: what `async with Supervisor(…)` opens and closes.
+
+    How it ends, in the host's task:
+
+    - The body left: the tree is stopped in order, and waited for. Nothing of it is left then.
+    - The tree ended by itself (give-up, auto-shutdown, `stop_tree`): the body is cancelled through a scope of our own; what
+      the scope's exit says decides between our own end and a cancellation that came from outside at the same time.
+    - A cancellation from outside: stopped in order under a shield, for at most 5 s or the budget, then by cancellation.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        description: Description,
+        listener: Listener | None,
+        handle: Callable[[BranchPlace], RunningSupervisor],
+        instruments: Instruments | None = None,
+    ) -> None:
+        self.backend = backend
+        self.instruments: Instruments | None = instruments
+        self.handle = handle
+        self.bus: Bus = Bus(self.fatal)
+        if listener is not None:
+            self.bus.subscribe(listener)
+        self.dead_letters: DeadLetters = DeadLetters(self.bus)
+        self.deadlines: Deadlines = Deadlines(backend)
+        self.draw: Draw = draw
+        self.killing: bool = False
+        self.root: BranchPlace = BranchPlace(self, None, description.name, description)
+        self.registry: Registry = Registry(self.root)
+        self.ended: TreeEnded | None = None
+        self.is_built: bool = False
+        self.on_built: list[Callable[[], object]] = []  # the second phase of starts
+        self.ending: anyio.Event = anyio.Event()
+        self.over: anyio.Event = anyio.Event()
+        self._ready = backend.future()
+        self._scope = anyio.CancelScope()
+        self._budget = description.shutdown_budget
+        self._budget_ends = math.inf
+        self._budget_timer: Handle | None = None
+        self._in_body = False
+        self._error: BaseException | None = None
+        self._broken: Exception | None = None
+        self._root_node: Node | None = None
+
+    def new_node(self, branch: BranchPlace, number: int) -> Node:
+        node = Node(self, branch, number)
+        if branch is self.root:
+            self._root_node = node
+        return node
+
+    # -- begin -------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Start the whole tree; return when all of it is ready. Raises StartFailed, and leaves nothing behind."""
+        await self.backend.open()
+        self._scope.__enter__()
+        self.root.start(None, 1)
+        try:
+            await self._ready
+        except BaseException as error:
+            await self._stop_shielded()
+            self._scope.__exit__(type(error), error, error.__traceback__)
+            await self.backend.close()
+            raise
+        node = self._root_node
+        if self.ended is not None and (node is None or not node.ready):
+            self._scope.__exit__(None, None, None)
+            await self.backend.close()
+            cause, self._error = self._error, None
+            if self._broken is not None:
+                raise self._broken
+            if isinstance(cause, KeyboardInterrupt | SystemExit):
+                raise cause
+            raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
+        self._in_body = True
+        if self.ended is not None:  # ready, and over before the host could look: the body is cancelled where it first waits
+            self._scope.cancel()
+
+    def started(self) -> None:
+        """The root is ready: the whole tree is built."""
+        self.is_built = True
+        on_built, self.on_built = self.on_built, []
+        for tell in on_built:
+            tell()
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    # -- end ---------------------------------------------------------------------------------------------------------
+
+    def stop(self, reason: ExitReason = SHUTDOWN, cause: Cause = Cause.ASKED) -> None:
+        """Stop everything in order, within the budget. Idempotent; returns at once."""
+        node = self.root.node
+        if node is None:
+            return
+        node.step(node.machine.stop, self.backend.now(), mode=StopMode.FINAL, reason=reason, cause=cause)
+
+    def begin_to_end(self) -> None:
+        """The root stops, whatever made it: a give-up has to be over in time too. The budget runs from here on. Idempotent."""
+        if self.ending.is_set():
+            return
+        self.ending.set()
+        if self.root.instrument is not None:
+            self.root.instrument.asked_to_stop()
+        if self._budget is not None:
+            self._budget_ends = self.backend.now() + self._budget
+            self._budget_timer = self.backend.call_at(self._budget_ends, self.kill)
+
+    def stop_from_inside(self, why: str) -> None:
+        """An actor asked for the end of the whole tree."""
+        self.stop(ExitReason(ExitKind.SHUTDOWN, why), Cause.SELF)
+
+    def fatal(self, error: BaseException) -> None:
+        """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are."""
+        self._error = error
+        self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
+
+    def broken(self, error: Exception) -> None:
+        """The library itself failed. Nothing is certain any more, so all is cancelled, and the error leaves the tree."""
+        events.logger.critical("%s: a bug in supervise: %r; the tree is cancelled", self.root.path, error, exc_info=error)
+        if self._broken is None:
+            self._broken = error
+            self.kill()
+            self._end_broken()
+
+    def _end_broken(self) -> None:
+        # Who would report the ends is what failed, so this looks by itself.
+        if self.root.alive():
+            self.backend.call_at(self.backend.now() + 0.05, self._end_broken)
+        elif self.ended is None:
+            self.finished(ExitReason(ExitKind.CRASHED, repr(self._broken)), Cause.SELF, None)
+
+    def kill(self) -> None:
+        """The budget is spent: cancel everything that lives, at once."""
+        self.killing = True
+        node = self.root.node
+        if node is not None:
+            node.step(node.machine.stop, self.backend.now())
+            node.kill_all()
+
+    def budget_left(self) -> float:
+        """Seconds that an ordered stop of the whole tree may still take."""
+        return math.inf if self._budget_ends == math.inf else max(0.0, self._budget_ends - self.backend.now())
+
+    def finished(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
+        """The root is done: nothing of the tree runs any more."""
+        if self._error is None:
+            self._error = error
+        self.ended = TreeEnded(reason, cause)
+        if self._budget_timer is not None:
+            self._budget_timer.cancel()
+        self.root.forget()
+        self.over.set()
+        self.started()
+        if self._in_body and (cause is not Cause.ASKED or self._error is not None):
+            self._scope.cancel()
+
+    async def close(self, exc: BaseException | None) -> bool:
+        """Leave the body: stop what runs, and say whether `exc` was only our own cancellation of the body."""
+        self._in_body = False
+        outer: BaseException | None = None
+        if self.ended is None:
+            self.stop()
+            if isinstance(exc, self.backend.cancelled):
+                await self._stop_shielded()
+            else:
+                try:
+                    await self.over.wait()
+                except self.backend.cancelled as cancelled:
+                    await self._stop_shielded()
+                    outer = cancelled
+        leaving = exc if outer is None else outer
+        traceback: TracebackType | None = None if leaving is None else leaving.__traceback__
+        swallowed, rest = False, None
+        try:
+            swallowed = bool(self._scope.__exit__(None if leaving is None else type(leaving), leaving, traceback))
+        except BaseException as raised:  # trio took our cancellation out of the body's group: what is left is the body's own
+            rest = leaving = exc = raised
+        await self.backend.close()
+        if outer is not None and not swallowed:
+            raise outer
+        if isinstance(leaving, self.backend.cancelled) and not swallowed:
+            return False
+        error, self._error = self._error, None
+        if self._broken is not None:
+            raise self._broken
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+        if self.ended is not None and self.ended.cause is Cause.GAVE_UP:
+            self._raise_gave_up(None if swallowed else exc)
+        if rest is not None:
+            raise rest
+        return swallowed
+
+    def _raise_gave_up(self, body: BaseException | None) -> None:
+        gave_up = GaveUp(self.root.name, self._root_node.crashes if self._root_node is not None else ())
+        try:
+            raise gave_up
+        finally:
+            gave_up.__context__ = body  # the body's own error, never our cancellation of it
+
+    async def _stop_shielded(self) -> None:
+        """In order, for a while, although the host is cancelled; then by cancellation; then as long as it takes."""
+        self.stop()
+        grace = GRACE if self._budget is None else min(GRACE, self._budget)
+        timer = self.backend.call_at(self.backend.now() + grace, self.kill)
+        with anyio.CancelScope(shield=True):
+            while self.ended is None:
+                try:
+                    await self.over.wait()
+                except self.backend.cancelled:  # a native cancel() pierces the shield, and the tree isn't left alone for it
+                    continue
+        timer.cancel()

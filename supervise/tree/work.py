@@ -1,0 +1,89 @@
+"""What an incarnation does beside its messages, where the end of that work is the end of the incarnation.
+
+A coroutine that runs, a process, a thread, a server: they all end by themselves, and their actor ends with them, for the
+reason that they had. What goes on here on behalf of all of them is little, but must be the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
+
+from supervise.actor.incarnation import NurseryTurn
+from supervise.actor.nursery import Nursery
+from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
+
+from .current import current
+
+if TYPE_CHECKING:
+    from supervise.actor.incarnation import Incarnation
+
+Ts = TypeVarTuple("Ts")
+
+
+class Work:
+    """Made in the enter hook of an actor, by its own code. All but `soon` belongs to the loop's thread."""
+
+    __slots__ = ("_incarnation", "_outlasting", "soon")
+
+    def __init__(self) -> None:
+        incarnation: Incarnation = current()._incarnation
+        self._incarnation = incarnation
+        self._outlasting: Nursery | None = None
+        self.soon: Callable[[Callable[[], object]], None] = incarnation.mailbox.backend.from_anywhere()
+        """Runs a function in the loop, soon and in order, from any thread; does nothing once the loop is closed."""
+
+    @property
+    def path(self) -> str:
+        """The actor's full path."""
+        return self._incarnation.mailbox.path
+
+    @property
+    def number(self) -> int:
+        """Which life this is."""
+        return self._incarnation.number
+
+    @property
+    def ready(self) -> bool:
+        """Whether the start has succeeded."""
+        return self._incarnation.running
+
+    def start(self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, object]], /, *args: *Ts) -> None:
+        """Run it in a task of the nursery: cancelled, and awaited, as soon as the actor ends, before the exit hook."""
+        self._incarnation.nursery().start_soon(self._run, function, args, name=f"{self.path} work")
+
+    def start_outlasting(self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, object]], /, *args: *Ts) -> None:
+        """The same, in a task that goes on until the exit hook awaits `end`, which it must."""
+        if self._outlasting is None:
+            incarnation = self._incarnation
+            self._outlasting = Nursery(incarnation.mailbox, NurseryTurn(incarnation), incarnation.fail)
+        self._outlasting.start_soon(self._run, function, args, name=f"{self.path} work")
+
+    async def end(self) -> None:
+        """Cancel what was started as outlasting, and wait until it has ended, whatever happens to the waiter."""
+        if self._outlasting is not None:
+            await self._outlasting.end()
+
+    def failed(self, error: BaseException) -> None:
+        """The actor crashes with this error, itself and not in a group; before it is ready, its start fails with it."""
+        self._incarnation.fail(error)
+
+    def over(self, reason: ExitReason = NORMAL) -> None:
+        """The actor ends for this reason, unless it is ending already."""
+        if not self._incarnation.stopping:
+            self._incarnation.stop(reason)
+
+    def killed(self, how: str) -> None:
+        """The actor ends as killed: somebody else ended its work. A handler in hand is cancelled, and `how` is lost then."""
+        if self._incarnation.in_hand is None:
+            self.over(ExitReason(ExitKind.KILLED, how))
+        else:
+            self._incarnation.kill()
+
+    async def _run(self, function: Callable[..., Coroutine[Any, Any, object]], args: tuple[Any, ...]) -> None:
+        try:
+            await function(*args)
+        except Exception as error:
+            self.failed(error)
+        else:
+            self.over()
