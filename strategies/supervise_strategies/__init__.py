@@ -45,7 +45,8 @@ from .explanation import Explanation, explain
 from .intensity import Intensity, RestartWindow
 from .restart import Restart, RestartType
 from .strategy import AutoShutdown, Strategy
-from .supervision import Phase, Supervision
+from .supervision import Supervision
+from .supervisor_state import Phase
 
 __all__ = (
     "Action",

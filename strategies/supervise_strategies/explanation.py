@@ -16,7 +16,7 @@ from .child_state import RUNNING, UNSTOPPABLE, ChildState
 from .directives import Action, Decision, Directive
 from .errors import ChildNotFound
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason
-from .supervision import Phase
+from .supervisor_state import Phase
 
 if TYPE_CHECKING:
     from .supervision import Supervision
@@ -138,8 +138,8 @@ def explain(
     if decisions and decisions[0].delay:
         down = {child.id for child in trial.children() if child.state not in (RUNNING, UNSTOPPABLE)}
         starts = [name for name in decisions[0].affected if name in down]
-    if ends is None and trial.phase is Phase.STOPPING and trial._work is not None:  # something unstoppable holds it up
-        ends = trial._work.reason
+    if ends is None and trial.phase is Phase.STOPPING:  # something unstoppable holds it up
+        ends = trial.ends_with
     return Explanation(
         f"{above}/{id}",
         above,

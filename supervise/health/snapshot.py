@@ -18,12 +18,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-from supervise.tree.place import ActorPlace, BranchPlace, Place
+from supervise.tree.branch import BranchPlace, Place
+from supervise.tree.place import ActorPlace
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.supervision import Phase
+from supervise_strategies.supervisor_state import Phase
 
 Source: TypeAlias = RunningSupervisor | Runnable
 

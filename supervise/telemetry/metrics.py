@@ -34,7 +34,8 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from supervise.events import DeadLetter, Decided, Event, Started, StartFailed, Stopped
 from supervise.mailbox.account import Account
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY, scope
-from supervise.tree.place import ActorPlace, BranchPlace, Place
+from supervise.tree.branch import BranchPlace, Place
+from supervise.tree.place import ActorPlace
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Action
 from supervise_strategies.exit_reason import ExitKind, ExitReason

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from supervise.tree.place import ActorPlace
 
 if TYPE_CHECKING:
-    from supervise.tree.place import BranchPlace
+    from supervise.tree.branch import BranchPlace
 
 
 def actors(branch: BranchPlace) -> Iterator[ActorPlace]:

@@ -11,8 +11,9 @@ from supervise_strategies.exit_reason import ExitKind, ExitReason, crashed
 from supervise_strategies.explanation import Explanation, explain
 from supervise_strategies.supervision import Supervision
 
+from .branch import Place
 from .description import Description
-from .place import ActorPlace, Place
+from .place import ActorPlace
 
 if TYPE_CHECKING:
     from .node import Node

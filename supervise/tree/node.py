@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from supervise import events
 from supervise_strategies import directives as do
 from supervise_strategies.directives import Action, Directive
-from supervise_strategies.supervision import Phase, Supervision
+from supervise_strategies.supervision import Supervision
+from supervise_strategies.supervisor_state import Phase
 
+from .branch import BranchPlace, Place
 from .child import Child
-from .place import ActorPlace, BranchPlace, Place
+from .place import ActorPlace
 
 if TYPE_CHECKING:
     from supervise._backends import Future, Handle

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervise.address.address import weak_address_of
 from supervise.events import Asked
 from supervise_strategies.errors import ChildNotFound, InvalidSpec
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
 
-from .place import ActorPlace, BranchPlace, Place
+from . import admin
+from .branch import BranchPlace, Place
+from .place import ActorPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .child import Child
     from .description import Description
-    from .node import Node
-    from .running import RunningSupervisor
 
 
 class Operator:
@@ -58,18 +55,18 @@ class Operator:
 
         Raises `ChildUnstoppable` if it outlives its cancellation.
         """
-        place, supervisor = self._child(key)
+        place, branch = self._child(key)
         self._say(_path(place), "stop it")
-        await supervisor.terminate_child(_named(place))
+        await admin.terminate(branch, place.name, by_name=False)  # of a dynamic supervisor, too, which takes no names
 
     async def start(self, key: str | Child[Any] | Description) -> bool:
         """Start a child that is stopped, on its mailbox. False: its factory ignored the start.
 
         Raises `ChildRunning`, `ChildRestarting`, `ChildStartFailed`, `NotForDynamic`.
         """
-        place, supervisor = self._child(key)
+        place, branch = self._child(key)
         self._say(_path(place), "start it")
-        return bool(await supervisor.restart_child(place.name))
+        return await admin.restart(branch, place.name)
 
     async def restart(self, key: str | Child[Any] | Description) -> bool:
         """Stop a child in order and start it again: what waits in its mailbox stays, and no sibling is touched.
@@ -78,11 +75,11 @@ class Operator:
         factory ignored the start. Raises `ChildTemporary`, `NotForDynamic` (both are forgotten when they stop),
         `ChildStartFailed` (it stays stopped), `ChildUnstoppable`.
         """
-        place, supervisor = self._child(key)
-        supervisor._check_deadlock(place.name)
+        place, branch = self._child(key)
+        admin.check_deadlock(branch, place.name)
         self._say(_path(place), "restart it")
         name = place.name
-        return bool(await self._ask(supervisor, lambda node, ticket, now: node.machine.renew_child(name, ticket, now)))
+        return bool(await admin.ask(branch, lambda node, ticket, now: node.machine.renew_child(name, ticket, now)))
 
     async def change(
         self,
@@ -96,7 +93,7 @@ class Operator:
         It holds from the child's next end on. It isn't written down anywhere: when its supervisor is itself restarted, what
         the description says holds again. Raises `InvalidSpec` for what the child couldn't have been described with.
         """
-        place, supervisor = self._child(key)
+        place, branch = self._child(key)
         who = f"child {place.name!r}"
         said: list[str] = []
         policy: Restart | None = None
@@ -117,8 +114,8 @@ class Operator:
             raise InvalidSpec(who, "change", None, "say what: restart=…, limit=…, or both")
         name = place.name
         self._say(_path(place), " and ".join(said))
-        await self._ask(
-            supervisor,
+        await admin.ask(
+            branch,
             lambda node, ticket, now: node.machine.change_child(name, ticket, now, restart=policy, limit=limit),
         )
 
@@ -129,20 +126,18 @@ class Operator:
         """
         if not isinstance(intensity, Intensity):
             raise InvalidSpec(f"supervisor {self._branch.name!r}", "intensity", intensity, "Intensity(restarts, per=seconds)")
-        supervisor = self._branch.tree.handle(self._branch)
-        supervisor._node()
+        self._branch.running_node()
         self._say(self._branch.path, f"change its intensity to {intensity}")
-        await self._ask(supervisor, lambda node, ticket, now: node.machine.change_intensity(intensity, ticket, now))
+        await admin.ask(self._branch, lambda node, ticket, now: node.machine.change_intensity(intensity, ticket, now))
 
-    def _child(self, key: Any) -> tuple[Place, RunningSupervisor]:
-        """The child's place, and the handle of its supervisor, which runs."""
+    def _child(self, key: Any) -> tuple[Place, BranchPlace]:
+        """The child's place, and that of its supervisor, which runs."""
         place = self._branch.tree.registry.place(self._branch, key)
         node = place.node if isinstance(place, ActorPlace) else place.parent
         if node is None:
             raise ChildNotFound(place.name, "; it is the root: stop() ends it")
-        supervisor = self._branch.tree.handle(node.branch)
-        supervisor._node()
-        return place, supervisor
+        node.branch.running_node()
+        return place, node.branch
 
     def _actor(self, key: Any) -> ActorPlace:
         place = self._branch.tree.registry.place(self._branch, key)
@@ -153,22 +148,6 @@ class Operator:
     def _say(self, path: str, what: str) -> None:
         self._branch.tree.bus.publish(Asked(path, self.who, what))
 
-    @staticmethod
-    async def _ask(supervisor: RunningSupervisor, call: Callable[[Node, object, float], Any]) -> Any:
-        node = supervisor._node()
-
-        def step(ticket: object, now: float) -> Any:
-            return call(node, ticket, now)
-
-        return await supervisor._ask(node, step)
-
 
 def _path(place: Place) -> str:
     return place.mailbox.path if isinstance(place, ActorPlace) else place.path
-
-
-def _named(place: Place) -> Any:
-    """As `terminate_child` takes it under any supervisor: by address or handle, since a dynamic one takes no names."""
-    if isinstance(place, ActorPlace):
-        return weak_address_of(place.mailbox)
-    return place.tree.handle(place)

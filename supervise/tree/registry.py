@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from supervise.address.address import address_of
 from supervise_strategies.errors import ChildNotFound, InvalidSpec
 
+from .branch import BranchPlace, Place
 from .child import Child
-from .place import ActorPlace, BranchPlace, Place
+from .place import ActorPlace
 
 if TYPE_CHECKING:
     from .description import Description

@@ -6,24 +6,21 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast, overload
 
-from supervise.actor.incarnation import Incarnation
 from supervise.address.address import Address, WeakAddress, address_of
 from supervise.address.ping import Pong, ping_all
-from supervise.errors import WouldDeadlock
 from supervise.mailbox.account import Account
 from supervise.mailbox.subscription import Subscription, WhenFull
-from supervise.mailbox.turn import CURRENT
-from supervise_strategies.child_state import ChildCount, ChildInfo, ChildState
-from supervise_strategies.directives import Cause, StopMode
-from supervise_strategies.errors import ChildNotFound, InvalidSpec, SupervisorNotRunning
+from supervise_strategies.child_state import ChildCount, ChildInfo
+from supervise_strategies.errors import ChildNotFound, InvalidSpec
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 from supervise_strategies.restart import RestartName
-from supervise_strategies.supervision import Phase
 
+from . import admin
+from .branch import BranchPlace
 from .child import Child, ChildOptions
 from .explanation import explain_place
 from .operator import Operator
-from .place import ActorPlace, BranchPlace
+from .place import ActorPlace
 from .task import Task, task
 
 if TYPE_CHECKING:
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
     from supervise_strategies.explanation import Explanation
 
     from .description import Description
-    from .node import Node
     from .tree import TreeEnded
 
 A = TypeVar("A")
@@ -117,21 +113,11 @@ class RunningSupervisor:
         if not hasattr(child, "spec_as_child"):
             cure = "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…), or use start(factory, …)"
             raise InvalidSpec("start_child", "child", child, cure)
-        place = await self._add(child.name, child)
-        return RunningSupervisor(cast(BranchPlace, place))
+        return RunningSupervisor(cast(BranchPlace, await admin.add(self._branch, child.name, child)))
 
     async def _start(self, child: Child[Any]) -> Address[Any]:
-        name = child.name if child.name is not None else self._node().free_name(child.spec.id)
-        return address_of(cast(ActorPlace, await self._add(name, child)).mailbox)
-
-    async def _add(self, name: str, description: Child[Any] | Description) -> ActorPlace | BranchPlace:
-        node = self._node()
-        spec = description.spec if isinstance(description, Child) else description.spec_below
-        node.branch.description.spec.check_child(spec)
-        self._check_deadlock(None)
-        offer = node.offer(name, spec, description)
-        await offer.answer
-        return cast("ActorPlace | BranchPlace", offer.place)
+        name = child.name if child.name is not None else self._branch.running_node().free_name(child.spec.id)
+        return address_of(cast(ActorPlace, await admin.add(self._branch, name, child)).mailbox)
 
     async def terminate_child(self, child: str | Address[Any] | WeakAddress[Any] | RunningSupervisor) -> None:
         """Stop a child, by name, address or handle, and leave it listed; its siblings aren't touched, whatever the strategy.
@@ -139,27 +125,23 @@ class RunningSupervisor:
         A temporary child is forgotten. Under a dynamic supervisor a name won't do, one whose child has ended already is no
         error, and the child is forgotten. Raises `ChildNotFound`, or `ChildUnstoppable` if it outlives its cancellation.
         """
-        node = self._node()
-        if isinstance(child, str):
-            by_name, name = True, child
-        elif isinstance(child, RunningSupervisor):
-            by_name, name = False, child.name
-            if node.places.get(name) is not child._branch:
-                if child.path == f"{self.path}/{name}" and not child.running:
+        places = self._branch.running_node().places
+        if isinstance(child, RunningSupervisor):
+            if places.get(child.name) is not child._branch:
+                if child.path == f"{self.path}/{child.name}" and not child.running:
                     return  # it was a child, and is gone
                 raise ChildNotFound(child.path)
-        elif not isinstance(child, Address | WeakAddress):
-            cure = "a name, an address or a supervisor's handle; find(key) gives the address of a described child"
-            raise InvalidSpec("terminate_child", "child", child, cure)
-        else:
-            by_name, name = False, child.name
-            place = node.places.get(name)
+        elif isinstance(child, Address | WeakAddress):
+            place = places.get(child.name)
             if not isinstance(place, ActorPlace) or place.mailbox is not child._mailbox:
                 if child._mailbox.parent == self.path and child._mailbox.refusal == "closed":
                     return  # it was a child, and is gone
                 raise ChildNotFound(child.path)
-        self._check_deadlock(name)
-        await self._ask(node, lambda ticket, now: node.machine.terminate_child(name, ticket, now, by_name=by_name))
+        elif not isinstance(child, str):
+            cure = "a name, an address or a supervisor's handle; find(key) gives the address of a described child"
+            raise InvalidSpec("terminate_child", "child", child, cure)
+        by_name = isinstance(child, str)
+        await admin.terminate(self._branch, child if isinstance(child, str) else child.name, by_name=by_name)
 
     async def restart_child(self, name: str) -> bool:
         """Start a child that is listed but stopped, on its mailbox. False: its factory ignored the start.
@@ -167,18 +149,14 @@ class RunningSupervisor:
         It counts against no limit. Raises `ChildNotFound`, `ChildRunning`, `ChildRestarting`, `ChildStartFailed` (it stays
         stopped, with the cause attached), `NotForDynamic`.
         """
-        node = self._node()
-        self._check_deadlock(None)
-        return bool(await self._ask(node, lambda ticket, now: node.machine.restart_child(name, ticket, now)))
+        return await admin.restart(self._branch, name)
 
     async def delete_child(self, name: str) -> None:
         """Forget a child that is listed but stopped; its address never works again.
 
         Raises `ChildNotFound`, `ChildRunning`, `ChildRestarting`, `NotForDynamic`.
         """
-        node = self._node()
-        self._check_deadlock(None)
-        await self._ask(node, lambda ticket, now: node.machine.delete_child(name, ticket, now))
+        await admin.delete(self._branch, name)
 
     def operator(self, who: str) -> Operator:
         """The hand of a person on this supervisor and what is below it: pause, restart, stop, start, change a policy.
@@ -207,19 +185,7 @@ class RunningSupervisor:
         if not isinstance(reason, ExitReason):
             cure = "a reason is a value, e.g. ExitReason(ExitKind.SHUTDOWN, 'why')"
             raise InvalidSpec(f"stop of supervisor {self.path!r}", "reason", reason, cure)
-        node = self._branch.node
-        if node is None:
-            return
-        self._check_deadlock(None, stopping=True)
-        tree = self._branch.tree
-        if self._branch.parent is None:
-            tree.stop(reason)
-            await tree.over.wait()
-            return
-        ended = node.tree.backend.future()
-        node.on_done.append(ended)
-        node.step(node.machine.stop, tree.backend.now(), mode=StopMode.RESTART, reason=reason, cause=Cause.SELF)
-        await ended
+        await admin.stop(self._branch, reason)
 
     async def wait(self) -> None:
         """Wait until the whole tree has ended by itself, or was stopped."""
@@ -228,41 +194,6 @@ class RunningSupervisor:
     async def stopping(self) -> None:
         """Wait until the whole tree begins to end, whatever makes it; the first message that a stop refuses comes later."""
         await self._branch.tree.ending.wait()
-
-    async def _ask(self, node: Node, call: Callable[[object, float], Any]) -> Any:
-        ticket = node.tree.backend.future()
-        node.step(call, ticket, node.tree.backend.now())
-        return await ticket
-
-    def _node(self) -> Node:
-        node = self._branch.node
-        if node is None:
-            raise SupervisorNotRunning(self.path, ": it has ended, or waits for its restart")
-        return node
-
-    def _check_deadlock(self, name: str | None, *, stopping: bool = False) -> None:
-        """An actor's own task can't wait for what waits for that task."""
-        turn = CURRENT.get(None)
-        if not isinstance(turn, Incarnation) or turn.task is not self._branch.tree.backend.current_task():
-            return
-        path = turn.mailbox.path
-        if not path.startswith(f"{self.path}/"):
-            return
-        if stopping or (name is not None and f"{path}/".startswith(f"{self.path}/{name}/")):
-            raise WouldDeadlock(
-                f"{path} can't wait for its own end: use current().stop() or current().stop_tree(), which don't wait"
-            )
-        node = self._node()
-        below = node.machine.child(path.removeprefix(f"{self.path}/").partition("/")[0])
-        if below is None or node.machine.phase is Phase.STOPPING:  # it answers at once
-            return
-        # A supervisor waits for the start or the stop under way, and for nothing else; so from further up it may be used.
-        starting = below.state is ChildState.STARTING and not turn.running
-        if starting or below.state is ChildState.STOPPING:
-            raise WouldDeadlock(
-                f"{path} can't wait for supervisor {self.path!r} while it is being {'started' if starting else 'stopped'}: "
-                "nothing else is served meanwhile; do it in a handler before, or in a task of current().nursery"
-            )
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason
 from supervise_strategies.restart import Draw, draw
 
+from .branch import BranchPlace
 from .deadlines import Deadlines
 from .node import Node
-from .place import BranchPlace
 from .registry import Registry
 
 if TYPE_CHECKING:

@@ -10,7 +10,19 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
-from supervise_strategies import ChildCount, ChildState, ExitReason, RestartWindow, Strategy, Supervision
+from supervise_strategies import (
+    ChildCount,
+    ChildState,
+    ExitReason,
+    RestartWindow,
+    Strategy,
+    Supervision,
+    progress,
+    restarting,
+    supervision,
+)
+from supervise_strategies.child_state import Slot
+from supervise_strategies.supervisor_state import SupervisorState
 
 from . import machine
 from .__main__ import main
@@ -105,63 +117,64 @@ def never_forgets_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 
 def retries_only_the_child_that_failed(patch: pytest.MonkeyPatch) -> None:
-    def retry(self: Supervision, slot: Any, token: int, reason: ExitReason, error: object, now: float) -> None:
-        if slot.token == token and self._window.add(now):
-            self._restart_group(slot, [slot], 0.0, now)
+    def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: object, now: float) -> None:
+        if slot.token == token and state.window.add(now):
+            restarting.restart_group(state, slot, [slot], 0.0, now)
 
-    patch.setattr(Supervision, "_retry", retry)
+    patch.setattr(restarting, "retry", retry)
 
 
 def retries_for_free(patch: pytest.MonkeyPatch) -> None:
-    def retry(self: Supervision, slot: Any, token: int, reason: ExitReason, error: object, now: float) -> None:
+    def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: object, now: float) -> None:
         if slot.token == token:
-            self._restart_group(slot, self.spec.strategy.affected([*self._slots.values()], slot), 0.0, now)
+            restarting.restart_group(state, slot, state.affected_by(slot), 0.0, now)
 
-    patch.setattr(Supervision, "_retry", retry)
+    patch.setattr(restarting, "retry", retry)
 
 
 def retries_what_was_cancelled(patch: pytest.MonkeyPatch) -> None:
-    retry = Supervision._retry
+    retry = restarting.retry
 
-    def stubborn(self: Supervision, slot: Any, token: int, reason: ExitReason, error: Any, now: float) -> None:
+    def stubborn(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: Any, now: float) -> None:
         slot.state, slot.token = ChildState.RESTARTING, token
-        retry(self, slot, token, reason, error, now)
+        retry(state, slot, token, reason, error, now)
 
-    patch.setattr(Supervision, "_retry", stubborn)
+    patch.setattr(restarting, "retry", stubborn)
 
 
 def serves_a_swallowed_end(patch: pytest.MonkeyPatch) -> None:
-    serve = Supervision._exit
+    serve = restarting.exited
 
-    def again(self: Supervision, slot: Any, number: int, reason: ExitReason, error: Any, now: float) -> None:
+    def again(state: SupervisorState, slot: Slot, number: int, reason: ExitReason, error: Any, now: float) -> None:
         slot.dead, number = True, slot.number
-        serve(self, slot, number, reason, error, now)
+        serve(state, slot, number, reason, error, now)
 
-    patch.setattr(Supervision, "_exit", again)
+    patch.setattr(supervision, "exited", again)
 
 
 def stops_in_start_order(patch: pytest.MonkeyPatch) -> None:
-    shut_down = Supervision._shut_down
+    shut_down = progress.shut_down
 
-    def forwards(self: Supervision, **how: Any) -> None:
-        shut_down(self, **how)
-        if self._work is not None:
-            self._work.stops.reverse()
+    def forwards(state: SupervisorState, **how: Any) -> None:
+        shut_down(state, **how)
+        if state.work is not None:
+            state.work.stops.reverse()
 
-    patch.setattr(Supervision, "_shut_down", forwards)
+    for caller in (supervision, restarting):
+        patch.setattr(caller, "shut_down", forwards)
 
 
 def keeps_temporary_children(patch: pytest.MonkeyPatch) -> None:
-    def kept(self: Supervision, slot: object) -> bool:
-        return self.spec.dynamic
+    def kept(state: SupervisorState, slot: object) -> bool:
+        return state.spec.dynamic
 
-    patch.setattr(Supervision, "_gone_when_stopped", kept)
+    patch.setattr(progress, "_gone_when_stopped", kept)
 
 
 def ignores_significant_children(patch: pytest.MonkeyPatch) -> None:
-    def nothing(self: Supervision, slot: object, reason: ExitReason, now: float) -> None: ...
+    def nothing(state: SupervisorState, slot: object, reason: ExitReason, now: float) -> None: ...
 
-    patch.setattr(Supervision, "_consider_shutdown", nothing)
+    patch.setattr(restarting, "_consider_shutdown", nothing)
 
 
 def takes_any_end_for_a_crash(patch: pytest.MonkeyPatch) -> None:

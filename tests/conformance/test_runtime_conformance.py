@@ -21,10 +21,12 @@ import pytest
 from supervise.actor.incarnation import Incarnation
 from supervise.events import Event
 from supervise.mailbox.mailbox import Mailbox
+from supervise.tree.branch import BranchPlace
 from supervise.tree.node import Node
-from supervise.tree.place import ActorPlace, BranchPlace
+from supervise.tree.place import ActorPlace
 from supervise.tree.tree import Tree
-from supervise_strategies import ExitKind, ExitReason, Stop
+from supervise_strategies import ExitKind, ExitReason, Stop, progress, restarting, supervision
+from supervise_strategies.supervisor_state import SupervisorState
 
 from . import runtime
 from .__main__ import main
@@ -58,20 +60,15 @@ def test_the_command_line_runs_both_backends(capsys: pytest.CaptureFixture[str])
 
 
 def stops_in_start_order(patch: pytest.MonkeyPatch) -> None:
-    begin = Node.begin
+    shut_down = progress.shut_down
 
-    def backwards(self: Node) -> None:
-        shut_down = self.machine._shut_down
+    def forwards(state: SupervisorState, **how: Any) -> None:
+        shut_down(state, **how)
+        if state.work is not None:
+            state.work.stops.reverse()
 
-        def forwards(**how: Any) -> None:
-            shut_down(**how)
-            if self.machine._work is not None:
-                self.machine._work.stops.reverse()
-
-        self.machine._shut_down = forwards  # type: ignore[method-assign]
-        begin(self)
-
-    patch.setattr(Node, "begin", backwards)
+    for caller in (supervision, restarting):
+        patch.setattr(caller, "shut_down", forwards)
 
 
 def kills_without_asking(patch: pytest.MonkeyPatch) -> None:

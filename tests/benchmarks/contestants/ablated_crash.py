@@ -12,7 +12,7 @@ from unittest import mock
 
 from supervise import Supervisor
 from supervise._backends import Backend, current_backend
-from supervise.actor import incarnation
+from supervise.actor import ending, loop
 from supervise.mailbox.mailbox import Mailbox
 from supervise.tree.node import _OBEY
 from supervise.tree.place import ActorPlace
@@ -31,7 +31,7 @@ _CRASHED: Final = ExitReason(ExitKind.CRASHED)
 
 def _restart(machine: Any, id: str, number: int, *_: object, **__: object) -> list[do.Directive]:
     """No decision: a restart, whatever the intensity and the strategy are."""
-    machine._slots[id].number = number + 1
+    machine._state.slots[id].number = number + 1
     return [do.Start(id, number + 1)]
 
 
@@ -41,7 +41,7 @@ def _forgets(place: ActorPlace, incarnation: Any, *_: object, **__: object) -> A
     node = place.node
     node.asking, node.in_place = incarnation, None
     _OBEY[do.Start](node, do.Start(place.name, incarnation.number + 1))
-    node.machine._slots[place.name].number = incarnation.number + 1
+    node.machine._state.slots[place.name].number = incarnation.number + 1
     successor, node.in_place, node.asking = node.in_place, None, None
     return successor
 
@@ -77,8 +77,11 @@ PARTS: Final[Mapping[str, Sequence[Patch]]] = {
         lambda: mock.patch.object(Supervision, "child_started", _no_directives),
     ],
     "the decision as an event, kept": [lambda: mock.patch.dict(_OBEY, {do.Report: _nothing})],
-    "the exit reason as text": [lambda: mock.patch.object(incarnation, "crashed", _a_crash)],
-    "cancelled, or crashed?": [lambda: mock.patch.object(incarnation, "_is_cancellation", _no)],
+    "the exit reason as text": [lambda: mock.patch.object(ending, "crashed", _a_crash)],
+    "cancelled, or crashed?": [
+        lambda: mock.patch.object(loop, "is_cancellation", _no),
+        lambda: mock.patch.object(ending, "is_cancellation", _no),
+    ],
     "the dead letter as text and event": [lambda: mock.patch.object(Mailbox, "dead_letter", _counted)],
 }
 CORE: Final = "incarnation: mailbox, flags, settling"

@@ -132,7 +132,7 @@ async def idle(n: int, make: Make) -> Sample:
     gc.collect()
     before, used, spawned, figures = resident(), 0.0, Stopwatch(), Sample()
     async with DynamicSupervisor("bench") as app:
-        node = app._node()
+        node = app._branch.running_node()
         with spawned:
             stops = [await make(app, node, number) for number in range(n)]
             for _ in range(2):  # trio shuffles what runs in one turn

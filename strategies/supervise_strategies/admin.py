@@ -1,0 +1,132 @@
+"""Calls that change which children there are: served one at a time and in order, each answered by a `Reply` to its ticket.
+
+What each does is told where it is asked for, in `supervision.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from . import directives as do
+from .child_spec import ChildSpec
+from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Slot
+from .directives import StopMode
+from .errors import (
+    ChildAlreadyPresent,
+    ChildAlreadyStarted,
+    ChildNotFound,
+    ChildRestarting,
+    ChildRunning,
+    ChildTemporary,
+    ChildUnstoppable,
+    InvalidSpec,
+    TooManyChildren,
+)
+from .intensity import Intensity
+from .progress import advance, forget
+from .restart import Restart
+from .restarting import restart_group
+from .supervisor_state import SupervisorState
+from .work import Purpose, Work
+
+
+def start_child(state: SupervisorState, child: tuple[str, ChildSpec], ticket: object, now: float) -> None:
+    id, spec = child
+    known = state.slots.get(id)
+    if known is not None:
+        refusal = ChildAlreadyStarted if known.state in (RUNNING, UNSTOPPABLE) else ChildAlreadyPresent
+        state.out.append(do.Reply(ticket, refusal(id)))
+    elif len(state.slots) >= state.spec.max_children:
+        state.out.append(do.Reply(ticket, TooManyChildren(id, f"{state.spec.max_children:g}")))
+    else:
+        state.slots[id] = slot = Slot(id, spec, added=True)
+        _begin(state, Work(Purpose.START_CHILD, subject=slot, ticket=ticket), slot, now)
+
+
+def terminate_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
+    slot = state.slots.get(id)
+    if slot is None:
+        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+    elif slot.state is UNSTOPPABLE:
+        slot.resume = slot.held = False
+        state.out.append(do.Reply(ticket, ChildUnstoppable(id)))
+    else:
+        state.work = work = Work(Purpose.TERMINATE_CHILD, subject=slot, ticket=ticket)
+        work.mode = StopMode.FINAL
+        work.stops.append(slot)
+        advance(state, now)
+
+
+def restart_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
+    slot = state.slots.get(id)
+    if slot is None:
+        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+    elif slot.state is not STOPPED:
+        refusal = ChildRestarting if slot.state is RESTARTING else ChildRunning
+        state.out.append(do.Reply(ticket, refusal(id)))
+    else:
+        _begin(state, Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket), slot, now)
+
+
+def renew_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
+    slot = state.slots.get(id)
+    if slot is None:
+        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+    elif slot.temporary:
+        state.out.append(do.Reply(ticket, ChildTemporary(id, "stop it, and start a new one")))
+    elif slot.state is UNSTOPPABLE:
+        state.out.append(do.Reply(ticket, ChildUnstoppable(id)))
+    elif slot.state is RESTARTING:
+        state.out.append(do.Reply(ticket, True))
+        slot.due = None
+        restart_group(state, slot, state.affected_by(slot), 0.0, now)
+    else:
+        work = Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket)
+        work.stops.append(slot)
+        _begin(state, work, slot, now)
+
+
+def change_child(
+    state: SupervisorState, change: tuple[str, Restart | None, Intensity | None], ticket: object, now: float
+) -> None:
+    id, restart, limit = change
+    slot = state.slots.get(id)
+    if slot is None:
+        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+        return
+    try:
+        spec = replace(slot.spec, restart=restart or slot.spec.restart, limit=limit or slot.spec.limit)
+        state.spec.check_child(spec)
+    except InvalidSpec as refusal:
+        state.out.append(do.Reply(ticket, refusal))
+        return
+    slot.spec = spec
+    if restart is not None:
+        slot.backoff = None
+    if limit is not None and slot.window is not None:
+        slot.window = slot.window.copy(limit)
+    state.out.append(do.Reply(ticket, None))
+
+
+def change_intensity(state: SupervisorState, intensity: Intensity, ticket: object, now: float) -> None:
+    state.spec = replace(state.spec, intensity=intensity)
+    state.window = state.window.copy(intensity)
+    state.out.append(do.Reply(ticket, None))
+
+
+def delete_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
+    slot = state.slots.get(id)
+    if slot is None:
+        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+    elif slot.state is not STOPPED:
+        refusal = ChildRestarting if slot.state is RESTARTING else ChildRunning
+        state.out.append(do.Reply(ticket, refusal(id)))
+    else:
+        forget(state, slot)
+        state.out.append(do.Reply(ticket, None))
+
+
+def _begin(state: SupervisorState, work: Work, slot: Slot, now: float) -> None:
+    state.work = work
+    work.starts.append(slot)
+    advance(state, now)

@@ -1,0 +1,205 @@
+"""The work under way: children are stopped, then started, one at a time, until it is done or overtaken by a shutdown.
+
+A start or a stop that was asked for comes back as a fact; then it goes on here (`advance`). What a supervisor does at its own
+end is work like any other, and the last.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from . import directives as do
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Slot
+from .directives import Cause, StopMode
+from .errors import ChildUnstoppable, SupervisorNotRunning
+from .exit_reason import ExitReason
+from .strategy import Strategy
+from .supervisor_state import Call, Phase, SupervisorState
+from .work import Purpose, Work
+
+
+def advance(state: SupervisorState, now: float) -> None:
+    """Do of the work under way what can be done now."""
+    work = state.work
+    if work is None:
+        return
+    at_once = state.spec.dynamic and work.purpose is Purpose.SHUTDOWN
+    while work.stops:
+        if work.pending and not at_once:
+            return
+        slot = work.stops.pop()
+        if slot.state in (STARTING, STOPPING):  # was under way already when the shutdown began
+            work.pending += 1
+        elif slot.state is RUNNING and not slot.dead:
+            slot.state = STOPPING
+            work.pending += 1
+            mode = StopMode.FINAL if _gone_when_stopped(state, slot) else work.mode
+            state.out.append(do.Stop(slot.id, mode, slot.spec.seconds, slot.spec.brutal))
+        elif slot.state is not UNSTOPPABLE:
+            slot.state = STOPPED
+            slot.dead = False
+            slot.token += 1
+            slot.due = None
+            after_stop(state, slot)
+    if work.pending:
+        return
+    if work.purpose is Purpose.SHUTDOWN:
+        _finish_shutdown(state, work)
+    elif work.purpose is Purpose.TERMINATE_CHILD:
+        finish_call(state, None)
+    elif work.delay and work.subject is not None:
+        _put_off(state, work, work.subject, now)
+    else:
+        _start_next(state, work)
+
+
+def _start_next(state: SupervisorState, work: Work) -> None:
+    """All stops of the work are done."""
+    while work.starts:
+        slot = work.starts[0]
+        if slot.state is STARTING:
+            return
+        if slot.state is UNSTOPPABLE:
+            slot.resume = not slot.temporary
+        elif slot.state is not RUNNING and state.slots.get(slot.id) is slot:
+            slot.state = STARTING
+            slot.number += 1
+            slot.token += 1
+            slot.due = None
+            slot.finished = False
+            state.out.append(do.Start(slot.id, slot.number))
+            return
+        work.starts.popleft()
+    _finish(state, work)
+
+
+def stop_ended(state: SupervisorState) -> None:
+    """A child that was asked to stop has ended, or never will."""
+    if state.work is not None:
+        state.work.pending -= 1
+
+
+def _finish(state: SupervisorState, work: Work) -> None:
+    """All starts of the work are done."""
+    state.work = None
+    if work.purpose is Purpose.BOOT:
+        state.phase = Phase.RUNNING
+        state.out.append(do.Ready())
+    elif work.ticket is not None:
+        subject = work.subject
+        stuck = subject is not None and subject.state is UNSTOPPABLE  # it was to be stopped first
+        up = subject is not None and subject.state is RUNNING
+        state.out.append(do.Reply(work.ticket, ChildUnstoppable(subject.id) if stuck and subject is not None else up))
+
+
+def finish_call(state: SupervisorState, result: Exception | None) -> None:
+    """The call that is under way is done."""
+    work, state.work = state.work, None
+    if work is not None and work.ticket is not None:
+        state.out.append(do.Reply(work.ticket, result))
+
+
+def _put_off(state: SupervisorState, work: Work, slot: Slot, now: float) -> None:
+    """The group is down; it comes back when the backoff is over. Meanwhile the supervisor is free."""
+    state.work = None
+    slot.state = RESTARTING
+    slot.token += 1
+    slot.due = now + work.delay
+    state.sequence += 1
+    heapq.heappush(state.waiting, (slot.due, state.sequence, slot, slot.token))
+    for member in work.starts:
+        member.held = member is not slot
+
+
+def after_stop(state: SupervisorState, slot: Slot) -> None:
+    """A child that was to stop is down; what that means depends on why."""
+    work = state.work
+    slot.up_since = None
+    if _gone_when_stopped(state, slot):
+        forget(state, slot)
+    elif work is not None and work.purpose is Purpose.TERMINATE_CHILD:
+        slot.held = False
+        state.out.append(do.Close(slot.id))
+        release_held(state)
+
+
+def _gone_when_stopped(state: SupervisorState, slot: Slot) -> bool:
+    """Temporary and dynamic children are forgotten when they are stopped, added ones when their supervisor ends."""
+    ending = state.work is not None and state.work.purpose is Purpose.SHUTDOWN
+    return slot.temporary or state.spec.dynamic or (ending and slot.added)
+
+
+def leave(state: SupervisorState, slot: Slot) -> None:
+    """It ended and isn't restarted."""
+    if slot.temporary or state.spec.dynamic:
+        forget(state, slot)
+    else:
+        state.out.append(do.Close(slot.id))
+
+
+def forget(state: SupervisorState, slot: Slot) -> None:
+    """It isn't listed any more."""
+    if state.slots.get(slot.id) is slot:
+        del state.slots[slot.id]
+        slot.token += 1
+        state.out.append(do.Forget(slot.id))
+
+
+def release_held(state: SupervisorState) -> None:
+    """A pending group restart was cancelled: members that no other pending restart covers stay down (rule 18)."""
+    if state.spec.strategy is Strategy.ONE_FOR_ONE:
+        return
+    slots = [*state.slots.values()]
+    covered: set[str] = set()
+    for slot in slots:
+        if slot.state is RESTARTING:
+            covered.update(s.id for s in state.spec.strategy.affected(slots, slot))
+    for slot in slots:
+        if slot.held and slot.id not in covered:
+            slot.held = False
+            if slot.state is STOPPED:
+                state.out.append(do.Close(slot.id))
+
+
+def shut_down(state: SupervisorState, *, mode: StopMode, reason: ExitReason, cause: Cause) -> None:
+    """The supervisor's own end begins: it takes the place of whatever is under way. Idempotent."""
+    if state.phase in (Phase.STOPPING, Phase.DONE):
+        return
+    state.phase = Phase.STOPPING
+    interrupted, state.work = state.work, Work(Purpose.SHUTDOWN)
+    work = state.work
+    work.mode, work.reason, work.cause = mode, reason, cause
+    if interrupted is not None and interrupted.ticket is not None:
+        state.out.append(do.Reply(interrupted.ticket, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile")))
+    abandon_calls(state)
+    slots = [*state.slots.values()]
+    work.stops = [s for s in slots if s.state is not STARTING and s.state is not STOPPING]
+    for slot in slots:  # what is under way ends first, then the others in reverse order
+        if slot.state is STARTING:
+            state.out.append(do.CancelStart(slot.id))
+            work.stops.append(slot)
+        elif slot.state is STOPPING:
+            work.stops.append(slot)
+
+
+def abandon_calls(state: SupervisorState) -> None:
+    """Nobody will serve them any more. Queued ends are found at each child's own stop."""
+    for entry in state.queue:
+        if type(entry) is Call:
+            state.out.append(do.Reply(entry.ticket, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile")))
+    state.queue.clear()
+
+
+def _finish_shutdown(state: SupervisorState, work: Work) -> None:
+    unstoppable = tuple(s.id for s in state.slots.values() if s.state is UNSTOPPABLE)
+    if unstoppable:
+        if not work.told:
+            work.told = True
+            state.out.append(do.Overran(unstoppable))
+        return
+    for slot in [*state.slots.values()]:
+        if slot.added or slot.temporary:
+            forget(state, slot)
+    state.work = None
+    state.phase = Phase.DONE
+    state.out.append(do.Done(work.reason, work.cause, work.failed))

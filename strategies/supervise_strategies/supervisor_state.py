@@ -1,0 +1,118 @@
+"""What one supervisor knows: its children, what is under way, what waits for its turn, and what it has to say.
+
+It is shared by the files that decide: `supervision.py` (facts come in), `admin.py` (calls are served), `restarting.py` (a child
+ended: what follows) and `progress.py` (what is under way goes on). None of them keeps anything of its own.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from . import directives as do
+from .child_spec import SupervisorSpec
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Slot
+from .directives import Directive
+from .intensity import RestartWindow
+from .restart import Draw
+from .strategy import Strategy
+from .work import Work
+
+
+class Phase(Enum):
+    """Where the supervisor itself stands."""
+
+    NEW = auto()
+    STARTING = auto()
+    RUNNING = auto()
+    STOPPING = auto()
+    DONE = auto()
+
+
+class Call(NamedTuple):
+    """An admin call that waits for its turn."""
+
+    serve: Callable[[SupervisorState, Any, object, float], None]
+    subject: Any
+    ticket: object
+
+
+class SupervisorState:
+    """Of one supervisor, from its start to its end."""
+
+    __slots__ = (
+        "draw",
+        "holds",
+        "out",
+        "phase",
+        "queue",
+        "sequence",
+        "slots",
+        "spec",
+        "told_wake",
+        "waiting",
+        "window",
+        "work",
+    )
+
+    def __init__(self, spec: SupervisorSpec, draw: Draw, lives: Mapping[str, int]) -> None:
+        self.spec: SupervisorSpec = spec
+        self.phase: Phase = Phase.NEW
+        self.draw: Draw = draw
+        self.window: RestartWindow = RestartWindow(spec.intensity)
+        self.slots: dict[str, Slot] = {}
+        self.queue: deque[Any] = deque()  # calls, and ends as tuples: a function of this package, and what it is given
+        self.work: Work | None = None
+        self.out: list[Directive] = []
+        self.holds: int = 0
+        self.waiting: list[tuple[float, int, Slot, int]] = []  # a heap of pending backoffs: due, tie-break, slot, token
+        self.told_wake: float | None = None
+        self.sequence: int = 0
+        for child in spec.children:
+            self.slots[child.id] = slot = Slot(child.id, child, added=False)
+            slot.number = lives.get(child.id, 0)
+
+    def affected_by(self, slot: Slot) -> list[Slot]:
+        """Whom its restart takes along, itself included, in start order."""
+        strategy = self.spec.strategy
+        return [slot] if strategy is Strategy.ONE_FOR_ONE else strategy.affected([*self.slots.values()], slot)
+
+    def trial(self) -> SupervisorState:
+        """A copy to try one fact on: it runs, with the same children and counts, as if what is under way had been done.
+
+        Calls and ends that wait in the queue aren't in it. Policies are shared: they are asked again, and keep no counts.
+        """
+        other = SupervisorState(self.spec, self.draw, {})
+        other.phase = Phase.RUNNING
+        other.window = self.window.copy()
+        other.slots = {id: slot.copy() for id, slot in self.slots.items()}
+        for slot in other.slots.values():
+            if slot.state is STARTING:
+                slot.state = RUNNING
+            elif slot.state is STOPPING:
+                slot.state = STOPPED
+        return other
+
+    def flush(self) -> list[Directive]:
+        """All that there is to say since the last time."""
+        if self.waiting or self.told_wake is not None:
+            self._tell_wake()
+        out, self.out = self.out, []
+        return out
+
+    def _tell_wake(self) -> None:
+        waiting = self.waiting
+        while waiting and not pending(waiting[0][2], waiting[0][3]):
+            heapq.heappop(waiting)
+        wake = waiting[0][0] if waiting and self.phase is Phase.RUNNING else None
+        if wake != self.told_wake:
+            self.told_wake = wake
+            self.out.append(do.WakeAt(wake))
+
+
+def pending(slot: Slot, token: int) -> bool:
+    """Whether a restart that was put off, or failed to start, is still to come."""
+    return slot.state is RESTARTING and slot.token == token

@@ -1,0 +1,110 @@
+"""Calls that change what a running supervisor has below it: handed to its machine, and waited for.
+
+They are served one at a time and in order, as in OTP: while a start or a stop is under way they wait. A caller that is
+cancelled while it waits leaves the change to go on. An actor's own task can't wait for what waits for that task, so such a
+call raises `WouldDeadlock` at once. All raise `SupervisorNotRunning` while the supervisor is down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from supervise.actor.incarnation import Incarnation
+from supervise.errors import WouldDeadlock
+from supervise.mailbox.turn import CURRENT
+from supervise_strategies.child_state import ChildState
+from supervise_strategies.directives import Cause, Directive, StopMode
+from supervise_strategies.supervisor_state import Phase
+
+from .child import Child
+
+if TYPE_CHECKING:
+    from supervise_strategies.exit_reason import ExitReason
+
+    from .branch import BranchPlace, Place
+    from .description import Description
+    from .node import Node
+
+
+async def ask(branch: BranchPlace, call: Callable[[Node, object, float], list[Directive]]) -> Any:
+    """Step the machine with a call, its ticket and the time, and wait for its answer."""
+    node = branch.running_node()
+    ticket = node.tree.backend.future()
+
+    def fact(ticket: object, now: float) -> list[Directive]:
+        return call(node, ticket, now)
+
+    node.step(fact, ticket, node.tree.backend.now())
+    return await ticket
+
+
+async def add(branch: BranchPlace, name: str, description: Child[Any] | Description) -> Place:
+    """Start a child at the end of the others; its place, when it is ready. Raises what `RunningSupervisor.start` does."""
+    node = branch.running_node()
+    spec = description.spec if isinstance(description, Child) else description.spec_below
+    node.branch.description.spec.check_child(spec)
+    check_deadlock(branch, None)
+    offer = node.offer(name, spec, description)
+    await offer.answer
+    return cast("Place", offer.place)
+
+
+async def terminate(branch: BranchPlace, name: str, *, by_name: bool) -> None:
+    """Stop a child and leave it listed. `by_name`: it was named, rather than its address given, which OTP tells apart."""
+    check_deadlock(branch, name)
+    await ask(branch, lambda node, ticket, now: node.machine.terminate_child(name, ticket, now, by_name=by_name))
+
+
+async def restart(branch: BranchPlace, name: str) -> bool:
+    """Start a child that is listed but stopped. False: its factory ignored the start."""
+    check_deadlock(branch, None)
+    return bool(await ask(branch, lambda node, ticket, now: node.machine.restart_child(name, ticket, now)))
+
+
+async def delete(branch: BranchPlace, name: str) -> None:
+    """Forget a child that is listed but stopped."""
+    check_deadlock(branch, None)
+    await ask(branch, lambda node, ticket, now: node.machine.delete_child(name, ticket, now))
+
+
+async def stop(branch: BranchPlace, reason: ExitReason) -> None:
+    """Stop the supervisor itself, with all below it. Idempotent."""
+    node = branch.node
+    if node is None:
+        return
+    check_deadlock(branch, None, stopping=True)
+    tree = branch.tree
+    if branch.parent is None:
+        tree.stop(reason)
+        await tree.over.wait()
+        return
+    ended = tree.backend.future()
+    node.on_done.append(ended)
+    node.step(node.machine.stop, tree.backend.now(), mode=StopMode.RESTART, reason=reason, cause=Cause.SELF)
+    await ended
+
+
+def check_deadlock(branch: BranchPlace, name: str | None, *, stopping: bool = False) -> None:
+    """WouldDeadlock, where the caller's own task is what would be waited for. `name`: of the child that is to be stopped."""
+    turn = CURRENT.get(None)
+    if not isinstance(turn, Incarnation) or turn.task is not branch.tree.backend.current_task():
+        return
+    path = turn.mailbox.path
+    if not path.startswith(f"{branch.path}/"):
+        return
+    if stopping or (name is not None and f"{path}/".startswith(f"{branch.path}/{name}/")):
+        raise WouldDeadlock(
+            f"{path} can't wait for its own end: use current().stop() or current().stop_tree(), which don't wait"
+        )
+    node = branch.running_node()
+    below = node.machine.child(path.removeprefix(f"{branch.path}/").partition("/")[0])
+    if below is None or node.machine.phase is Phase.STOPPING:  # it answers at once
+        return
+    # A supervisor waits for the start or the stop under way, and for nothing else; so from further up it may be used.
+    starting = below.state is ChildState.STARTING and not turn.running
+    if starting or below.state is ChildState.STOPPING:
+        raise WouldDeadlock(
+            f"{path} can't wait for supervisor {branch.path!r} while it is being {'started' if starting else 'stopped'}: "
+            "nothing else is served meanwhile; do it in a handler before, or in a task of current().nursery"
+        )

@@ -1,0 +1,176 @@
+"""The place of a supervisor in the tree: what stays while its running nodes come and go.
+
+It owns the places of its static children, so that they keep their mailboxes and addresses when the supervisor is restarted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from supervise import events
+from supervise.mailbox.account import Account
+from supervise_strategies.directives import Stop, StopMode
+from supervise_strategies.errors import SupervisorNotRunning
+from supervise_strategies.exit_reason import KILLED, ExitReason
+
+from .place import ActorPlace
+
+if TYPE_CHECKING:
+    from supervise._backends import Handle
+    from supervise.mailbox.instrument import Instrument
+    from supervise.mailbox.subscription import Subscription
+    from supervise_strategies.directives import Cause
+
+    from .description import Description
+    from .node import Node
+    from .tree import Tree
+
+
+class BranchPlace:
+    """One supervisor in the tree: its running node comes and goes, its static children's places stay."""
+
+    __slots__ = (
+        "description",
+        "gone",
+        "instrument",
+        "name",
+        "node",
+        "number",
+        "parent",
+        "path",
+        "places",
+        "streams",
+        "timer",
+        "tree",
+    )
+
+    def __init__(self, tree: Tree, parent: Node | None, name: str, description: Description) -> None:
+        self.tree: Tree = tree
+        self.parent = parent
+        self.name: str = name
+        self.path: str = name if parent is None else f"{parent.path}/{name}"
+        self.description: Description = description
+        self.places: dict[str, ActorPlace | BranchPlace] = {}
+        self.node: Node | None = None
+        self.gone: Account = Account()  # of the children that were forgotten
+        self.streams: tuple[Subscription[events.Event], ...] | None = ()  # of the events below; None once it is gone for good
+        self.instrument: Instrument | None = None
+        if tree.instruments is not None:
+            above = None if parent is None else parent.branch.instrument
+            kind = type(description).__name__
+            self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now)
+        self.number: int = 0
+        self.timer: Handle | None = None
+
+    def find(self, key: Any) -> Any:
+        return self.tree.registry.find(self, key)
+
+    def supervisor(self, key: Any) -> Any:
+        return self.tree.handle(self.tree.registry.branch(self, key))
+
+    def running_node(self) -> Node:
+        """The node that lives now. Raises `SupervisorNotRunning`."""
+        if self.node is None:
+            raise SupervisorNotRunning(self.path, ": it has ended, or waits for its restart")
+        return self.node
+
+    # -- what its supervisor tells it --------------------------------------------------------------------------------
+
+    def start(self, node: Node | None, number: int) -> None:
+        """Begin a new life of the supervisor: a fresh machine over the places that are there."""
+        self.parent = node
+        self.number = number
+        if self.instrument is not None:
+            self.instrument.starts(number)
+        self.node = self.tree.new_node(self, number)
+        self.node.begin()
+
+    def stop(self, directive: Stop) -> None:
+        node = self.node
+        if node is None:
+            return
+        if self.instrument is not None:
+            self.instrument.asked_to_stop()
+        within = min(directive.within, self.tree.budget_left())
+        node.step(node.machine.stop, self.tree.backend.now(), mode=directive.mode)
+        if directive.brutal or within <= 0:
+            node.kill_all()
+        elif within < math.inf and self.node is node:
+            self._cancel_timer()
+            self.timer = self.tree.backend.call_at(self.tree.backend.now() + within, node.kill_all)
+
+    def cancel_start(self) -> None:
+        """Cancel the child that is being started; those that run already are stopped in order, as by any stop."""
+        spec = self.description.spec_below
+        self.stop(Stop(self.name, StopMode.RESTART, spec.seconds, spec.brutal))
+
+    def kill(self) -> None:
+        """End it, and cancel everything below it at once; its parent decides what follows."""
+        node = self.node
+        if node is not None:
+            node.step(node.machine.stop, self.tree.backend.now(), mode=StopMode.RESTART, reason=KILLED)
+            node.kill_all()
+
+    def ended(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
+        """Its node is done: its parent decides, or the tree ends."""
+        self._cancel_timer()
+        node, self.node = self.node, None
+        if node is None:
+            return
+        tree, parent, number = self.tree, self.parent, self.number
+        if self.instrument is not None:
+            self.instrument.gone(reason)
+        now = tree.backend.now()
+        if node.ready:
+            tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))
+        else:
+            tree.bus.publish(events.StartFailed(self.path, number, reason, False))
+        if parent is None:
+            tree.finished(reason, cause, error)
+        elif node.ready:
+            parent.adopt_crashes(node)
+            parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error)
+        else:
+            if not parent.ready:
+                parent.start_error = error
+            parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
+
+    def _cancel_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def actors(self) -> Iterator[ActorPlace]:
+        """All that are below it now, in start order."""
+        for place in [*self.places.values()]:
+            if isinstance(place, ActorPlace):
+                yield place
+            else:
+                yield from place.actors()
+
+    def alive(self) -> bool:
+        """Whether an incarnation of any actor below is left."""
+        return any(place.alive() for place in self.places.values())
+
+    def account(self) -> Account:
+        """The sum over all that is, and was, below it."""
+        total = self.gone
+        for place in self.places.values():
+            total = total.plus(place.account())
+        return total
+
+    def close(self) -> None:
+        for place in self.places.values():
+            place.close()
+
+    def forget(self) -> None:
+        for place in self.places.values():
+            place.forget()
+        streams, self.streams = self.streams, None
+        for stream in streams or ():
+            stream.end()
+
+
+Place: TypeAlias = ActorPlace | BranchPlace
