@@ -1,9 +1,16 @@
-"""Actors whose mailbox outlives them, in supervision trees by Erlang/OTP's rules, on asyncio and trio."""
+"""Actors whose mailbox outlives them, in supervision trees by Erlang/OTP's rules, on asyncio and trio.
+
+The public face: it hands names on, and nothing else. What is behind it stands in rooms, each of which imports only from those
+before it: `mailbox`, `address`, `actor`, `spans`, `tree`; then the leaves `telemetry`, `adapters`, `health` and `testing`,
+which don't import each other. The decisions are in `supervise_strategies`.
+"""
 
 from supervise.address.address import Address, WeakAddress
 from supervise.address.from_thread import FromThread
 from supervise.address.recipient import Recipient
 from supervise.mailbox.message_queue import MessageQueue
+from supervise.tree.child import Child, child
+from supervise.tree.child_options import ChildOptions
 from supervise_strategies import (
     AdminError,
     AutoShutdown,
@@ -67,7 +74,6 @@ from .mailbox.observers import Down, Monitor
 from .mailbox.subscription import Subscription
 from .mailbox.throttle import Throttle
 from .message import Message
-from .tree.child import Child, ChildOptions, child
 from .tree.current import Current, current
 from .tree.dynamic import DynamicSupervisor
 from .tree.operator import Operator

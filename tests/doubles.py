@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import heapq
+import itertools
+import math
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from supervise import Address
-
-from .virtual_time import at_rest
+from supervise.testing.virtual_time import at_rest
 
 
 class Boom(Exception):
@@ -92,3 +95,36 @@ class Outcomes:
             self.of[label] = await awaited
         except Exception as error:
             self.of[label] = error
+
+
+class ByNumber:
+    """Gives the smallest first argument first."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Any]] = []
+        self._count = itertools.count()
+
+    def append(self, envelope: Any, /) -> None:
+        number = envelope[1][0] if envelope[1] and isinstance(envelope[1][0], int) else math.inf
+        heapq.heappush(self._heap, (number, next(self._count), envelope))
+
+    def appendleft(self, envelope: Any, /) -> None:
+        heapq.heappush(self._heap, (-math.inf, -next(self._count), envelope))
+
+    def popleft(self) -> Any:
+        return heapq.heappop(self._heap)[2]
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (envelope for _, _, envelope in sorted(self._heap))
+
+
+def filled(items: Any) -> MemoryObjectReceiveStream[Any]:
+    """A stream that holds all of them already, and then ends."""
+    give, take = anyio.create_memory_object_stream[Any](math.inf)
+    for item in items:
+        give.send_nowait(item)
+    give.close()
+    return take

@@ -21,8 +21,8 @@ from supervise import (
     child,
     current,
 )
+from supervise.testing import virtual_time
 
-from . import virtual_time
 from .doubles import Boom, Gate, Outcomes, Scribe
 
 Way: TypeAlias = Callable[[Address[Scribe], Any], Any]

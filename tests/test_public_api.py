@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 
 import pytest
 
@@ -52,3 +53,27 @@ def test_every_public_name_and_method_teaches_its_contract(name: str) -> None:
         for method_name, method in vars(found).items():
             if inspect.isfunction(method) and not method_name.startswith("_"):
                 assert inspect.getdoc(method), f"{name}.{method_name} has no docstring"
+
+
+def shown_by_help(thing: object) -> list[str]:
+    return [line.lstrip(" |") for line in pydoc.plain(pydoc.render_doc(thing)).splitlines()]
+
+
+@pytest.mark.parametrize(
+    "function", [supervise.child, supervise.RunningSupervisor.start, supervise.RunningSupervisor.start_task]
+)
+def test_help_shows_each_option_of_a_child_with_its_text(function: object) -> None:
+    shown = shown_by_help(function)
+    for option in supervise.ChildOptions.__annotations__:
+        texts = [line.partition(": ")[2] for line in shown if line.startswith(f"{option}: ")]
+        assert len(texts) == 1, f"{option} stands {len(texts)} times in help()"
+        assert len(texts[0]) > 10
+
+
+def test_help_shows_each_option_of_a_supervisor_with_its_text() -> None:
+    shown = shown_by_help(supervise.Supervisor)
+    for option in set(inspect.signature(supervise.Supervisor.__init__).parameters) - {"self", "name", "children"}:
+        texts = [line.partition(": ")[2] for line in shown if line.startswith(f"{option}: ")]
+        assert len(texts) == 1, f"{option} stands {len(texts)} times in help()"
+        assert len(texts[0]) > 10
+    assert any(line.startswith("max_children: ") for line in shown_by_help(supervise.DynamicSupervisor))

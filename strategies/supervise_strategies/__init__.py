@@ -1,6 +1,8 @@
 """Pure supervision decisions: Erlang/OTP's rules as a state machine, and restart policies made of tenacity's objects.
 
-Nothing in here reads a clock, waits, logs or touches an event loop: instants and the random draw are arguments.
+Nothing in here reads a clock, waits, logs or touches an event loop: instants and the random draw are arguments. It is the
+lowest room, and imports nothing of `supervise`; tenacity is imported by `restart.py` alone. Start reading with
+`supervision.py`: facts in, directives out.
 """
 
 from .backoff import Backoff

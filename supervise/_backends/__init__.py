@@ -1,4 +1,7 @@
-"""The few primitives of the hot path, once for asyncio and once for trio; everything else goes through anyio."""
+"""The few primitives of the hot path, once for asyncio and once for trio; everything else goes through anyio.
+
+Above it are all rooms; it may import `supervise_strategies` alone. Start reading with `_base.py`, the protocol of both.
+"""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ async def live(first: Incarnation) -> None:
                     error = raised
                     break
                 handler, args, kwargs, reply, _, options = envelope
-                if (reply is not None and reply.done()) or (options is not None and not options.begins(backend.now)):
+                if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(backend.now)):
                     mailbox.abandoned += 1
                     life.in_hand = None
                     continue

@@ -63,7 +63,7 @@ class Reading(Source):
             if isinstance(items, AsyncGenerator):  # nobody else can close it
                 await items.aclose()
 
-    def _begins(self, options: MessageOptions) -> bool:
+    def _taken_out(self, options: MessageOptions) -> bool:
         if self._queued is options:
             self._queued = None
             if self._begun is not None and not self._begun.done():

@@ -12,7 +12,7 @@ timers are gone; so is what they had sent, be it to be delivered again, as the n
   are counted as skipped and not made up for.
 - A tick that is due while the one before it waits in the mailbox is skipped and counted. So an actor that is slow, or paused,
   finds one tick of each timer when it goes on.
-- A message goes in above capacity if need be; see `source.py`.
+- A message goes in above capacity if need be; see `mailbox/source.py`.
 - An actor that was asked to end begins nothing new: its timers are silent from then on.
 """
 
@@ -102,7 +102,7 @@ class Timer(Source):
         else:
             self.skipped += 1
 
-    def _begins(self, options: MessageOptions) -> bool:
+    def _taken_out(self, options: MessageOptions) -> bool:
         if self._queued is not options:
             return False
         self._queued = None

@@ -15,7 +15,7 @@ from supervise_strategies.errors import InvalidSpec
 if TYPE_CHECKING:
     from supervise.mailbox.account import Account
     from supervise.mailbox.lane import Lane
-    from supervise.mailbox.lifetime import Hold
+    from supervise.mailbox.lifetime import Access
     from supervise.mailbox.mailbox import Mailbox
 
 
@@ -46,7 +46,7 @@ class View:
 
     __slots__ = ("_mailbox", "_token", "_view_options")
 
-    def __init__(self, mailbox: Mailbox, token: Hold, view_options: ViewOptions | None = None) -> None:
+    def __init__(self, mailbox: Mailbox, token: Access, view_options: ViewOptions | None = None) -> None:
         self._mailbox = mailbox
         self._token = token
         self._view_options = view_options

@@ -1,4 +1,8 @@
-"""How a running tree is: as a value, over HTTP, and for a service manager."""
+"""How a running tree is: as a value, over HTTP, and for a service manager.
+
+The names here are the public ones. This room may import `tree/` and what is below it, and no leaf beside it. Start reading with
+`snapshot.py`; the other files say the same to others.
+"""
 
 from .asgi import Endpoint
 from .probes import serve

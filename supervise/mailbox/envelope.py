@@ -32,10 +32,10 @@ class MessageOptions(NamedTuple):
     beginning: bool = False
     """Whether it is what an incarnation begins with, also when it is redelivered: there is one at most."""
 
-    def begins(self, now: Callable[[], float]) -> bool:
+    def still_wanted(self, now: Callable[[], float]) -> bool:
         """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""
         if self.source is not None:
-            return self.source._begins(self)
+            return self.source._taken_out(self)
         return self.deadline is None or self.deadline > now()
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Final
 
 
-class Hold:
+class Access:
     """What lets an address be used: as long as it is `open`."""
 
     __slots__ = ("open",)
@@ -30,11 +30,11 @@ class Hold:
         raise AssertionError(f"nothing closes it for {path}")
 
 
-FOREVER: Final = Hold()
+FOREVER: Final = Access()
 """For weak addresses of what doesn't live by its addresses."""
 
 
-class Lifetime(Hold):
+class Lifetime(Access):
     """The strong tokens of one mailbox. Not `open` once the last one is gone, and for ever after."""
 
     __slots__ = ("_soon", "_tokens", "_wake")
@@ -65,7 +65,7 @@ class Lifetime(Hold):
             self._soon(self._wake)
 
 
-class Token(Hold):
+class Token(Access):
     """What an address, its recipients and its views share: as long as one of them exists, the actor can be written to."""
 
     __slots__ = ("__weakref__", "_lifetime")

@@ -231,7 +231,7 @@ class Mailbox(Lane):
     def drop(self, envelope: Envelope, why: str) -> None:
         """An accepted message is taken out before anybody has handled it: a dead letter, and its caller is told."""
         reply, options = envelope[3], envelope[5]
-        if (reply is not None and reply.done()) or (options is not None and not options.begins(self.backend.now)):
+        if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(self.backend.now)):
             self.abandoned += 1
             return
         self.dead_letter(envelope, why)

@@ -43,5 +43,5 @@ class Source(ABC):
         mailbox.accept(envelope)
 
     @abstractmethod
-    def _begins(self, options: MessageOptions) -> bool:
+    def _taken_out(self, options: MessageOptions) -> bool:
         """The message that carries these options is taken out; whether it is to be handled."""

@@ -2,7 +2,7 @@
 
 The fixtures are in `supervise_pytest`, which pytest finds by itself; the tests for an address or a queue of your own are in
 `supervise.testing.contract`. Nothing else of the package imports this, and it needs nothing but what the package needs; on
-trio, trio.
+trio, trio. It may import `tree/` and what is below it, and no leaf beside it. Start reading with `recording.py`.
 """
 
 from . import virtual_time

@@ -19,8 +19,11 @@ class DynamicSupervisor(Runnable):
     """OTP's simple_one_for_one, as Elixir's DynamicSupervisor: one_for_one, and it begins without children.
 
     Children are started with `RunningSupervisor.start`, are temporary unless told otherwise, and are forgotten when they
-    end. Over `max_children` a start raises `TooManyChildren`. They are stopped all at once, not in order. Names are optional;
-    it is by address that a child is terminated.
+    end. They are stopped all at once, not in order. Names are optional; it is by address that a child is terminated.
+
+    Options are those of `Supervisor`, without `strategy` and `auto_shutdown`, and:
+
+    max_children: How many there may be; one more raises `TooManyChildren`. Default: `math.inf`.
     """
 
     __slots__ = ()

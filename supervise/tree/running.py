@@ -17,7 +17,8 @@ from supervise_strategies.restart import RestartName
 
 from . import admin
 from .branch import BranchPlace
-from .child import Child, ChildOptions
+from .child import Child
+from .child_options import ChildOptions, takes_child_options
 from .explanation import explain_place
 from .operator import Operator
 from .place import ActorPlace
@@ -74,16 +75,18 @@ class RunningSupervisor:
     ) -> Address[A]: ...
     @overload
     async def start(self, factory: Callable[[Unpack[Ts]], A], /, *args: *Ts, **options: Unpack[ChildOptions]) -> Address[A]: ...
+    @takes_child_options
     async def start(self, factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, **options: Unpack[ChildOptions]) -> Address[Any]:
         """Add a child at the end, start it, and return its address when it is ready.
 
-        See `child` for the arguments. Under a dynamic supervisor it is temporary unless `restart` says otherwise. Raises
-        `ChildStartFailed` (with the cause) and keeps nothing; `ChildAlreadyStarted`, `ChildAlreadyPresent`,
-        `TooManyChildren`, `SupervisorNotRunning`. A factory that ignores its start leaves a stopped child, whose address
-        raises `ActorStopped`.
+        See `child` for the factory and its arguments. Under a dynamic supervisor it is temporary unless `restart` says
+        otherwise. Raises `ChildStartFailed` (with the cause) and keeps nothing; `ChildAlreadyStarted`,
+        `ChildAlreadyPresent`, `TooManyChildren`, `SupervisorNotRunning`. A factory that ignores its start leaves a stopped
+        child, whose address raises `ActorStopped`.
         """
         return await self._start(Child(factory, args, options, default=self._default()))
 
+    @takes_child_options
     async def start_task(
         self,
         function: Callable[[Unpack[Ts]], Coroutine[Any, Any, object]],

@@ -36,8 +36,7 @@ from supervise import (
     concurrent,
     current,
 )
-from supervise.testing import Chaos, chaos
-from tests import left_over
+from supervise.testing import Chaos, chaos, left_over
 
 from .backend import BACKENDS, Backend, missing
 

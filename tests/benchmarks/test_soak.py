@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests import virtual_time
+from supervise.testing import virtual_time
 
 from . import soak
 from .soak import MOST_BYTES, Passage, Soak

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 from supervise import Child, DynamicSupervisor, Intensity, InvalidSpec, Supervisor
 from supervise import child as describe
 from supervise.events import Listener
-from supervise.tree.child import ChildOptions
+from supervise.tree.child_options import ChildOptions
 from supervise.tree.supervisor import Runnable
 from supervise_strategies import ChildSpec
 

@@ -10,10 +10,10 @@ import anyio
 
 from supervise import Address, InvalidSpec, RunningSupervisor, open_mailbox
 from supervise.events import Event, Started, StartFailed, Stopped
+from supervise.testing import virtual_time
 from supervise.tree.supervisor import Runnable
 from supervise_strategies import Cause, ExitKind, ExitReason, StrategyError
 from supervise_strategies.exit_reason import describe
-from tests import virtual_time
 
 from .actors import Script, Worker
 from .complaints import complaints

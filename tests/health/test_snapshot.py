@@ -29,9 +29,9 @@ from supervise import (
 )
 from supervise.health import ChildHealth, Readiness, health, readiness
 from supervise.mailbox.mailbox import Mailbox
+from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Scribe, fill
-from tests.runtime.members import Member
-from tests.virtual_time import at_rest
+from tests.members import Member
 
 pytestmark = pytest.mark.anyio
 

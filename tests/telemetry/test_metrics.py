@@ -35,9 +35,9 @@ from supervise.events import DeadLetter, Event
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY
 from supervise.telemetry import metrics
 from supervise.telemetry.metrics import Metrics
+from supervise.testing.virtual_time import at_rest
 from tests.doubles import Gate, Scribe, fill
 from tests.real_clock import on_the_real_clock
-from tests.virtual_time import at_rest
 
 pytestmark = pytest.mark.anyio
 

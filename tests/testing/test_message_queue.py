@@ -14,7 +14,7 @@ import pytest
 
 from supervise import MessageQueue
 from supervise.testing.contract import QueueContract
-from tests.runtime.test_lanes import ByNumber
+from tests.doubles import ByNumber
 
 
 class NewestFirst:

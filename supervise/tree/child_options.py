@@ -1,0 +1,164 @@
+"""What can be said of a child beside its factory: the options of `child` and `start`, checked when it is described."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, cast
+
+from supervise.errors import NotAHandler
+from supervise.mailbox.handler import check
+from supervise.mailbox.mailbox_options import Choice, MailboxOptions, Overflow
+from supervise.mailbox.message_queue import MessageQueue
+from supervise.message import AnyHandler
+from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.restart import Restart, RestartName, as_restart
+
+from .deadlines import check_deadline
+
+if TYPE_CHECKING:
+    from supervise.mailbox.throttle import Throttle
+    from supervise_strategies.intensity import Intensity
+
+F = TypeVar("F", bound=Callable[..., Any])
+LifetimeOf: TypeAlias = Literal["supervisor", "addresses"]
+
+
+class ChildOptions(TypedDict, total=False):
+    """What can be said of a child beside its factory. All of it has a default.
+
+    name: One part of its path. Default: the class's name in lower case, then `-2`, `-3`, …
+    restart: When it comes back after its end: `"permanent"` (always), `"transient"` (after an abnormal one), `"temporary"`
+        (never), or a `Restart` with tenacity's policies. Default: permanent for static children, temporary under a
+        dynamic supervisor.
+    significant: Whether its end can end its supervisor, which has `auto_shutdown` for it (default False).
+    stop_within: Seconds that an ordered stop may take (default 5), `math.inf`, or `"brutal_kill"`.
+    limit: A restart budget of its own, `Intensity(restarts, per=seconds)`; beyond it the child is left stopped, while its
+        siblings live.
+    on_limit: What its own limit's end means: `"stop"` (default), or `"escalate"`: the supervisor gives up.
+    expects: Exception classes that are answers, not crashes: they go to the caller as they are. Default: none.
+    capacity: How many messages its mailbox holds: default 1000; `math.inf` for no bound.
+    overflow: What a full mailbox does: `"wait"` (default), `"reject"` (`MailboxFull`), `"drop_oldest"`, or
+        `"drop_newest"`.
+    lanes: Names of lanes, most urgent first, each with the capacity: `options(lane="urgent")`; without one, it is the
+        last.
+    choice: Which lane is next: `"strict"` (default: the most urgent that has a message), or `"fair"` (in turns).
+    throttle: How many messages a second it begins at most: `Throttle(rate, burst)`. Default: no bound.
+    queue: What makes a lane's queue: default `collections.deque`.
+    redeliver: How often a message whose handler raised is tried again (default 0): at least once, instead of at most
+        once.
+    lifetime: `"supervisor"` (default), or `"addresses"`: it ends normally, once nobody holds a strong address and
+        nothing waits.
+    on_tree_started: A handler that each incarnation handles first of all, but not before the whole tree is built.
+    drain: Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends (default False).
+    handler_deadline: Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a
+        quarter later. Concurrent handlers have none.
+    required: Whether the tree isn't ready (`supervise.health`) while it is down. Default: yes, but no under a dynamic
+        supervisor.
+    """
+
+    name: str | None
+    restart: Restart | RestartName
+    significant: bool
+    stop_within: StopWithin
+    limit: Intensity | None
+    on_limit: OnLimit
+    expects: tuple[type[BaseException], ...]
+    capacity: float
+    overflow: Overflow
+    lanes: tuple[str, ...]
+    choice: Choice
+    throttle: Throttle | None
+    queue: Callable[[], MessageQueue]
+    redeliver: int
+    lifetime: LifetimeOf
+    on_tree_started: Callable[[Any], Any] | None
+    drain: bool
+    handler_deadline: float | None
+    required: bool
+
+
+def takes_child_options(function: F) -> F:
+    """Have `help()` of the function show the options with their texts, which it can't see in a TypedDict."""
+    options = inspect.getdoc(ChildOptions)
+    if function.__doc__ and options:  # python -OO has none
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nOptions:\n\n{options.partition(chr(10) * 2)[2]}"
+    return function
+
+
+class CheckedOptions:
+    """What a child's options say, checked: shared by all children that say the same, 350 bytes for each of them."""
+
+    __slots__ = (
+        "drain",
+        "expects",
+        "handler_deadline",
+        "lifetime",
+        "mailbox",
+        "on_tree_started",
+        "redeliver",
+        "required",
+        "spec",
+    )
+
+    def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
+        unknown = sorted(set(options) - set(ChildOptions.__annotations__))
+        if unknown:
+            cure = f"there is no such option; there are {', '.join(ChildOptions.__annotations__)}"
+            raise InvalidSpec(f"child {id!r}", unknown[0], cast(Any, options)[unknown[0]], cure)
+        self.lifetime: LifetimeOf = options.get("lifetime", "supervisor")
+        by_address = self.lifetime == "addresses"
+        self.spec: ChildSpec = ChildSpec(
+            id=id,
+            restart=as_restart(options.get("restart", "transient" if by_address and default == "permanent" else default)),
+            significant=options.get("significant", False),
+            stop_within=options.get("stop_within"),
+            limit=options.get("limit"),
+            on_limit=options.get("on_limit", "stop"),
+        )
+        who = f"child {self.spec.id!r}"
+        if self.lifetime not in ("supervisor", "addresses"):
+            raise InvalidSpec(who, "lifetime", self.lifetime, "'supervisor' or 'addresses'")
+        if by_address and self.spec.restart.type == "permanent":
+            cure = "its end by its addresses is a normal one: make it transient or temporary"
+            raise InvalidSpec(who, "lifetime", self.lifetime, cure)
+        self.mailbox: MailboxOptions = MailboxOptions(
+            options.get("capacity", 1000),
+            options.get("overflow", "wait"),
+            options.get("queue", deque),
+            options.get("lanes", ()),
+            options.get("choice", "strict"),
+            options.get("throttle"),
+        )
+        self.mailbox.check(who)
+        self.redeliver: int = options.get("redeliver", 0)
+        if isinstance(self.redeliver, bool) or not isinstance(self.redeliver, int) or self.redeliver < 0:
+            raise InvalidSpec(who, "redeliver", self.redeliver, "how many times more: a whole number, 0 or more")
+        self.on_tree_started: AnyHandler | None = options.get("on_tree_started")
+        if self.on_tree_started is not None:
+            try:
+                check(self.on_tree_started)
+            except NotAHandler as error:
+                raise InvalidSpec(who, "on_tree_started", self.on_tree_started, str(error)) from None
+        self.expects: tuple[type[BaseException], ...] = options.get("expects", ())
+        if not isinstance(self.expects, tuple) or not all(
+            isinstance(e, type) and issubclass(e, BaseException) for e in self.expects
+        ):
+            raise InvalidSpec(who, "expects", self.expects, "a tuple of exception classes, e.g. (KeyError,)")
+        self.drain: bool = options.get("drain", False)
+        if self.drain not in (True, False):
+            raise InvalidSpec(who, "drain", self.drain, "True or False")
+        self.handler_deadline: float | None = options.get("handler_deadline")
+        check_deadline(who, self.handler_deadline)
+        self.required: bool | None = options.get("required")
+        if self.required not in (True, False, None):
+            raise InvalidSpec(who, "required", self.required, "True, or False for a child whose loss only degrades the tree")
+
+
+@functools.lru_cache(maxsize=128)
+def checked(id: str, default: RestartName, options: tuple[tuple[str, type, Any], ...]) -> CheckedOptions:
+    """Shared by all that say the same; each with its type, since True and 1 are equal. TypeError for what has no hash."""
+    return CheckedOptions(id, default, cast(ChildOptions, {key: value for key, _, value in options}))

@@ -1,0 +1,308 @@
+"""What is asked of an actor past its queue: pause, ping, stop, kill; and from other threads.
+
+Tested: SEMANTICS 13 (paused), 17 (stop with a grace), 18, 19, 35 (from_thread); the start in two phases.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from supervise import (
+    ActorRestarting,
+    ActorStopped,
+    Address,
+    Intensity,
+    InvalidSpec,
+    MailboxClosed,
+    Restart,
+    Supervisor,
+    WouldDeadlock,
+    child,
+    current,
+    open_mailbox,
+)
+from supervise.events import Event, Stopped
+from supervise.testing.virtual_time import at_rest
+from tests.doubles import Boom, Gate, Outcomes, Scribe, fill
+from tests.real_clock import on_the_real_clock
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_paused_begins_nothing_and_keeps_the_order_over_a_restart_too() -> None:
+    log: list[Any] = []
+    async with Supervisor("app", child(Scribe, log)) as app, anyio.create_task_group() as group:
+        scribe: Address[Scribe] = app.find("scribe")
+        outcomes = Outcomes(group)
+        scribe.pause()
+        for entry in "ab":
+            await scribe.send(Scribe.note, entry)
+        await outcomes.watch("c", scribe.call(Scribe.note, "c"))
+        assert (log, len(scribe)) == ([], 3)
+        app.kill("scribe")
+        await at_rest()
+        assert (log, len(scribe), app.which_children()[0].incarnation) == ([], 3, 2)
+        scribe.resume()
+        await at_rest()
+        assert log == ["a", "b", "c"]
+        assert outcomes.of == {"c": 3}
+        scribe.resume()
+
+
+async def test_what_is_in_hand_goes_on_when_it_is_paused() -> None:
+    log: list[Any] = []
+    async with Supervisor("app", child(Scribe, log)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = await fill(scribe, "a")
+        scribe.pause()
+        gate.open()
+        await at_rest()
+        assert (scribe.account().handled, log) == (1, [])
+        scribe.resume()
+        await at_rest()
+        assert log == ["a"]
+
+
+async def test_a_paused_actor_is_stopped_as_any_other() -> None:
+    async with Supervisor("app", child(Scribe)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        scribe.pause()
+        await scribe.send(Scribe.note, "a")
+        await app.terminate_child("scribe")
+        assert scribe.account().dead_lettered == 1
+
+
+async def test_a_ping_tells_the_time_and_isnt_held_up_by_a_full_mailbox_nor_by_a_pause() -> None:
+    async with Supervisor("app", child(Scribe, capacity=2)) as app, anyio.create_task_group() as group:
+        scribe: Address[Scribe] = app.find("scribe")
+        assert await scribe.ping() == 0.0
+        gate = await fill(scribe, "a", "b")
+        outcomes = Outcomes(group)
+        await outcomes.watch("ping", scribe.ping())
+        await anyio.sleep(3)
+        assert outcomes.of == {}
+        scribe.pause()
+        gate.open()
+        await at_rest()
+        assert outcomes.of == {"ping": 3.0}
+        assert len(scribe) == 2
+        assert await scribe.ping() == 0.0
+
+
+async def test_a_ping_of_what_is_restarting_is_answered_by_the_next_life_and_one_of_what_is_stopped_is_refused() -> None:
+    restart = Restart.permanent(wait=lambda _: 5.0)
+    async with Supervisor("app", child(Scribe, restart=restart)) as app, anyio.create_task_group() as group:
+        scribe: Address[Scribe] = app.find("scribe")
+        outcomes = Outcomes(group)
+        await scribe.send(Scribe.crash)
+        await at_rest()
+        await outcomes.watch("ping", scribe.ping())
+        await anyio.sleep(6)
+        assert outcomes.of == {"ping": 5.0}
+        gate = await fill(scribe)
+        await outcomes.watch("late", scribe.ping())
+        group.start_soon(app.terminate_child, "scribe")
+        await at_rest()
+        gate.open()
+        await at_rest()
+        assert isinstance(outcomes.of["late"], ActorStopped)
+        with pytest.raises(ActorStopped):
+            await scribe.ping()
+
+
+async def test_a_stop_with_grace_handles_what_waits_and_takes_in_nothing() -> None:
+    log: list[Any] = []
+    events: list[Event] = []
+    async with (
+        Supervisor("app", child(Scribe, log, restart="transient"), listener=events.append) as app,
+        anyio.create_task_group() as group,
+    ):
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = await fill(scribe, "a", "b")
+        outcomes = Outcomes(group)
+        await outcomes.watch("stop", scribe.stop())
+        with pytest.raises(ActorStopped):
+            await scribe.send(Scribe.note, "c")
+        gate.open()
+        await at_rest()
+        assert log == ["a", "b"]
+        assert str(outcomes.of["stop"]) == "normal"
+        assert [str(e.reason) for e in events if isinstance(e, Stopped)] == ["normal"]
+        assert (scribe.account().dead_lettered, scribe.account().balanced) == (0, True)
+        with pytest.raises(ActorStopped):
+            await scribe.stop()
+
+
+async def test_a_stop_lets_the_nursery_finish_and_after_its_grace_it_is_a_kill() -> None:
+    done: list[str] = []
+
+    async def work(seconds: float) -> None:
+        await anyio.sleep(seconds)
+        done.append(f"{seconds:g}")
+
+    def begin(_: object, *seconds: float) -> None:
+        for each in seconds:
+            current().nursery.start_soon(work, each)
+
+    async with Supervisor("app", child(Scribe, restart="transient", stop_within=5), intensity=Intensity(3, per=60)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        await scribe.call(begin, 2)
+        assert str(await scribe.stop()) == "normal"
+        assert done == ["2"]
+        await app.restart_child("scribe")
+        await scribe.call(begin, 1, 100)
+        assert str(await scribe.stop(grace=3)) == "killed"
+        assert done == ["2", "1"]
+
+
+async def test_a_permanent_child_that_is_stopped_by_address_comes_back_on_its_mailbox() -> None:
+    async with Supervisor("app", child(Scribe)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        await scribe.stop()
+        assert await scribe.call(Scribe.note, "again") == 1
+        assert app.which_children()[0].incarnation == 2
+
+
+async def test_stops_that_cannot_be_are_refused() -> None:
+    async with Supervisor("app", child(Scribe, restart=Restart.permanent(wait=lambda _: 5.0))) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        with pytest.raises(InvalidSpec, match="grace=-1"):
+            await scribe.stop(grace=-1)
+
+        async def stop_myself(_: object) -> str:
+            with pytest.raises(WouldDeadlock):
+                await current().address.stop()
+            return "refused"
+
+        assert await scribe.call(stop_myself) == "refused"
+        await scribe.send(Scribe.crash)
+        await at_rest()
+        with pytest.raises(ActorRestarting):
+            await scribe.stop()
+
+
+async def test_a_kill_by_address_is_decided_as_a_crash() -> None:
+    async with Supervisor("app", child(Scribe)) as app, anyio.create_task_group() as group:
+        scribe: Address[Scribe] = app.find("scribe")
+        outcomes = Outcomes(group)
+        await outcomes.watch("held", scribe.call(Scribe.hold, Gate()))
+        scribe.kill()
+        await at_rest()
+        assert isinstance(outcomes.of["held"], ActorStopped)
+        assert app.which_children()[0].incarnation == 2
+
+
+async def test_a_kill_ends_a_life_by_hand_too() -> None:
+    mailbox, address = open_mailbox(Scribe)
+    async with anyio.create_task_group() as group:
+        outcomes = Outcomes(group)
+        await outcomes.watch("run", mailbox.run(Scribe))
+        address.kill()
+        await at_rest()
+        assert str(outcomes.of["run"].reason) == "killed"
+
+
+# -- the start in two phases ---------------------------------------------------------------------------------------------
+
+
+async def test_what_is_to_be_done_when_the_tree_has_started_waits_for_all_of_it() -> None:
+    log: list[str] = []
+
+    class Part:
+        def __init__(self, name: str, crashes: bool = False) -> None:
+            self.name = name
+            log.append(f"built {name}")
+
+        async def begin(self) -> None:
+            log.append(f"begins {self.name}")
+
+        async def greet(self) -> None:
+            log.append(f"greets {self.name}")
+
+    first = child(Part, "a", name="a", on_tree_started=Part.begin)
+    inner = Supervisor("inner", child(Part, "b", name="b", on_tree_started=Part.begin))
+    async with Supervisor("app", first, inner, child(Part, "c", name="c")) as app:
+        await at_rest()
+        assert log[:3] == ["built a", "built b", "built c"]
+        assert sorted(log[3:]) == ["begins a", "begins b"]
+        log.clear()
+        await app.find("a").send(lambda _: 1 / 0)
+        await app.find("a").call(Part.greet)
+        assert log == ["built a", "begins a", "greets a"]  # the tree is built: the next life begins at once
+        account = app.find("a").account()
+        assert (account.accepted, account.balanced) == (4, True)
+
+
+# -- from threads --------------------------------------------------------------------------------------------------------
+
+
+class InThread:
+    """Runs something in a foreign thread, and hands over what came of it."""
+
+    def __init__(self) -> None:
+        self.outcome: list[Any] = []
+
+    def __call__(self, *actions: Any) -> None:
+        for action in actions:
+            try:
+                self.outcome.append(action())
+            except Exception as error:
+                self.outcome.append(error)
+
+
+@on_the_real_clock
+async def test_a_foreign_thread_sends_and_calls_in_order_and_blocks(anyio_backend: Any) -> None:
+    log: list[Any] = []
+    with anyio.fail_after(30):
+        async with Supervisor("app", child(Scribe, log)) as app:
+            scribe: Address[Scribe] = app.find("scribe")
+            run = InThread()
+            foreign = scribe.from_thread
+            actions = [lambda n=n: foreign.send(Scribe.note, n) for n in range(50)]
+            thread = threading.Thread(target=run, args=(*actions, lambda: foreign.call(Scribe.note, "end")))
+            thread.start()
+            await anyio.to_thread.run_sync(thread.join)
+            assert log == [*range(50), "end"]
+            assert run.outcome == [None] * 50 + [51]
+
+
+@on_the_real_clock
+async def test_a_thread_gets_what_the_call_raises(anyio_backend: Any) -> None:
+    with anyio.fail_after(30):
+        async with Supervisor("app", child(Scribe, expects=(Boom,))) as app:
+            scribe: Address[Scribe] = app.find("scribe")
+            run = InThread()
+            foreign = scribe.from_thread
+            await anyio.to_thread.run_sync(run, lambda: foreign.call(Scribe.crash))
+            assert isinstance(run.outcome[0], Boom)
+            await app.terminate_child("scribe")
+            await anyio.to_thread.run_sync(run, lambda: foreign.call(Scribe.note, 1))
+            assert isinstance(run.outcome[1], ActorStopped)
+
+
+async def test_in_the_loops_own_thread_it_is_refused_with_the_cure() -> None:
+    async with Supervisor("app", child(Scribe)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        with pytest.raises(WouldDeadlock, match="await the address"):
+            scribe.from_thread.call(Scribe.note, 1)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_when_the_loop_is_gone_a_thread_is_told_so(backend: str) -> None:
+    async def main() -> Address[Scribe]:
+        found: list[Address[Scribe]] = []
+        async with Supervisor("app", child(Scribe)) as app:
+            found.append(app.find("scribe"))
+        return found[0]
+
+    run = InThread()
+    foreign = anyio.run(main, backend=backend).from_thread
+    thread = threading.Thread(target=run, args=(lambda: foreign.call(Scribe.note, 1),))
+    thread.start()
+    thread.join(30)
+    assert isinstance(run.outcome[0], MailboxClosed)

@@ -1,0 +1,302 @@
+"""Whatever happens, in whatever order: the promises hold in plays that hypothesis makes up.
+
+Tested, in trees of any strategy with a nested supervisor, with senders and callers that wait, time out and are cancelled,
+crashes, kills, stops, slow handlers, small mailboxes of all policies, with lanes
+of both choices, pauses, concurrent handlers, redelivery, weak addresses, timers, messages that are dropped, starts that fail:
+- promise 1, SEMANTICS 21: each accepted message has exactly one end; every mailbox and the tree balance at every step
+- promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice
+  (unless redelivery was asked for), no two lives and no two handlers of an
+  actor overlap (but those that are marked), and a send that failed or was cancelled was never accepted
+- promise 3: no call outlives its callee: each caller has got exactly one outcome when the tree has ended
+- promise 7: nothing is left when the tree has ended
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Final
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio.streams.memory import MemoryObjectReceiveStream
+from hypothesis import given
+from tenacity import wait_fixed
+
+from supervise import (
+    Account,
+    ActorCrashed,
+    ActorRestarting,
+    ActorStopped,
+    Address,
+    Child,
+    Intensity,
+    MailboxClosed,
+    MailboxFull,
+    MessageDropped,
+    Restart,
+    RunningSupervisor,
+    StrategyError,
+    SuperviseError,
+    Supervisor,
+    WeakAddress,
+    child,
+)
+from supervise.testing import left_over, virtual_time
+from tests.generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Part, Pass, Say, Step, casts, steps
+from tests.stage import Answer, Factory, Line, Player, Stage
+
+OK: Final = "ok"
+CANCELLED: Final = "cancelled"
+OUTCOMES: Final = (
+    ActorCrashed, ActorRestarting, ActorStopped, Answer, MailboxClosed, MailboxFull, MessageDropped,
+    TimeoutError,
+)  # fmt: skip
+NEVER_BEGUN: Final = (ActorRestarting, MailboxClosed, MailboxFull, MessageDropped)
+LONG_AFTER: Final = 1e5
+
+
+class Sender:
+    """One task that writes, one message after the other."""
+
+    def __init__(self, number: int, native: bool, parts: tuple[Part, ...]) -> None:
+        self.number = number
+        self.parts = parts
+        self._native = native
+        self.outcomes: dict[int, tuple[Say, Any]] = {}
+        self._scope: anyio.CancelScope | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._told, self._jobs = anyio.create_memory_object_stream[tuple[int, Say, Address[Player], Address[Player]]](1000)
+        self._count = 0
+
+    def tell(self, say: Say, to: Address[Player], then: Address[Player]) -> None:
+        self._told.send_nowait((self._count, say, to, then))
+        self._count += 1
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif self._scope is not None:
+            self._scope.cancel()
+
+    def has_lanes(self, say: Say) -> bool:
+        return self.parts[say.to].lanes != "none"
+
+    def finish(self) -> None:
+        self._told.close()
+
+    async def run(self) -> None:
+        jobs: MemoryObjectReceiveStream[Any] = self._jobs
+        async with jobs:
+            async for n, say, to, then in jobs:
+                outcome: Any = CANCELLED
+                if self._native:
+                    self._task = asyncio.create_task(self._outcome(n, say, to, then))
+                    await asyncio.wait([self._task])
+                    outcome = CANCELLED if self._task.cancelled() else self._task.result()
+                    self._task = None
+                else:
+                    with anyio.CancelScope() as self._scope:
+                        outcome = await self._outcome(n, say, to, then)
+                    self._scope = None
+                assert n not in self.outcomes
+                self.outcomes[n] = (say, outcome)
+
+    async def _outcome(self, *what: Any) -> Any:
+        try:
+            await self._write(*what)
+        except OUTCOMES as error:
+            return type(error)
+        return OK
+
+    async def _write(self, n: int, say: Say, to: Address[Player], then: Address[Player]) -> None:
+        line = Line(self.number, n, say.deed, say.seconds, then)
+        handler: Any = Player.play_at_once if say.deed == "note at once" else Player.play
+        if say.deed.startswith("beside"):
+            handler = Player.play_beside
+        lane = "urgent" if say.urgent and self.has_lanes(say) else None
+        by: Address[Player] | WeakAddress[Player] = to.weak if say.weak else to
+        if say.way in ("call in time", "send in time"):
+            by = by.options(timeout=say.seconds, lane=lane)
+        elif say.way == "call or fail":
+            by = by.options(on_restart="fail", lane=lane)
+        elif lane is not None:
+            by = by.options(lane=lane)
+        if say.way == "try_send":
+            by.try_send(handler, line)
+        elif say.way in ("send", "send in time"):
+            await by.send(handler, line)
+        else:
+            assert await by.call(handler, line) == n
+
+
+class Play:
+    """One example, from the first start to the last end."""
+
+    def __init__(self, backend: str, cast: Cast, steps: list[Step]) -> None:
+        self.cast = cast
+        self.steps = steps
+        self.stage = Stage()
+        self.senders = [Sender(number, cast.native and backend == "asyncio", cast.parts) for number in range(SENDERS)]
+        self.addresses: list[Address[Player]] = []
+        self.account: Callable[[], Account] = Account
+
+    def tree(self) -> Supervisor:
+        a, b, c, d = (self.part(number) for number in range(4))
+        inner = Supervisor(
+            "inner", c, d, strategy=self.cast.inner_strategy, intensity=Intensity(self.cast.inner_intensity, per=5)
+        )
+        return Supervisor("app", a, b, inner, strategy=self.cast.strategy, intensity=Intensity(100_000, per=5))
+
+    def part(self, number: int) -> Child[Player]:
+        part = self.cast.parts[number]
+        factory = Factory(self.stage, part)
+        make: Callable[[], Any] = factory.at_once
+        if part.slow_start:
+            make = factory.around if part.managed else factory.later
+        wait = wait_fixed(part.wait) if part.wait and part.restart != "temporary" else None
+        return child(
+            make,
+            name=ACTORS[number].split("/")[-1],
+            restart=Restart(part.restart, wait=wait),  # type: ignore[arg-type]  # a name will do
+            capacity=part.capacity,
+            overflow=part.overflow,
+            lanes=() if part.lanes == "none" else ("urgent", "normal"),
+            choice="fair" if part.lanes == "fair" else "strict",
+            redeliver=part.redeliver,
+            expects=(Answer,),
+        )
+
+    async def run(self) -> None:
+        watch = left_over.watch()
+        with anyio.fail_after(LONG_AFTER):
+            async with anyio.create_task_group() as audience:
+                for sender in self.senders:
+                    audience.start_soon(sender.run)
+                async with self.tree() as app:
+                    self.account = app.account
+                    self.addresses = [app.find(path) for path in ACTORS]
+                    for step in self.steps:
+                        await self.take(step, app, audience.start_soon)
+                        self.check()
+                        await anyio.lowlevel.checkpoint()
+                        self.check()
+                    for address in self.addresses:
+                        with refusals():
+                            address.resume()
+                    await virtual_time.at_rest()
+                    self.check()
+                for sender in self.senders:
+                    sender.finish()
+        self.check_end()
+        assert watch.left(collect=False) == []
+
+    async def take(self, step: Step, app: RunningSupervisor, start_soon: Callable[..., object]) -> None:
+        match step:
+            case Say():
+                for _ in range(step.times):
+                    self.senders[step.sender].tell(step, self.addresses[step.to], self.addresses[step.then])
+            case Cancel():
+                self.senders[step.sender].cancel()
+            case FailStart():
+                self.stage.failing[f"app/{ACTORS[step.actor]}"] += 1
+            case Pass(seconds=0.0):
+                await virtual_time.at_rest()
+            case Pass():
+                await anyio.sleep(step.seconds)
+            case Disturb(what="kill" | "kill inner"):
+                with refusals():
+                    app.kill(ACTORS[step.actor] if step.what == "kill" else "inner")
+            case Disturb(what="pause" | "resume" | "drop"):
+                address = self.addresses[step.actor]
+                with refusals():
+                    if step.what == "drop":
+                        address.drop(lambda message: bool(message.args) and message.args[0].n % 2 == 0)
+                    else:
+                        getattr(address, step.what)()
+            case Disturb(what="stop" | "ping"):
+                start_soon(self.control, step)
+            case Disturb():
+                start_soon(self.disturb, step, app)
+
+    async def control(self, step: Disturb) -> None:
+        with refusals():
+            await getattr(self.addresses[step.actor], step.what)()
+
+    async def disturb(self, step: Disturb, app: RunningSupervisor) -> None:
+        branch, _, name = ACTORS[step.actor].rpartition("/")
+        with refusals():
+            supervisor = app.supervisor(branch) if branch else app
+            await getattr(supervisor, f"{step.what}_child")(name)
+
+    def check(self) -> None:
+        """What holds at every instant."""
+        accounts = [address.account() for address in self.addresses]
+        assert [account for account in accounts if not account.balanced] == []
+        total = self.account()
+        assert total == sum_of(accounts)
+        assert self.stage.complaints == []
+
+    def check_end(self) -> None:
+        """What holds when all is over."""
+        self.check()
+        total = self.account()
+        assert (total.queued, total.in_hand) == (0, 0)
+        assert self.stage.left() == []
+        for sender in self.senders:
+            self.check_sender(sender)
+
+    def check_sender(self, sender: Sender) -> None:
+        mine = [(path, n) for path, number, n in self.stage.begun if number == sender.number]
+        begun = Counter(n for _, n in mine)
+        ended = Counter(n for number, n in self.stage.ended if number == sender.number)
+        redelivered = {n for n, (say, _) in sender.outcomes.items() if self.cast.parts[say.to].redeliver}
+        assert [n for n, times in begun.items() if times > 1 and n not in redelivered] == []
+        assert [n for n, times in ended.items() if times > 1 and n not in redelivered] == []
+        # One sender's order is kept in each lane; what runs beside others is only handed over in order.
+        for where in {(path, self.lane_of(sender, n)) for path, n in mine}:
+            seen = list(dict.fromkeys(n for path, n in mine if (path, self.lane_of(sender, n)) == where))
+            assert where[1] is None or seen == sorted(seen), f"{where} handled sender {sender.number} in the order {seen}"
+        for n, (say, outcome) in sender.outcomes.items():
+            if n in redelivered:
+                continue  # at least once, as it was asked for; whether it was told so is what the account says
+            is_send = "send" in say.way
+            if (is_send and outcome is not OK) or outcome in NEVER_BEGUN:
+                assert begun[n] == 0, f"{say} ended with {outcome}, and was handled"
+            elif outcome is OK and not is_send:
+                assert ended[n] == 1, f"{say} was answered, and never handled"
+            elif outcome is Answer:
+                assert (begun[n], ended[n]) == (1, 0)
+
+    def lane_of(self, sender: Sender, n: int) -> str | None:
+        """The lane that a message came through; None: no order is promised."""
+        said = sender.outcomes.get(n)
+        if said is None or said[0].deed.startswith("beside"):
+            return None
+        return "urgent" if said[0].urgent and sender.has_lanes(said[0]) else "normal"
+
+
+def refusals() -> AbstractContextManager[None]:
+    """What the tree may say to a change that comes at a bad time."""
+    return suppress(StrategyError, SuperviseError)
+
+
+def sum_of(accounts: list[Account]) -> Account:
+    total = Account()
+    for account in accounts:
+        total = total.plus(account)
+    return total
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(cast=casts, steps=steps)
+def test_the_promises_hold_whatever_happens(backend: str, cast: Cast, steps: list[Step]) -> None:
+    logging.getLogger("supervise").setLevel(logging.CRITICAL)  # thousands of crashes, as asked for
+    try:
+        virtual_time.run(backend, Play(backend, cast, steps).run)
+    finally:
+        logging.getLogger("supervise").setLevel(logging.NOTSET)
