@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import pydoc
+import re
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +35,72 @@ PINNED = [
 
 def test_the_names_of_supervise_are_pinned() -> None:
     assert sorted(supervise.__all__) == sorted(PINNED)
+
+
+# Where else a program may import from, and what: README's table of modules says the same. All other modules are private.
+# fmt: off
+PATHS: dict[str, set[str]] = {
+    "supervise.events": {
+        "AddressDropped", "Asked", "Blocked", "DeadLetter", "Decided", "Expected", "Late", "Overran", "Started",
+        "StartFailed", "Stopped", "Stuck",
+    },
+    "supervise.telemetry": {
+        "ActorFilter", "JsonFormatter", "Metrics", "Spans", "Tracing", "Watchdog", "configure", "json_handler",
+    },
+    "supervise.health": {
+        "ChildHealth", "Endpoint", "Health", "Readiness", "ServiceManager", "health", "readiness", "serve",
+    },
+    "supervise.testing": {
+        "Chaos", "FakeAddress", "Heard", "Holder", "Recording", "Sabotage", "Sent", "Strike", "Trap", "assert_story",
+        "at_rest", "chaos", "crash_on", "holders", "record", "settle", "virtual_time", "watch_addresses",
+    },
+    "supervise.testing.contract": {"AddressContract", "QueueContract", "Specimen"},
+    "supervise.adapters.asyncio_task": {"AsyncioTask", "asyncio_task"},
+    "supervise.adapters.own_thread": {"own_thread"},
+    "supervise.adapters.process": {"Process", "ProcessFailed", "process"},
+    "supervise.adapters.pykka": {"Reference", "actor", "reference"},
+    "supervise.adapters.runnable": {"runnable"},
+    "supervise.adapters.service": {"Service", "service"},
+    "supervise.adapters.starlette": {"lifespan"},
+    "supervise.adapters.thread": {"Thread", "thread"},
+    "supervise.adapters.uvicorn": {"Server", "ServerFailed", "server"},
+}
+# fmt: on
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", sorted(PATHS))
+def test_the_public_import_paths_are_pinned(module: str) -> None:
+    found = importlib.import_module(module)
+    assert not [name for name in PATHS[module] if not hasattr(found, name)]
+    if hasattr(found, "__all__"):
+        assert set(found.__all__) == PATHS[module]
+
+
+def test_the_table_of_modules_names_each_public_path_and_what_is_there() -> None:
+    table = README.partition("## Where to import from")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| `")]
+    named = {module.strip("`"): set(re.findall(r"`([\w.]+)`", text)) for module, text in rows}
+    wild = {module: "supervise.adapters.*" for module in PATHS if module.startswith("supervise.adapters.")}
+    inside = {"supervise.testing.contract": "supervise.testing"}
+    assert set(named) == {"supervise", "supervise_strategies"} | {(wild | inside).get(module, module) for module in PATHS}
+    for module in ("supervise.events", "supervise.telemetry", "supervise.health"):
+        assert named[module] == PATHS[module]
+
+
+def test_each_adapter_has_a_public_path_or_is_a_part_of_others() -> None:
+    there = {path.stem for path in Path(supervise.__file__).parent.glob("adapters/*.py")} - {"__init__", "facade", "handoff"}
+    assert there == {module.rpartition(".")[2] for module in PATHS if module.startswith("supervise.adapters.")}
+
+
+def test_examples_and_readme_import_from_public_paths_alone() -> None:
+    examples = (Path(__file__).parents[1] / "examples").rglob("*.py")
+    blocks = "\n".join(re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+    texts = {path.name: path.read_text(encoding="utf-8") for path in examples} | {"README": blocks}
+    for name, text in texts.items():
+        for module in re.findall(r"^\s*(?:from|import) (supervise[\w.]*)", text, re.MULTILINE):
+            own = name == "chat.py" and module == "supervise.cli.chat"  # it serves what `supervise demo` crashes
+            assert own or module in {*PATHS, "supervise", "supervise_strategies"}, f"{name} imports {module}"
 
 
 def test_what_both_packages_export_is_one_and_the_same_object() -> None:

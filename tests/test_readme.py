@@ -20,6 +20,8 @@ import pytest
 
 import supervise
 import supervise.events
+import supervise.health
+import supervise.telemetry
 import supervise.testing
 
 ROOT = Path(__file__).parents[1]
@@ -114,5 +116,5 @@ def test_classes_that_are_named_exist() -> None:
     outside_blocks = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`([A-Z][A-Za-z]+)(?!\w)", outside_blocks)) - {"Protocol", "FastAPI"}
     assert "ActorCrashed" in named
-    homes = (supervise, supervise.events, supervise.testing, builtins)
+    homes = (supervise, supervise.events, supervise.health, supervise.telemetry, supervise.testing, builtins)
     assert not [name for name in named if not any(hasattr(home, name) for home in homes)]

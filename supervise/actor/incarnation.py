@@ -81,8 +81,8 @@ class Incarnation(IncarnationTurn):
         self.failure: BaseException | None = None
         self.timers: Timers | None = None  # made on first use
         self.readers: set[Reading] | None = None
-        self.signal = False  # one of the flags above is up: look before the next message
-        self.shareable = True  # a successor may run in the same task, as far as it is known
+        self.signal: bool = False  # one of the flags above is up: look before the next message
+        self.shareable: bool = True  # a successor may run in the same task, as far as it is known
         self.tasks: Nursery | None = None
         self.concurrent: ConcurrentHandlers | None = None
         self.crashed_on: Envelope | None = None  # the message whose handler raised

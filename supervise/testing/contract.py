@@ -10,7 +10,7 @@ import random
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -74,7 +74,7 @@ class AddressContract:
     the backends of the fixture `anyio_backend`.
     """
 
-    pytestmark = pytest.mark.anyio
+    pytestmark: ClassVar[pytest.MarkDecorator] = pytest.mark.anyio
 
     def address(self, factory: type[Specimen]) -> AbstractAsyncContextManager[AddressLike[Specimen]]:
         """An address of a new actor; to be overridden."""
@@ -176,7 +176,7 @@ class QueueContract:
     actor. The tests run on the backends of the fixture `anyio_backend`.
     """
 
-    pytestmark = pytest.mark.anyio
+    pytestmark: ClassVar[pytest.MarkDecorator] = pytest.mark.anyio
 
     def queue(self) -> MessageQueue:
         """A new, empty queue; to be overridden."""
