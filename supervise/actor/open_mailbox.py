@@ -193,7 +193,7 @@ class _Runner:
     def find(self, key: Any) -> Any:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {key!r} in")
 
-    def supervisor(self, key: Any) -> Any:
+    def supervisor(self, key: Any) -> object:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: it has no supervisor")
 
     def stop_tree(self, why: str) -> None:

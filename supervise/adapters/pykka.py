@@ -62,10 +62,10 @@ class _Fail:
         self.error = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
-class Life:
+class PykkaActor:
     """One pykka actor, from its start to the end of its thread."""
 
-    def __init__(self, make: Callable[[Life], Any], facade: type[Facade]) -> None:
+    def __init__(self, make: Callable[[PykkaActor], Any], facade: type[Facade]) -> None:
         self._make = make
         self._facade = facade
         self._ref: Any = None
@@ -142,14 +142,14 @@ class Life:
 
 
 def _supervised(cls: type[Any]) -> type[Any]:
-    """The class, with hooks that report to a `Life`. All of them are pykka's documented ones."""
+    """The class, with hooks that report to a `PykkaActor`. All of them are pykka's documented ones."""
 
-    def build(self: Any, life: Life, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def build(self: Any, life: PykkaActor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._supervise_life = life
         cls.__init__(self, *args, **kwargs)
 
     def on_start(self: Any) -> None:
-        life: Life = self._supervise_life
+        life: PykkaActor = self._supervise_life
         life.thread = threading.current_thread()
         try:
             cls.on_start(self)
@@ -221,10 +221,10 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
         raise InvalidSpec("actor", "cls", cast(object, cls), cure)
     supervised, facade = _supervised(cls), facade_of(cls)
 
-    def start(life: Life) -> Any:
+    def start(life: PykkaActor) -> Any:
         return supervised.start(life, args, kwargs)
 
-    make: Any = lambda: Life(start, facade)  # noqa: E731
+    make: Any = lambda: PykkaActor(start, facade)  # noqa: E731
     return Factory(name_for(cls, "actor"), make)
 
 

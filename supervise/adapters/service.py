@@ -23,7 +23,7 @@ class Service:
     __slots__ = ()
 
 
-class _Life(Generic[A]):
+class _RunningService(Generic[A]):
     __slots__ = ("_actor", "_make", "_start", "_stop", "_wait")
 
     def __init__(self, make: Callable[[], A] | None, start: Step, stop: Step, wait: Step | None) -> None:
@@ -88,4 +88,4 @@ def service(  # type: ignore[misc]  # mypy binds the type variables of the secon
         raise InvalidSpec(who, "wait", wait, cure)
     make = None if factory is None else lambda: factory(*args)
     name = name_for(factory if factory is not None else getattr(start, "__self__", None), "service")
-    return Factory(name, lambda: _Life(make, start, stop, wait))
+    return Factory(name, lambda: _RunningService(make, start, stop, wait))

@@ -67,7 +67,7 @@ class BranchPlace:
     def find(self, key: Any) -> Any:
         return self.tree.registry.find(self, key)
 
-    def supervisor(self, key: Any) -> Any:
+    def supervisor(self, key: Any) -> object:
         return self.tree.handle(self.tree.registry.branch(self, key))
 
     def running_node(self) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, cast
@@ -16,8 +17,6 @@ from supervise.message import AnyHandler
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import Restart, RestartName, as_restart
-
-from .deadlines import check_deadline
 
 if TYPE_CHECKING:
     from supervise.mailbox.throttle import Throttle
@@ -152,7 +151,7 @@ class CheckedOptions:
         if self.drain not in (True, False):
             raise InvalidSpec(who, "drain", self.drain, "True or False")
         self.handler_deadline: float | None = options.get("handler_deadline")
-        check_deadline(who, self.handler_deadline)
+        _check_deadline(who, self.handler_deadline)
         self.required: bool | None = options.get("required")
         if self.required not in (True, False, None):
             raise InvalidSpec(who, "required", self.required, "True, or False for a child whose loss only degrades the tree")
@@ -162,3 +161,10 @@ class CheckedOptions:
 def checked(id: str, default: RestartName, options: tuple[tuple[str, type, Any], ...]) -> CheckedOptions:
     """Shared by all that say the same; each with its type, since True and 1 are equal. TypeError for what has no hash."""
     return CheckedOptions(id, default, cast(ChildOptions, {key: value for key, _, value in options}))
+
+
+def _check_deadline(who: str, seconds: object) -> None:
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise InvalidSpec(who, "handler_deadline", seconds, "seconds, more than 0, or None for no deadline")

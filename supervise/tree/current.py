@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
 from supervise.actor.incarnation import Incarnation, NurseryTurn
 from supervise.actor.reading import Reading
@@ -171,8 +171,7 @@ class Current:
 
         Waiting in a factory or an enter hook for the own supervisor raises `WouldDeadlock`: it serves nothing meanwhile.
         """
-        handle: RunningSupervisor = self._incarnation.owner.supervisor(key)
-        return handle
+        return cast("RunningSupervisor", self._incarnation.owner.supervisor(key))
 
     @overload
     def after(

@@ -6,28 +6,29 @@ while there are any. A message costs nothing for it, and so the precision is tha
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from supervise.actor.in_hand import LOOKS, InHand
 from supervise.actor.stack import await_stack, coroutine_of
 from supervise.errors import HandlerLate
 from supervise.events import Late
 from supervise.message import describe
-from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from supervise._backends import Backend, Handle
+    from supervise.actor.incarnation import Incarnation
+    from supervise.events import Event
+    from supervise.mailbox.mailbox import Mailbox
 
-    from .place import ActorPlace
 
+class Timed(Protocol):
+    """An actor that has a deadline for its handlers, as far as that is looked after here."""
 
-def check_deadline(who: str, seconds: object) -> None:
-    """The rules of a `handler_deadline`, for whoever describes one."""
-    if seconds is None:
-        return
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise InvalidSpec(who, "handler_deadline", seconds, "seconds, more than 0, or None for no deadline")
+    mailbox: Mailbox
+    incarnation: Incarnation | None
+
+    def publish(self, event: Event) -> None: ...
+    def crash(self, error: Exception) -> None: ...
 
 
 class Deadlines:
@@ -39,18 +40,17 @@ class Deadlines:
         self._backend = backend
         self._rounds: dict[float, _Round] = {}
 
-    def enter(self, place: ActorPlace, seconds: float) -> None:
+    def enter(self, actor: Timed, seconds: float) -> None:
         """An incarnation is ready: look in on it from now on."""
         found = self._rounds.get(seconds)
         if found is None:
             found = self._rounds[seconds] = _Round(self._backend, seconds)
-        found.enter(place)
+        found.enter(actor)
 
-    def leave(self, place: ActorPlace) -> None:
+    def leave(self, actor: Timed, seconds: float) -> None:
         """It has ended, if it ever was ready."""
-        seconds = place.child.handler_deadline
-        found = None if seconds is None else self._rounds.get(seconds)
-        if found is not None and seconds is not None and not found.leave(place):
+        found = self._rounds.get(seconds)
+        if found is not None and not found.leave(actor):
             del self._rounds[seconds]
 
 
@@ -62,16 +62,16 @@ class _Round:
     def __init__(self, backend: Backend, seconds: float) -> None:
         self._backend = backend
         self._seconds = seconds
-        self._hands: dict[ActorPlace, InHand] = {}
+        self._hands: dict[Timed, InHand] = {}
         self._timer: Handle | None = None
 
-    def enter(self, place: ActorPlace) -> None:
-        self._hands[place] = InHand()
+    def enter(self, actor: Timed) -> None:
+        self._hands[actor] = InHand()
         if self._timer is None:
             self._wait()
 
-    def leave(self, place: ActorPlace) -> bool:
-        self._hands.pop(place, None)
+    def leave(self, actor: Timed) -> bool:
+        self._hands.pop(actor, None)
         if not self._hands and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -82,11 +82,11 @@ class _Round:
 
     def _look(self) -> None:
         self._wait()
-        for place, hand in [*self._hands.items()]:
-            incarnation = place.incarnation
+        for actor, hand in [*self._hands.items()]:
+            incarnation = actor.incarnation
             if incarnation is None or not hand.overdue(incarnation) or incarnation.in_hand is None:
                 continue
             message = describe(*incarnation.in_hand[:3])
             stack = await_stack(coroutine_of(incarnation.task))[1:]  # without the actor's own loop
-            place.publish(Late(place.mailbox.path, incarnation.number, message, self._seconds, stack))
-            place.crash(HandlerLate(f"{message} was in hand for longer than its handler_deadline of {self._seconds:g} s"))
+            actor.publish(Late(actor.mailbox.path, incarnation.number, message, self._seconds, stack))
+            actor.crash(HandlerLate(f"{message} was in hand for longer than its handler_deadline of {self._seconds:g} s"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from supervise.mailbox.instrument import TracingOption, check_option
 from supervise_strategies.child_spec import ChildSpec, StopWithin, SupervisorSpec, check_unique
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.intensity import Intensity
@@ -17,29 +16,18 @@ from supervise_strategies.strategy import AutoShutdown, Strategy
 from .child import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from supervise.events import Listener
-
-    from .running import RunningSupervisor
 
 StrategyName: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdownName: TypeAlias = Literal["never", "any_significant", "all_significant"]
 GiveUpAs: TypeAlias = Literal["gave_up", "shutdown"]
 
 
-class Watcher(Protocol):
-    """Looks at running trees: `supervise.telemetry.Metrics` is one."""
-
-    def watch(self, app: RunningSupervisor, /) -> Callable[[], object]:
-        """Begin, before anything of the tree has started; the result ends it, when nothing of it runs any more."""
-        ...
-
-
 class Description:
     """A supervisor as it is written down: its children by name, in start order, and how their ends are answered."""
 
-    __slots__ = ("_children", "listener", "metrics", "name", "required", "shutdown_budget", "spec", "spec_below", "tracing")
+    __slots__ = ("_children", "name", "required", "shutdown_budget", "spec", "spec_below")
 
     def __init__(
         self,
@@ -56,10 +44,7 @@ class Description:
         stop_within: StopWithin | None,
         shutdown_budget: float | None,
         give_up_as: GiveUpAs,
-        listener: Listener | None,
-        metrics: Watcher | None,
-        tracing: TracingOption = "auto",
-        required: bool = True,
+        required: bool,
     ) -> None:
         who = f"supervisor {name!r}"
         named: dict[str, Child[Any] | Description] = {}
@@ -97,18 +82,10 @@ class Description:
             type="supervisor",
         )
         _check_budget(who, shutdown_budget)
-        if listener is not None and not callable(listener):
-            raise InvalidSpec(who, "listener", listener, "a function of one event, or None")
-        if metrics is not None and not callable(getattr(metrics, "watch", None)):
-            raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.telemetry, or None")
         if required not in (True, False):
             raise InvalidSpec(who, "required", required, "True, or False for a supervisor whose loss only degrades the tree")
         self.required: bool = required
         self.shutdown_budget: float | None = shutdown_budget
-        self.listener: Listener | None = listener
-        self.metrics: Watcher | None = metrics
-        check_option(who, tracing)
-        self.tracing: TracingOption = tracing
 
     @staticmethod
     def _check_used_once(who: str, children: tuple[Child[Any] | Description, ...]) -> None:

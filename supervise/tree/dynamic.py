@@ -11,8 +11,8 @@ from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
 
-from .description import GiveUpAs, Watcher
-from .supervisor import Runnable
+from .description import GiveUpAs
+from .supervisor import Runnable, Watcher
 
 
 class DynamicSupervisor(Runnable):
@@ -57,8 +57,6 @@ class DynamicSupervisor(Runnable):
             stop_within=stop_within,
             shutdown_budget=shutdown_budget,
             give_up_as=give_up_as,
-            listener=listener,
-            metrics=metrics,
-            tracing=tracing,
             required=required,
         )
+        self._look_with(listener, metrics, tracing)

@@ -96,7 +96,7 @@ class ActorPlace:
         node, mailbox, number = self.node, self.mailbox, incarnation.number
         self.incarnation = None
         if self.child.handler_deadline is not None:
-            node.tree.deadlines.leave(self)
+            node.tree.deadlines.leave(self, self.child.handler_deadline)
         observers.incarnation_ended(mailbox, number, reason)
         if mailbox.refusal == "unstoppable":
             mailbox.accept_again()
@@ -135,7 +135,7 @@ class ActorPlace:
     def find(self, key: Any) -> Any:
         return self.node.branch.find(key)
 
-    def supervisor(self, key: Any) -> Any:
+    def supervisor(self, key: Any) -> object:
         return self.node.branch.supervisor(key)
 
     def stop_tree(self, why: str) -> None:

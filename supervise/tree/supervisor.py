@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from supervise._backends import current_backend
-from supervise.mailbox.instrument import TracingOption
+from supervise.mailbox.instrument import TracingOption, check_option
 from supervise.spans.chosen import chosen
 from supervise_strategies.child_spec import StopWithin
+from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
 from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from .child import Child
-from .description import AutoShutdownName, Description, GiveUpAs, StrategyName, Watcher
+from .description import AutoShutdownName, Description, GiveUpAs, StrategyName
 from .running import RunningSupervisor
 from .tree import Tree
 
@@ -25,12 +26,33 @@ if TYPE_CHECKING:
     from supervise.events import Listener
 
 
+class Watcher(Protocol):
+    """Looks at running trees: `supervise.telemetry.Metrics` is one."""
+
+    def watch(self, app: RunningSupervisor, /) -> Callable[[], object]:
+        """Begin, before anything of the tree has started; the result ends it, when nothing of it runs any more."""
+        ...
+
+
 class Runnable(Description):
     """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
 
-    __slots__ = ("_tree", "_unwatch")
+    __slots__ = ("_tree", "_unwatch", "listener", "metrics", "tracing")
+    listener: Listener | None
+    metrics: Watcher | None
+    tracing: TracingOption
     _tree: Tree | None
     _unwatch: Callable[[], object]
+
+    def _look_with(self, listener: Listener | None, metrics: Watcher | None, tracing: TracingOption) -> None:
+        """What looks at the tree, if this is its root."""
+        who = f"supervisor {self.name!r}"
+        if listener is not None and not callable(listener):
+            raise InvalidSpec(who, "listener", listener, "a function of one event, or None")
+        if metrics is not None and not callable(getattr(metrics, "watch", None)):
+            raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.telemetry, or None")
+        check_option(who, tracing)
+        self.listener, self.metrics, self.tracing = listener, metrics, tracing
 
     def with_budget(self, seconds: float) -> Self:
         other = super().with_budget(seconds)
@@ -143,8 +165,6 @@ class Supervisor(Runnable):
             stop_within=stop_within,
             shutdown_budget=shutdown_budget,
             give_up_as=give_up_as,
-            listener=listener,
-            metrics=metrics,
-            tracing=tracing,
             required=required,
         )
+        self._look_with(listener, metrics, tracing)

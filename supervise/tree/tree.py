@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from supervise.mailbox.instrument import Instruments
 
     from .description import Description
-    from .running import RunningSupervisor
 
 GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
 
@@ -59,7 +58,7 @@ class Tree:
         backend: Backend,
         description: Description,
         listener: Listener | None,
-        handle: Callable[[BranchPlace], RunningSupervisor],
+        handle: Callable[[BranchPlace], object],
         instruments: Instruments | None = None,
     ) -> None:
         self.backend = backend
