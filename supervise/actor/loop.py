@@ -28,6 +28,7 @@ from .incarnation import Incarnation, NurseryTurn
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.instrument import Find
+    from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
 
 TURN: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
@@ -36,19 +37,16 @@ TURN: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms la
 def spawn(incarnation: Incarnation) -> None:
     """Begin a new task, with an empty context of its own."""
     mailbox = incarnation.mailbox
-    mailbox.backend.spawn(partial(live, incarnation), Context(), mailbox.name)  # its path would be 60 bytes more
+    mailbox.backend.spawn(partial(live, incarnation, mailbox), Context(), mailbox.name)  # its path would be 60 bytes more
 
 
-async def live(first: Incarnation) -> None:
-    """Run this incarnation, and its successors as long as they can share the task.
+async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
+    """Run an incarnation on its mailbox, and its successors as long as they can share the task.
 
     One flat coroutine: each nested frame that is suspended while the actor is idle costs 140 to 400 bytes.
     """
-    mailbox = first.mailbox
     backend = mailbox.backend
     task = backend.current_task()
-    life: Incarnation | None = first
-    del first  # or it would be kept as long as the task
     envelope: Any = None
     handler: Any = None
     args: Any = None
