@@ -5,12 +5,6 @@ before it: `mailbox`, `address`, `actor`, `spans`, `tree`; then the leaves `tele
 which don't import each other. The decisions are in `supervise_strategies`.
 """
 
-from supervise.address.address import Address, WeakAddress
-from supervise.address.from_thread import FromThread
-from supervise.address.recipient import Recipient
-from supervise.mailbox.message_queue import MessageQueue
-from supervise.tree.child import Child, child
-from supervise.tree.child_options import ChildOptions
 from supervise_strategies import (
     AdminError,
     AutoShutdown,
@@ -44,8 +38,11 @@ from .actor.factory import Factory
 from .actor.nursery import Nursery
 from .actor.open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
 from .actor.timers import Timer, Timers
+from .address.address import Address, WeakAddress
 from .address.address_like import AddressLike
+from .address.from_thread import FromThread
 from .address.ping import Pong
+from .address.recipient import Recipient
 from .errors import (
     ActorCrashed,
     ActorRestarting,
@@ -70,10 +67,13 @@ from .errors import (
 )
 from .mailbox.account import Account
 from .mailbox.handler import concurrent
+from .mailbox.message_queue import MessageQueue
 from .mailbox.observers import Down, Monitor
 from .mailbox.subscription import Subscription
 from .mailbox.throttle import Throttle
 from .message import Message
+from .tree.child import Child, child
+from .tree.child_options import ChildOptions
 from .tree.current import Current, current
 from .tree.dynamic import DynamicSupervisor
 from .tree.operator import Operator

@@ -17,9 +17,8 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
 
-# The rooms whose lines tell a user nothing; an adapter's, or a command's, may.
-_ROOMS = ("", "_backends", "mailbox", "address", "actor", "spans", "tree", "telemetry", "testing")
-_OURS = tuple(os.path.join(os.path.dirname(__file__), room).rstrip(os.sep) for room in _ROOMS)
+_OURS: Final = os.path.dirname(__file__) + os.sep
+_ADAPTED: Final = tuple(os.path.join(_OURS, room, "") for room in ("adapters", "health", "cli"))
 logger: Final = logging.getLogger("supervise")
 
 
@@ -42,6 +41,11 @@ def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
         frames.append(Frame(code.co_filename, traceback.tb_lineno, code.co_qualname))
         traceback = traceback.tb_next
     return tuple(frames)
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a line of this file tells a user nothing; one of an adapter, or of a command, may."""
+    return file.startswith(_OURS) and not file.startswith(_ADAPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class Stopped:
     def __str__(self) -> str:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
         # Where the user's own code was: a reply that raised ends in this package, which tells nobody anything.
-        frame = next((f for f in reversed(self.frames) if os.path.dirname(f.file) not in _OURS), None)
+        frame = next((f for f in reversed(self.frames) if not _is_ours(f.file)), None)
         where = f" in {frame.function} ({frame.file}:{frame.line})" if frame is not None else ""
         return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{waiting}"
 

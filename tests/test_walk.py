@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from supervise.actor.owner import Owner
 from supervise.testing import virtual_time
 
-from .walk import Walk, one_crash, one_send, walk
+from .walk import one_crash, one_send, walk
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -44,6 +45,6 @@ def test_a_crash_goes_the_way_that_the_readme_shows(backend: str) -> None:
 
 
 def test_what_is_called_further_up_is_an_owner(backend: str) -> None:
-    found: Walk = virtual_time.run(backend, partial(walk, one_crash))
-    assert {above for _, above in found.up} == {"supervise/tree/place.py"}
-    assert {below.split("/")[1] for below, _ in found.up} == {"actor"}
+    found = virtual_time.run(backend, partial(walk, one_crash))
+    assert {(step.by.split("/")[1], step.to) for step in found.up} == {("actor", "supervise/tree/place.py")}
+    assert {step.function for step in found.up} <= set(vars(Owner))

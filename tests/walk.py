@@ -19,21 +19,27 @@ from supervise import Address, Intensity, Supervisor
 from supervise.testing import virtual_time
 from supervise.testing.virtual_time import at_rest
 
-from .test_layering import floor_of
+from .house import floor_of
 
 ROOT = Path(supervise.__file__).parents[1]
+
+
+class Step(NamedTuple):
+    by: str
+    to: str
+    function: str
 
 
 class Walk(NamedTuple):
     files: tuple[str, ...]
     """In the order in which they are entered."""
-    steps: tuple[tuple[str, str], ...]
+    steps: tuple[Step, ...]
     """Each call from one into another."""
 
     @property
-    def up(self) -> list[tuple[str, str]]:
+    def up(self) -> list[Step]:
         """The steps that go up."""
-        return [(below, above) for below, above in self.steps if _floor(above) > _floor(below)]
+        return [step for step in self.steps if _floor(step.to) > _floor(step.by)]
 
 
 def _floor(file: str) -> int:
@@ -45,7 +51,7 @@ def _floor(file: str) -> int:
 class Walker:
     def __init__(self) -> None:
         self.files: list[str] = []
-        self.steps: list[tuple[str, str]] = []
+        self.steps: list[Step] = []
 
     def step(self, frame: FrameType, event: str, _: Any) -> None:
         here = ours(frame)
@@ -58,14 +64,14 @@ class Walker:
             back = back.f_back
         came_from = None if back is None else ours(back)
         if came_from is not None and came_from != here:
-            self.steps.append((came_from, here))
+            self.steps.append(Step(came_from, here, frame.f_code.co_name))
 
 
 def ours(frame: FrameType) -> str | None:
     """The file of a frame, from the library's root on; None: it isn't the library's."""
     path = Path(frame.f_code.co_filename)
     for root in (ROOT / "supervise", ROOT / "strategies" / "supervise_strategies"):
-        if path.is_relative_to(root) and "testing" not in path.parts:
+        if path.is_relative_to(root) and not path.is_relative_to(root / "testing"):
             return str(path.relative_to(root.parent))
     return None
 
@@ -83,13 +89,13 @@ class Counter:
 
 async def walk(deed: Callable[[Address[Counter]], Awaitable[None]]) -> Walk:
     """What one deed sets off, until all is at rest again."""
+    walker = Walker()
     async with Supervisor("app", intensity=Intensity(10, per=5), tracing=False) as app:
         counter = await app.start(Counter)
         for _ in range(2):  # handlers are looked up once
             await counter.send(Counter.add, 1)
             await counter.send(Counter.crash, 1)
             await at_rest()
-        walker = Walker()
         sys.setprofile(walker.step)
         try:
             await deed(counter)

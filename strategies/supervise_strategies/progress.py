@@ -19,7 +19,7 @@ from .work import Purpose, Work
 
 
 def advance(state: SupervisorState, now: float) -> None:
-    """Do of the work under way what can be done now."""
+    """Do what can be done now of the work under way."""
     work = state.work
     if work is None:
         return

@@ -1,4 +1,4 @@
-"""What follows when a child has ended by itself, or didn't start: a restart, now or later; that it is left; or a give-up.
+"""What follows when a child has ended by itself, or didn't start: a restart, now or later; nothing; or a give-up.
 
 What re-implementations of Erlang/OTP's supervisor usually get wrong here:
 

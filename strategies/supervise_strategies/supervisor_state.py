@@ -41,7 +41,7 @@ class Call(NamedTuple):
 
 
 class SupervisorState:
-    """Of one supervisor, from its start to its end."""
+    """What one supervisor knows, from its start to its end."""
 
     __slots__ = (
         "draw",

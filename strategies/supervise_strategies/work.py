@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 class Purpose(Enum):
+    """What the work is for."""
+
     BOOT = auto()
     RESTART = auto()
     START_CHILD = auto()

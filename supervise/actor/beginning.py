@@ -1,4 +1,4 @@
-"""How a life begins: its factory is called, what has to be awaited or entered is, and then it is ready.
+"""How a life begins: its factory is called. What that made is awaited or entered, if need be. Then it is ready.
 
 All of it happens in the actor's own task. What is raised here is returned, never raised: it is a start that failed.
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def enter_kill_scope(life: Incarnation) -> None:
-    """Before the task's first async handler."""
+    """Enter it, before the task's first async handler."""
     life.kill_scope = scope = life.mailbox.backend.scope()
     scope.__enter__()
     if life.killed or life.failure is not None:  # by what the function did that made the coroutine

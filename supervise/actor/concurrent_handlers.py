@@ -38,7 +38,7 @@ class ConcurrentHandlers:
         self.in_hand: dict[int, tuple[Lane, Envelope]] = {}  # by the identity of the envelope, in the order of hand-over
 
     async def take(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Begin one more, when as few run as its limit asks. If the end comes first it goes back: nobody has begun it."""
+        """Begin one more, once fewer run than its limit. If the end comes first it goes back: nobody has begun it."""
         begun = False
         try:
             while self._running[concurrency.key] >= concurrency.limit:
@@ -75,7 +75,7 @@ class ConcurrentHandlers:
             raise failure
 
     def cancel(self) -> None:
-        """All that run, and none is begun any more."""
+        """Cancel all that run, and begin none any more."""
         self._cancelled = True
         self._nursery.cancel()
 

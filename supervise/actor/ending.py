@@ -144,13 +144,13 @@ def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) 
         life.mailbox.crashed()
 
 
-def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, guilty: bool) -> bool:
+def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, raised: bool) -> bool:
     """Put it back, if it may be tried again. Only the message whose handler raised has used up one of its tries."""
     allowed = life.owner.redeliver
     handler, args, kwargs, reply, sender, options = envelope
     if not allowed or (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
         return False
-    if guilty:
+    if raised:
         options = (options or MessageOptions())._replace(failures=1 if options is None else options.failures + 1)
         if options.failures > allowed:
             return False

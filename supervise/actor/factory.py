@@ -1,4 +1,4 @@
-"""A factory that something else was made into: what the adapters return, and `child` and `start` take."""
+"""`Factory`, which adapters return and `child` takes; and the names that factories give to children."""
 
 from __future__ import annotations
 

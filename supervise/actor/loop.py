@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
 
-TURN: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
+BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
 
 
 def spawn(incarnation: Incarnation) -> None:
@@ -68,7 +68,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
         table = table_for(actor)
         if mailbox.instrument is not None:
             table, find = mailbox.instrument.finder(life)
-        left = TURN
+        left = BATCH
         while error is None:
             queue = mailbox.queue
             batch = len(queue)
@@ -88,7 +88,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                 except backend.cancelled as raised:  # its own task group crashed behind it, or somebody cancelled natively
                     mailbox.waker = None
                     error = raised
-                left = TURN
+                left = BATCH
                 continue
             done = 0
             for done in range(1, min(batch, left) + 1):  # noqa: B007 - counted after a break
@@ -143,7 +143,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                 mailbox.replenish()
             left -= done
             if left <= 0 and error is None:
-                left = TURN
+                left = BATCH
                 try:
                     await backend.checkpoint()
                 except backend.cancelled as raised:

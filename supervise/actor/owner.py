@@ -1,4 +1,4 @@
-"""The logical actor that an incarnation is a life of, as far as an incarnation needs to know it."""
+"""What an incarnation needs to know of its owner, the logical actor that it is a life of."""
 
 from __future__ import annotations
 

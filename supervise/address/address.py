@@ -20,7 +20,7 @@ from supervise_strategies.errors import InvalidSpec
 from .from_thread import FromThread
 from .recipient import Recipient
 from .stream import HandlerStream
-from .view import View, ViewOptions
+from .view import MailboxView, ViewOptions
 
 if TYPE_CHECKING:
     from anyio.abc import ObjectSendStream
@@ -35,7 +35,7 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class _AnyAddress(View, Generic[A_co]):
+class _AnyAddress(MailboxView, Generic[A_co]):
     """What a strong and a weak address can do: sends and calls by handler, control, and looks into the mailbox."""
 
     __slots__ = ()
@@ -74,7 +74,7 @@ class _AnyAddress(View, Generic[A_co]):
                     waker.set_result(None)
             del self  # as in send()
             return await reply
-        called = self._reach().call(handler, args, kwargs, self._options())
+        called = self._open_lane().call(handler, args, kwargs, self._options())
         del self
         return await called
 
@@ -97,13 +97,13 @@ class _AnyAddress(View, Generic[A_co]):
                 if not waker.done():
                     waker.set_result(None)
         else:
-            sent = self._reach().send(handler, args, kwargs, self._options())
+            sent = self._open_lane().send(handler, args, kwargs, self._options())
             del self  # who waits for room doesn't keep the actor alive, nor does the frame of an error that somebody keeps
             await sent
 
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
-        self._reach().try_send(handler, args, kwargs, self._options())
+        self._open_lane().try_send(handler, args, kwargs, self._options())
 
     # -- control: it isn't held up by what is queued -----------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class _AnyAddress(View, Generic[A_co]):
         A handler that takes its time delays the answer, a full mailbox doesn't; one that is restarting answers when it is
         back. `ActorStopped` or `MailboxClosed` if it doesn't run and won't. Without a deadline: use `anyio.fail_after`.
         """
-        mailbox = self._reach().mailbox
+        mailbox = self._open_lane().mailbox
         begun = mailbox.backend.now()
         answered: float = await mailbox.ping()
         return answered - begun
@@ -123,11 +123,11 @@ class _AnyAddress(View, Generic[A_co]):
 
         What is in hand goes on, and so do concurrent handlers, nursery tasks and control. A stop is obeyed at once.
         """
-        self._reach().mailbox.pause()
+        self._open_lane().mailbox.pause()
 
     def resume(self) -> None:
         """Go on after `pause()`. Idempotent."""
-        self._reach().mailbox.resume()
+        self._open_lane().mailbox.resume()
 
     async def stop(self, *, grace: float | None = None) -> ExitReason:
         """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
@@ -136,7 +136,7 @@ class _AnyAddress(View, Generic[A_co]):
         by itself, and a normal one: a permanent child comes back, on the same mailbox; `terminate_child` keeps it down.
         `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own task: use `current().stop()`.
         """
-        mailbox = self._reach().mailbox
+        mailbox = self._open_lane().mailbox
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
             raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
         turn = mailbox.turn
@@ -151,7 +151,7 @@ class _AnyAddress(View, Generic[A_co]):
 
     def kill(self) -> None:
         """Cancel what it does, now: its supervisor sees `killed`, and decides as after a crash. It returns at once."""
-        turn = self._reach().mailbox.turn
+        turn = self._open_lane().mailbox.turn
         if turn is not None:
             turn.kill()
 
@@ -252,7 +252,7 @@ class Address(_AnyAddress[A_co]):
 
     def clone(self) -> Address[A_co]:
         """Another strong address, with a token of its own."""
-        return Address(self._reach().mailbox, Token(self._mailbox.lifetime), self._view_options)
+        return Address(self._open_lane().mailbox, Token(self._mailbox.lifetime), self._view_options)
 
     def close(self) -> None:
         """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
@@ -266,7 +266,7 @@ class WeakAddress(_AnyAddress[A_co]):
 
     def strong(self) -> Address[A_co]:
         """A strong address to the same actor; MailboxClosed once the last strong one is gone."""
-        return Address(self._reach().mailbox, Token(self._mailbox.lifetime), self._view_options)
+        return Address(self._open_lane().mailbox, Token(self._mailbox.lifetime), self._view_options)
 
     def options(
         self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None

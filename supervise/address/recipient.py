@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from supervise.message import name_of
 
-from .view import View, ViewOptions
+from .view import MailboxView, ViewOptions
 
 if TYPE_CHECKING:
     from supervise.mailbox.lifetime import Token
@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Recipient(View, Generic[P, R_co]):
+class Recipient(MailboxView, Generic[P, R_co]):
     """An address and one handler of it. Equal and hashable by both."""
 
     __slots__ = ("_handler",)
@@ -28,20 +28,20 @@ class Recipient(View, Generic[P, R_co]):
 
     async def call(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """See `Address.call`."""
-        called = self._reach().call(self._handler, args, kwargs, self._options())
+        called = self._open_lane().call(self._handler, args, kwargs, self._options())
         del self  # as in Address.send
         result: R_co = await called
         return result
 
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.send`."""
-        sent = self._reach().send(self._handler, args, kwargs, self._options())
+        sent = self._open_lane().send(self._handler, args, kwargs, self._options())
         del self
         await sent
 
     def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.try_send`."""
-        self._reach().try_send(self._handler, args, kwargs, self._options())
+        self._open_lane().try_send(self._handler, args, kwargs, self._options())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Recipient):

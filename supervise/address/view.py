@@ -35,14 +35,15 @@ class ViewOptions:
         self.on_restart: OnRestart = on_restart
         self.lane: Lane = mailbox.lane(lane)
 
-    def travel(self, mailbox: Mailbox) -> MessageOptions | None:
+    def for_message(self, mailbox: Mailbox) -> MessageOptions | None:
+        """What travels with the next message; None: there is nothing to be said."""
         if self.timeout is None and self.on_restart == "wait":
             return None
         return MessageOptions(None if self.timeout is None else mailbox.backend.now() + self.timeout, self.on_restart)
 
 
-class View:
-    """What all kinds of addresses share: a mailbox, what keeps it open for them, and view_options, if any."""
+class MailboxView:
+    """What all kinds of addresses share: a mailbox, what keeps it open for them, and what `options()` said, if anything."""
 
     __slots__ = ("_mailbox", "_token", "_view_options")
 
@@ -77,11 +78,11 @@ class View:
         """What became of all messages that the mailbox ever accepted, over all incarnations."""
         return self._mailbox.account()
 
-    def _reach(self) -> Lane:
+    def _open_lane(self) -> Lane:
         token = self._token
         if not token.open:
             raise MailboxClosed(token.closed(self.path))
         return self._mailbox if self._view_options is None else self._view_options.lane
 
     def _options(self) -> MessageOptions | None:
-        return None if self._view_options is None else self._view_options.travel(self._mailbox)
+        return None if self._view_options is None else self._view_options.for_message(self._mailbox)

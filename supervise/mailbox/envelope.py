@@ -10,7 +10,7 @@ from supervise.message import AnyHandler
 if TYPE_CHECKING:
     from supervise._backends import Future
 
-    from .instrument import MessageSpan
+    from .instrument import AnyMessageSpan
     from .mailbox import Mailbox
     from .source import Source
 
@@ -25,7 +25,7 @@ class MessageOptions(NamedTuple):
     on_restart: OnRestart = "wait"
     failures: int = 0
     """How often its handler raised, where the child asks for redelivery."""
-    span: MessageSpan | None = None
+    span: AnyMessageSpan | None = None
     """What an instrument notes of it."""
     source: Source | None = None
     """Of an actor's own message: the timer, or the stream."""
@@ -39,7 +39,7 @@ class MessageOptions(NamedTuple):
         return self.deadline is None or self.deadline > now()
 
 
-def with_span(options: MessageOptions | None, span: MessageSpan) -> MessageOptions:
+def with_span(options: MessageOptions | None, span: AnyMessageSpan) -> MessageOptions:
     """The same options, with what an instrument notes."""
     if options is None:
         return MessageOptions(span=span)

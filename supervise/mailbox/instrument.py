@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 - A tree has its instruments from its start on, or none for ever (`chosen`). Each mailbox has one of its own, or None.
 - A mailbox with an instrument grants no credits ahead (see `lane.py`), so every message takes the slow way in, where it is
-  asked for a `MessageSpan`. That travels in the envelope's options. A mailbox without one does nothing for all this.
+  asked for a `AnyMessageSpan`. That travels in the envelope's options. A mailbox without one does nothing for all this.
 - An incarnation finds its handlers through the instrument, which puts its own function around each of them. So the loop that
   runs the handlers is the same, watched or not.
 - Hooks never raise, and never wait.
@@ -14,16 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 from supervise.message import AnyHandler
-from supervise_strategies.errors import InvalidSpec
 
 from .handler import Resolved, Table
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import TracerProvider
-
     from supervise.events import Decided
     from supervise_strategies.exit_reason import ExitReason
 
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
 Find: TypeAlias = Callable[[type, Table, AnyHandler], Resolved]
 
 
-class MessageSpan(Protocol):
+class AnyMessageSpan(Protocol):
     """One message on its way. Its `with` lasts as long as its sender waits: for room, or for the reply."""
 
     def __enter__(self) -> Self: ...
@@ -43,9 +40,9 @@ class MessageSpan(Protocol):
 class Instrument(Protocol):
     """Watches one actor, over all its lives; or one supervisor."""
 
-    def sends(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan: ...
-    def calls(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan: ...
-    def wakes(self, trigger: str, noted: object = None, /) -> MessageSpan:
+    def sends(self, handler: AnyHandler, turn: Turn | None, /) -> AnyMessageSpan: ...
+    def calls(self, handler: AnyHandler, turn: Turn | None, /) -> AnyMessageSpan: ...
+    def wakes(self, trigger: str, noted: object = None, /) -> AnyMessageSpan:
         """A message that nobody sent, or whoever was `noted` once."""
         ...
 
@@ -75,7 +72,9 @@ class Instrument(Protocol):
         """A task of the nursery raised; in that task."""
         ...
 
-    def ends(self, life: IncarnationTurn, span: MessageSpan | None, reason: ExitReason, error: BaseException | None, /) -> None:
+    def ends(
+        self, life: IncarnationTurn, span: AnyMessageSpan | None, reason: ExitReason, error: BaseException | None, /
+    ) -> None:
         """All of a life is over but what is said of it; `span` is that of the message whose handler raised."""
         ...
 
@@ -100,14 +99,3 @@ class Instruments(Protocol):
     def decided(
         self, event: Decided, strategy: str, child: Instrument, affected: Sequence[Instrument], supervisor: Instrument, /
     ) -> None: ...
-
-
-TracingOption: TypeAlias = "Literal['auto'] | bool | TracerProvider | Instruments"
-
-
-def check_option(who: str, option: object) -> None:
-    """InvalidSpec, with the cure, for what can't be a supervisor's `tracing`."""
-    if option == "auto" or isinstance(option, bool) or hasattr(option, "get_tracer") or hasattr(option, "for_actor"):
-        return
-    cure = "'auto', True, False, a tracer provider, or Spans(…) of supervise.telemetry"
-    raise InvalidSpec(who, "tracing", option, cure)

@@ -1,4 +1,4 @@
-"""One queue with its intake: credits, room, and who reads from it.
+"""One queue with its intake: its credits, and its room.
 
 Theory of operation
 -------------------
@@ -179,6 +179,10 @@ class Lane(ABC):
         self.credits += number
         self._granted += number
 
+    def count_accepted(self) -> None:
+        """One came in that doesn't stand in the queue."""
+        self._granted += 1
+
     def _revoke(self) -> None:
         self._granted -= self.credits
         self.credits = 0
@@ -267,7 +271,7 @@ class Lane(ABC):
 
     def put_first(self, envelope: Envelope) -> None:
         """Accept one that nobody sent, before all others and above capacity."""
-        self._granted += 1
+        self.count_accepted()
         self.put_back(envelope)
 
     def take_out(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def take_place(lane: Lane, envelope: Envelope) -> bool:
-    """There is no room, and the policy doesn't wait: whether this envelope may come in instead of the oldest one.
+    """Apply a policy that doesn't wait. True: the oldest was dropped, and this one may come in. False: this one was dropped.
 
     MailboxFull, with the message attached, where the policy rejects.
     """
@@ -36,7 +36,7 @@ def take_place(lane: Lane, envelope: Envelope) -> bool:
     if policy == "reject":
         raise full(lane, envelope, "overflow='reject'")
     if policy == "drop_newest":
-        lane._granted += 1  # it was accepted, and this is its end
+        lane.count_accepted()  # and this is its end
         lane.mailbox.drop(envelope, "the mailbox was full (overflow='drop_newest')")
         return False
     lane.mailbox.drop(lane.queue.popleft(), "a newer one took its place (overflow='drop_oldest')")

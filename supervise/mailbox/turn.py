@@ -39,7 +39,7 @@ class Turn:
 
 
 class IncarnationTurn(Turn, ABC):
-    """The turn that an incarnation is, as far as a mailbox and an instrument know it: who reaches the mailbox can end it."""
+    """What a mailbox and an instrument know of an incarnation: its turn, and how to end it."""
 
     __slots__ = ()
     number: int

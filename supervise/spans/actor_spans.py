@@ -18,13 +18,12 @@ from supervise_strategies.exit_reason import ExitKind
 from . import attributes as key
 from .contexts import NOTHING, has_span, link_to
 from .handler_span import finder, say_raised
-from .lost import harmless
+from .lost_spans import harmless
 from .message_span import MessageSpan, MessageSpans
 
 if TYPE_CHECKING:
     from supervise.mailbox.handler import Table
-    from supervise.mailbox.instrument import Find
-    from supervise.mailbox.instrument import MessageSpan as AnyMessageSpan
+    from supervise.mailbox.instrument import AnyMessageSpan, Find
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import IncarnationTurn
     from supervise_strategies.exit_reason import ExitReason

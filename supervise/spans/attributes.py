@@ -1,4 +1,4 @@
-"""The keys of telemetry: one list for spans, metrics and log records. Nothing else spells them out.
+"""The keys of telemetry: one list for spans and metrics of what is said under `supervise.`, and of the errors.
 
 `messaging.*`, `rpc.*`, `error.type` and `code.*` are OpenTelemetry's own; what they don't have is under `supervise.`.
 """

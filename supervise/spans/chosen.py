@@ -1,13 +1,28 @@
-"""Which instruments a tree gets: those of its option, or spans where a tracer provider is installed."""
+"""Which instruments a tree gets: those of its option `tracing`, or spans where a tracer provider is installed."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:
-    from supervise.mailbox.instrument import Instruments, TracingOption
+    from opentelemetry.trace import TracerProvider
+
+    from supervise.mailbox.instrument import Instruments
+
+
+TracingOption: TypeAlias = "Literal['auto'] | bool | TracerProvider | Instruments"
+
+
+def check_option(who: str, option: object) -> None:
+    """InvalidSpec, with the cure, for what can't be a supervisor's `tracing`."""
+    if option == "auto" or isinstance(option, bool) or hasattr(option, "get_tracer") or hasattr(option, "for_actor"):
+        return
+    cure = "'auto', True, False, a tracer provider, or Spans(…) of supervise.telemetry"
+    raise InvalidSpec(who, "tracing", option, cure)
 
 
 def chosen(option: TracingOption) -> Instruments | None:

@@ -14,9 +14,9 @@ from supervise.mailbox.handler import Concurrency, awaitable, resolve, table_for
 from supervise.message import AnyHandler, owner_of
 
 from . import attributes as key
-from .lost import lost
+from .error_recording import ErrorRecording, say_failure
+from .lost_spans import lost
 from .message_span import Attributes, MessageSpan, MessageSpans, messaging
-from .recording import Recording, say_failure
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
@@ -55,39 +55,39 @@ def _around(
     def begin(envelope: Envelope | None) -> HandlerSpan:
         return HandlerSpan(actor, life, envelope, name, called, sent)
 
-    async def finish(handling: HandlerSpan, result: Any) -> Any:
+    async def finish(span: HandlerSpan, result: Any) -> Any:
         try:
             result = await result
         except BaseException as error:
-            handling.end(error)
+            span.end(error)
             raise
-        handling.end(None)
+        span.end(None)
         return result
 
     if way is False:
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            handling = begin(life.in_hand)
+            span = begin(life.in_hand)
             try:
                 result = function(*args, **kwargs)
                 if awaitable(result):
-                    return finish(handling, result)
+                    return finish(span, result)
             except BaseException as error:
-                handling.end(error)
+                span.end(error)
                 raise
-            handling.end(None)
+            span.end(None)
             return result
 
         return run
 
     async def go(envelope: Envelope | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        handling = begin(envelope)
+        span = begin(envelope)
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
-            handling.end(error)
+            span.end(error)
             raise
-        handling.end(None)
+        span.end(None)
         return result
 
     def make(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
@@ -165,7 +165,7 @@ def _found(actor: MessageSpans, message: MessageSpan) -> Attributes:
 
 
 def say_raised(
-    recording: Recording, span: Span, error: BaseException, cancelled: type[BaseException], *, awaited: bool
+    recording: ErrorRecording, span: Span, error: BaseException, cancelled: type[BaseException], *, awaited: bool
 ) -> None:
     """What it raised, or that it was cancelled, in which case nothing failed."""
     if is_cancellation(error, cancelled):

@@ -15,8 +15,8 @@ from supervise.message import AnyHandler, owner_of
 
 from . import attributes as key
 from .contexts import NOTHING, link_to, unsampled
-from .lost import lost
-from .recording import say_failure
+from .error_recording import say_failure
+from .lost_spans import lost
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox

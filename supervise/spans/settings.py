@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from opentelemetry.trace import Tracer
 
-from .recording import Recording
+from .error_recording import ErrorRecording
 from .sampling import Sampling
 
 SendLinks: TypeAlias = Literal["parent", "link"]
@@ -18,4 +18,4 @@ class SpanSettings(NamedTuple):
     tracer: Tracer
     sampling: Sampling
     send_links: SendLinks
-    recording: Recording
+    recording: ErrorRecording

@@ -36,9 +36,9 @@ from supervise_strategies.errors import InvalidSpec
 from . import attributes as key
 from .actor_spans import ActorSpans
 from .contexts import NOTHING, link_to
-from .lost import harmless
+from .error_recording import ErrorRecording
+from .lost_spans import harmless
 from .message_span import Attributes
-from .recording import Recording
 from .sampling import sampling_of
 from .settings import SendLinks, SpanSettings
 
@@ -64,7 +64,7 @@ class Spans:
         provider = trace.get_tracer_provider() if provider is None else provider
         self.provider: trace.TracerProvider = provider
         self.tracer: trace.Tracer = provider.get_tracer(*key.scope())
-        self.settings: SpanSettings = SpanSettings(self.tracer, sampling_of(provider), send_links, Recording())
+        self.settings: SpanSettings = SpanSettings(self.tracer, sampling_of(provider), send_links, ErrorRecording())
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:
         above = supervisor if isinstance(supervisor, ActorSpans) else None

@@ -25,9 +25,9 @@ logger: Final = logging.getLogger("supervise.tracing")
 class ActorServices(SpanExporter):
     """Gives each *type* of actor a service of its own, `shop/Orders`: Jaeger's System Architecture page then draws the actors.
 
-    It wraps an exporter, and
-    changes spans on the exporting thread alone. A call or a send belongs to the type that makes it, all else to the type that
-    handles it, and the decisions of supervisors to `shop/Supervisor`. What isn't an actor's stays as it is.
+    It wraps an exporter, and changes spans on the exporting thread alone. A call or a send belongs to the type that makes
+    it, all else to the type that handles it, and the decisions of supervisors to `shop/Supervisor`. What isn't an actor's
+    stays as it is.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:

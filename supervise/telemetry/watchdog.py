@@ -37,7 +37,6 @@ from supervise_strategies.errors import InvalidSpec
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
 
-__all__ = ("Watchdog",)
 
 Finding: TypeAlias = Blocked | Stuck
 _LOOP_OF_AN_ACTOR: Final[CodeType] = live.__code__

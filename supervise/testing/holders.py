@@ -93,10 +93,10 @@ def holders(address: Address[Any] | WeakAddress[Any] | Recipient[..., Any]) -> l
     for referrer in gc.get_referrers(mailbox):
         if isinstance(referrer, Address | Recipient) and referrer._token.open:
             strong.append(referrer)
-    for reach in strong:
-        what = class_of(reach).__name__ + (" view" if class_of(reach) is Address and reach._view_options is not None else "")
-        made: Where = () if _made is None else _made.get(reach._token, ())
-        found.append(Holder(what, mailbox.path, made, tuple(sorted(set(_names(reach, ignored, _DEPTH))))))
+    for one in strong:
+        what = class_of(one).__name__ + (" view" if class_of(one) is Address and one._view_options is not None else "")
+        made: Where = () if _made is None else _made.get(one._token, ())
+        found.append(Holder(what, mailbox.path, made, tuple(sorted(set(_names(one, ignored, _DEPTH))))))
     return sorted(found, key=str)
 
 

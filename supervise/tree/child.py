@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack, overload
+from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack, overload
 
 from supervise.actor.factory import default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
@@ -15,9 +15,6 @@ from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import RestartName
 
 from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options
-
-if TYPE_CHECKING:
-    pass
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)

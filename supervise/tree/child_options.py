@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import textwrap
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, cast
@@ -29,10 +30,10 @@ LifetimeOf: TypeAlias = Literal["supervisor", "addresses"]
 class ChildOptions(TypedDict, total=False):
     """What can be said of a child beside its factory. All of it has a default.
 
-    name: One part of its path. Default: the class's name in lower case, then `-2`, `-3`, …
+    name: One part of its path. Default: the factory's name in lower case (`actor` for a lambda), then `-2`, `-3`, …
     restart: When it comes back after its end: `"permanent"` (always), `"transient"` (after an abnormal one), `"temporary"`
-        (never), or a `Restart` with tenacity's policies. Default: permanent for static children, temporary under a
-        dynamic supervisor.
+        (never), or a `Restart` with tenacity's policies. Default: permanent; temporary under a dynamic supervisor; else
+        transient with `lifetime="addresses"`.
     significant: Whether its end can end its supervisor, which has `auto_shutdown` for it (default False).
     stop_within: Seconds that an ordered stop may take (default 5), `math.inf`, or `"brutal_kill"`.
     limit: A restart budget of its own, `Intensity(restarts, per=seconds)`; beyond it the child is left stopped, while its
@@ -42,11 +43,12 @@ class ChildOptions(TypedDict, total=False):
     capacity: How many messages its mailbox holds: default 1000; `math.inf` for no bound.
     overflow: What a full mailbox does: `"wait"` (default), `"reject"` (`MailboxFull`), `"drop_oldest"`, or
         `"drop_newest"`.
-    lanes: Names of lanes, most urgent first, each with the capacity: `options(lane="urgent")`; without one, it is the
-        last.
+    lanes: Names of two or more lanes, most urgent first, each with the capacity. `options(lane="urgent")` chooses one;
+        messages that don't say go to the last. Default: one lane.
     choice: Which lane is next: `"strict"` (default: the most urgent that has a message), or `"fair"` (in turns).
     throttle: How many messages a second it begins at most: `Throttle(rate, burst)`. Default: no bound.
-    queue: What makes a lane's queue: default `collections.deque`.
+    queue: What makes a lane's queue: a function without arguments that gives a `MessageQueue`; `QueueContract` of
+        `supervise.testing.contract` tests one. Default: `collections.deque`.
     redeliver: How often a message whose handler raised is tried again (default 0): at least once, instead of at most
         once.
     lifetime: `"supervisor"` (default), or `"addresses"`: it ends normally, once nobody holds a strong address and
@@ -54,7 +56,7 @@ class ChildOptions(TypedDict, total=False):
     on_tree_started: A handler that each incarnation handles first of all, but not before the whole tree is built.
     drain: Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends (default False).
     handler_deadline: Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a
-        quarter later. Concurrent handlers have none.
+        quarter later. Concurrent handlers have none. Default: None, no deadline.
     required: Whether the tree isn't ready (`supervise.health`) while it is down. Default: yes, but no under a dynamic
         supervisor.
     """
@@ -84,7 +86,8 @@ def takes_child_options(function: F) -> F:
     """Have `help()` of the function show the options with their texts, which it can't see in a TypedDict."""
     options = inspect.getdoc(ChildOptions)
     if function.__doc__ and options:  # python -OO has none
-        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nOptions:\n\n{options.partition(chr(10) * 2)[2]}"
+        texts = textwrap.indent(options.partition("\n\n")[2], "    ")
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nOptions:\n{texts}"
     return function
 
 

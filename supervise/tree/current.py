@@ -222,9 +222,9 @@ class Current:
         each waits in the mailbox, and the rest in the stream. They don't wait for room in a full mailbox.
 
         It ends with the stream (nobody is told), when the actor is asked to end, or when the scope that it returns is
-        cancelled. What
-        the stream raises is a crash of the actor. The stream isn't closed, so that the next incarnation can go on with it;
-        what was taken from it waits in the mailbox by then. Only an async generator is closed: no other task could.
+        cancelled. What the stream raises is a crash of the actor. The stream isn't closed, so that the next incarnation can
+        go on with it; what was taken from it waits in the mailbox by then. Only an async generator is closed: no other task
+        could.
         """
         incarnation = self._alive()
         reading = Reading(incarnation, stream, handler)

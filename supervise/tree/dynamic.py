@@ -6,7 +6,7 @@ import math
 from typing import Never
 
 from supervise.events import Listener
-from supervise.mailbox.instrument import TracingOption
+from supervise.spans.chosen import TracingOption
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
@@ -21,9 +21,11 @@ class DynamicSupervisor(Runnable):
     Children are started with `RunningSupervisor.start`, are temporary unless told otherwise, and are forgotten when they
     end. They are stopped all at once, not in order. Names are optional; it is by address that a child is terminated.
 
-    Options are those of `Supervisor`, without `strategy` and `auto_shutdown`, and:
+    Options:
 
-    max_children: How many there may be; one more raises `TooManyChildren`. Default: `math.inf`.
+        max_children: How many there may be; one more raises `TooManyChildren`. Default: `math.inf`.
+
+    The others are those of `Supervisor`, without `strategy` and `auto_shutdown`.
     """
 
     __slots__ = ()

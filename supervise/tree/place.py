@@ -73,7 +73,7 @@ class ActorPlace:
         begin = self.child.on_tree_started
         if begin is not None:
             if node.tree.is_built:
-                self._put_begin(begin)
+                self._put_beginning(begin)
             elif self._tree_started not in node.tree.on_built:
                 node.tree.on_built.append(self._tree_started)
         node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
@@ -81,10 +81,10 @@ class ActorPlace:
     def _tree_started(self) -> None:
         """The second phase of its start: the whole tree is built."""
         if self.mailbox.refusal is None and self.child.on_tree_started is not None:
-            self._put_begin(self.child.on_tree_started)
+            self._put_beginning(self.child.on_tree_started)
             self.mailbox.wake()
 
-    def _put_begin(self, begin: Callable[..., Any]) -> None:
+    def _put_beginning(self, begin: Callable[..., Any]) -> None:
         instrument = self.mailbox.instrument
         span = None if instrument is None else instrument.wakes("tree_started")
         self.mailbox.put_beginning((begin, (), {}, None, None, MessageOptions(span=span, beginning=True)))

@@ -19,6 +19,7 @@ from . import admin
 from .branch import BranchPlace
 from .child import Child
 from .child_options import ChildOptions, takes_child_options
+from .description import Description
 from .explanation import explain_place
 from .operator import Operator
 from .place import ActorPlace
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from supervise.events import DeadLetter, Event, Listener
     from supervise_strategies.explanation import Explanation
 
-    from .description import Description
     from .tree import TreeEnded
 
 A = TypeVar("A")
@@ -113,7 +113,7 @@ class RunningSupervisor:
         """Add a child that is described already, or a whole supervisor. See `start`."""
         if isinstance(child, Child):
             return await self._start(child)
-        if not hasattr(child, "spec_as_child"):
+        if not isinstance(child, Description):
             cure = "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…), or use start(factory, …)"
             raise InvalidSpec("start_child", "child", child, cure)
         return RunningSupervisor(cast(BranchPlace, await admin.add(self._branch, child.name, child)))

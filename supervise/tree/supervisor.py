@@ -1,4 +1,4 @@
-"""`async with`: what runs the description of a supervisor."""
+"""Supervisors as they are written down and run: `async with` runs one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from supervise._backends import current_backend
-from supervise.mailbox.instrument import TracingOption, check_option
-from supervise.spans.chosen import chosen
+from supervise.spans.chosen import TracingOption, check_option, chosen
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.intensity import Intensity
@@ -107,26 +106,28 @@ class Supervisor(Runnable):
     | auto-shutdown; or an actor calls `stop_tree()` | is cancelled | nothing; `ended` says why |
     | it is cancelled from outside | is cancelled | the cancellation, after a stop of at most 5 s |
 
-    Options; `restart`, `significant`, `stop_within` and `required` say how a supervisor above treats it, `listener`, `metrics`
-    and `tracing` are a root's:
+    Options:
 
-    strategy: Who is restarted with a child: `"one_for_one"` (default: nobody else), `"one_for_all"`, or `"rest_for_one"` (those
-        that were started after it).
-    intensity: How many restarts within how many seconds are tolerated: `Intensity(3, per=5.0)` by default.
-    auto_shutdown: Whether the end of significant children ends it: `"never"` (default), `"any_significant"`, or
-        `"all_significant"`.
-    restart: When it is restarted after its own end: as a child's. Default: permanent.
-    significant: Whether its end can end the supervisor above (default False).
-    stop_within: Seconds that an ordered stop of all below it may take; then they are cancelled. Default: no limit.
-    shutdown_budget: One deadline, in seconds, over the ordered stop of a root's whole tree: each child gets the smaller of its
-        own time and what is left. Default: none.
-    give_up_as: The reason of its end when it gives up: `"gave_up"` (default), after which a transient one is restarted, or
-        OTP's `"shutdown"`, after which it isn't.
-    listener: Hears every event of the tree, from the first start on. What it raises is logged, and nothing else happens.
-    metrics: `Metrics()` of `supervise.telemetry`, which counts what happens in the tree.
-    tracing: Whether the tree makes spans: `"auto"` (default: if a tracer provider is installed when it starts), `True`,
-        `False`, a provider, or `Spans(…)` of `supervise.telemetry`.
-    required: `False`: while something in it is down, the tree above is degraded, but ready (see `supervise.health`).
+        strategy: Who is restarted with a child: `"one_for_one"` (default: nobody else), `"one_for_all"`, or
+            `"rest_for_one"` (those that were started after it).
+        intensity: How many restarts within how many seconds are tolerated: `Intensity(3, per=5.0)` by default.
+        auto_shutdown: Whether the end of significant children ends it: `"never"` (default), `"any_significant"`, or
+            `"all_significant"`.
+        restart: When the supervisor above restarts it: as of a child. Default: permanent.
+        significant: Whether its end can end the supervisor above (default False).
+        stop_within: Seconds that an ordered stop of all below it may take, `math.inf` (the default), or `"brutal_kill"`;
+            then what still runs is cancelled.
+        shutdown_budget: One deadline of a root, in seconds, over the ordered stop of its whole tree: each child gets the
+            smaller of its own time and what is left. Default: None, no budget.
+        give_up_as: The reason of its end when it gives up: `"gave_up"` (default), after which a transient one is
+            restarted, or OTP's `"shutdown"`, after which it isn't.
+        listener: A function that hears every event of a root's tree, from the first start on. What it raises is logged, and
+            nothing else happens. Default: None.
+        metrics: `Metrics()` of `supervise.telemetry`, which counts what happens in a root's tree. Default: None.
+        tracing: Whether a root's tree makes spans: `"auto"` (default: if a tracer provider is installed when it starts),
+            `True`, `False`, a provider, or `Spans(…)` of `supervise.telemetry`.
+        required: Whether the tree above isn't ready (`supervise.health`) while something in it is down (default True); if
+            not, that tree is only degraded.
 
     A supervisor begins one restart at a time: of children whose backoffs end together the next begins to start when the last
     one is ready, or has failed, and a start that hangs holds up the others (give it a deadline of its own). To spread them over

@@ -2,8 +2,7 @@
 
 Tested:
 - SEMANTICS 36: open_mailbox before any actor; run returns Ended or Crashed; the loop by hand; the warning about an address
-  whose actor never started,
-  which isn't given when something was sent
+  whose actor never started, which isn't given when something was sent
 - SEMANTICS 13, 16: a crash keeps what waits, an orderly end doesn't leave callers waiting
 - SEMANTICS 23: cancelling run cancels the incarnation and waits for it
 """

@@ -23,7 +23,7 @@ from .table import as_json, head, line, machine
 
 
 def main(arguments: Sequence[str] | None = None, sampler: Sampler | None = None) -> int:
-    """1 if the gate fails, or a row is slower than there; 2 if something couldn't be measured; 0 otherwise."""
+    """1 if the gate fails, or a row is slower than there; 2 if something, or all of it, couldn't be measured; 0 otherwise."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if words[:1] == ["scale"]:
@@ -73,6 +73,7 @@ def _rows(words: Sequence[str], sampler: Sampler) -> int:
             say(f"{why}: its rows are left out")
     wanted = [(row, backend) for row, backend in wanted if missing(backend) is None]
     if given.against is not None:
+        say(f"here: {HERE.root}; there: {given.against.root}")
         for side in (HERE, given.against):
             side.prove()
         pairs = given.repeats or PAIRS

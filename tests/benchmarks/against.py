@@ -22,12 +22,13 @@ PAIRS: Final = 15
 LEVEL: Final = 0.95
 
 LIMIT: Final = 1.03
-"""A row is slower only if its whole interval lies above this, and faster only if it lies below the inverse. Two copies of one
-commit differ by less, but they do: each run has its own memory layout, and its own neighbours on the machine."""
+"""A row is slower only if its whole interval lies above this, faster only if it lies below the inverse, and the same only if it
+lies between them. Two copies of one commit differ by less, but they do: each run has its own memory layout, and its own
+neighbours on the machine."""
 
 LINE: Final = "{:<5} {:<34} {:<8} {:>7}  {:<17} {}"
 
-Verdict: TypeAlias = Literal["slower", "same", "faster", "not there", "failed"]
+Verdict: TypeAlias = Literal["slower", "same", "faster", "undecided", "not there", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,11 @@ def interval(ratios: Sequence[float]) -> tuple[float, float]:
     return sorted(ratios)[k - 1], sorted(ratios)[-k]
 
 
-def verdict(low: float, high: float) -> Literal["slower", "same", "faster"]:
-    """For an interval of ratios. Lower is better in every row, also where it is bytes."""
-    return "slower" if low > LIMIT else "faster" if high < 1 / LIMIT else "same"
+def verdict(low: float, high: float) -> Literal["slower", "same", "faster", "undecided"]:
+    """For an interval of ratios. Lower is better in every row, also where it is bytes. Undecided: take more pairs."""
+    if low > LIMIT or high < 1 / LIMIT:
+        return "slower" if low > LIMIT else "faster"
+    return "same" if low >= 1 / LIMIT and high <= LIMIT else "undecided"
 
 
 def against(
@@ -80,15 +83,18 @@ def against(
 ) -> list[Comparison]:
     """Compare row by row, and name at the end what is slower and what couldn't be measured."""
     few = _coverage(1, pairs) < LEVEL
-    say(f"here : there, {pairs} pairs{', too few for 95 %: the interval is all of them' if few else ''}")
+    counted = f"{pairs} pairs" if pairs > 1 else "1 pair"
+    say(f"here : there, {counted}{', too few for 95 %: the interval is all of them' if few else ''}")
     say(LINE.format("row", "what", "backend", "ratio", "(interval)" if few else "(95 % interval)", "verdict"))
     seen: list[Comparison] = []
     for row, backend in wanted:
         seen.append(compare(row, backend, here, there, pairs, quick=quick))
         say(line(seen[-1]))
     say(f"slower: {_named(seen, 'slower') or 'no row'}")
-    if failed := _named(seen, "failed"):
-        say(f"couldn't be measured: {failed}")
+    others: tuple[Verdict, ...] = ("undecided", "not there", "failed")
+    for other in others:
+        if rows := _named(seen, other):
+            say(f"{other}: {rows}")
     return seen
 
 
@@ -111,18 +117,20 @@ def _ratio(row: Row, backend: Backend, here: Sampler, there: Sampler, pair: int,
         try:
             figures[side] = figure(side.take(row.subject, size, backend, pair), row.measure, clock)
         except (NoSuchWork, KeyError) as error:
-            if side is here:
-                raise
-            raise _NotThere from error
+            if side is there:
+                raise _NotThere from error
+            raise error if isinstance(error, NoSuchWork) else SampleFailed(f"this checkout has no figure {error}") from error
     if figures[there] <= 0:
         raise SampleFailed(f"the other checkout's {row.measure} is {figures[there]:g}: too little work to compare")
     return figures[here] / figures[there]
 
 
 def status(seen: Iterable[Comparison]) -> int:
-    """The exit code: 1 if a row is slower, 2 if one couldn't be measured, 0 otherwise."""
+    """The exit code: 1 if a row is slower, 2 if one couldn't be measured or nothing was compared, 0 otherwise."""
     verdicts = {one.verdict for one in seen}
-    return 1 if "slower" in verdicts else 2 if "failed" in verdicts else 0
+    if "slower" in verdicts:
+        return 1
+    return 2 if "failed" in verdicts or verdicts <= {"not there"} else 0
 
 
 def line(one: Comparison) -> str:
@@ -140,7 +148,7 @@ def listed(seen: Iterable[Comparison]) -> str:
     for one in seen:
         low, high = interval(one.ratios) if one.ratios else (None, None)
         ratio = statistics.median(one.ratios) if one.ratios else None
-        found = {"ratio": ratio, "low": low, "high": high, "pairs": len(one.ratios), "verdict": one.verdict}
+        found = {"ratio": ratio, "low": low, "high": high, "pairs": len(one.ratios), "verdict": one.verdict, "error": one.error}
         rows.append({"row": one.row.id, "backend": one.backend, **found})
     return json.dumps({"rows": rows}, indent=2)
 

@@ -43,7 +43,9 @@ class Checkout:
         """Raise if its worker would measure another checkout. Seen from outside, since an older worker doesn't look itself."""
         done = fresh_process(["-c", _IMPORT, *_MODULES], self.path, self.root, f"imports in {self.root}")
         if done.returncode:
-            raise SampleFailed(f"imports in {self.root}: {''.join(done.stderr.strip().splitlines()[-1:])}")
+            raise SampleFailed(
+                f"imports in {self.root}: {''.join(done.stderr.strip().splitlines()[-1:]) or f'exit code {done.returncode}'}"
+            )
         found: dict[str, str | None] = json.loads(done.stdout.strip().splitlines()[-1])
         for name, file in _MODULES.items():
             if Path(found[name] or "").resolve() != self.root / file:
@@ -59,6 +61,10 @@ HERE: Final = Checkout(Path(__file__).resolve().parents[2])
 def checkout(path: str) -> Checkout:
     """For argparse: the checkout whose root this is."""
     root = Path(path).resolve()
+    if not path or root == HERE.root:
+        raise argparse.ArgumentTypeError(
+            f"{path!r} is this checkout itself: give another one; make it with `git worktree add PATH COMMIT`"
+        )
     for file in (*_MODULES.values(), "tests/benchmarks/worker.py"):
         if not (root / file).is_file():
             raise argparse.ArgumentTypeError(

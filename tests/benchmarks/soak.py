@@ -274,7 +274,7 @@ async def _leads(app: RunningSupervisor, path: str, address: Address[Worker]) ->
 
 
 @dataclass
-class Passage:
+class ComeAndGo:
     """Children that came and went, and what is left of them."""
 
     children: int
@@ -299,7 +299,7 @@ class Passage:
         )
 
 
-async def come_and_go(children: int, at_once: int = 1000) -> Passage:
+async def come_and_go(children: int, at_once: int = 1000) -> ComeAndGo:
     """So many dynamic children, some at a time, which end in all ways; as many as live at once came before the base line."""
     watch = left_over.watch()
     base = after = (0, 0, 0)
@@ -311,7 +311,7 @@ async def come_and_go(children: int, at_once: int = 1000) -> Passage:
             await _wave(app, min(at_once, children - begun))
         after = _measured()
     more = [now - then for now, then in zip(after, base, strict=True)]
-    return Passage(children, more[0], more[1], more[2], left=watch.left())
+    return ComeAndGo(children, more[0], more[1], more[2], left=watch.left())
 
 
 def _measured() -> tuple[int, int, int]:
@@ -377,7 +377,7 @@ def _run(backend: Backend, given: argparse.Namespace) -> bool:
     work: Any = partial(soak, given.seconds, given.rate, given.seed)
     if given.children is not None:
         work = partial(come_and_go, given.children)
-    seen: Soak | Passage = anyio.run(work, backend="trio" if backend == "trio" else "asyncio", backend_options=settings)
+    seen: Soak | ComeAndGo = anyio.run(work, backend="trio" if backend == "trio" else "asyncio", backend_options=settings)
     print(f"-- {backend}\n{seen}", flush=True)
     violations = seen.violations()
     for violation in violations:

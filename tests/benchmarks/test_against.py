@@ -73,11 +73,13 @@ def test_the_interval_is_of_the_sorted_ratios() -> None:
     ("low", "high", "wanted"),
     [
         (1.031, 1.2, "slower"),
-        (LIMIT, 1.2, "same"),
-        (1.02, 9.0, "same"),
-        (0.5, 1.5, "same"),
-        (0.96, 1.0, "same"),
-        (0.1, 0.975, "same"),
+        (LIMIT, 1.2, "undecided"),
+        (1.02, 9.0, "undecided"),
+        (0.5, 1.5, "undecided"),
+        (0.96, 1.0, "undecided"),
+        (0.1, 0.975, "undecided"),
+        (0.98, 1.0, "same"),
+        (1 / LIMIT, LIMIT, "same"),
         (0.1, 0.97, "faster"),
     ],
 )
@@ -120,8 +122,25 @@ def test_a_row_that_the_other_checkout_does_not_have_is_said_and_no_error(
 ) -> None:
     seen = compared(["G3", "G4"], Sampler(costs(1.0)), Sampler(take), 2)
     assert [one.verdict for one in seen] == ["not there", "not there"]
+    assert status(seen) == 2  # nothing was compared
+    out = capsys.readouterr().out.splitlines()
+    assert out[2].split() == ["G3", "call", "asyncio", "not", "there"]
+    assert out[-1] == "not there: G3 on asyncio, G4 on asyncio"
+
+
+def test_a_row_that_is_not_there_is_no_error_beside_one_that_is() -> None:
+    def take(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+        if workload != "call":
+            raise NoSuchWork(workload)
+        return costs(1.0)(contestant, workload, size, backend)
+
+    seen = compared(["G3", "G1"], Sampler(costs(1.0)), Sampler(take), 2)
+    assert [one.verdict for one in seen] == ["not there", "same"]
     assert status(seen) == 0
-    assert capsys.readouterr().out.splitlines()[2].split() == ["G3", "call", "asyncio", "not", "there"]
+
+
+def test_no_row_is_nothing_compared() -> None:
+    assert status([]) == 2
 
 
 @pytest.mark.parametrize(
@@ -141,7 +160,7 @@ def test_a_row_that_cannot_be_measured_does_not_end_the_others(
     *_, row, slower, last = capsys.readouterr().out.splitlines()
     assert row.endswith(f"failed: {error}")
     assert slower == "slower: no row"
-    assert last == "couldn't be measured: G3 on asyncio, G4 on asyncio"
+    assert last == "failed: G3 on asyncio, G4 on asyncio"
 
 
 def test_a_slower_row_is_exit_code_1_also_beside_one_that_failed() -> None:
@@ -193,8 +212,26 @@ def test_each_side_runs_its_own_worker_with_its_own_modules(
     assert command.main(words) == 1
     assert json.loads(capsys.readouterr().out) == {
         "rows": [
-            {"row": "G1", "backend": "trio", "ratio": 1.5, "low": 1.5, "high": 1.5, "pairs": 2, "verdict": "slower"},
-            {"row": "G3", "backend": "trio", "ratio": None, "low": None, "high": None, "pairs": 0, "verdict": "not there"},
+            {
+                "row": "G1",
+                "backend": "trio",
+                "ratio": 1.5,
+                "low": 1.5,
+                "high": 1.5,
+                "pairs": 2,
+                "verdict": "slower",
+                "error": "",
+            },
+            {
+                "row": "G3",
+                "backend": "trio",
+                "ratio": None,
+                "low": None,
+                "high": None,
+                "pairs": 0,
+                "verdict": "not there",
+                "error": "",
+            },
         ]
     }
 
@@ -267,3 +304,11 @@ def test_a_gate_against_another_checkout_is_a_wrong_command(made: Make, capsys: 
         command.main(["--gate", "--against", str(made("there", {}).root)])
     assert ended.value.code == 2
     assert "--gate with --against: give one of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["", str(HERE.root)])
+def test_this_checkout_itself_is_a_wrong_command(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["G1", "--against", path])
+    assert ended.value.code == 2
+    assert f"argument --against: {path!r} is this checkout itself" in capsys.readouterr().err

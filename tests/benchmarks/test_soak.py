@@ -12,7 +12,7 @@ import pytest
 from supervise.testing import virtual_time
 
 from . import soak
-from .soak import MOST_BYTES, Passage, Soak
+from .soak import MOST_BYTES, ComeAndGo, Soak
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +34,10 @@ def test_no_message_no_address_and_no_task_is_lost_in_a_storm_of_crashes(backend
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_of_dynamic_children_that_come_and_go_nothing_is_left(backend: str) -> None:
-    passage: Passage = virtual_time.run(backend, lambda: soak.come_and_go(1000, at_once=50))
-    assert passage.left == []
-    assert passage.objects < 200, "the last dead letters: less than one object of five children"
-    assert passage.blocks < 4000, "what an event loop itself keeps for a while"
+    gone: ComeAndGo = virtual_time.run(backend, lambda: soak.come_and_go(1000, at_once=50))
+    assert gone.left == []
+    assert gone.objects < 200, "the last dead letters: less than one object of five children"
+    assert gone.blocks < 4000, "what an event loop itself keeps for a while"
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_of_dynamic_children_that_come_and_go_nothing_is_left(backend: str) -> N
         (Soak(invalid=1), "invalid addresses: 1"),
         (Soak(left=["task"]), "tasks or timers left: 1"),
         (Soak(samples=[(n, n, 0) for n in range(0, 800, 100)]), "memory grows by 1.00 blocks a crash, more than 0.8"),
-        (Passage(1, MOST_BYTES + 1, 0, 0, []), "2.0 MB more are resident, more than 2"),
-        (Passage(1, 0, 0, 0, ["task"]), "tasks or timers left: 1"),
+        (ComeAndGo(1, MOST_BYTES + 1, 0, 0, []), "2.0 MB more are resident, more than 2"),
+        (ComeAndGo(1, 0, 0, 0, ["task"]), "tasks or timers left: 1"),
     ],
 )
 def test_a_broken_promise_is_told_and_is_exit_code_1(

@@ -1,7 +1,7 @@
 """examples/jaeger: what its README says can be typed, and what it names exists.
 
-Tested: its commands run, with a collector of our own in Jaeger's place; its tags are keys of `supervise.attributes`; Jaeger is
-reached from this machine only, under the addresses that the README names.
+Tested: its commands run, with a collector of our own in Jaeger's place; its tags are keys of `supervise.spans.attributes`;
+Jaeger is reached from this machine only, under the addresses that the README names.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Whatever happens, in whatever order: the promises hold in plays that hypothesis makes up.
 
 Tested, in trees of any strategy with a nested supervisor, with senders and callers that wait, time out and are cancelled,
-crashes, kills, stops, slow handlers, small mailboxes of all policies, with lanes
-of both choices, pauses, concurrent handlers, redelivery, weak addresses, timers, messages that are dropped, starts that fail:
+crashes, kills, stops, slow handlers, small mailboxes of all policies, with lanes of both choices, pauses, concurrent handlers,
+redelivery, weak addresses, timers, messages that are dropped, starts that fail:
 - promise 1, SEMANTICS 21: each accepted message has exactly one end; every mailbox and the tree balance at every step
-- promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice
-  (unless redelivery was asked for), no two lives and no two handlers of an
-  actor overlap (but those that are marked), and a send that failed or was cancelled was never accepted
+- promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice (unless redelivery was asked for), no
+  two lives and no two handlers of an actor overlap (but those that are marked), and a send that failed or was cancelled was
+  never accepted
 - promise 3: no call outlives its callee: each caller has got exactly one outcome when the tree has ended
 - promise 7: nothing is left when the tree has ended
 """

@@ -39,7 +39,7 @@ from supervise import (
     current,
 )
 from supervise.spans import attributes as key
-from supervise.spans import lost
+from supervise.spans import lost_spans
 from supervise.spans.spans import Spans
 from supervise.telemetry import tracing
 from supervise.telemetry.logs import ActorFilter
@@ -696,7 +696,7 @@ class Broken(TracerProvider):
 async def test_what_a_provider_raises_is_logged_and_harms_nobody(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost, "_said_at", -math.inf)
+    monkeypatch.setattr(lost_spans, "_said_at", -math.inf)
     async with Supervisor("app", tracing=Broken(shutdown_on_exit=False)) as app:
         scribe = await app.start(Scribe)
         assert await scribe.call(Scribe.note, "a") == 1

@@ -14,7 +14,7 @@ from . import attributes as key
 SIGNALS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
 
-class Recording:
+class ErrorRecording:
     """As the environment asks for: exceptions as events of spans, as log records, or both."""
 
     __slots__ = ("as_events", "as_logs")
