@@ -9,6 +9,7 @@ Tested:
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
 import weakref
@@ -34,8 +35,7 @@ from supervise import (
     open_mailbox,
 )
 from supervise.events import DeadLetter, Event, Expected
-from supervise.testing.virtual_time import at_rest
-from tests.clock import block
+from supervise.testing.virtual_time import JumpingLoop, at_rest
 from tests.doubles import Boom, Gate, Scribe
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +84,21 @@ async def busy(actor: Address[Clockwork]) -> Gate:
     await actor.send(Clockwork.hold, gate)
     await gate.reached.wait()
     return gate
+
+
+def block(seconds: float) -> None:
+    """Let time pass while nothing runs, as code does that blocks the thread of the loop."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        import trio.testing
+
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, trio.testing.MockClock)
+        clock.jump(seconds)
+        return
+    assert isinstance(loop, JumpingLoop)
+    loop._jumping.elapsed += seconds
 
 
 # -- when it comes -----------------------------------------------------------------------------------------------------

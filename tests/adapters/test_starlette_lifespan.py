@@ -6,7 +6,6 @@ a tree that doesn't start; one that gives up, which `on_end` hears of; bad input
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,12 +44,6 @@ from tests.real_clock import BACKENDS
 
 from .http import get
 from .promises import Witness, tree
-
-
-@pytest.fixture
-def uvicorn_is_silent() -> None:
-    for name in ("uvicorn", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(params=BACKENDS[:2])  # asyncio and uvloop

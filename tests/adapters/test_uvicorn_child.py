@@ -8,7 +8,6 @@ signals alone; a clear error on trio; bad input.
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 from typing import Any
@@ -29,12 +28,6 @@ from tests.real_clock import BACKENDS
 
 from .http import get, is_open
 from .promises import check, check_normal_end, check_policy, tree
-
-
-@pytest.fixture
-def uvicorn_is_silent() -> None:
-    for name in ("uvicorn", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(params=BACKENDS[:2])  # asyncio and uvloop

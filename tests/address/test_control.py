@@ -1,15 +1,13 @@
-"""What is asked of an actor past its queue: pause, ping, stop, kill; and from other threads.
+"""What is asked of an actor past its queue: pause, ping, stop, kill.
 
-Tested: SEMANTICS 13 (paused), 17 (stop with a grace), 18, 19, 35 (from_thread); the start in two phases.
+Tested: SEMANTICS 13 (paused), 17 (stop with a grace), 18, 19.
 """
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import pytest
 
 from supervise import (
@@ -18,7 +16,6 @@ from supervise import (
     Address,
     Intensity,
     InvalidSpec,
-    MailboxClosed,
     Restart,
     Supervisor,
     WouldDeadlock,
@@ -28,8 +25,7 @@ from supervise import (
 )
 from supervise.events import Event, Stopped
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom, Gate, Outcomes, Scribe, fill
-from tests.real_clock import on_the_real_clock
+from tests.doubles import Gate, Outcomes, Scribe, fill
 
 pytestmark = pytest.mark.anyio
 
@@ -205,104 +201,3 @@ async def test_a_kill_ends_a_life_by_hand_too() -> None:
         address.kill()
         await at_rest()
         assert str(outcomes.of["run"].reason) == "killed"
-
-
-# -- the start in two phases ---------------------------------------------------------------------------------------------
-
-
-async def test_what_is_to_be_done_when_the_tree_has_started_waits_for_all_of_it() -> None:
-    log: list[str] = []
-
-    class Part:
-        def __init__(self, name: str, crashes: bool = False) -> None:
-            self.name = name
-            log.append(f"built {name}")
-
-        async def begin(self) -> None:
-            log.append(f"begins {self.name}")
-
-        async def greet(self) -> None:
-            log.append(f"greets {self.name}")
-
-    first = child(Part, "a", name="a", on_tree_started=Part.begin)
-    inner = Supervisor("inner", child(Part, "b", name="b", on_tree_started=Part.begin))
-    async with Supervisor("app", first, inner, child(Part, "c", name="c")) as app:
-        await at_rest()
-        assert log[:3] == ["built a", "built b", "built c"]
-        assert sorted(log[3:]) == ["begins a", "begins b"]
-        log.clear()
-        await app.find("a").send(lambda _: 1 / 0)
-        await app.find("a").call(Part.greet)
-        assert log == ["built a", "begins a", "greets a"]  # the tree is built: the next life begins at once
-        account = app.find("a").account()
-        assert (account.accepted, account.balanced) == (4, True)
-
-
-# -- from threads --------------------------------------------------------------------------------------------------------
-
-
-class InThread:
-    """Runs something in a foreign thread, and hands over what came of it."""
-
-    def __init__(self) -> None:
-        self.outcome: list[Any] = []
-
-    def __call__(self, *actions: Any) -> None:
-        for action in actions:
-            try:
-                self.outcome.append(action())
-            except Exception as error:
-                self.outcome.append(error)
-
-
-@on_the_real_clock
-async def test_a_foreign_thread_sends_and_calls_in_order_and_blocks(anyio_backend: Any) -> None:
-    log: list[Any] = []
-    with anyio.fail_after(30):
-        async with Supervisor("app", child(Scribe, log)) as app:
-            scribe: Address[Scribe] = app.find("scribe")
-            run = InThread()
-            foreign = scribe.from_thread
-            actions = [lambda n=n: foreign.send(Scribe.note, n) for n in range(50)]
-            thread = threading.Thread(target=run, args=(*actions, lambda: foreign.call(Scribe.note, "end")))
-            thread.start()
-            await anyio.to_thread.run_sync(thread.join)
-            assert log == [*range(50), "end"]
-            assert run.outcome == [None] * 50 + [51]
-
-
-@on_the_real_clock
-async def test_a_thread_gets_what_the_call_raises(anyio_backend: Any) -> None:
-    with anyio.fail_after(30):
-        async with Supervisor("app", child(Scribe, expects=(Boom,))) as app:
-            scribe: Address[Scribe] = app.find("scribe")
-            run = InThread()
-            foreign = scribe.from_thread
-            await anyio.to_thread.run_sync(run, lambda: foreign.call(Scribe.crash))
-            assert isinstance(run.outcome[0], Boom)
-            await app.terminate_child("scribe")
-            await anyio.to_thread.run_sync(run, lambda: foreign.call(Scribe.note, 1))
-            assert isinstance(run.outcome[1], ActorStopped)
-
-
-async def test_in_the_loops_own_thread_it_is_refused_with_the_cure() -> None:
-    async with Supervisor("app", child(Scribe)) as app:
-        scribe: Address[Scribe] = app.find("scribe")
-        with pytest.raises(WouldDeadlock, match="await the address"):
-            scribe.from_thread.call(Scribe.note, 1)
-
-
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_when_the_loop_is_gone_a_thread_is_told_so(backend: str) -> None:
-    async def main() -> Address[Scribe]:
-        found: list[Address[Scribe]] = []
-        async with Supervisor("app", child(Scribe)) as app:
-            found.append(app.find("scribe"))
-        return found[0]
-
-    run = InThread()
-    foreign = anyio.run(main, backend=backend).from_thread
-    thread = threading.Thread(target=run, args=(lambda: foreign.call(Scribe.note, 1),))
-    thread.start()
-    thread.join(30)
-    assert isinstance(run.outcome[0], MailboxClosed)

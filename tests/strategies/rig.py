@@ -13,6 +13,8 @@ from supervise_strategies import (
     ExitReason,
     Report,
     Restart,
+    Stop,
+    StopMode,
     Supervision,
     SupervisorSpec,
 )
@@ -23,6 +25,10 @@ CRASH = crashed(ValueError("x"))
 
 def spec(name: str, restart: Restart | None = None, **more: Any) -> ChildSpec:
     return ChildSpec(name, restart if restart is not None else Restart(), **more)
+
+
+def final(name: str) -> Stop:
+    return Stop(name, StopMode.FINAL, 5.0, False)
 
 
 class Rig:

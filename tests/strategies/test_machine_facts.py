@@ -36,13 +36,9 @@ from supervise_strategies import (
 )
 from supervise_strategies.exit_reason import KILLED, NORMAL
 
-from .rig import Rig, spec
+from .rig import Rig, final, spec
 
 TRANSIENT, TEMPORARY = Restart.transient(), Restart.temporary()
-
-
-def final(name: str) -> Stop:
-    return Stop(name, StopMode.FINAL, 5.0, False)
 
 
 def result(directives: list[Any]) -> Any:

@@ -28,7 +28,7 @@ from supervise_strategies import (
 )
 from supervise_strategies.exit_reason import KILLED
 
-from .rig import Rig, spec
+from .rig import Rig, final, spec
 
 WAIT = Restart.permanent(wait=wait_fixed(10))
 
@@ -39,10 +39,6 @@ def group_with_unstoppable_b(a: Restart | None = None, b: Restart | None = None)
     rig.ends("a")
     rig.at(6.0).overruns("b")
     return rig
-
-
-def final(name: str) -> Stop:
-    return Stop(name, StopMode.FINAL, 5.0, False)
 
 
 def test_a_temporary_one_is_forgotten_when_it_has_ended_after_all_and_never_restarted() -> None:

@@ -41,12 +41,10 @@ from supervise_strategies import (
 )
 from supervise_strategies.exit_reason import NORMAL, crashed
 
+from .rig import spec
+
 CRASH = crashed(ValueError("x"))
 WAIT = Restart.permanent(wait=wait_fixed(10))
-
-
-def spec(name: str, restart: Restart | None = None, **more: Any) -> ChildSpec:
-    return ChildSpec(name, restart if restart is not None else Restart(), **more)
 
 
 def up(*children: ChildSpec, **more: Any) -> Supervision:

@@ -12,7 +12,6 @@ import pytest
 from supervise import (
     ActorCrashed,
     Address,
-    DynamicSupervisor,
     ExitKind,
     GaveUp,
     Intensity,
@@ -239,20 +238,6 @@ async def test_entering_a_supervisor_that_runs_raises_and_the_description_can_be
         assert await app.find("w").call(Worker.ping) == "pong"
         with pytest.raises(MailboxClosed):
             await found[0].call(Worker.ping)
-
-
-async def test_a_description_prints_as_the_tree_that_it_is() -> None:
-    tree = Supervisor(
-        "app",
-        child(Worker, name="db", restart="transient"),
-        DynamicSupervisor("conns", max_children=7),
-        strategy="rest_for_one",
-    )
-    assert str(tree).split("\n") == [
-        "app  [rest_for_one, 3 in 5 s]",
-        "  db  transient",
-        "  conns  [dynamic, 3 in 5 s, at most 7 children]",
-    ]
 
 
 async def test_a_transient_supervisor_that_gave_up_is_restarted_unless_told_to_do_as_otp() -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import anyio
 
 from supervise import Address, concurrent, current
+from tests.doubles import Boom
 
-from .doubles import Boom
 from .generators import Deed
 
 if TYPE_CHECKING:

@@ -28,9 +28,8 @@ from supervise import (
     task,
 )
 from supervise.events import Overran, Stopped
+from tests.adapters.promises import Witness, check, check_normal_end, check_policy, tree
 from tests.doubles import Boom
-
-from .promises import Witness, check, check_normal_end, check_policy, tree
 
 pytestmark = pytest.mark.anyio
 

@@ -47,8 +47,9 @@ from supervise import (
     child,
 )
 from supervise.testing import left_over, virtual_time
-from tests.generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Part, Pass, Say, Step, casts, steps
-from tests.stage import Answer, Factory, Line, Player, Stage
+
+from .generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Part, Pass, Say, Step, casts, steps
+from .stage import Answer, Factory, Line, Player, Stage
 
 OK: Final = "ok"
 CANCELLED: Final = "cancelled"
