@@ -173,7 +173,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
     @property
     def from_thread(self) -> FromThread[A_co]:
         """The same address for code in another thread, which blocks there."""
-        return FromThread(self, self._mailbox)
+        return FromThread(self)
 
     def subscribe(self, kind: type[T], /, *, capacity: float = 100, overflow: WhenFull = "drop_oldest") -> Subscription[T]:
         """What the actor publishes (`current().publish`) and is an instance of `kind`: `async with … as prices: async for …`.

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from supervise.errors import MailboxClosed, WouldDeadlock
+
+from .address_like import AddressLike
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
 
-    from .address_like import AddressLike
 
 A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class LocalAddress(AddressLike[A_co], Protocol[A_co]):
+    """One whose mailbox is in this process."""
+
+    _mailbox: Mailbox
 
 
 class FromThread(Generic[A_co]):
@@ -24,11 +31,10 @@ class FromThread(Generic[A_co]):
     WouldDeadlock in the event loop's own thread, which would wait for itself. MailboxClosed when the loop is gone.
     """
 
-    __slots__ = ("_address", "_mailbox")
+    __slots__ = ("_address",)
 
-    def __init__(self, address: AddressLike[A_co], mailbox: Mailbox) -> None:
+    def __init__(self, address: LocalAddress[A_co]) -> None:
         self._address = address
-        self._mailbox = mailbox
 
     @overload
     def call(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -43,7 +49,7 @@ class FromThread(Generic[A_co]):
         self._wait(lambda: self._address.send(handler, *args, **kwargs))
 
     def _wait(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        mailbox = self._mailbox
+        mailbox = self._address._mailbox
         backend = mailbox.backend
         if backend.in_its_thread():
             raise WouldDeadlock(

@@ -6,8 +6,6 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from supervise.telemetry import logs
-
 if TYPE_CHECKING:
     from supervise.telemetry.tracing import Tracing
 
@@ -31,8 +29,10 @@ class Telemetry:
     def open(self, service_name: str) -> None:
         """Begin. WrongTelemetry if what was asked for can't be done."""
         if self._log is not None:
+            from supervise.telemetry.logs import json_handler  # only those who ask for it wait for OpenTelemetry
+
             try:
-                self._handler = logs.json_handler(self._log)
+                self._handler = json_handler(self._log)
             except OSError as error:
                 raise WrongTelemetry(f"--log {self._log}: {error.strerror}: name a file that can be written") from error
             logging.getLogger().addHandler(self._handler)
@@ -42,10 +42,10 @@ class Telemetry:
             logging.getLogger("supervise").setLevel(logging.DEBUG)
         if self._otlp is None and not any(map(os.environ.get, _ENDPOINTS)):
             return
-        from supervise.telemetry import tracing  # the SDK takes 0.2 s to import
+        from supervise.telemetry.tracing import configure
 
         try:
-            self._tracing = tracing.configure(service_name, endpoint=self._otlp, actor_services=self._actor_services)
+            self._tracing = configure(service_name, endpoint=self._otlp, actor_services=self._actor_services)
         except (ValueError, ImportError) as error:
             raise WrongTelemetry(f"--otlp: {error}") from error
 

@@ -165,7 +165,9 @@ class Lane(ABC):
     @property
     def room(self) -> float:
         """How many envelopes would fit, beside those that others have a credit or a reservation for."""
-        return self.mailbox.options.capacity - len(self.queue) - len(self.reservations) - self.credits
+        senders = self.waiting_senders
+        reserved = 0 if senders is None else len(senders.reservations)
+        return self.mailbox.options.capacity - len(self.queue) - reserved - self.credits
 
     @property
     def reservations(self) -> Sequence[Future]:
@@ -223,9 +225,11 @@ class Lane(ABC):
         if mailbox.options.overflow != "wait":
             self._stint += 1
             return take_place(self, envelope)
+        if turn is not None and turn.mailbox is mailbox and turn.task is mailbox.backend.current_task():
+            raise full(self, envelope, "it is the actor's own, which nobody else empties: use a nursery task, or try_send")
         if self.waiting_senders is None:
             self.waiting_senders = WaitingSenders()
-        await self.waiting_senders.wait(self, envelope, turn, fail_fast, calling)
+        await self.waiting_senders.wait(self, envelope, fail_fast, calling)
         self._stint = 0
         self.admit(leaving=-1)  # the next ones, but not into the caller's own room
         self.grant(1)
@@ -234,13 +238,13 @@ class Lane(ABC):
     def admit(self, leaving: int = 0) -> None:
         """Let the first waiting senders in, if there is room; `leaving`: envelopes that are being taken out right now."""
         senders = self.waiting_senders
-        if not senders:
+        if senders is None or not senders.line:
             return
         room = self.room + self.credits + leaving
         if room >= 1:
             self._revoke()
             senders.admit(room)
-        if senders and not senders.reservations:
+        if senders.line and not senders.reservations:
             self.mailbox.attention = True
 
     def give_on(self) -> None:
@@ -292,14 +296,15 @@ class Lane(ABC):
 
     def turn_away(self) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line for room."""
-        if self.waiting_senders:
+        if self.waiting_senders is not None:
             self.waiting_senders.turn_away(f"{self.mailbox.path} crashed while this call waited for room")
 
     def shut(self) -> None:
         """Nothing comes in any more: whoever waits for room is told."""
         self._revoke()
-        if self.waiting_senders is not None:
-            self.waiting_senders.refuse()
+        senders, self.waiting_senders = self.waiting_senders, None
+        if senders is not None:
+            senders.refuse()
 
 
 class SideLane(Lane):

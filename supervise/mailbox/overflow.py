@@ -53,27 +53,22 @@ def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:
 class WaitingSenders:
     """Those that wait for room in one lane, in the order in which they came. Made by the first of them."""
 
-    __slots__ = ("_line", "reservations")
+    __slots__ = ("line", "reservations")
 
     def __init__(self) -> None:
-        self._line: deque[tuple[Future, bool]] = deque()  # each with whether it is a call that doesn't wait for a restart
+        self.line: deque[tuple[Future, bool]] = deque()  # each with whether it is a call that doesn't wait for a restart
         self.reservations: list[Future] = []
         """Room that was given to senders that haven't run since."""
 
-    def __len__(self) -> int:
-        return len(self._line)
-
-    async def wait(self, lane: Lane, envelope: Envelope, turn: Turn | None, fail_fast: bool, calling: Turn | None) -> None:
+    async def wait(self, lane: Lane, envelope: Envelope, fail_fast: bool, calling: Turn | None) -> None:
         """Wait for a reservation, and turn it into room, which is the caller's as long as it awaits nothing else.
 
         `calling`: the turn that waits here with a call, which is an edge. Raises the mailbox's refusal if that comes first.
         """
         mailbox, options = lane.mailbox, envelope[5]
-        if turn is not None and turn.mailbox is mailbox and turn.task is mailbox.backend.current_task():
-            raise full(lane, envelope, "it is the actor's own, which nobody else empties: use a nursery task, or try_send")
         room = mailbox.backend.future()
         entry = (room, fail_fast)
-        self._line.append(entry)
+        self.line.append(entry)
         if not self.reservations:
             mailbox.attention = True
         mailbox.fail_fast += fail_fast
@@ -85,8 +80,8 @@ class WaitingSenders:
             else:
                 await room
         except BaseException:
-            if entry in self._line:
-                self._line.remove(entry)
+            if entry in self.line:
+                self.line.remove(entry)
             elif self._redeem(room):  # the next one may have it
                 lane.give_on()
             raise
@@ -108,7 +103,7 @@ class WaitingSenders:
         """Let the first ones in. A few for the room of a whole queue: each that runs lets the next ones in, and may send on
         meanwhile on credit.
         """
-        line, admitted = self._line, [*self.reservations]
+        line, admitted = self.line, [*self.reservations]
         share = len(admitted) + 1 + room // 64
         while line and room >= 1 and len(admitted) < share:
             entry, _ = line.popleft()
@@ -120,17 +115,16 @@ class WaitingSenders:
 
     def turn_away(self, why: str) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line, with `ActorRestarting`."""
-        for entry in [*self._line]:
+        for entry in [*self.line]:
             room, fail_fast = entry
             if fail_fast:
-                self._line.remove(entry)
+                self.line.remove(entry)
                 if not room.done():
                     room.set_exception(ActorRestarting(why))
 
     def refuse(self) -> None:
         """Nothing comes in any more: all that wait, and all that were let in and haven't run since, get the refusal."""
         self.reservations = []
-        line, self._line = self._line, deque()
-        for room, _ in line:
+        for room, _ in self.line:
             if not room.done():
                 room.set_result(None)

@@ -142,8 +142,8 @@ def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attr
     """The span of a handler that begins."""
     if message.skip:
         return None
-    start = actor.settings.tracer.start_span
     try:
+        start = actor.settings.tracer.start_span
         if actor.settings.sampling.on_below_on and message.links:  # of a send that is recorded
             described = described | _found(actor, message)  # ten times as fast as when it has begun
             return start(name, message.context, message.kind, described, message.links)

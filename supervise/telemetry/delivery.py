@@ -1,6 +1,6 @@
 """What is between the SDK's batches and the exporter: services by type of actor, and one warning where each attempt fails.
 
-It subclasses the SDK's exporters, whose import takes 0.2 s: so only `configure` imports it, when there is something to deliver.
+It subclasses the SDK's exporters: so only `configure` imports it, when there is something to deliver.
 """
 
 from __future__ import annotations

@@ -124,6 +124,7 @@ async def test_whoever_waits_for_room_when_the_actor_stops_is_told_and_was_never
             refused = outcomes.of[way]  # the intake is closed at once, although the message in hand may still finish
             assert isinstance(refused, ActorStopped)
             assert refused.message is not None
+        assert scribe._mailbox.waiting_senders is None  # 700 B that a stopped actor would keep
         gate.open()
         await virtual_time.at_rest()
         account = scribe.account()
@@ -160,7 +161,9 @@ async def test_whoever_goes_away_from_a_full_mailbox_leaves_nothing_there() -> N
                 await scribe.send(Scribe.note, "b")
             with pytest.raises(TimeoutError):
                 await scribe.options(timeout=1).call(Scribe.note, "b")
-        assert not scribe._mailbox.waiting_senders
+        senders = scribe._mailbox.waiting_senders
+        assert senders is not None
+        assert not senders.line
         gate.open()
 
 

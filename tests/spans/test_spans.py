@@ -693,11 +693,21 @@ class Broken(TracerProvider):
         raise Boom("no span")
 
 
+class Hollow(Broken):
+    """It has no `start_span` at all."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "start_span":
+            raise Boom("no way to a span")
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("provider", [Broken, Hollow])
 async def test_what_a_provider_raises_is_logged_and_harms_nobody(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    provider: type[Broken], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lost_spans, "_said_at", -math.inf)
-    async with Supervisor("app", tracing=Broken(shutdown_on_exit=False)) as app:
+    async with Supervisor("app", tracing=provider(shutdown_on_exit=False)) as app:
         scribe = await app.start(Scribe)
         assert await scribe.call(Scribe.note, "a") == 1
         await scribe.send(Scribe.crash)
