@@ -24,7 +24,7 @@ HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise.cli",),
 )
 WORDS = HOUSE[2]
-TREE = 7
+TREE = HOUSE.index(("supervise.tree",))
 FACES = ("supervise", "supervise_strategies")  # the packages' own __init__: they only hand names on
 LEAVES = tuple(room for floor in HOUSE[TREE + 1 :] for room in floor)
 

@@ -32,7 +32,6 @@ A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-R_co = TypeVar("R_co", covariant=True)
 
 
 class _AnyAddress(MailboxView, Generic[A_co]):

@@ -13,7 +13,6 @@ from .address_like import AddressLike
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
 
-
 A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")

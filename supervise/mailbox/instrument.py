@@ -2,9 +2,10 @@
 
 Theory of operation
 -------------------
-- A tree has its instruments from its start on, or none for ever (`chosen`). Each mailbox has one of its own, or None.
+- A tree has its instruments from its start on, or none for ever (`spans/chosen.py` decides). Each mailbox has one of its own,
+  or None.
 - A mailbox with an instrument grants no credits ahead (see `lane.py`), so every message takes the slow way in, where it is
-  asked for a `AnyMessageSpan`. That travels in the envelope's options. A mailbox without one does nothing for all this.
+  asked for a message span. That travels in the envelope's options. A mailbox without one does nothing for all this.
 - An incarnation finds its handlers through the instrument, which puts its own function around each of them. So the loop that
   runs the handlers is the same, watched or not.
 - Hooks never raise, and never wait.

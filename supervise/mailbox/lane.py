@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
 LOW: Final = 64  # credits at which the actor grants more: a sender that is slower than it never has to look
-
-
 NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message: one of their own costs 760 B each
 
 
@@ -175,6 +173,7 @@ class Lane(ABC):
         return () if self.waiting_senders is None else self.waiting_senders.reservations
 
     def grant(self, credits: float) -> None:
+        """Let so many envelopes come in without a look, for room that there is, or above capacity."""
         if self.queue is NO_QUEUE:
             self.queue = self.mailbox.options.queue()
         number = int(credits)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from supervise.mailbox.instrument import Instruments
 
-
 TracingOption: TypeAlias = "Literal['auto'] | bool | TracerProvider | Instruments"
 
 

@@ -63,8 +63,8 @@ class Spans:
             raise InvalidSpec("Spans", "send_links", send_links, "'parent' or 'link'")
         provider = trace.get_tracer_provider() if provider is None else provider
         self.provider: trace.TracerProvider = provider
-        self.tracer: trace.Tracer = provider.get_tracer(*key.scope())
-        self.settings: SpanSettings = SpanSettings(self.tracer, sampling_of(provider), send_links, ErrorRecording())
+        tracer = provider.get_tracer(*key.scope())
+        self.settings: SpanSettings = SpanSettings(tracer, sampling_of(provider), send_links, ErrorRecording())
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:
         above = supervisor if isinstance(supervisor, ActorSpans) else None
@@ -89,7 +89,7 @@ class Spans:
         what = {Action.RESTART: "restart", Action.GIVE_UP: "escalate"}.get(action, "stop")
         parent, child.failed_in = child.failed_in or NOTHING, None
         error, child.unrecorded = child.unrecorded, None
-        span = self.tracer.start_span(
+        span = self.settings.tracer.start_span(
             f"{what} {child.kind}", parent, attributes={key.ACTOR_PATH: event.path}, links=link_to(parent)
         )
         if span.is_recording():

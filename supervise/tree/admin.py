@@ -31,11 +31,7 @@ async def ask(branch: BranchPlace, call: Callable[[Node, object, float], list[Di
     """Step the machine with a call, its ticket and the time, and wait for its answer."""
     node = branch.running_node()
     ticket = node.tree.backend.future()
-
-    def fact(ticket: object, now: float) -> list[Directive]:
-        return call(node, ticket, now)
-
-    node.step(fact, ticket, node.tree.backend.now())
+    node.step(call, node, ticket, node.tree.backend.now())
     return await ticket
 
 
