@@ -120,7 +120,8 @@ ROWS: Final[tuple[Row, ...]] = (
         "full collection, 100k idle actors",
         supervise("idle"),
         by_queue("idle"),
-        {"asyncio": Target(0.70, 0.12, 1.9), "trio": Target(0.70, 0.12, 2.4)},
+        # It walks memory at random, so one pair is anything from 1.8 to 4.8 by how that lies in the caches.
+        {"asyncio": Target(0.70, 0.12, 1.9), "trio": Target(0.70, 0.12, 3.0)},
         100_000,
         10_000,
         "collect",
