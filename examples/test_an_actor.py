@@ -70,7 +70,7 @@ async def test_no_crash_loses_what_waits() -> None:
     shelf: dict[str, int] = {}
     stock = child(Stock, shelf)
     delivery = child(lambda: Delivery(current().find(stock)), name="delivery")
-    async with Supervisor("app", stock, delivery, intensity=Intensity(1000, per=1)) as app:
+    async with Supervisor("app", stock, delivery, intensity=Intensity(1000, per=10_000)) as app:
         async with chaos(app, rate=1.0, seed=1) as storm:
             for _ in range(1000):
                 await app.find(delivery).send(Delivery.unpack, {"nail": 1})

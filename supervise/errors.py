@@ -14,6 +14,9 @@ SuperviseError
 ├── NotAHandler (also TypeError)  what was given to call or send can't be one
 ├── HandlerLate                   (also TimeoutError) a handler overran its `handler_deadline`: the cause of the crash
 ├── SubscriberTooSlow             a subscription with `overflow="close"` was full
+├── WrongThread (also RuntimeError)   an address belongs to the thread of its event loop; from_thread is for others
+├── WrongLoop (also RuntimeError)     another event loop runs here, or its own is closed
+├── WrongProcess (also RuntimeError)  the process was forked off, and has a copy that nobody runs
 ├── WouldDeadlock                 an actor can't wait for what waits for it: its own stop, or its own start
 ├── NoActor                       `current()` outside of an actor
 ├── Unsupervised                  the actor has no supervisor to ask
@@ -98,6 +101,18 @@ class UnknownHandler(SuperviseError):
 
 class NotAHandler(SuperviseError, TypeError):
     """What was given to `call` or `send` can't be run by an actor."""
+
+
+class WrongThread(SuperviseError, RuntimeError):
+    """It was used in another thread than its event loop's. Nothing was sent or changed."""
+
+
+class WrongLoop(SuperviseError, RuntimeError):
+    """Another event loop runs here than the one it belongs to, or that one is closed. Nothing was sent or changed."""
+
+
+class WrongProcess(SuperviseError, RuntimeError):
+    """The process was forked off since: the actor lives in its parent, and nobody runs its copy. Nothing was changed."""
 
 
 class WouldDeadlock(SuperviseError):

@@ -1,4 +1,4 @@
-"""What happened in a tree: life-cycle facts as frozen values, and the bus that hands them out.
+"""What happened in a tree: life-cycle facts as frozen values. `bus.py` hands them out.
 
 An event never holds an actor, an exception or a message: it can be kept for ever, and pins nothing.
 """
@@ -19,7 +19,6 @@ from supervise_strategies.exit_reason import ExitReason, leaves
 
 _OURS: Final = os.path.dirname(__file__) + os.sep
 _ADAPTED: Final = tuple(os.path.join(_OURS, room, "") for room in ("adapters", "health", "cli"))
-logger: Final = logging.getLogger("supervise")
 
 
 class Frame(NamedTuple):
@@ -301,47 +300,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(part) for part in cast("tuple[object, ...]", value)]
     return value
-
-
-class Bus:
-    """Hands events to listeners, in order, at once, in the task in which they happened.
-
-    A listener must be quick and must not wait; one that raises is logged, and neither crashes nor delays an actor. Each
-    event is also a log record of the logger `supervise`, at the event's own level.
-    """
-
-    __slots__ = ("_fatal", "_listeners")
-
-    def __init__(self, fatal: Callable[[BaseException], object] | None = None) -> None:
-        self._fatal = fatal  # hears of KeyboardInterrupt and SystemExit
-        self._listeners: tuple[Listener, ...] = ()
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Add a listener; the result takes it away again."""
-        self._listeners = (*self._listeners, listener)
-
-        def unsubscribe() -> None:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
-
-        return unsubscribe
-
-    def hears(self, level: int) -> bool:
-        """Whether anybody would see an event of this level; if not, it needn't be made."""
-        return bool(self._listeners) or logger.isEnabledFor(level)
-
-    def publish(self, event: Event) -> None:
-        """Tell everybody."""
-        level = event.level
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s", event)
-        self.tell(event)
-
-    def tell(self, event: Event) -> None:
-        """Tell the listeners of what is logged already."""
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except BaseException as error:  # let through, it would end the actor's task before its supervisor heard of it
-                logger.exception("listener %r raised at event %r", listener, event)
-                if self._fatal is not None and isinstance(error, KeyboardInterrupt | SystemExit):
-                    self._fatal(error)

@@ -514,7 +514,23 @@ def test_a_stop_time_above_period_by_intensity_warns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         app_of(kid(stop_within=4.9), intensity=Intensity(1, per=5))
-        app_of(kid(), intensity=Intensity(1, per=5))  # the default isn't the user's doing
+        app_of(kid())  # 5 s beside 3 in 5 s is our own choice
+        app_of(kid(stop_within=5, limit=Intensity(1, per=6)), intensity=Intensity(9, per=5))  # its own limit is what counts
+        app_of(kid(restart="temporary", stop_within=5), intensity=Intensity(1, per=5))  # which is never restarted
+    with pytest.warns(ImmortalLoopWarning, match="the default stop time of 5 s .* intensity of supervisor 'app'"):
+        app_of(kid(), intensity=Intensity(1, per=5))
+    with pytest.warns(ImmortalLoopWarning, match="stop_within=5 s .* of its own limit"):
+        app_of(kid(stop_within=5, limit=Intensity(1, per=5)))
+
+
+@pytest.mark.anyio
+async def test_a_warning_that_is_an_error_raises_where_the_tree_is_described_and_never_in_the_machine() -> None:
+    tree = app_of(kid(stop_within=1))
+    async with tree as app:
+        await app.operator("ada").change_intensity(Intensity(100, per=5))
+        assert await app.find("w").ping() >= 0
+        with pytest.raises(ImmortalLoopWarning):
+            await app.start(Worker, name="v", stop_within=5)
 
 
 @pytest.mark.anyio

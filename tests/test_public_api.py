@@ -72,7 +72,7 @@ PATHS: dict[str, set[str]] = {
         "ChildAlreadyStarted", "ChildCount", "ChildInfo", "ChildNotFound", "ChildRestarting", "ChildRunning",
         "ChildSpec", "ChildStartFailed", "ChildState", "ChildTemporary", "ChildUnstoppable", "Close",
         "Decision", "Directive", "Done", "ExitKind", "ExitReason", "Explanation", "Forget",
-        "ImmortalLoopWarning", "Intensity", "InvalidSpec", "NotForDynamic", "Overran", "Phase", "Ready",
+        "ImmortalLoopWarning", "Intensity", "InvalidSpec", "NotForDynamic", "Overran", "PassUp", "Phase", "Ready",
         "Reply", "Report", "Restart", "RestartType", "RestartWindow", "Start", "Stop", "StopMode", "Strategy",
         "StrategyError", "Supervision", "SupervisorNotRunning", "SupervisorSpec", "TooManyChildren", "WakeAt",
         "explain",

@@ -29,7 +29,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 def test_a_send_goes_from_the_address_to_the_loop(backend: str) -> None:
     found = virtual_time.run(backend, partial(walk, one_send))
     ways = [file for file in found.files if not file.startswith("supervise/_backends/")]
-    assert ways == ["supervise/address/address.py", "supervise/actor/loop.py"]
+    # The mailbox has its part where the actor is parked: it is woken.
+    assert ways == ["supervise/address/address.py", "supervise/mailbox/mailbox.py", "supervise/actor/loop.py"]
     assert found.up == []
 
 

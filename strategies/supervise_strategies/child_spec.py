@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from .errors import InvalidSpec
 from .exit_reason import ExitKind
@@ -18,6 +18,8 @@ from .strategy import AutoShutdown, Strategy
 StopWithin: TypeAlias = float | Literal["brutal_kill"]
 ChildType: TypeAlias = Literal["worker", "supervisor"]
 OnLimit: TypeAlias = Literal["stop", "escalate"]
+DEFAULT_SECONDS: Final = 5.0
+"""What a worker's ordered stop may take, if nothing is said."""
 
 
 class ImmortalLoopWarning(UserWarning):
@@ -66,7 +68,7 @@ class ChildSpec:
         """What an ordered stop may take: `stop_within`, or its default by type. A brutal kill takes none."""
         within = self.stop_within
         if within is None:
-            return math.inf if self.type == "supervisor" else 5.0
+            return math.inf if self.type == "supervisor" else DEFAULT_SECONDS
         return 0.0 if within == "brutal_kill" else within
 
     @property
@@ -132,15 +134,27 @@ class SupervisorSpec:
         if child.significant and self.dynamic:
             cure = f"supervisor {self.id!r} is dynamic, and a dynamic supervisor never shuts down by itself"
             raise InvalidSpec(who, "significant", True, cure, fault="bad_combination")
-        allowed, per = self.intensity.restarts, self.intensity.per
-        if child.stop_within is not None and allowed and per / allowed <= child.seconds < math.inf:
-            warnings.warn(
-                f"{who}: stop_within={child.seconds:g} s is at or above period / intensity ({per:g} s / {allowed}) of "
-                f"supervisor {self.id!r}: a child whose stop always overruns never spends the limit; lower stop_within, "
-                "or raise the period",
-                ImmortalLoopWarning,
-                stacklevel=_to_the_user(),
-            )
+
+
+def warn_of_immortal_loop(supervisor: SupervisorSpec, child: ChildSpec) -> None:
+    """Warn where a limit can never be spent. Said where the tree is described; a warning that is an error is raised there.
+
+    The default stop time beside the default intensity is our own choice, and nobody is warned of it.
+    """
+    limit, whose = child.limit, "its own limit"
+    if limit is None:
+        limit, whose = supervisor.intensity, f"the intensity of supervisor {supervisor.id!r}"
+    if child.restart.type is RestartType.TEMPORARY or (child.stop_within is None and limit == Intensity()):
+        return
+    if limit.restarts and limit.per / limit.restarts <= child.seconds < math.inf:
+        given = "stop_within=" if child.stop_within is not None else "the default stop time of "
+        warnings.warn(
+            f"child {child.id!r}: {given}{child.seconds:g} s is at or above period / intensity ({limit.per:g} s / "
+            f"{limit.restarts}) of {whose}: a child whose stop always overruns never spends it; lower stop_within, or "
+            "raise the period",
+            ImmortalLoopWarning,
+            stacklevel=_to_the_user(),
+        )
 
 
 def _to_the_user() -> int:

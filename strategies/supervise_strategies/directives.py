@@ -64,6 +64,12 @@ class Reply(NamedTuple):
     result: bool | Exception | None
 
 
+class PassUp(NamedTuple):
+    """A policy raised what is no `Exception`. If it is a KeyboardInterrupt or SystemExit, it ends more than a child."""
+
+    error: BaseException
+
+
 class Report(NamedTuple):
     """A decision was made; it is told before it is carried out."""
 
@@ -135,4 +141,4 @@ class Decision(NamedTuple):
         return f"{what} -> {'shuts down' if self.action is Action.SHUT_DOWN else 'not restarted'}"
 
 
-Directive: TypeAlias = Start | Stop | CancelStart | Close | Forget | WakeAt | Reply | Report | Overran | Ready | Done
+Directive: TypeAlias = Start | Stop | CancelStart | Close | Forget | WakeAt | Reply | PassUp | Report | Overran | Ready | Done

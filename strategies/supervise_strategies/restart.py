@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from tenacity import Future, RetryCallState
 from tenacity.retry import retry_base
@@ -32,6 +32,16 @@ Draw: TypeAlias = Callable[[Wait, RetryCallState], float]
 def draw(policy: Wait, state: RetryCallState) -> float:
     """Ask a wait policy for its delay. Chance comes in here and nowhere else, so the machine is given this from outside."""
     return float(policy(state))
+
+
+class Rule(NamedTuple):
+    """What a policy says of an end."""
+
+    restart: bool
+    words: str
+    """The rule that says so."""
+    raised: BaseException | None = None
+    """By the user's `when=`, which then decided nothing."""
 
 
 class RestartType(StrEnum):
@@ -117,26 +127,26 @@ class Restart:
         parts = [f"{field}={_name(value)}" for field in ("wait", "stop", "when") if (value := getattr(self, field)) is not None]
         return f"{self.type.value}({', '.join(parts)})" if parts else self.type.value
 
-    def rule(self, reason: ExitReason, error: BaseException | None = None) -> tuple[bool, str]:
+    def rule(self, reason: ExitReason, error: BaseException | None = None) -> Rule:
         """Whether an end with this reason is followed by a restart, and the rule that says so, in words.
 
         A `when` that itself raises decides nothing: the restart type does, and the rule names what it raised.
         """
         if self.type is RestartType.TEMPORARY:
-            return False, "temporary: never restarted"
+            return Rule(False, "temporary: never restarted")
         if self.type is RestartType.TRANSIENT and not reason.abnormal:
-            return False, f"transient: {reason.kind.value} is an orderly end"
+            return Rule(False, f"transient: {reason.kind.value} is an orderly end")
         if self.when is None or reason.kind is not ExitKind.CRASHED or error is None:
-            return True, self.type.value
+            return Rule(True, self.type.value)
         asked = [leaf for leaf in leaves(error) if isinstance(leaf, Exception)]
         for leaf in asked:
             try:
-                matched = self.when(retry_state(leaf, attempt=1, first=0.0, now=0.0))
-            except Exception as failure:
-                return True, f"{self.type.value}; its when= raised {type(failure).__name__}"
+                matched = bool(self.when(retry_state(leaf, attempt=1, first=0.0, now=0.0)))
+            except BaseException as failure:
+                return Rule(True, f"{self.type.value}; its when= raised {type(failure).__name__}", failure)
             if not matched:
-                return False, f"when={_name(self.when)} doesn't match {type(leaf).__name__}"
-        return True, f"{self.type.value}, when={_name(self.when)} matches" if asked else self.type.value
+                return Rule(False, f"when={_name(self.when)} doesn't match {type(leaf).__name__}")
+        return Rule(True, f"{self.type.value}, when={_name(self.when)} matches" if asked else self.type.value)
 
 
 def as_restart(value: Restart | RestartName) -> Restart:

@@ -24,17 +24,24 @@ from .work import Purpose, Work
 
 
 def exited(
-    state: SupervisorState, slot: Slot, number: int, reason: ExitReason, error: BaseException | None, now: float
+    state: SupervisorState,
+    slot: Slot,
+    number: int,
+    reason: ExitReason,
+    error: BaseException | None,
+    again: bool,
+    now: float,
 ) -> None:
-    """The turn of an end: it is a restart, or not."""
+    """The turn of an end: it is a restart, or not. `again`: by a message that ended a life before, which costs no limit."""
     if not slot.dead or slot.number != number:
         return  # swallowed: its group was stopped, or it was terminated, in the meantime (rule 31)
     slot.dead = False
     slot.state = STOPPED
-    restart, rule = slot.spec.restart.rule(reason, error)
+    restart, rule, raised = slot.spec.restart.rule(reason, error)
+    _pass_up(state, raised)
     up_since, slot.up_since = slot.up_since, None
     if restart:
-        _restart(state, slot, reason, error, rule, up_since, now)
+        _restart(state, slot, reason, error, rule, up_since, now, again)
     else:
         slot.finished = not reason.abnormal
         _decide(state, Action.LEAVE, slot, reason, rule, now)
@@ -50,23 +57,29 @@ def _restart(
     rule: str,
     up_since: float | None,
     now: float,
+    again: bool = False,
 ) -> None:
     """A restart is due: count it against the limit that applies, then do it, put it off, or give up."""
     policy, limit = slot.spec.restart, slot.spec.limit
     delay, enough = 0.0, False
-    if policy.wait is not None or policy.stop is not None:
+    if again:
+        rule = f"{rule}; by a message that was tried again, so it isn't counted"
+    elif policy.wait is not None or policy.stop is not None:
         if slot.backoff is None:
             slot.backoff = Backoff()
         try:
             delay, enough = slot.backoff.failed(policy, now, up_since, error, state.draw)
-        except Exception as failure:  # a user's policy; the restart must not depend on it
+        except BaseException as failure:  # a user's policy; the restart must not depend on it
+            _pass_up(state, failure)
             rule = f"{rule}; its wait= or stop= raised {describe(failure)}, so it comes back at once"
     window = state.window
     if limit is not None:
         if slot.window is None:
             slot.window = RestartWindow(limit)
         window = slot.window
-    if limit is not None or policy.stop is not None:
+    if again:
+        pass
+    elif limit is not None or policy.stop is not None:
         if enough or (limit is not None and not window.add(now)):
             _own_limit(state, slot, reason, "stop= says enough" if enough else f"its own limit of {limit} is spent", now)
             return
@@ -77,6 +90,12 @@ def _restart(
     affected = tuple(s.id for s in group if not s.temporary)
     _decide(state, Action.RESTART, slot, reason, rule, now, window=window, delay=delay, affected=affected)
     restart_group(state, slot, group, delay, now)
+
+
+def _pass_up(state: SupervisorState, raised: BaseException | None) -> None:
+    """A policy raised: the machine goes on without it, and whoever runs it is told of what means more than that."""
+    if raised is not None and not isinstance(raised, Exception):
+        state.out.append(do.PassUp(raised))
 
 
 def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: float, now: float) -> None:
@@ -91,7 +110,8 @@ def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, er
     """The turn of a restart whose start failed: it counts as one more (rule 14), unless `when=` ends the child."""
     if not pending(slot, token):
         return
-    restart, rule = slot.spec.restart.rule(reason, error)
+    restart, rule, raised = slot.spec.restart.rule(reason, error)
+    _pass_up(state, raised)
     rule = f"its restart failed to start; {rule}"
     if restart:
         _restart(state, slot, reason, error, rule, None, now)

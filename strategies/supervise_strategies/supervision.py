@@ -158,9 +158,19 @@ class Supervision:
         return self._go_on(now)
 
     def child_exited(
-        self, id: str, number: int, reason: ExitReason, now: float, *, error: BaseException | None = None
+        self,
+        id: str,
+        number: int,
+        reason: ExitReason,
+        now: float,
+        *,
+        error: BaseException | None = None,
+        again: bool = False,
     ) -> list[Directive]:
-        """The incarnation is over: nothing of it runs any more. `error` is looked at by policies, and not kept."""
+        """The incarnation is over: nothing of it runs any more. `error` is looked at by policies, and not kept.
+
+        `again`: by a message that had ended a life before, and was tried again; its tries bound that, so it costs no limit.
+        """
         state = self._state
         slot = state.slots.get(id)
         if slot is None or slot.number != number:
@@ -177,7 +187,7 @@ class Supervision:
         elif slot.state is RUNNING and not slot.dead:
             slot.dead = True
             if state.phase is not Phase.STOPPING:
-                state.queue.append((exited, slot, number, reason, error))
+                state.queue.append((exited, slot, number, reason, error, again))
         return self._go_on(now)
 
     def stop_overran(self, id: str, number: int, now: float) -> list[Directive]:

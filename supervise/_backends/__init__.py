@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from ._base import Backend, Future, Handle, Scope, is_cancellation
+from ._base import Backend, Expired, Future, Handle, Scope, is_cancellation
+from ._errands import Gone
+from ._forks import NOWHERE
 
-__all__ = ("Backend", "Future", "Handle", "Scope", "current_backend", "is_cancellation")
+__all__ = ("NOWHERE", "Backend", "Expired", "Future", "Gone", "Handle", "Scope", "current_backend", "is_cancellation")
 
 
 def current_backend() -> Backend:

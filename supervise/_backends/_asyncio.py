@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -12,7 +11,10 @@ from typing import Any
 
 import anyio
 
-from ._base import Future, Handle, Scope
+from ._base import Expired, Future, Handle, Scope
+from ._callback import call_back
+from ._errands import Errands
+from ._forks import NOWHERE, keep
 
 
 class AsyncioBackend:
@@ -23,12 +25,16 @@ class AsyncioBackend:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._thread = threading.get_ident()
+        self.thread: int = threading.get_ident()
+        self.errands: Errands = Errands(self)
         self.now: Callable[[], float] = loop.time
+        self.is_running: Callable[[], bool] = loop.is_running
         self.future: Callable[[], Future] = loop.create_future
         if getattr(type(loop), "create_future", None) is asyncio.BaseEventLoop.create_future:
             # what that would do, without its frame: 0.1 us of each call and each wake-up
             self.future = partial(asyncio.Future, loop=loop)
+        self._apart: set[asyncio.Task[None]] = set()  # the loop only keeps weak references to tasks
+        keep(self)
 
     def scope(self) -> Scope:
         # anyio's, not a native task.cancel(): that would abandon worker threads while they still run
@@ -45,38 +51,74 @@ class AsyncioBackend:
         try:
             return await future
         finally:
+            del future  # it has the error, whose traceback has this frame
             timer.cancel()
 
-    def from_anywhere(self) -> Callable[[Callable[[], object]], None]:
+    def elsewhere(self) -> str | None:
+        if self._loop.is_closed():
+            return "its event loop is closed"
+        return None if asyncio._get_running_loop() is None else "another event loop runs here"
+
+    def from_anywhere(self) -> Callable[[Callable[[], object]], bool]:
         loop = self._loop
 
-        def soon(function: Callable[[], object]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(function)
+        def soon(function: Callable[[], object]) -> bool:
+            if self.thread == NOWHERE:  # a copy of the loop, which would wake the one of the parent
+                return False
+            try:
+                loop.call_soon_threadsafe(call_back, function)
+            except RuntimeError:  # the loop is closed
+                return False
+            return True
 
         return soon
 
     def in_its_thread(self) -> bool:
-        return threading.get_ident() == self._thread
+        return asyncio._get_running_loop() is self._loop
 
-    def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(coroutine()))
+    def run_apart(self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
+        task = self._loop.create_task(coroutine(), context=context)
+        self._apart.add(task)
+        task.add_done_callback(self._apart.discard)
 
     async def open(self) -> None:
+        pass
+
+    def empty(self) -> None:
         pass
 
     async def close(self) -> None:
         pass
 
-    def spawn(self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str) -> None:
+    def spawn(
+        self,
+        coroutine: Callable[[], Coroutine[Any, Any, None]],
+        context: Context,
+        name: str,
+        over: Callable[[], object] | None = None,
+    ) -> object:
         # The loop only keeps weak references to tasks; the coroutine keeps a strong one (`Turn.task`). A set of tasks with
         # its done-callbacks would cost 145 bytes an actor.
-        self._loop.create_task(coroutine(), name=name, context=context)
+        task = self._loop.create_task(coroutine(), name=name, context=context)
+        if over is not None:
+            task.add_done_callback(lambda _: over())
+        return task
+
+    def has_died(self, task: object) -> bool:
+        return isinstance(task, asyncio.Future) and task.done()
+
+    def cancels_all(self, task: object, host: object) -> bool:
+        if not isinstance(task, asyncio.Task) or not isinstance(host, asyncio.Task):
+            return False
+        return task.cancelling() > 0 and (host.cancelling() > 0 or host.done())
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
-        return self._loop.call_at(when, callback)
+        return self._loop.call_at(when, call_back, callback)
+
+    def lets_interrupt(self, function: object) -> None:
+        pass  # it strikes anywhere
 
 
 def _expire(future: Future) -> None:
     if not future.done():
-        future.set_exception(TimeoutError("the deadline of this message has passed"))
+        future.set_exception(Expired("the deadline of this message has passed"))

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from supervise_strategies.exit_reason import leaves
+
+if TYPE_CHECKING:
+    from ._errands import Errands
+
+
+class Expired(TimeoutError):
+    """The deadline of a wait has passed."""
 
 
 class Future(Protocol):
@@ -17,6 +24,10 @@ class Future(Protocol):
     """
 
     def done(self) -> bool: ...
+    def cancelled(self) -> bool:
+        """Whether it is done because its waiter was cancelled."""
+        ...
+
     def set_result(self, result: Any, /) -> None: ...
     def set_exception(self, exception: Any, /) -> None: ...
     def __await__(self) -> Generator[Any, Any, Any]: ...
@@ -46,6 +57,10 @@ class Backend(Protocol):
     name: str
     cancelled: type[BaseException]
     """What a cancelled `await` raises."""
+    errands: Errands
+    """What other threads wait for here."""
+    thread: int
+    """The ident of the thread in which the loop runs; in a process that was forked off, of none."""
 
     def now(self) -> float:
         """The loop's clock, in seconds."""
@@ -68,38 +83,72 @@ class Backend(Protocol):
         ...
 
     async def until(self, future: Future, deadline: float) -> Any:
-        """Wait for the future; TimeoutError at the deadline, and the future is `done` then."""
+        """Wait for the future; `Expired` at the deadline, and the future is `done` then."""
         ...
 
-    def from_anywhere(self) -> Callable[[Callable[[], object]], None]:
-        """A function that runs another one in the loop, soon; callable from any thread and from a finalizer.
+    def is_running(self) -> bool:
+        """Whether the loop runs. 40 ns, so it is asked for each wake-up, in the loop's own thread: then it is this one."""
+        ...
 
-        When the loop is closed it does nothing: there is nobody left to tell.
-        """
+    def elsewhere(self) -> str | None:
+        """Of a loop that doesn't run: why nobody can be woken there. None: it may go on later, and nothing is lost."""
         ...
 
     def in_its_thread(self) -> bool:
-        """Whether the caller is in the thread in which the loop runs."""
+        """Whether the caller runs in this very loop. In doubt, `thread` isn't enough: idents are used again."""
         ...
 
-    def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a task for another thread. The loop's end cancels it. RuntimeError if the loop is gone."""
+    def from_anywhere(self) -> Callable[[Callable[[], object]], bool]:
+        """A function that runs another one in the loop, soon; callable from any thread and from a finalizer.
+
+        False: the loop is closed, or the process is another one, and there is nobody left to tell. What the function raises is
+        logged.
+        """
+        ...
+
+    def run_apart(self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
+        """Run a task that belongs to nothing but the loop, whose end cancels it. It must raise nothing but that."""
         ...
 
     async def open(self) -> None:
         """Make a place for raw tasks, in the running task. They aren't reached by the cancellation of what is around."""
         ...
 
+    def empty(self) -> None:
+        """Have the last tasks of our own end, where the task that made the place can't leave it."""
+        ...
+
     async def close(self) -> None:
         """Leave that place. All its tasks have ended by then."""
         ...
 
-    def spawn(self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str) -> None:
-        """Run a raw task in the place that `open` made, in exactly this context."""
+    def spawn(
+        self,
+        coroutine: Callable[[], Coroutine[Any, Any, None]],
+        context: Context,
+        name: str,
+        over: Callable[[], object] | None = None,
+    ) -> object:
+        """Run a raw task in the place that `open` made, in exactly this context. The task, where there is one by now.
+
+        `over` is called when it has ended, however: a task that is cancelled before it begins runs nothing of the coroutine.
+        """
+        ...
+
+    def has_died(self, task: object) -> bool:
+        """Whether the task has ended. One whose coroutine tells its end itself may have been prevented from it."""
+        ...
+
+    def cancels_all(self, task: object, host: object) -> bool:
+        """Whether both tasks were cancelled natively, as the end of the loop does it to all tasks at once."""
         ...
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
-        """Call back at an instant of `now()`. Belongs to the place that `open` made."""
+        """Call back at an instant of `now()`. Belongs to the place that `open` made. What the callback raises is logged."""
+        ...
+
+    def lets_interrupt(self, function: object) -> None:
+        """A KeyboardInterrupt may strike in the user's function, which may never end, though our own code is spared it."""
         ...
 
 

@@ -13,16 +13,20 @@ from typing import Any
 
 import trio
 
-from ._base import Future, Handle, Scope
+from ._base import Expired, Future, Handle, Scope
+from ._callback import call_back
+from ._errands import Errands
+from ._forks import NOWHERE, keep
+from ._interrupts import let_strike, spare_our_own
 
 
 class _Future:
     """trio has no future; this is one task's wait for one value, on `wait_task_rescheduled`."""
 
-    __slots__ = ("_done", "_error", "_result", "_task")
+    __slots__ = ("_cancelled", "_done", "_error", "_result", "_task")
 
     def __init__(self) -> None:
-        self._done = False
+        self._done = self._cancelled = False
         self._task: trio.lowlevel.Task | None = None
         self._result: Any = None
         self._error: BaseException | None = None
@@ -30,25 +34,28 @@ class _Future:
     def done(self) -> bool:
         return self._done
 
+    def cancelled(self) -> bool:
+        return self._cancelled
+
     def set_result(self, result: Any, /) -> None:
-        self._result = result
         self._settle()
+        self._result = result
 
     def set_exception(self, exception: BaseException, /) -> None:
-        self._error = exception
         self._settle()
+        self._error = exception
 
     def _settle(self) -> None:
         if self._done:
             raise RuntimeError("this future is done already")
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)  # first: it raises where no loop runs
+            self._task = None
         self._done = True
-        task, self._task = self._task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
 
     def _abort(self, _: Callable[[], object]) -> trio.lowlevel.Abort:
         self._task = None
-        self._done = True
+        self._done = self._cancelled = True
         return trio.lowlevel.Abort.SUCCEEDED
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -94,10 +101,13 @@ class TrioBackend:
         self._timers: list[_Timer] = []
         self._cancelled = 0  # of them
         self._driver: trio.CancelScope | None = None
-        self._thread = threading.get_ident()
+        self.thread: int = threading.get_ident()
+        self.errands: Errands = Errands(self)
         self._token = trio.lowlevel.current_trio_token()
         self.now: Callable[[], float] = trio.current_time
         self.future: Callable[[], Future] = _Future
+        keep(self)
+        spare_our_own()
 
     def scope(self) -> Scope:
         return trio.CancelScope()
@@ -112,23 +122,37 @@ class TrioBackend:
         with trio.CancelScope(deadline=deadline) as scope:
             return await future
         assert scope.cancelled_caught
-        raise TimeoutError("the deadline of this message has passed")
+        raise Expired("the deadline of this message has passed")
 
-    def from_anywhere(self) -> Callable[[Callable[[], object]], None]:
+    def is_running(self) -> bool:
+        return True  # all tasks of a run end before the run does, so whoever waits to be woken is in the one that runs here
+
+    def elsewhere(self) -> str | None:
+        return None
+
+    def from_anywhere(self) -> Callable[[Callable[[], object]], bool]:
         token = self._token
 
-        def soon(function: Callable[[], object]) -> None:
-            with contextlib.suppress(trio.RunFinishedError):
-                token.run_sync_soon(function)
+        def soon(function: Callable[[], object]) -> bool:
+            if self.thread == NOWHERE:  # a copy of the loop, which would wake the one of the parent
+                return False
+            try:
+                token.run_sync_soon(call_back, function)
+            except trio.RunFinishedError:
+                return False
+            return True
 
         return soon
 
     def in_its_thread(self) -> bool:
-        return threading.get_ident() == self._thread
+        try:
+            return trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:
+            return False
 
-    def run_from_thread(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        # A system task, since the thread may not be one of trio's, and no nursery need be open.
-        self._token.run_sync_soon(partial(trio.lowlevel.spawn_system_task, coroutine, context=Context()))
+    def run_apart(self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
+        # A system task, since no nursery need be open. It ends with the run; RuntimeError once that is ending.
+        trio.lowlevel.spawn_system_task(coroutine, context=context)
 
     async def open(self) -> None:
         # A nursery's scope is also around the body that opened it: shielded here, it would keep the caller's own cancellation
@@ -137,8 +161,13 @@ class TrioBackend:
         outer = await self._manager.__aenter__()
         opened = trio.Event()
         outer.start_soon(self._keep_open, opened)
-        with trio.CancelScope(shield=True):
-            await opened.wait()
+        try:
+            with trio.CancelScope(shield=True):
+                await opened.wait()
+        except BaseException as error:  # Ctrl-C, which is raised wherever the main task waits
+            manager, self._manager = self._manager, None
+            await manager.__aexit__(type(error), error, error.__traceback__)
+            raise
 
     async def _keep_open(self, opened: trio.Event) -> None:
         self._closing = trio.Event()
@@ -147,23 +176,40 @@ class TrioBackend:
             opened.set()
             await self._closing.wait()
 
+    def empty(self) -> None:
+        self._timers.clear()
+        self._cancelled = 0
+        if self._driver is not None:
+            self._driver.cancel()
+        if self._closing is not None:
+            self._closing.set()
+
     async def close(self) -> None:
         if self._manager is not None:
-            self._timers.clear()
-            self._cancelled = 0
-            if self._driver is not None:
-                self._driver.cancel()
-            if self._closing is not None:
-                self._closing.set()
+            self.empty()
             manager, self._manager = self._manager, None
             await manager.__aexit__(None, None, None)
 
-    def spawn(self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str) -> None:
+    def spawn(
+        self,
+        coroutine: Callable[[], Coroutine[Any, Any, None]],
+        context: Context,
+        name: str,
+        over: Callable[[], object] | None = None,
+    ) -> object:
         if self._nursery is None:
             raise RuntimeError("spawn() before open()")
         nursery = self._nursery
+        run = coroutine if over is None else partial(_run_over, coroutine, over)
         # trio copies the context of whoever calls start_soon, so the call is made inside the wanted one
-        context.run(lambda: nursery.start_soon(coroutine, name=name))
+        context.run(lambda: nursery.start_soon(run, name=name))
+        return None  # it is made when it begins, which each of them does
+
+    def has_died(self, task: object) -> bool:
+        return False  # a KeyboardInterrupt doesn't strike in our code, and cancellations are what it tells of
+
+    def cancels_all(self, task: object, host: object) -> bool:
+        return False
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
         timer = _Timer(self, when, callback)
@@ -193,7 +239,7 @@ class TrioBackend:
                 timer = heapq.heappop(timers)
                 callback, timer.callback = timer.callback, None
                 if callback is not None:
-                    callback()
+                    call_back(callback)
                 else:
                     self._cancelled -= 1
         self._driver = None
@@ -204,3 +250,13 @@ class TrioBackend:
             heapq.heappop(timers)
             self._cancelled -= 1
         return timers[0].when if timers else -math.inf
+
+    def lets_interrupt(self, function: object) -> None:
+        let_strike(function)
+
+
+async def _run_over(coroutine: Callable[[], Coroutine[Any, Any, None]], over: Callable[[], object]) -> None:
+    try:
+        await coroutine()
+    finally:
+        over()

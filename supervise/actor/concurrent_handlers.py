@@ -12,20 +12,22 @@ from supervise.mailbox.turn import CURRENT, Turn
 from .nursery import Nursery
 
 if TYPE_CHECKING:
-    from supervise._backends import Future
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.lane import Lane
 
 
 class ConcurrentHandlers:
-    """Made by the first of them. What is in hand here is settled with the incarnation, like all else that it had in hand."""
+    """Made by the first of them. What is in hand here is settled with the incarnation, like all else that it had in hand.
 
-    __slots__ = ("_answer", "_cancelled", "_nursery", "_room", "_running", "_turn", "in_hand")
+    A message that finds as many at work as its limit allows waits in its lane, first of all, and holds that lane up alone.
+    """
+
+    __slots__ = ("_answer", "_cancelled", "_nursery", "_running", "_turn", "held_up", "in_hand")
 
     def __init__(
         self,
         turn: Callable[[Envelope | None], Turn],
-        answer: Callable[[Envelope, Any, BaseException | None, bool], bool],
+        answer: Callable[[Lane, Envelope, Any, BaseException | None, bool], bool],
         crashed: Callable[[BaseException], object],
     ) -> None:
         first = turn(None)
@@ -33,29 +35,22 @@ class ConcurrentHandlers:
         self._answer = answer
         self._nursery = Nursery(first.mailbox, first, crashed)
         self._running: Counter[str] = Counter()
-        self._room: Future | None = None
         self._cancelled = False
+        self.held_up: set[Lane] = set()  # lanes whose first message waits for a place
         self.in_hand: dict[int, tuple[Lane, Envelope]] = {}  # by the identity of the envelope, in the order of hand-over
 
-    async def take(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Begin one more, once fewer run than its limit. If the end comes first it goes back: nobody has begun it."""
-        begun = False
-        try:
-            while self._running[concurrency.key] >= concurrency.limit:
-                self._room = lane.mailbox.backend.future()
-                await self._room
-            begun = not self._cancelled
-        finally:
-            if not begun:
-                coroutine.close()
-                lane.put_back(envelope)
-        if not begun:
-            return
+    def take(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> bool:
+        """Begin one more. False: as many run as its limit allows, or the end has begun, and nothing of it was begun."""
+        if self._running[concurrency.key] >= concurrency.limit or self._cancelled:
+            coroutine.close()
+            self.held_up.add(lane)
+            return False
         self._running[concurrency.key] += 1
         self.in_hand[id(envelope)] = (lane, envelope)
-        self._nursery.start_soon(self._run, concurrency, envelope, coroutine, name=concurrency.key)
+        self._nursery.start_soon(self._run, concurrency, lane, envelope, coroutine, name=concurrency.key)
+        return True
 
-    async def _run(self, concurrency: Concurrency, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
+    async def _run(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
         CURRENT.set(self._turn(envelope))
         result: Any = None
         failure: BaseException | None = None
@@ -64,15 +59,15 @@ class ConcurrentHandlers:
         except BaseException as error:
             failure = error
         self._running[concurrency.key] -= 1
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
         if isinstance(failure, GeneratorExit):  # the loop is gone
             raise failure
-        if self._answer(envelope, result, failure, concurrency.isolate):
+        if self._answer(lane, envelope, result, failure, concurrency.isolate):
             del self.in_hand[id(envelope)]
         elif failure is not None:
             raise failure
+        self.held_up.clear()
+        if lane.mailbox.attention:  # it waits for this place, or, being about to end, for those that run
+            lane.mailbox.wake()
 
     def cancel(self) -> None:
         """Cancel all that run, and begin none any more."""

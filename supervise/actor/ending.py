@@ -5,12 +5,13 @@ Then its owner is asked what follows. Nothing of the old life is left by then, b
 
 from __future__ import annotations
 
+import logging
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from supervise._backends import is_cancellation
-from supervise.errors import ActorCrashed, ActorStopped, IgnoreStart
-from supervise.events import logger
+from supervise.errors import ActorCrashed, ActorStopped, HandlerLate, IgnoreStart
+from supervise.log import say
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 def go_out_of_service(life: Incarnation, error: BaseException | None) -> None:
     """No message is begun any more: calls that don't wait for the next life fail now, before nursery and exit hook end."""
     life.mailbox.restarting = True
+    if life.mailbox.refusal is not None:
+        life.mailbox.shut()  # what has come for itself so far is all
     if error is not None or life.failure is not None or life.killed:
         life.mailbox.crashed()
 
@@ -42,16 +45,26 @@ async def leave(life: Incarnation, error: BaseException | None) -> BaseException
         if life.concurrent is not None:
             life.arm_end_timer()
             await life.concurrent.end(cancel=bad)
-        if life.tasks is not None:
-            life.arm_end_timer()
-            await life.tasks.end(cancel=bad or not life.patient)
+        await _end_nursery(life, cancel=bad or not life.patient)
+        life.leaving = True
         if life.manager is not None:
-            error = await _exit(life, error)
+            try:
+                error = await _exit(life, error)
+            finally:
+                await _end_nursery(life, cancel=life.killed)  # what the hook has begun ends before the next life begins
     except BaseException as again:
         if isinstance(again, GeneratorExit) and is_being_closed(life):
             raise
         raised = again
     return leave_life_scope(life, error, raised)
+
+
+async def _end_nursery(life: Incarnation, *, cancel: bool) -> None:
+    tasks = life.tasks
+    if tasks is not None:
+        life.arm_end_timer()
+        await tasks.end(cancel=cancel)
+        life.tasks = None
 
 
 async def _exit(life: Incarnation, error: BaseException | None) -> BaseException | None:
@@ -73,33 +86,37 @@ async def _exit(life: Incarnation, error: BaseException | None) -> BaseException
         if cause is None or is_cancellation(cause, cancelled):
             return raised
         if raised is not cause:
-            logger.error("%s #%d: its exit hook raised %s", life.mailbox.path, life.number, describe(raised))
+            say(logging.ERROR, "%s #%d: its exit hook raised %s", life.mailbox.path, life.number, describe(raised))
     return error
 
 
 def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None:
-    """All of it has ended: settle what was in hand, and ask what follows."""
-    mailbox = life.mailbox
-    if life.end_timer is not None:
-        life.end_timer.cancel()
-    if life.throttle_timer is not None:
-        life.throttle_timer.cancel()
+    """All of it has ended: settle what was in hand, and ask what follows.
+
+    Its owner is told, whatever the user's code does in here: the texts of exceptions and arguments, queues, instruments.
+    """
+    for timer in (life.end_timer, life.throttle_timer):
+        if timer is not None:
+            timer.cancel()
     if life.timers is not None:
         life.timers._end()
-    reason, error = _judge(life, error)
-    life.instance = None
-    mailbox.turn = None
-    mailbox.restarting = True
-    instrument, crashed_on = mailbox.instrument, life.crashed_on
-    _settle(life, reason, error)
-    life.pass_up(error)
-    # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
-    life.shareable = life.shareable and len(copy_context()) == 1
-    if instrument is not None:
-        span = None if crashed_on is None or crashed_on[5] is None else crashed_on[5].span
-        instrument.ends(life, span, reason, error)
+    mailbox, instrument, crashed_on = life.mailbox, life.mailbox.instrument, life.crashed_on
+    with life.owner.bus:  # nobody hears of anything before all of it is settled
+        reason, error = _judge(life, error)
+        life.instance = None
+        mailbox.turn = None
+        mailbox.restarting = True
+        redelivered = _settle(life, reason, error)
+        life.pass_up(error)
+        # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
+        life.shareable = life.shareable and len(copy_context()) == 1
+        if instrument is not None:
+            span = None if crashed_on is None or crashed_on[5] is None else crashed_on[5].span
+            instrument.ends(life, span, reason, error)
     ignored = not life.running and isinstance(error, IgnoreStart)
-    successor = life.owner.ended(life, reason, error, ignored=ignored)
+    life.told = True
+    successor = life.owner.ended(life, reason, error, ignored=ignored, again=redelivered)
+    mailbox.causes = None
     if instrument is not None:
         instrument.ended()
     life.failure = error = None
@@ -112,60 +129,129 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
     return successor
 
 
+def bury(life: Incarnation) -> None:
+    """Its task has ended without a word: it was cancelled before it began, or Ctrl-C struck in it. Its owner is told."""
+    if life.told:
+        life.owner.broken(RuntimeError(f"the task of {life.mailbox.path} #{life.number} has ended, and its end wasn't decided"))
+        return
+    _tell_owner(life, KILLED, None)
+
+
+def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
+    """What is never raised, as far as we know, was raised in the actor's task itself. Its owner is told of the end even so."""
+    mailbox, owner = life.mailbox, life.owner
+    say(logging.CRITICAL, "%s #%d: its own task raised %s", mailbox.path, life.number, describe(error), error=error)
+    life.pass_up(error)
+    if life.told:
+        owner.broken(error)
+        return None
+    return _tell_owner(life, crashed(error), error)
+
+
+def _tell_owner(life: Incarnation, reason: ExitReason, error: BaseException | None) -> Incarnation | None:
+    mailbox, owner = life.mailbox, life.owner
+    life.told = True
+    held = life.held()
+    life.in_hand = life.concurrent = life.crashed_on = None
+    mailbox.turn, mailbox.restarting, mailbox.causes = None, True, None
+    try:
+        with owner.bus:
+            for lane, envelope in held:
+                _cut(life, lane, envelope, reason, error)
+            return owner.ended(life, reason, error, ignored=False, again=False)
+    except BaseException as again:
+        owner.broken(again)
+        return None
+
+
 def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, BaseException | None]:
-    """One reason for the end, and the exception that stands behind it."""
+    """One reason for the end, and the exception that stands behind it.
+
+    What a cancellation has as its context is no cause: an exception that was handled leaves the same trace (tried).
+    """
     if life.failure is not None:
         error = life.failure
     cancelled = life.mailbox.backend.cancelled
     if error is not None and not is_cancellation(error, cancelled):
         return crashed(error), error
-    hidden = masked(error, cancelled)
     if life.killed:
-        return (KILLED if hidden is None else ExitReason(ExitKind.KILLED, describe(hidden))), None
+        return KILLED, None
     if error is not None:
         life.shareable = False  # asyncio counts a native cancel(), and the count stays with the task
-        if hidden is not None:
-            return crashed(hidden), hidden
-        return ExitReason(ExitKind.CRASHED, f"{type(error).__name__}: cancelled, and nobody of the tree asked for it"), error
+        if life.mailbox.backend.cancels_all(life.task, life.owner.host):
+            life.owner.abandoned()
+            return KILLED, None
+        hidden = masked(error, cancelled)
+        while_ = "" if hidden is None else f", while handling {describe(hidden)}"
+        text = f"{type(error).__name__}: cancelled, and nobody of the tree asked for it{while_}"
+        return ExitReason(ExitKind.CRASHED, text), error
     return life.stop_reason or NORMAL, None
 
 
-def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) -> None:
-    """What was in hand has ended with the incarnation, or goes back; queued calls that don't wait for the next one fail."""
-    held = life.held()
-    life.in_hand = life.concurrent = None
-    crashed_on, life.crashed_on = life.crashed_on, None
-    if held:
-        # Back to the front in the order in which they were handed over, so the last one first.
-        for lane, envelope in reversed(held):
-            if not (reason.abnormal and _redelivers(life, lane, envelope, envelope is crashed_on)):
-                _cut(life, envelope, reason, error)
+def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) -> bool:
+    """What was in hand has ended with the incarnation, or goes back; queued calls that don't wait for the next one fail.
+
+    True: the message that made it crash was tried again already.
+    """
+    held, culprit = life.held(), life.crashed_on
+    if culprit is None and reason.kind is ExitKind.CRASHED:
+        culprit = _overrun(life, error)
+    life.in_hand = life.concurrent = life.crashed_on = None
+    # Back to the front in the order in which they were handed over, so the last one first.
+    for lane, envelope in reversed(held):
+        if not (reason.abnormal and _redelivers(life, lane, envelope, envelope is culprit, error)):
+            _cut(life, lane, envelope, reason, error)
     if reason.abnormal:
         life.mailbox.crashed()
+    return culprit is not None and culprit[5] is not None and culprit[5].failures > 0
 
 
-def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, raised: bool) -> bool:
-    """Put it back, if it may be tried again. Only the message whose handler raised has used up one of its tries."""
+def _overrun(life: Incarnation, error: BaseException | None) -> Envelope | None:
+    """The message in hand, if it took too long, or its handler was cancelled by somebody else: that ended the life, too."""
+    if isinstance(error, HandlerLate) or (error is not None and is_cancellation(error, life.mailbox.backend.cancelled)):
+        return life.in_hand
+    return None
+
+
+def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool, error: BaseException | None) -> bool:
+    """Put it back, if it may be tried again. To be in hand when another one ended the life is free once, and counts then."""
     allowed = life.owner.redeliver
     handler, args, kwargs, reply, sender, options = envelope
     if not allowed or (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
         return False
-    if raised:
-        options = (options or MessageOptions())._replace(failures=1 if options is None else options.failures + 1)
+    options = options or MessageOptions()
+    if culprit or options.spared:
+        options = options._replace(failures=options.failures + 1)
         if options.failures > allowed:
             return False
-    lane.put_back((handler, args, kwargs, reply, sender, options))
+    else:
+        options = options._replace(spared=True)
+    # It isn't its timer's any more, which is over: that takes along what waits, not what was in hand.
+    options = options._replace(attempt=options.attempt + 1, source=None)
+    again = (handler, args, kwargs, reply, sender, options)
+    try:
+        lane.put_back(again)
+    except Exception as raised:  # a queue of the user's own
+        say(logging.ERROR, "%s: a message can't be tried again, as its queue raised %s", life.mailbox.path, describe(raised))
+        return False
+    if reply is not None and error is not None:
+        life.mailbox.hold_cause(reply, _crash(life, describe(error), error))
     return True
 
 
-def _cut(life: Incarnation, envelope: Envelope, reason: ExitReason, error: BaseException | None) -> None:
+def _cut(life: Incarnation, lane: Lane, envelope: Envelope, reason: ExitReason, error: BaseException | None) -> None:
     mailbox = life.mailbox
     if envelope[3] is None:
         mailbox.dead_letter(envelope, f"in hand when #{life.number} ended: {reason}")
         return
     if reason.kind is ExitKind.CRASHED:
-        failure: Exception = ActorCrashed(mailbox.path, life.number, reason.detail)
-        failure.__cause__ = error
+        failure: Exception = _crash(life, reason.detail, error)
     else:
         failure = ActorStopped(f"{mailbox.path} #{life.number} was stopped ({reason}) while it handled this call")
-    mailbox.cut(envelope, failure, "")
+    mailbox.cut(lane, envelope, failure, "")
+
+
+def _crash(life: Incarnation, what: str, error: BaseException | None) -> ActorCrashed:
+    failure = ActorCrashed(life.mailbox.path, life.number, what)
+    failure.__cause__ = error
+    return failure

@@ -49,6 +49,7 @@ class Incarnation(IncarnationTurn):
         "kill_scope",
         "killed",
         "lane",
+        "leaving",
         "life_scope",
         "made",
         "manager",
@@ -56,6 +57,7 @@ class Incarnation(IncarnationTurn):
         "ordered",
         "owner",
         "patient",
+        "pipes",
         "readers",
         "running",
         "shareable",
@@ -64,6 +66,7 @@ class Incarnation(IncarnationTurn):
         "tasks",
         "throttle_timer",
         "timers",
+        "told",
     )
     task: object
     in_hand: Envelope | None
@@ -78,6 +81,7 @@ class Incarnation(IncarnationTurn):
         self.draining: bool = False
         self.ordered: bool = False  # its supervisor asked for the end, and keeps the time
         self.killed: bool = False
+        self.leaving: bool = False  # its loop is over, and its first nursery
         self.failure: BaseException | None = None
         self.timers: Timers | None = None  # made on first use
         self.readers: set[Reading] | None = None
@@ -89,7 +93,9 @@ class Incarnation(IncarnationTurn):
         self.lane: Lane | None = None  # that the message in hand came from, if there are several
         self.throttle_timer: Handle | None = None
         self.ended_waiters: list[Future] | None = None
+        self.told: bool = False  # its owner knows of its end
         self.patient: bool = False  # its nursery may finish
+        self.pipes: int = 0  # results that it waits for, to be brought to itself
         self.made: Any = None  # by the factory, and not an actor yet
         self.manager: Any = None  # the async context manager that was entered
         self.kill_scope: Scope | None = None
@@ -178,12 +184,30 @@ class Incarnation(IncarnationTurn):
         return self.signal
 
     def nursery(self) -> Nursery:
-        """The incarnation's task group, made on first use."""
+        """The incarnation's task group, made on first use; RuntimeError once the incarnation is over.
+
+        The exit hook has another one: the first is over by then.
+        """
+        if self.mailbox.turn is not self:
+            who = f"{self.mailbox.path} #{self.number}"
+            raise RuntimeError(f"{who} has ended, and its nursery with it: ask current() in the next life")
         if self.tasks is None:
             self.tasks = Nursery(self.mailbox, NurseryTurn(self), self.fail)
-            if self.signal and not self.draining:
+            if self.killed or (self.signal and not self.draining and not self.leaving):
                 self.tasks.cancel()
         return self.tasks
+
+    @property
+    def busy_beside(self) -> bool:
+        """Whether anything beside its handlers goes on that may still have a message for it, and that its end waits for."""
+        if self.pipes or (self.concurrent is not None and self.concurrent.in_hand):
+            return True
+        return self.patient and self.tasks is not None and self.tasks.running > 0
+
+    def pipe_over(self) -> None:
+        """One result less to wait for."""
+        self.pipes -= 1
+        self.mailbox.wake()
 
     # -- its task, and its time --------------------------------------------------------------------------------------
 
@@ -220,15 +244,10 @@ class Incarnation(IncarnationTurn):
                 self.owner.fatal(leaf)
 
     def held(self) -> list[tuple[Lane, Envelope]]:
-        """All that is in hand, in the order of hand-over."""
         held = [] if self.concurrent is None else [*self.concurrent.in_hand.values()]
         if self.in_hand is not None:
             held.append((self.lane or self.mailbox, self.in_hand))
         return held
-
-    @property
-    def holds(self) -> int:
-        return len(self.held())
 
 
 class NurseryTurn(Turn):
@@ -240,3 +259,7 @@ class NurseryTurn(Turn):
         super().__init__(incarnation.mailbox, exclusive=False)
         self.incarnation: Incarnation = incarnation
         self.in_hand: Envelope | None = envelope
+
+    @property
+    def life(self) -> Turn:
+        return self.incarnation

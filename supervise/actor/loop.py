@@ -6,6 +6,7 @@ caller, after which the loop goes on, or the end of the incarnation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from supervise._backends import is_cancellation
 from supervise.errors import UnknownHandler
 from supervise.events import Expected
+from supervise.log import interrupts
 from supervise.mailbox.handler import Concurrency, awaitable, class_of, resolve, table_for
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
@@ -22,22 +24,24 @@ from supervise_strategies.exit_reason import NORMAL, describe
 from .beginning import build, enter
 from .cancellation import enter_kill_scope, is_being_closed, leave_kill_scope
 from .concurrent_handlers import ConcurrentHandlers
-from .ending import finish, go_out_of_service, leave
+from .ending import finish, go_out_of_service, leave, rescue
 from .incarnation import Incarnation, NurseryTurn
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.instrument import Find
+    from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
 
 BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
 
 
-def spawn(incarnation: Incarnation) -> None:
+def spawn(incarnation: Incarnation, over: Callable[[], object] | None = None) -> None:
     """Begin a new task, with an empty context of its own."""
     mailbox = incarnation.mailbox
-    mailbox.backend.spawn(partial(live, incarnation, mailbox), Context(), mailbox.name)  # its path would be 60 bytes more
+    # The task is known before it runs: one that is cancelled until then runs nothing. The whole path would be 60 bytes more.
+    incarnation.task = mailbox.backend.spawn(partial(live, incarnation, mailbox), Context(), mailbox.name, over)
 
 
 async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
@@ -58,117 +62,126 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
     result: Any = None
     find: Find = resolve
     while life is not None:
-        CURRENT.set(life)
-        life.task = task
-        error = build(life)
-        if life.made is not None:
-            error = await enter(life)
-        instance = life.instance
-        actor = class_of(instance)
-        table = table_for(actor)
-        if mailbox.instrument is not None:
-            table, find = mailbox.instrument.finder(life)
-        left = BATCH
-        while error is None:
-            queue = mailbox.queue
-            batch = len(queue)
-            if mailbox.attention:
-                looked = _look(life)
-                if looked is None:
-                    break
-                queue, batch = looked
-            if not batch:
-                lifetime = mailbox.lifetime
-                if lifetime is not None and not lifetime.open and not mailbox.waiting and not mailbox.reserved:
-                    life.stop_reason = life.stop_reason or NORMAL
-                    break
-                mailbox.waker = waker = backend.future()
-                try:
-                    await waker
-                except backend.cancelled as raised:  # its own task group crashed behind it, or somebody cancelled natively
-                    mailbox.waker = None
-                    error = raised
-                left = BATCH
-                continue
-            done = 0
-            for done in range(1, min(batch, left) + 1):  # noqa: B007 - counted after a break
-                try:
-                    life.in_hand = envelope = queue.popleft()
-                except Exception as raised:  # a queue of the user's own
-                    life.in_hand = None
-                    error = raised
-                    break
-                handler, args, kwargs, reply, _, options = envelope
-                if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(backend.now)):
-                    mailbox.abandoned += 1
-                    life.in_hand = None
-                    continue
-                try:
-                    try:
-                        found = table[handler]
-                    except (KeyError, TypeError):  # not asked for before, or without a hash
-                        found = None
-                    if found is None:
-                        found = find(actor, table, handler)
-                    function, is_coroutine = found
-                    result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
-                    if is_coroutine is True or (is_coroutine is False and awaitable(result)):
-                        if life.kill_scope is None:
-                            enter_kill_scope(life)
-                        result = await result
-                    elif is_coroutine is not False:
-                        if life.kill_scope is None:
-                            enter_kill_scope(life)
-                        await _begin(life, is_coroutine, envelope, result)
-                        if mailbox.attention:
-                            break
-                        continue
-                except BaseException as raised:
-                    if isinstance(raised, GeneratorExit) and is_being_closed(life):
-                        raise
-                    if not _survives(life, envelope, raised, found=found is not None):
-                        error = leave_kill_scope(life, raised) if is_cancellation(raised, backend.cancelled) else raised
-                        break
-                else:
-                    mailbox.handled += 1
-                    if reply is not None and not reply.done():
-                        reply.set_result(result)
+        try:
+            CURRENT.set(life)
+            life.task = task
+            error = build(life)
+            if life.made is not None:
+                error = await enter(life)
+            instance = life.instance
+            actor = class_of(instance)
+            table = table_for(actor)
+            if mailbox.instrument is not None:
+                table, find = mailbox.instrument.finder(life)
+            left = BATCH
+            while error is None:
+                queue = mailbox.queue
+                batch = len(queue)
                 if mailbox.attention:
-                    break
-            if error is None:
-                life.in_hand = None
-            # An idle loop must not pin the last message: an address sent as an argument would stay strong.
-            envelope = handler = args = kwargs = reply = options = found = function = result = None
-            if mailbox.credits < LOW:
-                mailbox.replenish()
-            left -= done
-            if left <= 0 and error is None:
-                left = BATCH
-                try:
-                    await backend.checkpoint()
-                except backend.cancelled as raised:
-                    error = leave_kill_scope(life, raised)
-        del instance
-        if life.running:
-            go_out_of_service(life, error)
-        if life.tasks is not None or life.life_scope is not None or life.concurrent is not None:
-            error = await leave(life, error)
-        life = finish(life, error)
-        error = None
+                    looked = _look(life)
+                    if looked is None:
+                        break
+                    queue, batch = looked
+                if not batch:
+                    lifetime = mailbox.lifetime
+                    if lifetime is not None and not lifetime.open and not mailbox.waiting and not mailbox.reserved:
+                        if not life.busy_beside:
+                            life.stop_reason = life.stop_reason or NORMAL
+                            break
+                        mailbox.attention = True  # so that it is woken when that is over
+                    mailbox.waker = waker = backend.future()
+                    try:
+                        await waker
+                    except backend.cancelled as raised:  # its own task group crashed behind it, or somebody cancelled natively
+                        mailbox.waker = None
+                        error = raised
+                    left = BATCH
+                    continue
+                done = 0
+                for done in range(1, min(batch, left) + 1):  # noqa: B007 - counted after a break
+                    try:
+                        life.in_hand = envelope = queue.popleft()
+                    except Exception as raised:  # a queue of the user's own
+                        life.in_hand = None
+                        error = raised
+                        break
+                    handler, args, kwargs, reply, _, options = envelope
+                    if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(backend.now)):
+                        life.in_hand = None
+                        mailbox.abandon(life.lane or mailbox, reply)
+                        continue
+                    try:
+                        try:
+                            found = table[handler]
+                        except (KeyError, TypeError):  # not asked for before, or without a hash
+                            found = None
+                        if found is None:
+                            found = find(actor, table, handler)
+                            backend.lets_interrupt(found[0])
+                        function, is_coroutine = found
+                        result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
+                        if is_coroutine is True or (is_coroutine is False and awaitable(result)):
+                            if life.kill_scope is None:
+                                enter_kill_scope(life)
+                            result = await result
+                        elif is_coroutine is not False:
+                            if _begin(life, is_coroutine, envelope, result) and not mailbox.attention:
+                                continue
+                            break
+                    except BaseException as raised:
+                        if isinstance(raised, GeneratorExit) and is_being_closed(life):
+                            raise
+                        if not _survives(life, envelope, raised, found=found is not None):
+                            error = leave_kill_scope(life, raised) if is_cancellation(raised, backend.cancelled) else raised
+                            break
+                    else:
+                        mailbox.handled += 1
+                        if reply is not None:
+                            if reply.done():
+                                (life.lane or mailbox).given_up -= 1
+                            else:
+                                reply.set_result(result)
+                    if mailbox.attention:
+                        break
+                if error is None:
+                    life.in_hand = None
+                # An idle loop must not pin the last message: an address sent as an argument would stay strong.
+                envelope = handler = args = kwargs = reply = options = found = function = result = None
+                if mailbox.credits < LOW:
+                    mailbox.replenish()
+                left -= done
+                if left <= 0 and error is None:
+                    left = BATCH
+                    try:
+                        await backend.checkpoint()
+                    except backend.cancelled as raised:
+                        error = leave_kill_scope(life, raised)
+            del instance
+            if life.running:
+                go_out_of_service(life, error)
+            if life.tasks is not None or life.life_scope is not None or life.concurrent is not None:
+                error = await leave(life, error)
+            life = finish(life, error)
+            error = None
+        except BaseException as raised:  # nothing of ours raises, and a fact that is lost leaves a tree that hangs
+            if life is None or (isinstance(raised, GeneratorExit) and is_being_closed(life)):
+                raise
+            life = rescue(life, raised)
 
 
 def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     """Look around: where the next messages come from, and how many at once. None: a flag says to end."""
     mailbox = life.mailbox
     mailbox.answer_pings()
-    if life.signal and not (life.draining and mailbox.waiting):
+    if life.signal and not (life.draining and (mailbox.waiting or life.busy_beside)):
         return None
-    if mailbox.plain:
+    held_up = None if life.concurrent is None else life.concurrent.held_up
+    if mailbox.plain and not held_up:
         mailbox.attention = life.signal
         mailbox.admit(leaving=1 if mailbox.queue else 0)
         return mailbox.queue, len(mailbox.queue)
     lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
-    lane = None if mailbox.paused and not life.signal and not lost else mailbox.choose()
+    lane = None if mailbox.paused and not life.signal and not lost else mailbox.choose(held_up or ())
     if lane is None:
         return mailbox.queue, 0
     if life.throttle_timer is not None:
@@ -186,26 +199,37 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     return lane.queue, 1
 
 
-async def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, coroutine: Any) -> None:
-    """Hand a message over to those that run beside others."""
+def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, coroutine: Any) -> bool:
+    """Hand a message over to those that run beside others; False: it waits in its lane, as there is no place for it yet."""
+    lane = life.lane or life.mailbox
     if life.concurrent is None:
         life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(_answer, life), life.fail_first)
-    try:
-        await life.concurrent.take(concurrency, life.lane or life.mailbox, envelope, coroutine)
-    finally:
-        life.in_hand = None
+    life.in_hand = None
+    begun = life.concurrent.take(concurrency, lane, envelope, coroutine)
+    if not begun:
+        life.mailbox.attention = True
+        options = envelope[5]
+        if options is not None and options.source is not None:
+            options.source._put_back(options)
+        lane.put_back(envelope)
+    return begun
 
 
-def _answer(life: Incarnation, envelope: Envelope, result: Any, error: BaseException | None, isolated: bool) -> bool:
+def _answer(
+    life: Incarnation, lane: Lane, envelope: Envelope, result: Any, error: BaseException | None, isolated: bool
+) -> bool:
     """A concurrent handler has ended; False: its message is settled with the incarnation, as it crashes or is killed."""
     mailbox, reply = life.mailbox, envelope[3]
     if error is None:
         mailbox.handled += 1
-        if reply is not None and not reply.done():
-            reply.set_result(result)
+        if reply is not None:
+            if reply.done():
+                lane.given_up -= 1
+            else:
+                reply.set_result(result)
         return True
     if _tolerates(life, error) or (isolated and isinstance(error, Exception)):
-        _tell(life, envelope, error)
+        _tell(life, lane, envelope, error)
         return True
     if life.crashed_on is None and not is_cancellation(error, mailbox.backend.cancelled):
         life.crashed_on = envelope
@@ -216,33 +240,39 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
     """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
     if not found and isinstance(error, UnknownHandler):  # one that the handler itself met is a crash
         life.in_hand = None  # before anybody is told, who may look at the account
-        life.mailbox.cut(envelope, error, str(error))
+        life.mailbox.cut(life.lane or life.mailbox, envelope, error, str(error))
         return True
     if not _tolerates(life, error):
         if not is_cancellation(error, life.mailbox.backend.cancelled):
             life.crashed_on = envelope
         return False
     life.in_hand = None
-    _tell(life, envelope, error)
+    _tell(life, life.lane or life.mailbox, envelope, error)
     return True
 
 
 def _tolerates(life: Incarnation, error: BaseException) -> bool:
     """Whether it is one of the answers that the child `expects`."""
     expects = life.owner.expects
-    if not expects or not isinstance(error, expects) or isinstance(error, KeyboardInterrupt | SystemExit):
+    if not expects or isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         return False
-    return not is_cancellation(error, life.mailbox.backend.cancelled)
+    try:
+        expected = isinstance(error, expects)
+    except BaseException as raised:  # a class may have an `__instancecheck__` of its own
+        if interrupts(raised):
+            raise
+        return False
+    return expected and not is_cancellation(error, life.mailbox.backend.cancelled)
 
 
-def _tell(life: Incarnation, envelope: Envelope, error: BaseException) -> None:
+def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseException) -> None:
     """A handler raised, and the actor lives on: its caller gets the exception; for a send, it is said and counted."""
     mailbox, reply = life.mailbox, envelope[3]
     mailbox.failed += 1
     if reply is None:
-        life.owner.publish(Expected(mailbox.path, life.number, describe_message(*envelope[:3]), describe(error)))
-    elif not reply.done():
-        reply.set_exception(_deliverable(error))
+        life.owner.bus.publish(Expected(mailbox.path, life.number, describe_message(*envelope[:3]), describe(error)))
+    else:
+        mailbox.answer(lane, reply, _deliverable(error))
 
 
 def _deliverable(error: BaseException) -> BaseException:

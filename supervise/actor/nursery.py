@@ -28,7 +28,7 @@ Ts = TypeVarTuple("Ts")
 class Nursery:
     """Tasks of an actor beside its handlers. A task that raises crashes the incarnation; its end cancels and awaits them."""
 
-    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_group", "_pending", "_turn", "_wake")
+    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_errors", "_group", "_pending", "_turn", "_wake", "running")
 
     def __init__(self, mailbox: Mailbox, turn: Turn, crashed: Callable[[BaseException], object]) -> None:
         self._backend: Backend = mailbox.backend
@@ -36,10 +36,14 @@ class Nursery:
         self._group: TaskGroup | None = None
         self._pending: list[tuple[Context, Callable[..., Coroutine[Any, Any, Any]], tuple[Any, ...], str | None]] = []
         self._cancelled = False
+        self._errors: list[BaseException] = []
         self._wake: Future = self._backend.future()
-        self._ended: Future = self._backend.future()
+        self._ended = anyio.Event()
         self._turn = turn
-        self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery")
+        self.running: int = 0
+        """How many tasks there are."""
+        # Whatever becomes of the host task, also before it has begun, who waits for the end hears of it.
+        self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery", self._over)
 
     def start_soon(
         self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]], *args: *Ts, name: str | None = None
@@ -49,8 +53,9 @@ class Nursery:
         In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
         cancelled as it begins; once it has ended, RuntimeError.
         """
-        if self._ended.done():
+        if self._ended.is_set():
             raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")
+        self.running += 1
         context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand
         context.run(CURRENT.set, self._turn)
         if self._group is None:
@@ -71,7 +76,11 @@ class Nursery:
         if not self._wake.done():
             self._wake.set_result(None)
         with anyio.CancelScope(shield=True):
-            await self._ended
+            while not self._ended.is_set():
+                try:
+                    await self._ended.wait()
+                except self._backend.cancelled:  # a native cancel() pierces the shield; all of its tasks got one, too
+                    continue
 
     def _begin(
         self,
@@ -94,12 +103,20 @@ class Nursery:
             if group.cancel_scope.cancel_called and all(isinstance(leaf, self._backend.cancelled) for leaf in leaves(error)):
                 raise
             self._crashed(error)  # at once: until its siblings have ended, who may take their time, no message may be begun
-            # On asyncio a cancellation that nobody asked for would end the group in silence, and SystemExit the whole loop.
-            if isinstance(error, Exception):
-                raise
+            # It isn't raised into the group: on asyncio a cancellation that nobody asked for would end that in silence, and
+            # SystemExit the whole loop; and what both backends do with a very deep group ends in a RecursionError.
+            self._errors.append(error)
+            self.cancel()
+        finally:
+            self.running -= 1
+            if not self.running and self._turn.mailbox.attention:  # it may be all that the actor waits for before its end
+                self._turn.mailbox.wake()
+
+    def _over(self) -> None:
+        self.running = 0
+        self._ended.set()
 
     async def _host(self) -> None:
-        crash: BaseException | None = None
         try:
             async with anyio.create_task_group() as self._group:
                 while self._pending:
@@ -108,8 +125,7 @@ class Nursery:
                     self._group.cancel_scope.cancel()
                 await self._wake
         except BaseException as error:
-            crash = error
-        if crash is not None:
-            self._crashed(crash)  # once more, with all that was raised
-            crash = None
-        self._ended.set_result(None)
+            self._errors.append(error)
+        errors, self._errors = self._errors, []
+        if errors:
+            self._crashed(BaseExceptionGroup("tasks of a nursery", errors))  # once more, with all that was raised

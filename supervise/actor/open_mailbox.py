@@ -6,15 +6,17 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast, overload
+from weakref import WeakMethod
 
 import anyio
 
 from supervise import events
 from supervise._backends import current_backend
 from supervise.address.address import Address, address_of
+from supervise.bus import Bus
 from supervise.errors import MailboxClosed, Unsupervised
-from supervise.events import Bus
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.dead_letters import DeadLetters
@@ -25,8 +27,9 @@ from supervise.mailbox.message_queue import MessageQueue
 from supervise.mailbox.throttle import Throttle
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
+from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason, crashed
 
+from .ending import bury
 from .factory import default_name
 from .incarnation import Incarnation
 from .loop import spawn
@@ -63,12 +66,14 @@ class OpenMailbox(Generic[A]):
         if listener is not None and not callable(listener):
             raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
         self._backend = current_backend()
-        self._bus = Bus()
+        self._bus = Bus(self._interrupted)
         if listener is not None:
             self._bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self._bus)
         self._mailbox = Mailbox(self._backend, "", name, options, self.dead_letters)
-        self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), self._lost)
+        # It is woken through a weak reference: its addresses don't keep alive what nobody else has, and so nobody can run.
+        lost = WeakMethod(self._lost)
+        self._lifetime = self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), lambda: _call(lost))
         self._runner: _Runner | None = None
         self._incarnation: Incarnation | None = None
         self._number = 0
@@ -77,8 +82,35 @@ class OpenMailbox(Generic[A]):
         mailbox = self._mailbox
         if self._runner is not None:
             mailbox.wake()
-        elif self._number == 0 and not mailbox.accepted:  # who has sent something had it, and a run will handle that
+            return
+        if self._number == 0 and not mailbox.accepted:  # who has sent something had it, and a run will handle that
             self._bus.publish(events.AddressDropped(mailbox.path))
+        if not mailbox.waiting:
+            self._end()
+
+    def _end(self) -> None:
+        """Nothing comes in any more, and nothing is left to be handled."""
+        self._mailbox.refuse("closed")
+        self._mailbox.discard("its mailbox was closed")
+        observers.actor_ended(self._mailbox)
+        self._backend.errands.close()
+
+    def __del__(self) -> None:
+        # Nobody can run it any more, so whoever waits for that is told. It may be collected in any thread.
+        mailbox: Mailbox | None = getattr(self, "_mailbox", None)
+        if mailbox is not None and mailbox.refusal != "closed":
+            self._backend.from_anywhere()(partial(_orphaned, mailbox))
+
+    def _interrupted(self, error: BaseException) -> None:
+        """Ctrl-C struck in a listener, or in the log."""
+        if self._runner is None or self._incarnation is None:
+            raise error
+        self._runner.fatal(error)
+        self._incarnation.stop(NORMAL)
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._mailbox.refusal == "closed"
 
     def __len__(self) -> int:
         """How many messages wait."""
@@ -101,15 +133,19 @@ class OpenMailbox(Generic[A]):
         letters, and the mailbox refuses (`ActorStopped`) until it is run again. It ends so, too, when the last strong address
         is gone and the queue is handled: then the mailbox is closed for good. A crash is returned (`Crashed`), never raised,
         and loses nothing that waits. Cancelling `run` cancels the incarnation, waits for it, and keeps what waits, too.
-        RuntimeError if an incarnation runs already; `MailboxClosed` if the mailbox was closed.
+        If the last one had gone before, and nothing waits, that is so at once, and the factory isn't called. RuntimeError if an
+        incarnation runs already; `MailboxClosed` if the mailbox was closed by `close()`.
         """
         if self._runner is not None:
             raise RuntimeError(f"mailbox {self._mailbox.path!r} runs an actor already: one incarnation at a time")
-        if self._mailbox.refusal == "closed":
+        if self._is_closed and self._lifetime.open:
             raise MailboxClosed(f"mailbox {self._mailbox.path!r} is closed, nothing can come in: open another one")
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: run(Counter, 10)"
             raise InvalidSpec(f"mailbox {self._mailbox.path!r}", "factory", factory, cure)
+        if self._is_closed:
+            await self._backend.checkpoint()
+            return Ended(NORMAL)
         self._number += 1
         self._runner = runner = _Runner(self._mailbox, self._bus, factory, args)
         self._incarnation = incarnation = Incarnation(runner, self._number)
@@ -117,22 +153,23 @@ class OpenMailbox(Generic[A]):
         self._mailbox.accept_again()
         self._mailbox.last_end = None
         try:
-            spawn(incarnation)
+            spawn(incarnation, partial(_bury, incarnation))
             await runner.over.wait()
         except BaseException:
             incarnation.cancel()
             with anyio.CancelScope(shield=True):
-                await runner.over.wait()
+                while not runner.over.is_set():
+                    try:
+                        await runner.over.wait()
+                    except self._backend.cancelled:  # a native cancel() pierces the shield
+                        continue
             raise
         finally:
             self._runner = self._incarnation = None
             await self._backend.close()
-            lifetime = self._mailbox.lifetime
-            if lifetime is not None and not lifetime.open and not self._mailbox.waiting:
-                self._mailbox.refuse("closed")
-            observers.actor_ended_if_closed(self._mailbox)
-        if isinstance(runner.error, KeyboardInterrupt | SystemExit):
-            raise runner.error
+            if self._is_closed or not (self._lifetime.open or self._mailbox.waiting):
+                self._end()
+        runner.raise_fatal()
         reason = runner.reason
         if reason.abnormal:
             return Crashed(reason, runner.error)
@@ -144,12 +181,12 @@ class OpenMailbox(Generic[A]):
 
     def close(self) -> None:
         """Accept nothing any more; what waits becomes dead letters, and an actor that runs ends after the message in hand."""
+        if self._incarnation is None:
+            self._end()
+            return
         self._mailbox.refuse("closed")
         self._mailbox.discard("its mailbox was closed")
-        if self._incarnation is not None:
-            self._incarnation.stop(NORMAL)
-        else:
-            observers.actor_ended(self._mailbox)
+        self._incarnation.stop(NORMAL)
 
 
 class _Runner:
@@ -163,32 +200,46 @@ class _Runner:
         self.end_within = math.inf
         self.redeliver = 0
         self.over = anyio.Event()
+        self.host = mailbox.backend.current_task()
+        self.bus = bus
         self.reason = ExitReason(ExitKind.NORMAL)
         self.error: BaseException | None = None
-        self._bus = bus
+        self._fatal: BaseException | None = None
 
     def started(self, incarnation: Incarnation) -> None:
-        self._bus.publish(events.Started(self.mailbox.path, incarnation.number))
+        self.bus.publish(events.Started(self.mailbox.path, incarnation.number))
 
-    def ended(self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool) -> None:
+    def ended(
+        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool, again: bool = False
+    ) -> None:
         if incarnation.running:
             frames = events.frames_of(error)
-            self._bus.publish(events.Stopped(self.mailbox.path, incarnation.number, reason, self.mailbox.waiting, None, frames))
+            self.bus.publish(events.Stopped(self.mailbox.path, incarnation.number, reason, self.mailbox.waiting, None, frames))
         else:
-            self._bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
+            self.bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
         observers.incarnation_ended(self.mailbox, incarnation.number, reason)
         self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()
+
+    def raise_fatal(self) -> None:
+        """KeyboardInterrupt and SystemExit pass up, wherever they struck."""
+        fatal, self._fatal = self._fatal, None
+        if fatal is not None:
+            raise fatal
 
     def kill(self) -> None:
         if self.mailbox.turn is not None:
             cast(Incarnation, self.mailbox.turn).cancel()
 
     def fatal(self, error: BaseException) -> None:
-        self.error = error
+        self._fatal = error
 
-    def publish(self, event: events.Event) -> None:
-        self._bus.publish(event)
+    def broken(self, error: BaseException) -> None:
+        self.reason, self.error = crashed(error), error
+        self.over.set()
+
+    def abandoned(self) -> None:
+        pass  # whoever runs it is cancelled, too
 
     def find(self, key: Any) -> Any:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {key!r} in")
@@ -220,3 +271,22 @@ def open_mailbox(
     options = MailboxOptions(capacity, overflow, queue, lanes, choice, throttle)
     mailbox: OpenMailbox[A] = OpenMailbox(name if name is not None else default_name(kind), options, listener)
     return mailbox, address_of(mailbox._mailbox)
+
+
+def _call(weak: WeakMethod[Callable[[], None]]) -> None:
+    method = weak()
+    if method is not None:
+        method()
+
+
+def _bury(incarnation: Incarnation) -> None:
+    """Its task has ended, however; the runner is told, if it wasn't by the incarnation itself."""
+    if not incarnation.told:
+        bury(incarnation)
+
+
+def _orphaned(mailbox: Mailbox) -> None:
+    mailbox.refuse("closed")
+    mailbox.discard("nobody can run its mailbox any more")
+    observers.actor_ended(mailbox)
+    mailbox.backend.errands.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from supervise.events import Event
+    from supervise.bus import Bus
     from supervise.mailbox.mailbox import Mailbox
     from supervise_strategies.exit_reason import ExitReason
 
@@ -17,6 +17,13 @@ class Owner(Protocol):
     """What lasts from life to life. The place in a tree is one, and so is the runner of an open mailbox."""
 
     mailbox: Mailbox
+
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def host(self) -> object:
+        """The task that everything hangs on."""
+        ...
 
     @property
     def factory(self) -> Callable[..., Any]: ...
@@ -30,9 +37,12 @@ class Owner(Protocol):
     def redeliver(self) -> int: ...
     def started(self, incarnation: Incarnation) -> None: ...
     def ended(
-        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
+        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool, again: bool = False
     ) -> Incarnation | None:
-        """All is over; the answer is the next incarnation, if it is to run in the same task."""
+        """All is over; the answer is the next incarnation, if it is to run in the same task.
+
+        `again`: it ended by a message that had ended a life before.
+        """
         ...
 
     def kill(self) -> None:
@@ -40,7 +50,14 @@ class Owner(Protocol):
         ...
 
     def fatal(self, error: BaseException) -> None: ...
-    def publish(self, event: Event) -> None: ...
+    def abandoned(self) -> None:
+        """The loop is ending, and has cancelled all its tasks: nothing is to be begun any more."""
+        ...
+
+    def broken(self, error: BaseException) -> None:
+        """The library itself failed in the actor's task, and its owner may not know all of it."""
+        ...
+
     def find(self, key: Any) -> Any: ...
     def supervisor(self, key: Any) -> object: ...
     def stop_tree(self, why: str) -> None: ...

@@ -18,15 +18,18 @@ timers are gone; so is what they had sent, be it to be delivered again, as the n
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Hashable, Iterator, Mapping
 from contextvars import Context
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+from supervise.log import say
 from supervise.mailbox.source import Source
 from supervise.message import AnyHandler, name_of
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exit_reason import describe
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
@@ -96,11 +99,22 @@ class Timer(Source):
         return self._start + number * period
 
     def _send(self) -> None:
-        """It is due."""
-        if self._queued is None:
-            self._put(self._args, self._kwargs)
-        else:
+        """It is due. What a queue of the user's own raises is said, and costs this tick."""
+        if self._queued is not None:
             self.skipped += 1
+            return
+        try:
+            self._put(self._args, self._kwargs)
+        except Exception as error:
+            self._queued = None
+            self.skipped += 1
+            say(logging.ERROR, "%r lost a tick, as the mailbox raised %s", self, describe(error))
+            if self.period is None:
+                self._timers._forget(self)
+
+    def _put_back(self, options: MessageOptions) -> None:
+        super()._put_back(options)
+        self._timers._by_id.setdefault(self.id, self)  # one that was to send once was over already
 
     def _taken_out(self, options: MessageOptions) -> bool:
         if self._queued is not options:

@@ -13,7 +13,7 @@ class Handoff:
 
     __slots__ = ("_error", "_result", "_settled", "_soon")
 
-    def __init__(self, soon: Callable[[Callable[[], object]], None]) -> None:
+    def __init__(self, soon: Callable[[Callable[[], object]], object]) -> None:
         self._soon = soon
         self._settled = anyio.Event()
         self._result: Any = None

@@ -25,7 +25,7 @@ import anyio
 from anyio.abc import ByteReceiveStream
 
 from supervise.actor.factory import Factory, name_for
-from supervise.events import logger as base_logger
+from supervise.log import logger as base_logger
 from supervise.mailbox.handler import awaitable
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec

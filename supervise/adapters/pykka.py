@@ -75,7 +75,7 @@ class PykkaActor:
 
     async def __aenter__(self) -> Facade:
         self._work = work = Work()
-        self.soon: Callable[[Callable[[], object]], None] = work.soon
+        self.soon: Callable[[Callable[[], object]], object] = work.soon
         self.started: Handoff = Handoff(work.soon)
         self.ended: Handoff = Handoff(work.soon)
         with anyio.CancelScope(shield=True):  # or one that was started in between would be left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable
+from threading import get_ident
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -62,17 +63,22 @@ class _AnyAddress(MailboxView, Generic[A_co]):
             and self._token.open
             and type(handler) is FunctionType
             and CURRENT.get(None) is None
+            and get_ident() == mailbox.backend.thread
         ):
             reply = mailbox.backend.future()
+            if mailbox.waker is not None:
+                mailbox.wake()  # before it is in: in the wrong event loop it raises, and nothing was accepted
             mailbox.queue.append((handler, args, kwargs, reply, None, None))
             mailbox.credits -= 1  # after it is in: a queue of the user's own may raise
-            waker = mailbox.waker
-            if waker is not None:
-                mailbox.waker = None
-                if not waker.done():
-                    waker.set_result(None)
             del self  # as in send()
-            return await reply
+            try:
+                return await reply
+            except BaseException:
+                if reply.cancelled():
+                    mailbox.give_up()
+                raise
+            finally:
+                del reply  # an error's traceback has this frame, and the reply has the error
         called = self._open_lane().call(handler, args, kwargs, self._options())
         del self
         return await called
@@ -86,15 +92,18 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         # Credit is enough for a message of which nothing special is to be said: `Mailbox.send` without its frame and its
         # checks, 0.2 of 0.7 us.
         mailbox = self._mailbox
-        if mailbox.credits and self._view_options is None and self._token.open and type(handler) is FunctionType:
+        if (
+            mailbox.credits
+            and self._view_options is None
+            and self._token.open
+            and type(handler) is FunctionType
+            and get_ident() == mailbox.backend.thread
+        ):
             turn = CURRENT.get(None)
+            if mailbox.waker is not None:
+                mailbox.wake()
             mailbox.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, None))
             mailbox.credits -= 1
-            waker = mailbox.waker
-            if waker is not None:
-                mailbox.waker = None
-                if not waker.done():
-                    waker.set_result(None)
         else:
             sent = self._open_lane().send(handler, args, kwargs, self._options())
             del self  # who waits for room doesn't keep the actor alive, nor does the frame of an error that somebody keeps
@@ -133,18 +142,19 @@ class _AnyAddress(MailboxView, Generic[A_co]):
 
         What still runs after `grace` seconds (default: the child's `stop_within`) is killed. For its supervisor it is an end
         by itself, and a normal one: a permanent child comes back, on the same mailbox; `terminate_child` keeps it down.
-        `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own task: use `current().stop()`.
+        `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own tasks: use `current().stop()`.
         """
         mailbox = self._open_lane().mailbox
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
             raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
+        here = CURRENT.get(None)
+        if here is not None and here.mailbox is mailbox:  # its own task, or one that ends with it, as those of its nursery
+            raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
         turn = mailbox.turn
         if turn is None:
             if mailbox.refusal is not None:
                 raise mailbox.refused(_stop, (), {})
             raise ActorRestarting(f"{mailbox.path} is restarting: terminate_child() on its supervisor keeps it down")
-        if turn.task is mailbox.backend.current_task():
-            raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
         reason: ExitReason = await turn.leave(grace)
         return reason
 
@@ -163,10 +173,12 @@ class _AnyAddress(MailboxView, Generic[A_co]):
 
     def drop(self, chosen: Callable[[Message], bool], /) -> int:
         """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
+        self._check_thread()
         return len(self._mailbox.remove(chosen, "taken out by hand"))
 
     def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
         """The same, and hand them over, e.g. to send them to somebody else."""
+        self._check_thread()
         return self._mailbox.remove(chosen, "taken out by hand")
 
     @property
@@ -182,6 +194,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
         subscribers get the same object. A subscription keeps nobody alive.
         """
+        self._check_thread()
         return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
 
     async def watch(self) -> Down:
@@ -191,6 +204,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
         own task that would wait.
         """
+        self._check_thread()
         ended = watch(self._mailbox.mailbox)
         del self  # as in send()
         return await ended
@@ -250,8 +264,9 @@ class Address(_AnyAddress[A_co]):
         return HandlerStream[T](self.recipient(handler))
 
     def clone(self) -> Address[A_co]:
-        """Another strong address, with a token of its own."""
-        return Address(self._open_lane().mailbox, Token(self._mailbox.lifetime), self._view_options)
+        """Another strong address, with a token of its own. It may be made, and closed, in any thread."""
+        self._check_open()
+        return Address(self._mailbox, Token(self._mailbox.lifetime), self._view_options)
 
     def close(self) -> None:
         """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
@@ -264,8 +279,9 @@ class WeakAddress(_AnyAddress[A_co]):
     __slots__ = ()
 
     def strong(self) -> Address[A_co]:
-        """A strong address to the same actor; MailboxClosed once the last strong one is gone."""
-        return Address(self._open_lane().mailbox, Token(self._mailbox.lifetime), self._view_options)
+        """A strong address to the same actor; MailboxClosed once the last strong one is gone. It may be made in any thread."""
+        self._check_open()
+        return Address(self._mailbox, Token(self._mailbox.lifetime), self._view_options)
 
     def options(
         self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None

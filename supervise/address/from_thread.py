@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from supervise._backends import NOWHERE, Gone
 from supervise.errors import MailboxClosed, WouldDeadlock
 
 from .address_like import AddressLike
@@ -27,7 +27,8 @@ class LocalAddress(AddressLike[A_co], Protocol[A_co]):
 class FromThread(Generic[A_co]):
     """Sends and calls that block the calling thread, in order: each returns before the thread can make the next one.
 
-    WouldDeadlock in the event loop's own thread, which would wait for itself. MailboxClosed when the loop is gone.
+    WouldDeadlock in the event loop's own thread, which would wait for itself. MailboxClosed when the loop is gone, or goes
+    meanwhile, and in a process that was forked off.
     """
 
     __slots__ = ("_address",)
@@ -54,32 +55,9 @@ class FromThread(Generic[A_co]):
             raise WouldDeadlock(
                 f"from_thread of {mailbox.path} in the event loop's own thread, which would wait for itself: await the address"
             )
-        gone = MailboxClosed(f"{mailbox.path}: its event loop has ended")
-        outcome: Future[Any] = Future()
         try:
-            backend.run_from_thread(_Errand(ask, outcome, gone).run)
-        except RuntimeError:
-            raise gone from None
-        return outcome.result()
-
-
-class _Errand:
-    """What a foreign thread waits for. The thread is told, too, if the loop is closed before it has begun it."""
-
-    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Any]], outcome: Future[Any], gone: Exception) -> None:
-        self._ask = ask
-        self._outcome = outcome
-        self._gone = gone
-
-    async def run(self) -> None:
-        try:
-            self._outcome.set_result(await self._ask())
-        except Exception as error:
-            self._outcome.set_exception(error)
-        except BaseException:  # the loop ends
-            self._outcome.set_exception(self._gone)
-            raise
-
-    def __del__(self) -> None:
-        if not self._outcome.done():
-            self._outcome.set_exception(self._gone)
+            if backend.thread == NOWHERE:
+                raise Gone
+            return backend.errands.run(ask)
+        except Gone:
+            raise MailboxClosed(f"{mailbox.path}: its event loop has ended, or is another process's") from None

@@ -6,10 +6,12 @@ Nobody who holds one holds the actor, or its queue: the mailbox behind it can on
 from __future__ import annotations
 
 import math
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from supervise.errors import MailboxClosed
 from supervise.mailbox.envelope import MessageOptions, OnRestart
+from supervise.mailbox.turn import CURRENT
 from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:
@@ -79,10 +81,20 @@ class MailboxView:
         return self._mailbox.account()
 
     def _open_lane(self) -> Lane:
-        token = self._token
-        if not token.open:
-            raise MailboxClosed(token.closed(self.path))
+        """The lane that its messages go to. Raises where it can't be used: here, or any more."""
+        self._check_thread()
+        self._check_open()
         return self._mailbox if self._view_options is None else self._view_options.lane
+
+    def _check_thread(self) -> None:
+        mailbox = self._mailbox
+        if get_ident() != mailbox.backend.thread:
+            raise mailbox.elsewhere()
+
+    def _check_open(self) -> None:
+        token = self._token
+        if not (token.open or self._mailbox.is_own(CURRENT.get(None))):
+            raise MailboxClosed(token.closed(self.path))
 
     def _options(self) -> MessageOptions | None:
         return None if self._view_options is None else self._view_options.for_message(self._mailbox)

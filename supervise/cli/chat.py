@@ -215,7 +215,7 @@ class Connection:
     async def _join(self, name: str) -> str:
         rooms = current().supervisor(ROOMS)
         try:
-            room = await rooms.start(Room, name, name=name, restart="permanent")
+            room = await rooms.start(Room, name, name=name, restart="permanent", stop_within=0.2)
         except ChildAlreadyStarted:
             room = rooms.find(name)
         try:

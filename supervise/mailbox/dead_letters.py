@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 
-from supervise.events import Bus, DeadLetter
+from supervise.bus import Bus
+from supervise.events import DeadLetter
 
 
 class DeadLetters:
     """Keeps text, never envelopes: a kept argument would keep addresses, and so actors, alive."""
 
-    __slots__ = ("_bus", "_last", "count")
+    __slots__ = ("_last", "bus", "count")
 
     def __init__(self, bus: Bus, keep: int = 100) -> None:
-        self._bus = bus
+        self.bus: Bus = bus
         self._last: deque[DeadLetter] = deque(maxlen=keep)
         self.count: int = 0
 
@@ -22,7 +23,7 @@ class DeadLetters:
         self.count += 1
         letter = DeadLetter(path, message, why)
         self._last.append(letter)
-        self._bus.publish(letter)
+        self.bus.publish(letter)
 
     def last(self) -> list[DeadLetter]:
         """The newest ones, oldest first."""

@@ -24,7 +24,11 @@ class MessageOptions(NamedTuple):
     """An instant of the loop's clock; an envelope whose deadline has passed is skipped."""
     on_restart: OnRestart = "wait"
     failures: int = 0
-    """How often its handler raised, where the child asks for redelivery."""
+    """How often it ended a life, where the child asks for redelivery."""
+    attempt: int = 1
+    """Which one this is, from 1."""
+    spared: bool = False
+    """Whether it was in hand before when another message, or a stop, ended a life."""
     span: AnyMessageSpan | None = None
     """What an instrument notes of it."""
     source: Source | None = None

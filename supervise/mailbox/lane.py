@@ -14,18 +14,18 @@ Theory of operation
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise._backends import Expired
 from supervise.errors import ActorRestarting
 from supervise.message import AnyHandler, describe
 
 from .call_cycle import check_cycle
 from .envelope import Envelope, MessageOptions, with_span
 from .handler import check
-from .message_queue import MessageQueue
+from .message_queue import NO_QUEUE, KeptQueue, MessageQueue, new_queue
 from .overflow import WaitingSenders, full, take_place
 from .turn import CURRENT, Turn
 
@@ -35,19 +35,20 @@ if TYPE_CHECKING:
     from .mailbox import Mailbox
 
 BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
+FEW: Final = 16  # calls that nobody waits for may stand in a queue until it is their turn
 LOW: Final = 64  # credits at which the actor grants more: a sender that is slower than it never has to look
-NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message: one of their own costs 760 B each
 
 
 class Lane(ABC):
     """A bounded queue of one mailbox. Full, it does what its overflow policy says."""
 
-    __slots__ = ("_granted", "_stint", "credits", "queue", "waiting_senders")
+    __slots__ = ("_granted", "_stint", "credits", "given_up", "queue", "waiting_senders")
 
     def __init__(self) -> None:
         self.queue: MessageQueue = NO_QUEUE
         self.credits: int = 0  # how many envelopes may be appended without looking
         self.waiting_senders: WaitingSenders | None = None  # made by the first one
+        self.given_up: int = 0  # calls whose caller is gone, and that still are in the queue, or in hand
         self._granted = 0  # credits, ever
         self._stint = 0  # credits since senders last let others run
 
@@ -75,6 +76,21 @@ class Lane(ABC):
         if self.credits or await self._admission(envelope, turn):
             self.accept(envelope)
 
+    def put_own(self, handler: AnyHandler, args: tuple[Any, ...]) -> None:
+        """What an actor has for itself, and nobody may refuse: above capacity if need be. After its end it is a dead letter."""
+        turn = CURRENT.get(None)
+        instrument = self.mailbox.instrument
+        options: MessageOptions | None = None
+        if instrument is not None:
+            with instrument.sends(handler, turn) as span:
+                options = with_span(None, span)
+        envelope: Envelope = (handler, args, {}, None, self.mailbox, options)
+        if self.mailbox.is_over:
+            self.lose(envelope)
+            return
+        self.grant(1)
+        self.accept(envelope)
+
     def try_send(
         self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: MessageOptions | None
     ) -> None:
@@ -89,13 +105,17 @@ class Lane(ABC):
             return
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if not self.credits:
-            if self.mailbox.refusal is not None:
+            if self.mailbox.refuses(turn):
                 raise self.mailbox.refused(handler, args, kwargs)
+            if self.mailbox.is_over:
+                self.lose(envelope)
+                return
             if self.room > 0:
                 self.grant(1)
             elif self.mailbox.options.overflow in ("wait", "reject"):
                 raise full(self, envelope, "try_send doesn't wait")
-            elif not take_place(self, envelope):
+            else:
+                take_place(self, envelope)
                 return
         self.accept(envelope)
 
@@ -110,7 +130,7 @@ class Lane(ABC):
         if instrument is not None and (options is None or options.span is None):
             with instrument.calls(handler, turn) as span:
                 return await self.call(handler, args, kwargs, with_span(options, span))
-        if self.mailbox.refusal is not None:
+        if self.mailbox.refuses(turn) or self.mailbox.is_over:
             raise self.mailbox.refused(handler, args, kwargs)
         fail_fast = options is not None and options.on_restart == "fail"
         if fail_fast and self.mailbox.restarting:
@@ -121,23 +141,32 @@ class Lane(ABC):
             check_cycle(turn, self)
         reply = self.mailbox.backend.future()
         envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
-        if not self.credits:
-            if not await self._admission(envelope, turn, fail_fast, turn if waits else None):
-                # It was dropped, and says so; unless its deadline had passed by then, which is what is said instead.
-                return await (reply if options is None else self._reply(reply, options, None))
+        if self.credits or await self._admission(envelope, turn, fail_fast, turn if waits else None):
             if fail_fast and self.mailbox.restarting:  # since the room was given to it
                 self.give_on()
                 raise self._restarting(handler, args, kwargs)
-        self.accept(envelope)
-        if options is not None:
-            return await self._reply(reply, options, turn if waits else None)
-        if turn is None or not waits:
-            return await reply
-        turn.awaits, turn.pending = self, reply
+            self.accept(envelope)
+        else:  # it has its place, or was dropped and says so
+            waits = waits and not reply.done()
         try:
-            return await reply
+            if options is not None:
+                return await self._reply(reply, options, turn if waits else None)
+            if turn is None or not waits:
+                return await reply
+            turn.awaits, turn.pending = self, reply
+            try:
+                return await reply
+            finally:
+                turn.awaits = turn.pending = None
+        except Expired as expired:
+            self.give_up()
+            raise TimeoutError(str(expired)) from None
+        except BaseException:
+            if reply.cancelled():
+                self.give_up()
+            raise
         finally:
-            turn.awaits = turn.pending = None
+            del reply, envelope  # an error's traceback has this frame, and the reply has the error
 
     async def _reply(self, reply: Future, options: MessageOptions, turn: Turn | None) -> Any:
         if turn is not None:
@@ -149,23 +178,45 @@ class Lane(ABC):
                 return await reply
             return await self.mailbox.backend.until(reply, options.deadline)
         finally:
+            del reply
             if turn is not None:
                 turn.awaits = turn.pending = None
             if options.on_restart == "fail":
                 self.mailbox.fail_fast -= 1
 
+    def give_up(self) -> None:
+        """The caller of a call that was accepted is gone. In the queue that holds no room from now on."""
+        self.given_up += 1
+        if self._dead > FEW and 2 * self._dead > len(self.queue):  # so each is paid for once, however often this happens
+            self.mailbox.abandoned += len(self.take_out(is_given_up))
+        self.admit()
+
+    @property
+    def _dead(self) -> int:
+        """How many in the queue nobody waits for."""
+        if not self.given_up:
+            return 0
+        turn = self.mailbox.turn
+        held = () if turn is None else turn.held()
+        return self.given_up - sum(lane is self and is_given_up(envelope) for lane, envelope in held)
+
+    def lose(self, envelope: Envelope) -> None:
+        """Accept one that comes too late: it is a dead letter."""
+        self.count_accepted()
+        self.mailbox.dead_letter(envelope, "it came after the end of its actor")
+
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
+        self.mailbox.wake()  # before it is in: in the wrong event loop it raises, and nothing was accepted
         self.queue.append(envelope)
         self.credits -= 1  # after it is in: a queue of the user's own may raise
-        self.mailbox.wake()
 
     @property
     def room(self) -> float:
         """How many envelopes would fit, beside those that others have a credit or a reservation for."""
         senders = self.waiting_senders
         reserved = 0 if senders is None else len(senders.reservations)
-        return self.mailbox.options.capacity - len(self.queue) - reserved - self.credits
+        return self.mailbox.options.capacity - len(self.queue) - reserved - self.credits + self._dead
 
     @property
     def reservations(self) -> Sequence[Future]:
@@ -175,7 +226,7 @@ class Lane(ABC):
     def grant(self, credits: float) -> None:
         """Let so many envelopes come in without a look, for room that there is, or above capacity."""
         if self.queue is NO_QUEUE:
-            self.queue = self.mailbox.options.queue()
+            self.queue = new_queue(self.mailbox.options.queue)
         number = int(credits)
         self.credits += number
         self._granted += number
@@ -203,32 +254,37 @@ class Lane(ABC):
     ) -> bool:
         """Return with a credit, which the caller must use, or else `give_on`, without awaiting anything else.
 
-        False: there is none, and the envelope was dropped. `fail_fast`: a call that doesn't wait for a restart. `calling`: the
-        turn that waits here with a call, which is an edge.
+        False: there is nothing more to be done; it is in, in another's place, or it was dropped. `fail_fast`: a call that
+        doesn't wait for a restart. `calling`: the turn that waits here with a call, which is an edge.
         """
         mailbox = self.mailbox
-        if mailbox.refusal is not None:
+        if mailbox.refuses(turn):
             raise mailbox.refused(*envelope[:3])
         if self._stint >= BURST:
             await mailbox.backend.checkpoint()
             self._stint = self.credits
-            if mailbox.refusal is not None:
+            if mailbox.refuses(turn):
                 raise mailbox.refused(*envelope[:3])
             if self.credits:  # meanwhile the actor was at work
                 return True
+        if mailbox.is_over:
+            self.lose(envelope)
+            return False
         if self.room > 0:
-            credits = min(BURST - self._stint, self.room) if self.mailbox.instrument is None else 1
+            ahead = mailbox.instrument is None and mailbox.refusal is None
+            credits = min(BURST - self._stint, self.room) if ahead else 1
             self._stint += int(credits)
             self.grant(credits)
             return True
         if mailbox.options.overflow != "wait":
             self._stint += 1
-            return take_place(self, envelope)
+            take_place(self, envelope)
+            return False
         if turn is not None and turn.mailbox is mailbox and turn.task is mailbox.backend.current_task():
             raise full(self, envelope, "it is the actor's own, which nobody else empties: use a nursery task, or try_send")
         if self.waiting_senders is None:
             self.waiting_senders = WaitingSenders()
-        await self.waiting_senders.wait(self, envelope, fail_fast, calling)
+        await self.waiting_senders.wait(self, envelope, turn, fail_fast, calling)
         self._stint = 0
         self.admit(leaving=-1)  # the next ones, but not into the caller's own room
         self.grant(1)
@@ -269,7 +325,7 @@ class Lane(ABC):
         """It was in hand at a crash, and comes first again, above capacity if there is no room."""
         self._revoke()
         if self.queue is NO_QUEUE:
-            self.queue = self.mailbox.options.queue()
+            self.queue = new_queue(self.mailbox.options.queue)
         self.queue.appendleft(envelope)
 
     def put_first(self, envelope: Envelope) -> None:
@@ -279,31 +335,43 @@ class Lane(ABC):
 
     def take_out(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:
         """Take out those that are chosen; the others keep their order. What `chosen` raises leaves all as it was."""
-        taken: list[Envelope] = [envelope for envelope in self.queue if chosen(envelope)]
-        if not taken:
-            return taken
-        queue, gone = self.queue, {id(envelope) for envelope in taken}
-        kept = [envelope for envelope in (queue.popleft() for _ in range(len(queue))) if id(envelope) not in gone]
-        for envelope in kept:
-            queue.append(envelope)
-        if any(there is not envelope for there, envelope in zip(queue, kept, strict=True)):  # the newest isn't its last
-            for _ in kept:
+        there: list[Envelope] = [*self.queue]
+        wanted = {id(envelope) for envelope in there if chosen(envelope)}
+        if not wanted:
+            return []
+        queue = self.queue
+        taken = [envelope for envelope in queue if id(envelope) in wanted]  # without those that `chosen` itself took out
+        if isinstance(queue, KeptQueue):
+            queue.take_out(wanted)
+        else:  # the same object: the actor's loop may be in the middle of it
+            kept = [envelope for envelope in queue if id(envelope) not in wanted]
+            for _ in range(len(queue)):
                 queue.popleft()
-            for envelope in reversed(kept):
-                queue.appendleft(envelope)
+            for envelope in kept:
+                queue.append(envelope)
+        self.given_up -= sum(map(is_given_up, taken))
         return taken
+
+    def pull(self) -> Envelope:
+        """Take the next one out, whatever a queue of the user's own does."""
+        queue = self.queue
+        envelope: Envelope = queue.pull() if isinstance(queue, KeptQueue) else queue.popleft()
+        self.given_up -= is_given_up(envelope)
+        return envelope
 
     def turn_away(self) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line for room."""
         if self.waiting_senders is not None:
             self.waiting_senders.turn_away(f"{self.mailbox.path} crashed while this call waited for room")
 
-    def shut(self) -> None:
-        """Nothing comes in any more: whoever waits for room is told."""
+    def shut_intake(self) -> None:
+        """Nothing comes in any more, or only what an actor has for itself: whoever else waits for room is told."""
         self._revoke()
-        senders, self.waiting_senders = self.waiting_senders, None
+        senders = self.waiting_senders
         if senders is not None:
-            senders.refuse()
+            senders.refuse(self.mailbox)
+            if not senders.line:
+                self.waiting_senders = None  # 700 B
 
 
 class SideLane(Lane):
@@ -318,3 +386,8 @@ class SideLane(Lane):
     @property
     def mailbox(self) -> Mailbox:
         return self._mailbox
+
+
+def is_given_up(envelope: Envelope) -> bool:
+    """Whether it is a call that nobody waits for any more."""
+    return envelope[3] is not None and envelope[3].done()

@@ -39,7 +39,7 @@ class Lifetime(Access):
 
     __slots__ = ("_soon", "_tokens", "_wake")
 
-    def __init__(self, soon: Callable[[Callable[[], object]], None], wake: Callable[[], object]) -> None:
+    def __init__(self, soon: Callable[[Callable[[], object]], object], wake: Callable[[], object]) -> None:
         super().__init__()
         self._tokens: set[int] = set()
         self._soon = soon
@@ -78,6 +78,9 @@ class Token(Access):
             return
         if lifetime.open:
             lifetime.add(id(self))
+            if not lifetime.open:  # the last other one went in between, in another thread
+                lifetime.drop(id(self))
+                self.open = False
         else:  # who looks it up while what waits is drained brings nobody back
             self.open = False
 

@@ -17,7 +17,17 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from supervise.errors import ActorRestarting, ActorStopped, MailboxClosed, MessageDropped, SendError
+from supervise._backends import NOWHERE
+from supervise.errors import (
+    ActorRestarting,
+    ActorStopped,
+    MailboxClosed,
+    MessageDropped,
+    SendError,
+    WrongLoop,
+    WrongProcess,
+    WrongThread,
+)
 from supervise.message import AnyHandler, Message, describe
 from supervise_strategies.errors import InvalidSpec
 
@@ -27,15 +37,16 @@ from .lane import Lane, SideLane
 from .mailbox_options import MailboxOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from supervise._backends import Backend, Future
+    from supervise.bus import Bus
     from supervise_strategies.exit_reason import ExitReason
 
     from .instrument import Instrument
     from .lifetime import Lifetime
     from .throttle import Bucket
-    from .turn import IncarnationTurn
+    from .turn import IncarnationTurn, Turn
 
 Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
 
@@ -44,6 +55,8 @@ _ids = count(1)
 
 class DeadLetterSink(Protocol):
     """Where the mailbox says which accepted messages no handler will finish: path, message, why."""
+
+    bus: Bus
 
     def add(self, path: str, message: str, why: str, /) -> None: ...
 
@@ -59,6 +72,7 @@ class Mailbox(Lane):
         "abandoned",
         "attention",
         "backend",
+        "causes",
         "dead_lettered",
         "dead_letters",
         "fail_fast",
@@ -95,6 +109,9 @@ class Mailbox(Lane):
         self.waker: Future | None = None  # set while the actor is parked
         self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
+        self.causes: dict[int, Exception] | None = (
+            None  # of calls that crashed a life, while it isn't known whether one follows
+        )
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
         self.failed: int = 0
@@ -116,12 +133,28 @@ class Mailbox(Lane):
         return f"{self.parent}/{self.name}" if self.parent else self.name
 
     def wake(self) -> None:
-        """Let a parked actor look again."""
+        """Let a parked actor look again. What is raised, as from another event loop, leaves all as it was."""
         waker = self.waker
         if waker is not None:
-            self.waker = None
             if not waker.done():
+                if not self.backend.is_running():
+                    self.check_loop()
                 waker.set_result(None)
+            self.waker = None
+
+    def elsewhere(self) -> WrongThread | WrongProcess:
+        """The error for whoever uses it outside of its event loop's thread."""
+        if self.backend.thread == NOWHERE:
+            cure = "the actor lives in its parent, and this copy of it isn't run; start the tree after the fork"
+            return WrongProcess(f"{self.path} is used in a process that was forked off: {cure}")
+        cure = "use address.from_thread, which blocks until it is done"
+        return WrongThread(f"{self.path} is used in another thread than that of its event loop: {cure}")
+
+    def check_loop(self) -> None:
+        """Raise `WrongLoop` where nobody of its own event loop could be woken."""
+        why = self.backend.elsewhere()
+        if why is not None:
+            raise WrongLoop(f"{self.path}: {why}, so nothing can be sent to it: each run of a loop needs a tree of its own")
 
     # -- lanes -------------------------------------------------------------------------------------------------------
 
@@ -140,12 +173,12 @@ class Mailbox(Lane):
             raise InvalidSpec(f"options of {self.path!r}", "lane", name, f"one of its lanes; there are {there}")
         return lane
 
-    def choose(self) -> Lane | None:
-        """The lane that the next message comes from; None: all are empty."""
+    def choose(self, held_up: Collection[Lane] = ()) -> Lane | None:
+        """The lane that the next message comes from; None: all are empty, or held up."""
         lanes = self.lanes
         for turn in range(self._next, self._next + len(lanes)):
             lane = lanes[turn % len(lanes)]
-            if lane.queue:
+            if lane.queue and lane not in held_up:
                 if self.options.choice == "fair":
                     self._next = (turn + 1) % len(lanes)
                 return lane
@@ -209,7 +242,7 @@ class Mailbox(Lane):
 
     def account(self) -> Account:
         """What became of the messages so far."""
-        in_hand = 0 if self.turn is None else self.turn.holds
+        in_hand = 0 if self.turn is None else len(self.turn.held())
         accepted = sum(lane.accepted for lane in self.lanes)
         return Account(accepted, self.handled, self.failed, self.dead_lettered, self.abandoned, self.waiting, in_hand)
 
@@ -218,35 +251,62 @@ class Mailbox(Lane):
         self.dead_lettered += 1
         self.dead_letters.add(self.path, describe(envelope[0], envelope[1], envelope[2]), why)
 
-    def cut(self, envelope: Envelope, error: Exception, why: str) -> None:
+    def abandon(self, lane: Lane, reply: Future | None) -> None:
+        """It was taken out, and nobody wants it to be handled any more."""
+        self.abandoned += 1
+        if reply is not None:
+            self._expire(lane, reply)
+
+    def _expire(self, lane: Lane, reply: Future) -> None:
+        if reply.done():
+            lane.given_up -= 1
+        else:  # its deadline has passed, but the timer is still to come
+            reply.set_exception(TimeoutError("the deadline of this message has passed"))
+
+    def answer(self, lane: Lane, reply: Future, error: BaseException) -> None:
+        """A call in hand ends with an error, if anybody waits for it still."""
+        if reply.done():
+            lane.given_up -= 1
+        else:
+            reply.set_exception(error)
+
+    def cut(self, lane: Lane, envelope: Envelope, error: Exception, why: str) -> None:
         """A message in hand has ended with its actor: its caller is told, or it is a dead letter."""
         reply = envelope[3]
         if reply is None:
             self.dead_letter(envelope, why)
             return
         self.failed += 1
-        if not reply.done():
-            reply.set_exception(error)
+        self.answer(lane, reply, error)
 
     def drop(self, envelope: Envelope, why: str) -> None:
-        """An accepted message is taken out before anybody has handled it: a dead letter, and its caller is told."""
+        """An accepted message was taken out before anybody has handled it: a dead letter, and its caller is told."""
         reply, options = envelope[3], envelope[5]
-        if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(self.backend.now)):
+        if reply is not None and reply.done():
             self.abandoned += 1
-            return
-        self.dead_letter(envelope, why)
-        if reply is not None:
-            reply.set_exception(MessageDropped(f"{self.path} dropped {describe(*envelope[:3])}: {why}"))
+        elif options is not None and not options.still_wanted(self.backend.now):
+            self.abandon(self, reply)
+        else:
+            self.dead_letter(envelope, why)
+            if reply is not None and not reply.done():
+                reply.set_exception(MessageDropped(f"{self.path} dropped {describe(*envelope[:3])}: {why}"))
 
     def remove(self, chosen: Callable[[Message], bool], why: str) -> list[Message]:
         """Take out what waits and is chosen; it is dead letters."""
         taken: list[Message] = []
-        for lane in self.lanes:
-            for envelope in lane.take_out(lambda envelope: chosen(Message(*envelope[:3]))):
-                self.drop(envelope, why)
-                taken.append(Message(*envelope[:3]))
-            lane.admit()
+        with self.dead_letters.bus:
+            for lane in self.lanes:
+                for envelope in lane.take_out(lambda envelope: chosen(Message(*envelope[:3]))):
+                    self.drop(envelope, why)
+                    taken.append(Message(*envelope[:3]))
+                lane.admit()
         return taken
+
+    def hold_cause(self, reply: Future, error: Exception) -> None:
+        """This call crashed its actor, and waits to be tried again: what its caller gets, if no life follows this one."""
+        if self.causes is None:
+            self.causes = {}
+        self.causes[id(reply)] = error
 
     def crashed(self) -> None:
         """The incarnation crashed: queued calls that asked for it fail at once."""
@@ -266,15 +326,32 @@ class Mailbox(Lane):
 
     # -- the intake --------------------------------------------------------------------------------------------------
 
+    def refuses(self, turn: Turn | None) -> bool:
+        """Whether who runs in this turn is refused. What a life's own tasks send to it isn't, as long as it goes on."""
+        return self.refusal is not None and not self.is_own(turn)
+
+    def is_own(self, turn: Turn | None) -> bool:
+        """Whether it is a task beside the handlers of the life that goes on."""
+        return turn is not None and not turn.exclusive and turn.mailbox is self and turn.life is self.turn
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no message is begun any more, and no life follows."""
+        return self.refusal is not None and self.restarting
+
     def refuse(self, refusal: Refusal) -> None:
         """Accept nothing from now on; senders that wait for room get the refusal."""
         self.refusal = refusal
-        for lane in self.lanes:
-            lane.shut()
+        self.shut()
         pings, self._pings = self._pings, None
         for pong in pings or ():
             if not pong.done():
                 pong.set_exception(self.refused(_ping, (), {}))
+
+    def shut(self) -> None:
+        """Nothing comes in any more, or only what an actor has for itself."""
+        for lane in self.lanes:
+            lane.shut_intake()
 
     def accept_again(self) -> None:
         """The actor is started again on this mailbox."""
@@ -283,16 +360,18 @@ class Mailbox(Lane):
 
     def discard(self, why: str) -> None:
         """What is queued is lost: dead letters, and callers are told."""
-        for lane in self.lanes:
-            while lane.queue:
-                envelope: Envelope = lane.queue.popleft()  # one by one: whoever hears of it may look at the account
-                reply = envelope[3]
-                if reply is not None and reply.done():
-                    self.abandoned += 1
-                    continue
-                self.dead_letter(envelope, why)
-                if reply is not None:
-                    reply.set_exception(self.refused(*envelope[:3]))
+        with self.dead_letters.bus:
+            for lane in self.lanes:
+                while lane.queue:
+                    envelope = lane.pull()
+                    reply = envelope[3]
+                    if reply is not None and reply.done():
+                        self.abandoned += 1
+                        continue
+                    self.dead_letter(envelope, why)
+                    if reply is not None:
+                        cause = None if self.causes is None else self.causes.get(id(reply))
+                        reply.set_exception(cause or self.refused(*envelope[:3]))
 
     def refused(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendError:
         """The error that a refused message gets, with the message attached."""

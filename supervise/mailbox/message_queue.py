@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+from supervise.log import interrupts, say
+from supervise.message import name_of
+from supervise_strategies.exit_reason import describe
 
 
 class MessageQueue(Protocol):
@@ -13,7 +19,8 @@ class MessageQueue(Protocol):
     the rest is nobody's business. Whatever order it gives them in, it gives each of them once. `QueueContract` in
     `supervise.testing.contract` has the tests that an own class must pass. With `overflow="drop_oldest"` it is the one that
     `popleft` gives which is dropped. What `append` raises is raised by `send` or `call`, and nothing was accepted; what
-    `popleft` raises crashes the actor.
+    `popleft` raises crashes the actor. No `Exception` or `KeyboardInterrupt`: it is raised as a `RuntimeError`. Which messages
+    wait is known without it, so one that fails loses none of them.
     """
 
     def append(self, envelope: Any, /) -> None:
@@ -30,3 +37,87 @@ class MessageQueue(Protocol):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Any]: ...
+
+
+NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message: one of their own costs 760 B each
+
+
+def new_queue(make: Callable[[], MessageQueue]) -> MessageQueue:
+    """A lane's queue. One of the user's own is kept a list of, so that nothing hangs on what it does."""
+    if make is deque:
+        return deque()
+    return KeptQueue(make)
+
+
+class KeptQueue:
+    """A queue of the user's own, and the envelopes that it was given and hasn't given back."""
+
+    __slots__ = ("_given", "_queue")
+
+    def __init__(self, make: Callable[[], MessageQueue]) -> None:
+        self._queue: MessageQueue = _ask("queue=", make)
+        self._given: dict[int, Any] = {}
+
+    def append(self, envelope: Any, /) -> None:
+        _ask("append", self._queue.append, envelope)
+        self._given[id(envelope)] = envelope
+
+    def appendleft(self, envelope: Any, /) -> None:
+        _ask("appendleft", self._queue.appendleft, envelope)
+        self._given[id(envelope)] = envelope
+
+    def popleft(self) -> Any:
+        envelope = _ask("popleft", self._queue.popleft)
+        if self._given.pop(id(envelope), None) is None:
+            raise LookupError(f"{name_of(type(self._queue))}.popleft gave what it doesn't have: each envelope is given once")
+        return envelope
+
+    def pull(self) -> Any:
+        """Take one out, whatever the queue does; the next one if it says so."""
+        try:
+            return self.popleft()
+        except Exception:
+            oldest = next(iter(self._given))
+            return self._given.pop(oldest)
+
+    def take_out(self, gone: set[int]) -> None:
+        """Take some out, by their identity; the others keep their order. If the queue fails, a deque takes its place."""
+        kept = [envelope for envelope in self if id(envelope) not in gone]
+        queue = self._queue
+        try:
+            for _ in range(len(self._given)):
+                _ask("popleft", queue.popleft)
+            for envelope in kept:
+                _ask("append", queue.append, envelope)
+            if any(there is not envelope for there, envelope in zip(_ask("iter", iter, queue), kept, strict=True)):
+                for _ in kept:  # the newest isn't its last
+                    _ask("popleft", queue.popleft)
+                for envelope in reversed(kept):
+                    _ask("appendleft", queue.appendleft, envelope)
+        except BaseException as error:
+            self._queue = deque(kept)
+            say(logging.ERROR, "a queue= failed, and a deque takes its place; nothing is lost: %s", describe(error))
+            if interrupts(error):
+                raise
+        finally:
+            self._given = {id(envelope): envelope for envelope in kept}
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            found = [envelope for envelope in _ask("iter", list, self._queue) if id(envelope) in self._given]
+        except Exception:
+            found = []
+        return iter(found if len(found) == len(self._given) else [*self._given.values()])
+
+
+def _ask(what: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call the user's code. What is no `Exception` would mean something else to whoever is above: an end, a cancellation."""
+    try:
+        return function(*args)
+    except BaseException as error:
+        if isinstance(error, Exception) or interrupts(error):
+            raise
+        raise RuntimeError(f"{what} of a mailbox's queue raised {describe(error)}") from error

@@ -22,14 +22,16 @@ by the next one, which knows nothing of that monitor. A full mailbox doesn't kee
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from supervise.errors import WouldDeadlock
+from supervise.log import say
 from supervise.message import name_of
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exit_reason import ExitKind, ExitReason
+from supervise_strategies.exit_reason import ExitKind, ExitReason, describe
 
 from .handler import class_of, resolve, table_for
 from .subscription import Subscription, WhenFull
@@ -92,10 +94,13 @@ class Monitor:
         mailbox, turn = self._watcher.mailbox, CURRENT.get(None)
         if mailbox.refusal is not None:  # it is being stopped, and its monitors go with it
             return
-        if not mailbox.credits:
-            mailbox.grant(1)
         notice = _Notice(self, self._handler)
-        mailbox.accept((notice, (down,), {}, None, None if turn is None else turn.mailbox, None))
+        try:
+            if not mailbox.credits:
+                mailbox.grant(1)
+            mailbox.accept((notice, (down,), {}, None, None if turn is None else turn.mailbox, None))
+        except Exception as error:  # the watcher's own queue; the end goes on, and the others are told
+            say(logging.ERROR, "%s wasn't told that %s, as its queue raised %s", mailbox.path, down, describe(error))
 
     def __repr__(self) -> str:
         return f"<Monitor of {self.path} by {self._watcher.mailbox.path}{' (closed)' if self._closed else ''}>"
@@ -188,7 +193,12 @@ def publish(mailbox: Mailbox, event: object) -> None:
     observers = _OBSERVED.get(mailbox.id)
     if observers is not None:
         for kind, subscription in observers.subscriptions:
-            if isinstance(event, kind):
+            try:
+                wanted = isinstance(event, kind)
+            except Exception as error:  # a class may have an `__instancecheck__` of its own
+                say(logging.ERROR, "%s: a subscriber's kind raised %s, and misses an event", mailbox.path, describe(error))
+                continue
+            if wanted:
                 subscription.put(event)
 
 

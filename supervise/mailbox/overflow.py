@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from .envelope import Envelope
     from .lane import Lane
+    from .mailbox import Mailbox
     from .turn import Turn
 
 
-def take_place(lane: Lane, envelope: Envelope) -> bool:
-    """Apply a policy that doesn't wait. True: the oldest was dropped, and this one may come in. False: this one was dropped.
+def take_place(lane: Lane, envelope: Envelope) -> None:
+    """Apply a policy that doesn't wait. Its loss is told when the lane is whole again: whoever hears of it may send, too.
 
     MailboxFull, with the message attached, where the policy rejects.
     """
@@ -38,10 +39,13 @@ def take_place(lane: Lane, envelope: Envelope) -> bool:
     if policy == "drop_newest":
         lane.count_accepted()  # and this is its end
         lane.mailbox.drop(envelope, "the mailbox was full (overflow='drop_newest')")
-        return False
-    lane.mailbox.drop(lane.queue.popleft(), "a newer one took its place (overflow='drop_oldest')")
-    lane.grant(1)
-    return True
+        return
+    oldest = lane.pull()
+    try:
+        lane.grant(1)
+        lane.accept(envelope)
+    finally:
+        lane.mailbox.drop(oldest, "a newer one took its place (overflow='drop_oldest')")
 
 
 def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:
@@ -56,18 +60,19 @@ class WaitingSenders:
     __slots__ = ("line", "reservations")
 
     def __init__(self) -> None:
-        self.line: deque[tuple[Future, bool]] = deque()  # each with whether it is a call that doesn't wait for a restart
+        # Each with whose turn it waits in, and whether it is a call that doesn't wait for a restart.
+        self.line: deque[tuple[Future, Turn | None, bool]] = deque()
         self.reservations: list[Future] = []
         """Room that was given to senders that haven't run since."""
 
-    async def wait(self, lane: Lane, envelope: Envelope, fail_fast: bool, calling: Turn | None) -> None:
+    async def wait(self, lane: Lane, envelope: Envelope, turn: Turn | None, fail_fast: bool, calling: Turn | None) -> None:
         """Wait for a reservation, and turn it into room, which is the caller's as long as it awaits nothing else.
 
         `calling`: the turn that waits here with a call, which is an edge. Raises the mailbox's refusal if that comes first.
         """
         mailbox, options = lane.mailbox, envelope[5]
         room = mailbox.backend.future()
-        entry = (room, fail_fast)
+        entry = (room, turn, fail_fast)
         self.line.append(entry)
         if not self.reservations:
             mailbox.attention = True
@@ -106,7 +111,7 @@ class WaitingSenders:
         line, admitted = self.line, [*self.reservations]
         share = len(admitted) + 1 + room // 64
         while line and room >= 1 and len(admitted) < share:
-            entry, _ = line.popleft()
+            entry, _, _ = line.popleft()
             if not entry.done():
                 admitted.append(entry)
                 entry.set_result(None)
@@ -116,15 +121,18 @@ class WaitingSenders:
     def turn_away(self, why: str) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line, with `ActorRestarting`."""
         for entry in [*self.line]:
-            room, fail_fast = entry
+            room, _, fail_fast = entry
             if fail_fast:
                 self.line.remove(entry)
                 if not room.done():
                     room.set_exception(ActorRestarting(why))
 
-    def refuse(self) -> None:
-        """Nothing comes in any more: all that wait, and all that were let in and haven't run since, get the refusal."""
+    def refuse(self, mailbox: Mailbox) -> None:
+        """Nothing comes in any more but what an actor has for itself: all others, let in already or not, get the refusal."""
         self.reservations = []
-        for room, _ in self.line:
+        stay = [entry for entry in self.line if not mailbox.refuses(entry[1])]
+        gone = [entry for entry in self.line if mailbox.refuses(entry[1])]
+        self.line = deque(stay)
+        for room, _, _ in gone:
             if not room.done():
                 room.set_result(None)

@@ -42,6 +42,10 @@ class Source(ABC):
         mailbox.grant(1)
         mailbox.accept(envelope)
 
+    def _put_back(self, options: MessageOptions) -> None:
+        """It was taken out too early, and waits once more."""
+        self._queued = options
+
     @abstractmethod
     def _taken_out(self, options: MessageOptions) -> bool:
         """The message that carries these options is taken out; whether it is to be handled."""

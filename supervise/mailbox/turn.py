@@ -33,9 +33,9 @@ class Turn:
         self.pending: Future | None = None  # what it waits for there: the reply, or room for the call
 
     @property
-    def holds(self) -> int:
-        """How many messages are in hand."""
-        return int(self.in_hand is not None)
+    def life(self) -> Turn:
+        """That of the incarnation that it belongs to."""
+        return self
 
 
 class IncarnationTurn(Turn, ABC):
@@ -48,6 +48,10 @@ class IncarnationTurn(Turn, ABC):
     """Whether its start has succeeded."""
     ordered: bool
     """Whether its supervisor asked for the end, and keeps the time."""
+
+    @abstractmethod
+    def held(self) -> list[tuple[Lane, Envelope]]:
+        """All that is in hand, in the order of hand-over, each with the lane that it came from."""
 
     @abstractmethod
     def leave(self, grace: float | None) -> Future:

@@ -9,6 +9,8 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
+from supervise.log import interrupts
+
 from . import attributes as key
 
 SIGNALS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
@@ -33,7 +35,9 @@ class ErrorRecording:
         if self.as_events:
             try:
                 span.record_exception(error)
-            except Exception:  # its text can't be had
+            except BaseException as raised:  # its text can't be had
+                if interrupts(raised):
+                    raise
                 span.add_event("exception", {"exception.type": type(error).__qualname__})
         if self.as_logs:
             from opentelemetry._logs import SeverityNumber, get_logger
@@ -52,6 +56,8 @@ def say_failure(span: Span, error: BaseException) -> None:
     span.set_attribute(key.ERROR_TYPE, "timeout" if isinstance(error, TimeoutError) else type(error).__qualname__)
     try:
         text = str(error)
-    except Exception:
+    except BaseException as raised:
+        if interrupts(raised):
+            raise
         text = f"<the text of {type(error).__name__} raises>"
     span.set_status(StatusCode.ERROR, text)

@@ -134,8 +134,8 @@ class HandlerSpan:
                 cancelled = self._life.mailbox.backend.cancelled
                 say_raised(self._actor.settings.recording, span, error, cancelled, awaited=self._awaited)
             span.end()
-        except Exception:
-            lost()
+        except BaseException as raised:
+            lost(raised)
 
 
 def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attributes) -> Span | None:
@@ -150,8 +150,8 @@ def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attr
         span = start(name, message.context, message.kind, described, message.links)
         if span.is_recording():
             span.set_attributes(_found(actor, message))
-    except Exception:
-        lost()
+    except BaseException as raised:
+        lost(raised)
         return None
     return span
 

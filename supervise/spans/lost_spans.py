@@ -9,18 +9,22 @@ import time
 from collections.abc import Callable
 from typing import Final, ParamSpec
 
+from supervise.log import interrupts, say
+
 P = ParamSpec("P")
 logger: Final = logging.getLogger("supervise.tracing")
 
 _said_at: float = -math.inf
 
 
-def lost() -> None:
-    """Something that isn't ours raised. Said once a minute: it may be so for each message."""
+def lost(error: BaseException) -> None:
+    """Something that isn't ours raised: a KeyboardInterrupt is let through, all else said once a minute."""
     global _said_at
+    if interrupts(error):
+        raise error
     if time.monotonic() - _said_at > 60:
         _said_at = time.monotonic()
-        logger.exception("spans are lost: the tracer provider, or one of its processors, raised")
+        say(logging.ERROR, "spans are lost: the tracer provider, or one of its processors, raised", error=error, to=logger)
 
 
 def harmless(function: Callable[P, None]) -> Callable[P, None]:
@@ -30,7 +34,7 @@ def harmless(function: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
-        except Exception:
-            lost()
+        except BaseException as error:
+            lost(error)
 
     return guarded

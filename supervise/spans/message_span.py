@@ -133,8 +133,8 @@ class MessageSpans:
                     described = known[named, by] = describe(handler, by)
             span = self.settings.tracer.start_span(described[0], context, kind, described[1])
             context = trace.set_span_in_context(span, context)
-        except Exception:
-            lost()
+        except BaseException as raised:
+            lost(raised)
         message_span = MessageSpan(span, context, answered, (), self.now())
         message_span.skip = self.settings.sampling.off_below_off and span is not None and not span.is_recording()
         return message_span
@@ -176,5 +176,5 @@ def _end(span: Span, error: BaseException | None) -> None:
             else:
                 span.set_attribute(key.OUTCOME, "cancelled")
         span.end()
-    except Exception:
-        lost()
+    except BaseException as raised:
+        lost(raised)

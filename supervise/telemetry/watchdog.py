@@ -29,7 +29,8 @@ import anyio
 from supervise.actor.in_hand import LOOKS, InHand
 from supervise.actor.loop import live
 from supervise.actor.stack import await_stack, coroutine_of, runs_now, thread_stack
-from supervise.events import Blocked, Stuck, logger
+from supervise.events import Blocked, Stuck
+from supervise.log import logger
 from supervise.message import describe, name_of
 from supervise.tree.running import RunningSupervisor
 from supervise_strategies.errors import InvalidSpec

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from supervise.actor.incarnation import Incarnation
 from supervise.errors import WouldDeadlock
 from supervise.mailbox.turn import CURRENT
+from supervise_strategies.child_spec import warn_of_immortal_loop
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Cause, Directive, StopMode
 from supervise_strategies.supervisor_state import Phase
@@ -40,6 +41,7 @@ async def add(branch: BranchPlace, name: str, description: Child[Any] | Descript
     node = branch.running_node()
     spec = description.spec if isinstance(description, Child) else description.spec_below
     node.branch.description.spec.check_child(spec)
+    warn_of_immortal_loop(node.branch.description.spec, spec)
     check_deadlock(branch, None)
     offer = node.offer(name, spec, description)
     await offer.answer

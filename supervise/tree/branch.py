@@ -170,7 +170,7 @@ class BranchPlace:
             place.forget()
         streams, self.streams = self.streams, None
         for stream in streams or ():
-            stream.end()
+            self.tree.bus.then(stream.end)  # its own end is the last that it tells of
 
 
 Place: TypeAlias = ActorPlace | BranchPlace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
 from supervise.actor.incarnation import Incarnation, NurseryTurn
@@ -68,12 +69,21 @@ class Current:
 
         When the incarnation ends, for whatever reason, its tasks are cancelled and awaited before the exit hook runs.
         """
+        self._check_thread()
         return self._incarnation.nursery()
 
     @property
     def stopping(self) -> bool:
         """Whether the actor was asked to end: a long handler that looks here can leave in time."""
         return self._incarnation.stopping
+
+    @property
+    def attempt(self) -> int:
+        """Which try of the message in hand this is, from 1; more only with `redeliver=`. 0: no message is in hand."""
+        envelope = self._turn.in_hand
+        if envelope is None:
+            return 0
+        return 1 if envelope[5] is None else envelope[5].attempt
 
     @property
     def sender(self) -> WeakAddress[Any] | None:
@@ -97,10 +107,12 @@ class Current:
         It returns at once. Both are orderly ends: a transient child stays stopped, a permanent one is restarted. If it stays
         stopped, what waits becomes dead letters, also with `drain=True`: that is for a stop that comes from outside.
         """
+        self._check_thread()
         self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, shutdown))
 
     def stop_tree(self, why: str = "") -> None:
         """Stop the whole tree, in order. It returns at once; `app.ended` says who asked."""
+        self._check_thread()
         self._incarnation.owner.stop_tree(why)
 
     def pipe_to(
@@ -113,28 +125,39 @@ class Current:
     ) -> None:
         """Bring a result back as a message to oneself: `handler(self, result)`, when the awaitable is done. It returns at once.
 
-        It is awaited in the nursery, so it goes on while other messages are handled, is cancelled with the incarnation, and
-        doesn't keep the actor alive. What it raises crashes the actor, unless `failed` is a handler for it.
+        It is awaited in the nursery, so it goes on while other messages are handled, and is cancelled with the incarnation. The
+        result always arrives, above the capacity if need be: an end that lets what waits be handled (`stop(grace=…)`,
+        `drain=True`, the last address is gone) waits for it, within its time. What it raises crashes the actor, unless `failed`
+        is a handler for it.
         """
-        address = self.address
+        check(handler)
+        if failed is not None:
+            check(failed)
+        life = self._alive()
+        mailbox = life.mailbox
 
         async def wait() -> None:
             try:
-                result = await awaitable
-            except Exception as error:
-                if failed is None:
-                    raise
-                await address.send(failed, error)
-            else:
-                await address.send(handler, result)
+                try:
+                    result = await awaitable
+                except Exception as error:
+                    if failed is None:
+                        raise
+                    mailbox.put_own(failed, (error,))
+                else:
+                    mailbox.put_own(handler, (result,))
+            finally:
+                life.pipe_over()
 
-        self.nursery.start_soon(wait, name=f"pipe to {name_of(handler)}")
+        life.nursery().start_soon(wait, name=f"pipe to {name_of(handler)}")
+        life.pipes += 1
 
     def publish(self, event: object) -> None:
         """Hand an event to all that subscribed to it (`Address.subscribe`). It returns at once, and nobody keeps it waiting.
 
         All get the same object, so let it be immutable. Without subscribers it costs a look-up, and the event is gone.
         """
+        self._check_thread()
         publish(self._incarnation.mailbox, event)
 
     def watch(self, address: Address[Any] | WeakAddress[Any], handler: Callable[[Any, Down], object], /) -> Monitor:
@@ -238,10 +261,16 @@ class Current:
         return incarnation.timers
 
     def _alive(self) -> Incarnation:
+        self._check_thread()
         incarnation = self._incarnation
         if incarnation.mailbox.turn is not incarnation:
             raise RuntimeError(f"{self!r} has ended: its timers and readers ended with it; ask current() in the next one")
         return incarnation
+
+    def _check_thread(self) -> None:
+        mailbox = self._incarnation.mailbox
+        if get_ident() != mailbox.backend.thread:
+            raise mailbox.elsewhere()
 
     def __repr__(self) -> str:
         return f"<Current {self.path} #{self.incarnation}>"

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from supervise_strategies.child_spec import ChildSpec, StopWithin, SupervisorSpec, check_unique
+from supervise_strategies.child_spec import ChildSpec, StopWithin, SupervisorSpec, check_unique, warn_of_immortal_loop
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName, as_restart
@@ -74,6 +74,8 @@ class Description:
             max_children=max_children,
             give_up_as=give_up_as,  # type: ignore[arg-type]
         )
+        for spec in self.spec.children:
+            warn_of_immortal_loop(self.spec, spec)
         self.spec_below: ChildSpec = ChildSpec(
             id=name,
             restart=as_restart(restart),

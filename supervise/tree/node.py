@@ -108,14 +108,17 @@ class Node:
             self._inbox.append(lambda: fact(*args, **details))
             return
         self._stepping = True
-        try:
-            self._obey(fact(*args, **details))
-            while self._inbox:
-                self._obey(self._inbox.popleft()())
-        except Exception as error:  # a bug of ours: lost in some actor's task, it would leave a tree that hangs in silence
-            self.tree.broken(error)
-        finally:
-            self._stepping = False
+        with self.tree.bus:  # what the user hears of it is told when all of it has been obeyed
+            try:
+                self._obey(fact(*args, **details))
+                while self._inbox:
+                    self._obey(self._inbox.popleft()())
+            except (
+                BaseException
+            ) as error:  # a bug of ours: lost in some actor's task, it would leave a tree that hangs in silence
+                self.tree.broken(error)
+            finally:
+                self._stepping = False
 
     def _obey(self, directives: list[Directive]) -> None:
         if self.machine.phase is Phase.STOPPING and self.branch.parent is None:
@@ -213,6 +216,10 @@ class Node:
         else:
             ticket.set_result(directive.result)
 
+    def _pass_up(self, directive: do.PassUp) -> None:
+        if isinstance(directive.error, KeyboardInterrupt | SystemExit):
+            self.tree.fatal(directive.error)
+
     def _report(self, directive: do.Report) -> None:
         decision = directive.decision
         event = events.Decided(f"{self.path}/{decision.child}", self.path, decision)
@@ -265,6 +272,7 @@ _OBEY: dict[type, Callable[[Node, Any], None]] = {
     do.Forget: Node._forget,
     do.WakeAt: Node._wake_at,
     do.Reply: Node._reply,
+    do.PassUp: Node._pass_up,
     do.Report: Node._report,
     do.Overran: Node._overran,
     do.Ready: Node._ready,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from supervise import events
+from supervise.actor.ending import bury
 from supervise.actor.incarnation import Incarnation
 from supervise.actor.loop import spawn
 from supervise.mailbox import observers
@@ -14,11 +15,13 @@ from supervise.mailbox.account import Account
 from supervise.mailbox.envelope import MessageOptions
 from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
+from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
+    from supervise.bus import Bus
 
     from .child import Child
     from .node import Node
@@ -62,7 +65,16 @@ class ActorPlace:
 
     @property
     def end_within(self) -> float:
-        return self.child.spec.seconds
+        # A stop time of none bounds the stop that is asked for; an end that was normal by itself isn't a kill for it.
+        return self.child.spec.seconds or DEFAULT_SECONDS
+
+    @property
+    def bus(self) -> Bus:
+        return self.node.tree.bus
+
+    @property
+    def host(self) -> object:
+        return self.node.tree.host
 
     def started(self, incarnation: Incarnation) -> None:
         node, bus = self.node, self.node.tree.bus
@@ -90,7 +102,7 @@ class ActorPlace:
         self.mailbox.put_beginning((begin, (), {}, None, None, MessageOptions(span=span, beginning=True)))
 
     def ended(
-        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool
+        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool, again: bool = False
     ) -> Incarnation | None:
         self._cancel_timer()
         node, mailbox, number = self.node, self.mailbox, incarnation.number
@@ -101,17 +113,18 @@ class ActorPlace:
         if mailbox.refusal == "unstoppable":
             mailbox.accept_again()
         now = node.tree.backend.now()
-        node.asking, node.in_place = incarnation, None
         if incarnation.running:
             bus = node.tree.bus
             if bus.hears(events.Stopped.level_of(reason)):
                 frames = events.frames_of(error)
                 bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, frames))
-            node.step(node.machine.child_exited, self.name, number, reason, now, error=error)
+            node.asking, node.in_place = incarnation, None
+            node.step(node.machine.child_exited, self.name, number, reason, now, error=error, again=again)
         else:
             node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
             if not node.ready and not ignored:
                 node.start_error = error
+            node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
         return successor
@@ -128,6 +141,13 @@ class ActorPlace:
 
     def fatal(self, error: BaseException) -> None:
         self.node.tree.fatal(error)
+
+    def abandoned(self) -> None:
+        self.node.tree.kill()
+
+    def broken(self, error: BaseException) -> None:
+        self.incarnation = None
+        self.node.tree.broken(error)
 
     def publish(self, event: events.Event) -> None:
         self.node.tree.bus.publish(event)
@@ -226,6 +246,12 @@ class ActorPlace:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def bury(self) -> None:
+        """Its task may have ended without a word."""
+        incarnation = self.incarnation
+        if incarnation is not None and self.node.tree.backend.has_died(incarnation.task):
+            bury(incarnation)
 
     def alive(self) -> bool:
         return self.incarnation is not None

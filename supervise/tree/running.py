@@ -192,7 +192,25 @@ class RunningSupervisor:
 
     async def wait(self) -> None:
         """Wait until the whole tree has ended by itself, or was stopped."""
-        await self._branch.tree.over.wait()
+        tree = self._branch.tree
+        await tree.over.wait()
+        if tree.hosted is not None:
+            await tree.hosted.wait()
+
+    async def close(self) -> None:
+        """End a tree that was begun with `open()`: stop all of it in order, and wait until nothing is left.
+
+        Raises what ended the tree before, unless `wait()` has. Idempotent. It may be called in any task of the event loop; a
+        caller that is cancelled leaves the stop to go on. RuntimeError for a tree in an `async with`, whose end is the end of
+        the block, and for what isn't the root; `WouldDeadlock` in an actor of the tree.
+        """
+        hosted = self._branch.tree.hosted
+        if hosted is None or self._branch.parent is not None:
+            raise RuntimeError(
+                f"{self.path} wasn't begun with open(): stop() stops it, and leaving its `async with` waits for it"
+            )
+        admin.check_deadlock(self._branch, None, stopping=True)
+        await hosted.close()
 
     async def stopping(self) -> None:
         """Wait until the whole tree begins to end, whatever makes it; the first message that a stop refuses comes later."""

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from anyio import TASK_STATUS_IGNORED
+
 from supervise._backends import current_backend
+from supervise.log import say
 from supervise.spans.chosen import TracingOption, check_option, chosen
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exit_reason import describe
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
 from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from .child import Child
 from .description import AutoShutdownName, Description, GiveUpAs, StrategyName
+from .host import Host
 from .running import RunningSupervisor
-from .tree import Tree
+from .tree import Tree, WrongTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from anyio.abc import TaskStatus
 
     from supervise.events import Listener
 
@@ -64,12 +72,33 @@ class Runnable(Description):
         tree = getattr(self, "_tree", None)
         return None if tree is None else RunningSupervisor(tree.root)
 
+    async def open(self) -> RunningSupervisor:
+        """Run it where no `async with` can stand around it: in fixtures, notebooks, unittest, at a prompt; until `app.close()`.
+
+        It lives in a task of its own, so both can be called in any task of the event loop. What ends the tree (`GaveUp`,
+        KeyboardInterrupt, whatever) is raised by whichever of `app.wait()` and `app.close()` comes first; if neither comes,
+        it is logged, CRITICAL. Without `close()` the end of the event loop cancels all of it at once, in no order. Raises
+        `StartFailed`.
+        """
+        return await Host(self).open()
+
+    async def serve(self, *, task_status: TaskStatus[RunningSupervisor] = TASK_STATUS_IGNORED) -> None:
+        """Run it in a task group until it ends by itself, or the group is cancelled: `app = await group.start(tree.serve)`.
+
+        Raises what leaves its `async with`. `app.stop()` ends it.
+        """
+        async with self as app:
+            task_status.started(app)
+            await app.wait()
+
     async def __aenter__(self) -> RunningSupervisor:
-        if getattr(self, "_tree", None) is not None:
+        running: Tree | None = getattr(self, "_tree", None)
+        if running is not None and running.ended is None:
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
-        self._tree = tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
+        tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
         app = RunningSupervisor(tree.root)
         self._unwatch = _nothing if self.metrics is None else self.metrics.watch(app)
+        self._tree = tree
         try:
             await tree.open()
         except BaseException:
@@ -81,14 +110,25 @@ class Runnable(Description):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         tree = self._tree
+        if tree is None:
+            return False
+        done = True
         try:
-            return tree is not None and await tree.close(exc)
+            return await tree.close(exc)
+        except WrongTask:  # the task that entered may still leave
+            done = False
+            raise
         finally:
-            self._ended()
+            if done:
+                self._ended()
 
     def _ended(self) -> None:
         self._tree = None
-        self._unwatch()
+        unwatch, self._unwatch = self._unwatch, _nothing
+        try:
+            unwatch()
+        except Exception as error:  # whatever leaves the tree is what counts
+            say(logging.ERROR, "supervisor %r: the end of its metrics raised %s", self.name, describe(error), error=error)
 
 
 def _nothing() -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
-from supervise import events
+from supervise.bus import Bus
 from supervise.errors import GaveUp, StartFailed
-from supervise.events import Bus, Listener
+from supervise.log import interrupts, say
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise_strategies.directives import Cause, StopMode
-from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from supervise_strategies.restart import Draw, draw
 
 from .branch import BranchPlace
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from supervise._backends import Backend, Handle
+    from supervise.events import Listener
     from supervise.mailbox.instrument import Instruments
 
     from .description import Description
+    from .host import Host
 
 GRACE = 5.0  # seconds for an ordered stop when the tree is cancelled from outside, if its own budget isn't shorter
+
+
+class WrongTask(RuntimeError):
+    """A tree is left in another task than it was entered in."""
 
 
 class TreeEnded(NamedTuple):
@@ -50,7 +57,10 @@ class Tree:
     - The body left: the tree is stopped in order, and waited for. Nothing of it is left then.
     - The tree ended by itself (give-up, auto-shutdown, `stop_tree`): the body is cancelled through a scope of our own; what
       the scope's exit says decides between our own end and a cancellation that came from outside at the same time.
-    - A cancellation from outside: stopped in order under a shield, for at most 5 s or the budget, then by cancellation.
+    - A cancellation from outside: stopped in order under a shield, for at most 5 s or the budget, then by cancellation. A
+      second one, as the second Ctrl-C is, cancels all at once.
+    - The host's task, or the loop, goes away: asyncio then cancels all tasks there are, in any order, and some may not even
+      have begun. So who was told to end, and can't say so, is looked for.
     """
 
     def __init__(
@@ -64,6 +74,8 @@ class Tree:
         self.backend = backend
         self.instruments: Instruments | None = instruments
         self.handle = handle
+        self.host: object = backend.current_task()
+        self.hosted: Host | None = None
         self.bus: Bus = Bus(self.fatal)
         if listener is not None:
             self.bus.subscribe(listener)
@@ -85,7 +97,9 @@ class Tree:
         self._budget_timer: Handle | None = None
         self._in_body = False
         self._error: BaseException | None = None
-        self._broken: Exception | None = None
+        self._broken: BaseException | None = None
+        self._look: Handle | None = None  # for those who can't say that they have ended
+        self._look_again = 0.05  # seconds
         self._root_node: Node | None = None
 
     def new_node(self, branch: BranchPlace, number: int) -> Node:
@@ -104,6 +118,7 @@ class Tree:
         try:
             await self._ready
         except BaseException as error:
+            self._note(error)
             await self._stop_shielded()
             self._scope.__exit__(type(error), error, error.__traceback__)
             await self.backend.close()
@@ -156,32 +171,54 @@ class Tree:
         self.stop(ExitReason(ExitKind.SHUTDOWN, why), Cause.SELF)
 
     def fatal(self, error: BaseException) -> None:
-        """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are."""
-        self._error = error
-        self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
-
-    def broken(self, error: Exception) -> None:
-        """The library itself failed. Nothing is certain any more, so all is cancelled, and the error leaves the tree."""
-        events.logger.critical("%s: a bug in supervise: %r; the tree is cancelled", self.root.path, error, exc_info=error)
-        if self._broken is None:
-            self._broken = error
+        """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are; Ctrl-C once more, at once."""
+        first, self._error = self._error, error
+        if isinstance(first, KeyboardInterrupt):
+            self._error = first
+        if interrupts(error) and self.ending.is_set():
             self.kill()
-            self._end_broken()
+        else:
+            self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
 
-    def _end_broken(self) -> None:
-        # Who would report the ends is what failed, so this looks by itself.
-        if self.root.alive():
-            self.backend.call_at(self.backend.now() + 0.05, self._end_broken)
-        elif self.ended is None:
-            self.finished(ExitReason(ExitKind.CRASHED, repr(self._broken)), Cause.SELF, None)
+    def broken(self, error: BaseException) -> None:
+        """The library itself failed. Nothing is certain any more, so all is cancelled, and the error leaves the tree."""
+        if self._broken is not None:
+            return
+        self._broken = error
+        if not interrupts(error):  # which may strike anywhere, on asyncio, and is nobody's bug
+            say(
+                logging.CRITICAL,
+                "%s: a bug in supervise: %s; the tree is cancelled",
+                self.root.path,
+                describe(error),
+                error=error,
+            )
+        self.kill()
 
     def kill(self) -> None:
-        """The budget is spent: cancel everything that lives, at once."""
+        """Cancel everything that lives, at once: the budget is spent, somebody insists, or nothing is certain any more."""
+        if self.ended is not None:
+            return
         self.killing = True
         node = self.root.node
         if node is not None:
-            node.step(node.machine.stop, self.backend.now())
+            if self._broken is None:
+                node.step(node.machine.stop, self.backend.now())
             node.kill_all()
+        if self._look is None:
+            self._look = self.backend.call_at(self.backend.now() + self._look_again, self._look_for_dead)
+
+    def _look_for_dead(self) -> None:
+        """Some may have ended and can't say so: their task was cancelled before it began, or what failed is who would hear."""
+        if self.ended is not None:
+            return
+        for place in self.root.actors():
+            place.bury()
+        if self._broken is not None and not self.root.alive():
+            self.finished(ExitReason(ExitKind.CRASHED, describe(self._broken)), Cause.SELF, None)
+            return
+        self._look_again = min(1.0, 2 * self._look_again)
+        self._look = self.backend.call_at(self.backend.now() + self._look_again, self._look_for_dead)
 
     def budget_left(self) -> float:
         """Seconds that an ordered stop of the whole tree may still take."""
@@ -192,8 +229,10 @@ class Tree:
         if self._error is None:
             self._error = error
         self.ended = TreeEnded(reason, cause)
-        if self._budget_timer is not None:
-            self._budget_timer.cancel()
+        for timer in (self._budget_timer, self._look):
+            if timer is not None:
+                timer.cancel()
+        self.backend.errands.close()
         self.root.forget()
         self.over.set()
         self.started()
@@ -201,19 +240,28 @@ class Tree:
             self._scope.cancel()
 
     async def close(self, exc: BaseException | None) -> bool:
-        """Leave the body: stop what runs, and say whether `exc` was only our own cancellation of the body."""
+        """Leave the body: stop what runs, and say whether `exc` was only our own cancellation of the body.
+
+        In another task than the one that entered, the tree is stopped all the same; then RuntimeError. What that task has
+        opened, it alone can close.
+        """
         self._in_body = False
+        if self.backend.current_task() is not self.host:
+            await self._refuse_to_leave()
         outer: BaseException | None = None
         if self.ended is None:
             self.stop()
             if isinstance(exc, self.backend.cancelled):
-                await self._stop_shielded()
+                outer = await self._stop_shielded()
             else:
                 try:
                     await self.over.wait()
-                except self.backend.cancelled as cancelled:
+                except BaseException as again:  # it is cancelled from outside; or Ctrl-C, once more
+                    outer = again
+                    if not isinstance(again, self.backend.cancelled):
+                        self._note(again)
+                        self.kill()
                     await self._stop_shielded()
-                    outer = cancelled
         leaving = exc if outer is None else outer
         traceback: TracebackType | None = None if leaving is None else leaving.__traceback__
         swallowed, rest = False, None
@@ -237,6 +285,15 @@ class Tree:
             raise rest
         return swallowed
 
+    async def _refuse_to_leave(self) -> None:
+        self.stop()
+        await self.over.wait()
+        self.backend.empty()
+        raise WrongTask(
+            f"the `async with` of supervisor {self.root.name!r} was left in another task than it was entered in, as some test "
+            "fixtures and notebooks do; the tree is stopped. There, use `app = await tree.open()` and `await app.close()`"
+        )
+
     def _raise_gave_up(self, body: BaseException | None) -> None:
         gave_up = GaveUp(self.root.name, self._root_node.crashes if self._root_node is not None else ())
         try:
@@ -244,15 +301,30 @@ class Tree:
         finally:
             gave_up.__context__ = body  # the body's own error, never our cancellation of it
 
-    async def _stop_shielded(self) -> None:
-        """In order, for a while, although the host is cancelled; then by cancellation; then as long as it takes."""
+    async def _stop_shielded(self) -> BaseException | None:
+        """In order, for a while, although the host is cancelled; then by cancellation; then as long as it takes.
+
+        A native cancel() pierces the shield, and Ctrl-C is raised where the main task waits. The tree isn't left alone for
+        it, but is cancelled at once. The answer is what was raised so.
+        """
         self.stop()
         grace = GRACE if self._budget is None else min(GRACE, self._budget)
         timer = self.backend.call_at(self.backend.now() + grace, self.kill)
+        insisted: BaseException | None = None
         with anyio.CancelScope(shield=True):
             while self.ended is None:
                 try:
                     await self.over.wait()
-                except self.backend.cancelled:  # a native cancel() pierces the shield, and the tree isn't left alone for it
-                    continue
+                except BaseException as again:
+                    if isinstance(again, GeneratorExit):  # the loop is gone
+                        raise
+                    insisted = again
+                    self._note(again)
+                    self.kill()
         timer.cancel()
+        return insisted
+
+    def _note(self, error: BaseException) -> None:
+        """What struck the host while it waited is what leaves, in the end."""
+        if interrupts(error):
+            self._error = error

@@ -30,7 +30,7 @@ class Work:
         incarnation: Incarnation = current()._incarnation
         self._incarnation = incarnation
         self._outlasting: Nursery | None = None
-        self.soon: Callable[[Callable[[], object]], None] = incarnation.mailbox.backend.from_anywhere()
+        self.soon: Callable[[Callable[[], object]], object] = incarnation.mailbox.backend.from_anywhere()
         """Runs a function in the loop, soon and in order, from any thread; does nothing once the loop is closed."""
 
     @property

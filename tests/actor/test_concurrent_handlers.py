@@ -156,7 +156,7 @@ async def test_a_kill_while_the_mailbox_waits_for_a_place_loses_nothing() -> Non
         outcomes = Outcomes(group)
         for n in range(5):
             await outcomes.watch(n, fetcher.call(Fetcher.fetch, str(n), 50))
-        assert fetcher.account().in_hand == 4  # three run, and one waits for its place
+        assert (fetcher.account().in_hand, fetcher.account().queued) == (3, 2)  # who waits for a place waits in the queue
         fetcher.kill()
         await anyio.sleep(100)
         assert [type(outcomes.of[n]) for n in range(5)] == [ActorStopped] * 3 + [str] * 2

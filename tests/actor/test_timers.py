@@ -405,21 +405,30 @@ async def test_a_tick_for_a_concurrent_handler_does_not_wait_for_the_one_before(
         assert timer.skipped == 0
 
 
-async def test_a_tick_that_would_be_delivered_again_is_not() -> None:
-    """Its timer is gone with the incarnation that it crashed."""
+async def test_a_tick_that_waits_goes_with_its_life_and_one_in_hand_is_delivered_again_like_all_else() -> None:
     log: list[Any] = []
 
     def crash(clockwork: Clockwork) -> None:
-        clockwork.log.append("crash")
+        clockwork.log.append(("crash", current().attempt))
         raise Boom
 
     async with Supervisor("app") as app:
         actor = await app.start(Clockwork, log, redeliver=3)
         await actor.call(Clockwork.after, 1, crash)
         await anyio.sleep(5)
-        assert log == ["crash"]
-        assert actor.account().abandoned == 1
-        assert actor.account().balanced
+        assert log == [("crash", n) for n in (1, 2, 3, 4)]
+        assert (actor.account().dead_lettered, actor.account().balanced) == (1, True)
+        log.clear()
+
+        async def waits_and_crashes(_: Clockwork) -> None:
+            await anyio.sleep(2)
+            raise Boom
+
+        await actor.call(Clockwork.after, 1, crash)
+        await actor.send(waits_and_crashes)
+        await anyio.sleep(20)
+        assert log == []
+        assert (actor.account().abandoned, actor.account().balanced) == (1, True)
 
 
 # -- cancel and replace ------------------------------------------------------------------------------------------------

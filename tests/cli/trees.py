@@ -93,7 +93,9 @@ class Unborn:
 ORDERLY = Supervisor("app", child(Loud, "a", name="a"), child(Loud, "b", name="b"))
 SLOW = Supervisor("app", child(Slow, "a", name="a", stop_within=float("inf")))
 DEAF = Supervisor("app", child(Deaf, "a", name="a", stop_within=0.0))
-DOOMED = Supervisor("app", Supervisor("below", child(Doomed, name="doomed"), intensity=Intensity(1)), intensity=Intensity(0))
+DOOMED = Supervisor(
+    "app", Supervisor("below", child(Doomed, name="doomed", stop_within=1), intensity=Intensity(1)), intensity=Intensity(0)
+)
 BUSY = Supervisor("app", child(Busy, name="busy"))
 DEAF_AND_TRACED = Supervisor("app", child(DeafAndTraced, "a", name="a", stop_within=0.0))
 UNBORN = Supervisor("app", child(Unborn, name="unborn"))

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from supervise.events import Decided, logger
+from supervise.events import Decided
+from supervise.log import logger
 from supervise_strategies import ImmortalLoopWarning
 
 

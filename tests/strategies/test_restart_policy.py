@@ -73,7 +73,7 @@ def test_a_predicate_that_raises_leaves_the_decision_to_the_restart_type_and_is_
     def broken(_: object) -> bool:
         raise ZeroDivisionError
 
-    restarted, rule = Restart.transient(when=broken).rule(crashed(OSError()), OSError())
+    restarted, rule, _ = Restart.transient(when=broken).rule(crashed(OSError()), OSError())
     assert restarted
     assert "ZeroDivisionError" in rule
 

@@ -21,11 +21,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from supervise import Intensity, Restart, Supervisor, concurrent, current
+from supervise.bus import Bus
 from supervise.events import (
     AddressDropped,
     Asked,
     Blocked,
-    Bus,
     DeadLetter,
     Decided,
     Event,
@@ -216,7 +216,7 @@ async def test_life_cycle_events_are_records_of_the_actor_that_they_are_about_th
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_every_event_is_a_record_with_its_path_and_its_values(event: Event, records: Records) -> None:
-    Bus().publish(event)
+    Bus(lambda error: None).publish(event)
     [record] = records.all
     assert record["message"] == str(event)
     assert record["level"] == logging.getLevelName(event.level)

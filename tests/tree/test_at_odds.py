@@ -5,8 +5,6 @@ Tested: SEMANTICS 13 to 17, 19 to 21, 30, 32, 35, 37, in combinations; each mail
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -552,42 +550,6 @@ async def test_a_queue_that_gives_nothing_out_is_a_crash_of_its_actor() -> None:
 
 
 # -- from threads --------------------------------------------------------------------------------------------------------
-
-
-def test_a_thread_whose_message_the_loop_never_began_is_told_when_the_loop_is_closed() -> None:
-    loop = asyncio.new_event_loop()
-    found: list[Address[Scribe]] = []
-    outcome: list[Any] = []
-
-    async def main() -> None:
-        async with Supervisor("app", child(Scribe)) as app:
-            found.append(app.find("scribe"))
-
-    loop.run_until_complete(main())
-    asked = threading.Event()
-    plain = loop.call_soon_threadsafe
-
-    def told(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return plain(*args, **kwargs)
-        finally:
-            asked.set()
-
-    loop.call_soon_threadsafe = told  # type: ignore[method-assign, assignment]
-
-    def call() -> None:
-        try:
-            found[0].from_thread.call(Scribe.note, 1)
-        except Exception as error:
-            outcome.append(error)
-
-    # Not the loop's own thread, though the loop runs in none now.
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    assert asked.wait(30)
-    loop.close()
-    thread.join(30)
-    assert [type(error) for error in outcome] == [MailboxClosed]
 
 
 async def test_a_give_up_with_a_queue_that_gives_nothing_out_ends_the_tree_and_doesnt_hang() -> None:

@@ -175,39 +175,57 @@ async def test_a_listener_that_raises_what_is_no_exception_harms_nobody() -> Non
         assert await app.find(one).call(Scribe.note, 1) == 1
 
 
-async def test_system_exit_of_a_listener_stops_the_tree_and_leaves_it() -> None:
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), asyncio.CancelledError()], ids=repr)
+async def test_what_a_listener_raises_is_logged_and_ends_nothing_system_exit_included(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     def listener(event: Event) -> None:
         if isinstance(event, Stopped) and event.reason.abnormal:
-            raise SystemExit(3)
+            raise error
 
     one = child(Scribe, name="one")
-    with anyio.fail_after(10), pytest.raises(SystemExit):
+    async with Supervisor("app", one, listener=listener) as app:
+        await app.find(one).send(Scribe.crash)
+        assert await app.find(one).call(Scribe.note, 1) == 1
+    assert "listener raised at event" in caplog.text
+
+
+async def test_a_keyboard_interrupt_passes_up_from_a_listener_too() -> None:
+    def listener(event: Event) -> None:
+        if isinstance(event, Stopped) and event.reason.abnormal:
+            raise KeyboardInterrupt
+
+    one = child(Scribe, name="one")
+    with anyio.fail_after(10), pytest.raises(KeyboardInterrupt):
         async with Supervisor("app", one, listener=listener) as app:
             await app.find(one).send(Scribe.crash)
             await app.wait()
 
 
-async def test_a_second_native_cancel_leaves_nothing_of_the_tree_running() -> None:
+async def test_a_second_native_cancel_cancels_all_at_once_and_leaves_nothing_of_the_tree_running() -> None:
     if current_backend().name == "trio":
         return  # it has none
-    gone: list[str] = []
+    gone: list[float] = []
 
     class Slow(Lingerer):
         async def __aexit__(self, *_: object) -> None:
-            await anyio.sleep(3)
-            gone.append(current().name)
+            try:
+                await anyio.sleep(3)
+            finally:
+                gone.append(anyio.current_time() - began)
 
     async def host() -> None:
         async with Supervisor("app", child(Slow, Gate(), name="one")):
             await anyio.sleep_forever()
 
+    began = anyio.current_time()
     task = asyncio.create_task(host())
     for _ in range(2):
         await anyio.sleep(1)
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert gone == ["one"]
+    assert gone == [pytest.approx(2)]
 
 
 async def test_a_supervisor_that_is_still_stopping_can_t_be_entered() -> None:
