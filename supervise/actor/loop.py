@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import is_cancellation
-from supervise.errors import UnknownHandler
+from supervise.errors import NotAHandler, UnknownHandler
 from supervise.events import Expected
-from supervise.mailbox.handler import Concurrency, awaitable, class_of, resolve, table_for
+from supervise.mailbox.handler import Concurrency, awaitable, class_of, resolve, table_for, unfinished, unfinished_result
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
 from supervise.message import describe as describe_message
@@ -27,6 +27,7 @@ from .incarnation import Incarnation, NurseryTurn
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
+    from supervise.mailbox.handler import Table
     from supervise.mailbox.instrument import Find
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
@@ -49,6 +50,8 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
     task = backend.current_task()
     envelope: Any = None
     handler: Any = None
+    is_coroutine: Any = False
+    known: Any = None  # the handler that `function` is of, within a batch
     args: Any = None
     kwargs: Any = None
     reply: Any = None
@@ -65,7 +68,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
             error = await enter(life)
         instance = life.instance
         actor = class_of(instance)
-        table = table_for(actor)
+        table: Table = table_for(actor)  # held here: it lasts as long as somebody runs an actor of the class
         if mailbox.instrument is not None:
             table, find = mailbox.instrument.finder(life)
         left = BATCH
@@ -104,13 +107,18 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                     life.in_hand = None
                     continue
                 try:
-                    try:
-                        found = table[handler]
-                    except (KeyError, TypeError):  # not asked for before, or without a hash
-                        found = None
-                    if found is None:
-                        found = find(actor, table, handler)
-                    function, is_coroutine = found
+                    if handler is not known:
+                        known = None
+                        try:
+                            found = table[handler]
+                            if getattr(actor, found[2]) is not found[3]:  # the class has changed
+                                found = None
+                        except Exception:  # not asked for before, without a hash, or gone from the class
+                            found = None
+                        if found is None:
+                            found = find(actor, table, handler)
+                        function, is_coroutine, _, _ = found
+                        known = handler
                     result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
                     if is_coroutine is True or (is_coroutine is False and awaitable(result)):
                         if life.kill_scope is None:
@@ -126,19 +134,24 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                 except BaseException as raised:
                     if isinstance(raised, GeneratorExit) and is_being_closed(life):
                         raise
-                    if not _survives(life, envelope, raised, found=found is not None):
+                    if not _survives(life, envelope, raised, found=known is not None):
                         error = leave_kill_scope(life, raised) if is_cancellation(raised, backend.cancelled) else raised
                         break
                 else:
-                    mailbox.handled += 1
-                    if reply is not None and not reply.done():
+                    if reply is None or reply.done():
+                        mailbox.handled += 1
+                    elif result is not None and unfinished(result):
+                        life.in_hand = None
+                        _refuse(mailbox, envelope, unfinished_result(handler, result))
+                    else:
+                        mailbox.handled += 1
                         reply.set_result(result)
                 if mailbox.attention:
                     break
             if error is None:
                 life.in_hand = None
             # An idle loop must not pin the last message: an address sent as an argument would stay strong.
-            envelope = handler = args = kwargs = reply = options = found = function = result = None
+            envelope = handler = known = args = kwargs = reply = options = found = function = result = None
             if mailbox.credits < LOW:
                 mailbox.replenish()
             left -= done
@@ -200,6 +213,9 @@ def _answer(life: Incarnation, envelope: Envelope, result: Any, error: BaseExcep
     """A concurrent handler has ended; False: its message is settled with the incarnation, as it crashes or is killed."""
     mailbox, reply = life.mailbox, envelope[3]
     if error is None:
+        if reply is not None and not reply.done() and unfinished(result):
+            _refuse(mailbox, envelope, unfinished_result(envelope[0], result))
+            return True
         mailbox.handled += 1
         if reply is not None and not reply.done():
             reply.set_result(result)
@@ -214,9 +230,9 @@ def _answer(life: Incarnation, envelope: Envelope, result: Any, error: BaseExcep
 
 def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> bool:
     """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
-    if not found and isinstance(error, UnknownHandler):  # one that the handler itself met is a crash
+    if not found and isinstance(error, UnknownHandler | NotAHandler):  # one that the handler itself met is a crash
         life.in_hand = None  # before anybody is told, who may look at the account
-        life.mailbox.cut(envelope, error, str(error))
+        _refuse(life.mailbox, envelope, error)
         return True
     if not _tolerates(life, error):
         if not is_cancellation(error, life.mailbox.backend.cancelled):
@@ -225,6 +241,11 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
     life.in_hand = None
     _tell(life, envelope, error)
     return True
+
+
+def _refuse(mailbox: Mailbox, envelope: Envelope, error: UnknownHandler | NotAHandler) -> None:
+    """A message that the actor can't be asked for is its sender's fault."""
+    mailbox.cut(envelope, error, str(error))
 
 
 def _tolerates(life: Incarnation, error: BaseException) -> bool:

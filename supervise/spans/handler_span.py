@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as contexts
@@ -10,8 +11,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from supervise._backends import is_cancellation
-from supervise.mailbox.handler import Concurrency, awaitable, resolve, table_for
-from supervise.message import AnyHandler, owner_of
+from supervise.mailbox.handler import Concurrency, awaitable, resolve
+from supervise.message import AnyHandler, owner_of, short_name_of
 
 from . import attributes as key
 from .error_recording import ErrorRecording, say_failure
@@ -29,10 +30,11 @@ def finder(actor: MessageSpans, life: IncarnationTurn) -> tuple[Table, Find]:
     """Where a life finds its handlers: each with a span around it."""
 
     def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
-        function, way = resolve(kind, table_for(kind), handler)
-        found = _around(actor, life, handler, function, way), way
-        if owner_of(handler) is not None:
-            table[handler] = found
+        function, way, name, value = resolve(kind, {}, handler)
+        found = _around(actor, life, handler, function, way), way, name, value
+        if value is not None:
+            with suppress(Exception):  # a handler without a hash
+                table[handler] = found
         return found
 
     return {}, find
@@ -43,7 +45,7 @@ def _around(
 ) -> Callable[..., Any]:
     """The handler with a span around it."""
     owner = owner_of(handler)
-    message = "exec" if owner is None else handler.__name__
+    message = "exec" if owner is None else short_name_of(handler)
     name = f"process {actor.kind}.{message}"
     own: Attributes = {key.ACTOR_PATH: actor.path, key.ACTOR_TYPE: actor.kind, key.ACTOR_INCARNATION: life.number}
     qualified: str | None = getattr(function, "__qualname__", None)

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
-from supervise.message import AnyHandler, owner_of
+from supervise.message import AnyHandler, owner_of, short_name_of
 
 from . import attributes as key
 from .contexts import NOTHING, link_to, unsampled
@@ -143,7 +143,7 @@ class MessageSpans:
         """The names of an actor's type and of a message."""
         owner = owner_of(handler)
         kind = self.kind if self.number or owner is None else owner
-        return kind, "exec" if owner is None else handler.__name__
+        return kind, "exec" if owner is None else short_name_of(handler)
 
     def _describe_call(self, handler: AnyHandler, by: str | None) -> Description:
         kind, message = self._message(handler)
