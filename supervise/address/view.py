@@ -6,7 +6,7 @@ Nobody who holds one holds the actor, or its queue: the mailbox behind it can on
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from supervise.errors import MailboxClosed
 from supervise.mailbox.envelope import MessageOptions, OnRestart
@@ -78,6 +78,9 @@ class MailboxView:
         """What became of all messages that the mailbox ever accepted, over all incarnations."""
         return self._mailbox.account()
 
+    def __reduce__(self) -> NoReturn:
+        raise cant_be_pickled(self, self.path)
+
     def _open_lane(self) -> Lane:
         token = self._token
         if not token.open:
@@ -86,3 +89,8 @@ class MailboxView:
 
     def _options(self) -> MessageOptions | None:
         return None if self._view_options is None else self._view_options.for_message(self._mailbox)
+
+
+def cant_be_pickled(reference: object, path: str) -> TypeError:
+    """What `pickle` gets: a reference leads to something in this process."""
+    return TypeError(f"{reference!r} can't be pickled: send its path, {path!r}, and find() it where that is read")
