@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
+from supervise_strategies.text import shown
 
 _OURS: Final = os.path.dirname(__file__) + os.sep
 _ADAPTED: Final = tuple(os.path.join(_OURS, room, "") for room in ("adapters", "health", "cli"))
@@ -342,6 +343,6 @@ class Bus:
             try:
                 listener(event)
             except BaseException as error:  # let through, it would end the actor's task before its supervisor heard of it
-                logger.exception("listener %r raised at event %r", listener, event)
+                logger.exception("listener %s raised at event %s", shown(listener), event)
                 if self._fatal is not None and isinstance(error, KeyboardInterrupt | SystemExit):
                     self._fatal(error)

@@ -14,6 +14,7 @@ from supervise.events import logger
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
+from supervise_strategies.kind import name_of_kind
 
 from .cancellation import is_being_closed, leave_kill_scope, leave_life_scope, masked
 
@@ -126,7 +127,9 @@ def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, 
         life.shareable = False  # asyncio counts a native cancel(), and the count stays with the task
         if hidden is not None:
             return crashed(hidden), hidden
-        return ExitReason(ExitKind.CRASHED, f"{type(error).__name__}: cancelled, and nobody of the tree asked for it"), error
+        return ExitReason(
+            ExitKind.CRASHED, f"{name_of_kind(type(error))}: cancelled, and nobody of the tree asked for it"
+        ), error
     return life.stop_reason or NORMAL, None
 
 

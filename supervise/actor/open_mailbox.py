@@ -26,6 +26,7 @@ from supervise.mailbox.throttle import Throttle
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
+from supervise_strategies.text import shown
 
 from .factory import default_name
 from .incarnation import Incarnation
@@ -191,7 +192,7 @@ class _Runner:
         self._bus.publish(event)
 
     def find(self, key: Any) -> Any:
-        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {key!r} in")
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {shown(key)} in")
 
     def supervisor(self, key: Any) -> object:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: it has no supervisor")

@@ -14,6 +14,7 @@ from opentelemetry.trace import Link, Span, StatusCode
 from supervise.errors import IgnoreStart
 from supervise.mailbox.handler import class_of
 from supervise_strategies.exit_reason import ExitKind
+from supervise_strategies.kind import name_of_kind
 
 from . import attributes as key
 from .contexts import NOTHING, has_span, link_to
@@ -107,7 +108,7 @@ class ActorSpans(MessageSpans):
 
     @harmless
     def started(self, instance: object, /) -> None:
-        kind: str = class_of(instance).__name__ if instance is not None else self.kind
+        kind: str = name_of_kind(class_of(instance)) if instance is not None else self.kind
         span, self._start = self._start, None
         if kind != self.kind:
             self.renamed(kind)

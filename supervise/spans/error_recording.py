@@ -9,6 +9,9 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
+from supervise_strategies.kind import is_of, qualified_name_of_kind
+from supervise_strategies.text import said
+
 from . import attributes as key
 
 SIGNALS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
@@ -32,9 +35,12 @@ class ErrorRecording:
             error.__supervise_recorded__ = True  # type: ignore[attr-defined]
         if self.as_events:
             try:
-                span.record_exception(error)
-            except Exception:  # its text can't be had
-                span.add_event("exception", {"exception.type": type(error).__qualname__})
+                span.record_exception(error, {"exception.message": said(error)})
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # its traceback can't be had
+                kind = qualified_name_of_kind(type(error))
+                span.add_event("exception", {"exception.type": kind, "exception.message": said(error)})
         if self.as_logs:
             from opentelemetry._logs import SeverityNumber, get_logger
 
@@ -49,9 +55,6 @@ class ErrorRecording:
 
 def say_failure(span: Span, error: BaseException) -> None:
     """That it failed, and with what."""
-    span.set_attribute(key.ERROR_TYPE, "timeout" if isinstance(error, TimeoutError) else type(error).__qualname__)
-    try:
-        text = str(error)
-    except Exception:
-        text = f"<the text of {type(error).__name__} raises>"
-    span.set_status(StatusCode.ERROR, text)
+    kind = "timeout" if is_of(error, TimeoutError) else qualified_name_of_kind(type(error))
+    span.set_attribute(key.ERROR_TYPE, kind)
+    span.set_status(StatusCode.ERROR, said(error))

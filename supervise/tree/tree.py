@@ -12,7 +12,8 @@ from supervise.errors import GaveUp, StartFailed
 from supervise.events import Bus, Listener
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise_strategies.directives import Cause, StopMode
-from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
+from supervise_strategies.kind import name_of_kind
 from supervise_strategies.restart import Draw, draw
 
 from .branch import BranchPlace
@@ -158,11 +159,12 @@ class Tree:
     def fatal(self, error: BaseException) -> None:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are."""
         self._error = error
-        self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
+        self.stop(ExitReason(ExitKind.SHUTDOWN, name_of_kind(type(error))), Cause.SELF)
 
     def broken(self, error: Exception) -> None:
         """The library itself failed. Nothing is certain any more, so all is cancelled, and the error leaves the tree."""
-        events.logger.critical("%s: a bug in supervise: %r; the tree is cancelled", self.root.path, error, exc_info=error)
+        said = describe(error)
+        events.logger.critical("%s: a bug in supervise: %s; the tree is cancelled", self.root.path, said, exc_info=error)
         if self._broken is None:
             self._broken = error
             self.kill()
@@ -172,8 +174,8 @@ class Tree:
         # Who would report the ends is what failed, so this looks by itself.
         if self.root.alive():
             self.backend.call_at(self.backend.now() + 0.05, self._end_broken)
-        elif self.ended is None:
-            self.finished(ExitReason(ExitKind.CRASHED, repr(self._broken)), Cause.SELF, None)
+        elif self.ended is None and self._broken is not None:
+            self.finished(ExitReason(ExitKind.CRASHED, describe(self._broken)), Cause.SELF, None)
 
     def kill(self) -> None:
         """The budget is spent: cancel everything that lives, at once."""

@@ -26,8 +26,8 @@ Copy = Callable[[Any], Any]
 async def test_a_copy_of_a_strong_address_is_its_clone(make: Copy) -> None:
     async with Supervisor("app") as app:
         scribe = await app.start(Scribe)
-        copied = make(scribe)
-        assert type(copied) is Address
+        copied: Address[Scribe] = make(scribe)
+        assert isinstance(copied, Address)
         assert copied == scribe
         assert copied is not scribe
         copied.close()
