@@ -12,13 +12,14 @@ from contextlib import suppress
 from typing import Final
 
 from supervise_strategies.exit_reason import leaves
+from supervise_strategies.kind import is_of
 
 logger: Final = logging.getLogger("supervise")
 
 
 def interrupts(error: BaseException) -> bool:
     """Whether it is a KeyboardInterrupt, or has one in it: that passes up from anywhere, whoever's code it struck in."""
-    return not isinstance(error, Exception) and any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(error))
+    return not is_of(error, Exception) and any(is_of(leaf, KeyboardInterrupt) for leaf in leaves(error))
 
 
 def say(level: int, text: str, *args: object, error: BaseException | None = None, to: logging.Logger = logger) -> None:

@@ -1,15 +1,24 @@
 """What a message is called: handlers and messages as people read them, in errors, events, logs and spans.
 
-It stands below all rooms, and imports nothing of this package. What a message is made of is told in `mailbox/envelope.py`.
+It stands below all rooms, and imports nothing of ours but how texts are made. What a message is made of is told in
+`mailbox/envelope.py`.
 """
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from itertools import islice
+from types import FunctionType
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from supervise_strategies.kind import name_of_kind
+from supervise_strategies.text import LONG, SHORT, one_line, shown
 
 AnyHandler: TypeAlias = Callable[..., Any]
+
+
+LONGEST: Final = 500
+"""Characters of the text of a message."""
 
 
 class Message(NamedTuple):
@@ -22,37 +31,47 @@ class Message(NamedTuple):
     def __str__(self) -> str:
         return describe(self.handler, self.args, self.kwargs)
 
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
-_short.maxlevel = 3
+    def __repr__(self) -> str:
+        return f"<Message {self}>"
 
 
 def describe(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """A message for people, shortened: `Counter.add(1, by='x')`. An argument whose repr raises is named by its type."""
-    shown = [_repr(a) for a in args[:5]] + [f"{k}={_repr(v)}" for k, v in list(kwargs.items())[:5]]
+    parts = [shown(a) for a in args[:5]] + [f"{one_line(k, SHORT)}={shown(v)}" for k, v in islice(kwargs.items(), 5)]
     if len(args) > 5 or len(kwargs) > 5:
-        shown.append("…")
-    return f"{name_of(handler)}({', '.join(shown)})"
-
-
-def _repr(value: object) -> str:
-    try:
-        return _short.repr(value)
-    except Exception:
-        return f"<{type(value).__name__}>"
+        parts.append("…")
+    return one_line(f"{name_of(handler)}({', '.join(parts)})", LONGEST)
 
 
 def owner_of(handler: AnyHandler) -> str | None:
     """The class named in a function's qualified name, or None for a function of no class."""
-    parts: list[str] = getattr(handler, "__qualname__", "").split(".")
+    parts = _named(handler, "__qualname__").split(".")
     if len(parts) > 1 and parts[-2] != "<locals>" and parts[-1] != "<lambda>":
         return parts[-2]
     return None
 
 
+def short_name_of(handler: AnyHandler) -> str:
+    """The name of a function, or of the class of any other callable."""
+    return _named(handler, "__name__") or name_of_kind(type(handler))
+
+
 def name_of(handler: AnyHandler) -> str:
     """A handler for people: `Counter.add`, or the name of a plain callable."""
     owner = owner_of(handler)
-    name: str = getattr(handler, "__name__", None) or type(handler).__name__
-    return f"{owner}.{name}" if owner is not None else name
+    name = short_name_of(handler)
+    return one_line(name if owner is None else f"{owner}.{name}", LONG)
+
+
+def _named(handler: AnyHandler, attribute: str) -> str:
+    """One of the names of a callable, which may be anybody's object: empty if it has none, or raises."""
+    if type(handler) is FunctionType:
+        found: object = handler.__qualname__ if attribute == "__qualname__" else handler.__name__
+    else:
+        try:
+            found = getattr(handler, attribute, "")
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return ""
+    return str.__getitem__(cast(str, found), slice(1000)) if issubclass(type(found), str) else ""

@@ -19,6 +19,8 @@ Each message names the child, the field or the state it is in, the value and the
 
 from __future__ import annotations
 
+from .text import LONG, shown
+
 
 class StrategyError(Exception):
     """Anything that a supervision decision refuses."""
@@ -32,7 +34,7 @@ class InvalidSpec(StrategyError, ValueError):
     """
 
     def __init__(self, who: str, field: str, value: object, cure: str, *, fault: str = "invalid_value") -> None:
-        super().__init__(f"{who}: {field}={value!r} is not valid: {cure}")
+        super().__init__(f"{who}: {field}={shown(value, LONG)} is not valid: {cure}")
         self.who: str = who
         self.field: str = field
         self.value: object = value
@@ -46,9 +48,19 @@ class AdminError(StrategyError):
     template = "child {child!r}: refused"
 
     def __init__(self, child: str, detail: str = "") -> None:
-        super().__init__(self.template.format(child=child, detail=detail))
+        super().__init__(self.template.format(child=_Named(child), detail=detail))
         self.child: str = child
         self.detail: str = detail
+
+
+class _Named:
+    """A child's name where a text has its repr: whatever was given as one."""
+
+    def __init__(self, name: object) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return shown(self._name, LONG)
 
 
 class ChildNotFound(AdminError):

@@ -5,9 +5,12 @@ It holds text, never an exception: a kept exception keeps its frames, and frames
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final, NamedTuple, cast
+
+from .kind import is_of, name_of_kind
+from .text import LONG, one_line, said
 
 
 class ExitKind(StrEnum):
@@ -52,28 +55,41 @@ def crashed(error: BaseException) -> ExitReason:
     return ExitReason(ExitKind.CRASHED, describe(error))
 
 
-def describe(error: BaseException, limit: int = 200) -> str:
-    """`Type: text` of an exception, at most `limit` characters; a `__str__` that raises is named, not raised.
+def describe(error: BaseException, limit: int = LONG) -> str:
+    """`Type: text` of an exception, on one line of at most `limit` characters; a `__str__` that raises is named, not raised.
 
     Of a group it is what is inside that tells: `ExceptionGroup(OSError: no route; KeyError: 'x')`.
     """
-    inside = [*leaves(error)]
-    if inside[0] is not error:
-        line = f"{type(error).__name__}({'; '.join(describe(leaf, limit) for leaf in inside)})"
+    name = name_of_kind(type(error))
+    if is_of(error, BaseExceptionGroup):
+        line, comma = f"{name}(", ""
+        for leaf in leaves(error):
+            line += comma + describe(leaf, limit)
+            comma = "; "
+            if len(line) > limit:  # there may be a hundred thousand
+                break
+        else:
+            line += ")"
     else:
-        try:
-            text = str(error)
-        except Exception as unprintable:
-            text = f"<its str() raised {type(unprintable).__name__}>"
-        line = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+        text = said(error, limit)
+        line = f"{name}: {text}" if text else name
+    return one_line(line, limit)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions inside nested groups; task groups wrap even a single one."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        for inner in group.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error
+    """The exceptions inside nested groups, in order, however deep; task groups wrap even a single one.
+
+    A group that is inside twice is looked into once: groups that share their parts can have more leaves than there is time.
+    """
+    waiting = [error]
+    seen: set[int] = set()
+    while waiting:
+        found = waiting.pop()
+        if not is_of(found, BaseExceptionGroup):
+            yield found
+        elif id(found) not in seen:
+            seen.add(id(found))
+            waiting.extend(reversed(_inside(found)))
+
+
+_inside: Final = cast("Callable[[BaseException], tuple[BaseException, ...]]", BaseExceptionGroup.__dict__["exceptions"].__get__)

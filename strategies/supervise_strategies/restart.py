@@ -21,6 +21,8 @@ from tenacity.wait import wait_base, wait_none
 
 from .errors import InvalidSpec
 from .exit_reason import ExitKind, ExitReason, leaves
+from .kind import is_of, kind_of, name_of_kind
+from .text import shown
 
 PolicyState: TypeAlias = RetryCallState
 Wait: TypeAlias = wait_base | Callable[[RetryCallState], float]
@@ -138,14 +140,14 @@ class Restart:
             return Rule(False, f"transient: {reason.kind.value} is an orderly end")
         if self.when is None or reason.kind is not ExitKind.CRASHED or error is None:
             return Rule(True, self.type.value)
-        asked = [leaf for leaf in leaves(error) if isinstance(leaf, Exception)]
+        asked = [leaf for leaf in leaves(error) if is_of(leaf, Exception)]
         for leaf in asked:
             try:
                 matched = bool(self.when(retry_state(leaf, attempt=1, first=0.0, now=0.0)))
             except BaseException as failure:
-                return Rule(True, f"{self.type.value}; its when= raised {type(failure).__name__}", failure)
+                return Rule(True, f"{self.type.value}; its when= raised {name_of_kind(type(failure))}", failure)
             if not matched:
-                return Rule(False, f"when={_name(self.when)} doesn't match {type(leaf).__name__}")
+                return Rule(False, f"when={_name(self.when)} doesn't match {name_of_kind(type(leaf))}")
         return Rule(True, f"{self.type.value}, when={_name(self.when)} matches" if asked else self.type.value)
 
 
@@ -171,8 +173,8 @@ def _name(policy: object) -> str:
     if inspect.isfunction(policy):
         return policy.__name__
     settings: dict[str, Any] = getattr(policy, "__dict__", {})
-    shown = ", ".join(f"{key}={value!r}" for key, value in settings.items() if isinstance(value, int | float | str))
-    return f"{type(policy).__name__}({shown})"
+    plain = ", ".join(f"{key}={shown(value)}" for key, value in settings.items() if is_of(value, int, float, str))
+    return f"{name_of_kind(kind_of(policy))}({plain})"
 
 
 class _EndedWithoutException(Exception):

@@ -17,6 +17,7 @@ from .directives import Action, Cause, Decision, StopMode
 from .errors import ChildStartFailed
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
+from .kind import is_of
 from .progress import abandon_calls, advance, after_stop, finish_call, forget, leave, release_held, shut_down
 from .strategy import AutoShutdown
 from .supervisor_state import Phase, SupervisorState, pending
@@ -94,7 +95,7 @@ def _restart(
 
 def _pass_up(state: SupervisorState, raised: BaseException | None) -> None:
     """A policy raised: the machine goes on without it, and whoever runs it is told of what means more than that."""
-    if raised is not None and not isinstance(raised, Exception):
+    if raised is not None and not is_of(raised, Exception):
         state.out.append(do.PassUp(raised))
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervise_strategies.exit_reason import leaves
+from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from ._errands import Errands
@@ -154,6 +155,6 @@ class Backend(Protocol):
 
 def is_cancellation(error: BaseException, cancelled: type[BaseException]) -> bool:
     """Whether it is nothing else; what leaves a cancelled trio nursery is a group of them."""
-    if isinstance(error, Exception):  # a group of exceptions holds nothing else
+    if is_of(error, Exception):  # a group of exceptions holds nothing else
         return False
-    return all(isinstance(leaf, cancelled) for leaf in leaves(error))
+    return all(is_of(leaf, cancelled) for leaf in leaves(error))

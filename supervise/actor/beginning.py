@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from supervise.mailbox.handler import awaitable, class_of
+from supervise_strategies.kind import is_of
 
 from .cancellation import is_being_closed
 
@@ -54,7 +55,7 @@ async def enter(life: Incarnation) -> BaseException | None:
             raise TypeError(f"{kind.__qualname__}.__aenter__ returned None, and what it returns is the actor: `return self`")
         _ready(life, instance)
     except BaseException as error:
-        if isinstance(error, GeneratorExit) and is_being_closed(life):
+        if is_of(error, GeneratorExit) and is_being_closed(life):
             raise
         return error
     return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervise.mailbox.handler import Concurrency
 from supervise.mailbox.turn import CURRENT, Turn
+from supervise_strategies.kind import is_of
 
 from .nursery import Nursery
 
@@ -59,7 +60,7 @@ class ConcurrentHandlers:
         except BaseException as error:
             failure = error
         self._running[concurrency.key] -= 1
-        if isinstance(failure, GeneratorExit):  # the loop is gone
+        if is_of(failure, GeneratorExit):  # the loop is gone
             raise failure
         if self._answer(lane, envelope, result, failure, concurrency.isolate):
             del self.in_hand[id(envelope)]

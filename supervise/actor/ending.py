@@ -15,6 +15,7 @@ from supervise.log import say
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
+from supervise_strategies.kind import is_of, name_of_kind
 
 from .cancellation import is_being_closed, leave_kill_scope, leave_life_scope, masked
 
@@ -53,7 +54,7 @@ async def leave(life: Incarnation, error: BaseException | None) -> BaseException
             finally:
                 await _end_nursery(life, cancel=life.killed)  # what the hook has begun ends before the next life begins
     except BaseException as again:
-        if isinstance(again, GeneratorExit) and is_being_closed(life):
+        if is_of(again, GeneratorExit) and is_being_closed(life):
             raise
         raised = again
     return leave_life_scope(life, error, raised)
@@ -113,7 +114,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
         if instrument is not None:
             span = None if crashed_on is None or crashed_on[5] is None else crashed_on[5].span
             instrument.ends(life, span, reason, error)
-    ignored = not life.running and isinstance(error, IgnoreStart)
+    ignored = not life.running and is_of(error, IgnoreStart)
     life.told = True
     successor = life.owner.ended(life, reason, error, ignored=ignored, again=redelivered)
     mailbox.causes = None
@@ -183,7 +184,7 @@ def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, 
             return KILLED, None
         hidden = masked(error, cancelled)
         while_ = "" if hidden is None else f", while handling {describe(hidden)}"
-        text = f"{type(error).__name__}: cancelled, and nobody of the tree asked for it{while_}"
+        text = f"{name_of_kind(type(error))}: cancelled, and nobody of the tree asked for it{while_}"
         return ExitReason(ExitKind.CRASHED, text), error
     return life.stop_reason or NORMAL, None
 
@@ -208,7 +209,7 @@ def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) 
 
 def _overrun(life: Incarnation, error: BaseException | None) -> Envelope | None:
     """The message in hand, if it took too long, or its handler was cancelled by somebody else: that ended the life, too."""
-    if isinstance(error, HandlerLate) or (error is not None and is_cancellation(error, life.mailbox.backend.cancelled)):
+    if is_of(error, HandlerLate) or (error is not None and is_cancellation(error, life.mailbox.backend.cancelled)):
         return life.in_hand
     return None
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from supervise.mailbox.turn import IncarnationTurn, Turn
 from supervise_strategies.exit_reason import NORMAL, ExitReason, leaves
+from supervise_strategies.kind import is_of
 
 from .nursery import Nursery
 
@@ -237,10 +238,10 @@ class Incarnation(IncarnationTurn):
 
     def pass_up(self, error: BaseException | None) -> None:
         """KeyboardInterrupt and SystemExit end more than an actor, wherever they were raised."""
-        if error is None or isinstance(error, Exception):  # whose groups hold nothing else
+        if error is None or is_of(error, Exception):  # whose groups hold nothing else
             return
         for leaf in leaves(error):
-            if isinstance(leaf, KeyboardInterrupt | SystemExit):
+            if is_of(leaf, KeyboardInterrupt, SystemExit):
                 self.owner.fatal(leaf)
 
     def held(self) -> list[tuple[Lane, Envelope]]:

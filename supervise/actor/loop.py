@@ -12,14 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import is_cancellation
-from supervise.errors import UnknownHandler
+from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Expected
 from supervise.log import interrupts
-from supervise.mailbox.handler import Concurrency, awaitable, class_of, resolve, table_for
+from supervise.mailbox.handler import Concurrency, awaitable, class_of, resolve, table_for, unfinished, unfinished_result
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
 from supervise.message import describe as describe_message
 from supervise_strategies.exit_reason import NORMAL, describe
+from supervise_strategies.kind import is_of
 
 from .beginning import build, enter
 from .cancellation import enter_kill_scope, is_being_closed, leave_kill_scope
@@ -29,6 +30,7 @@ from .incarnation import Incarnation, NurseryTurn
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
+    from supervise.mailbox.handler import Table
     from supervise.mailbox.instrument import Find
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
@@ -53,6 +55,8 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
     task = backend.current_task()
     envelope: Any = None
     handler: Any = None
+    is_coroutine: Any = False
+    known: Any = None  # the handler that `function` is of, within a batch
     args: Any = None
     kwargs: Any = None
     reply: Any = None
@@ -70,7 +74,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                 error = await enter(life)
             instance = life.instance
             actor = class_of(instance)
-            table = table_for(actor)
+            table: Table = table_for(actor)  # held here: it lasts as long as somebody runs an actor of the class
             if mailbox.instrument is not None:
                 table, find = mailbox.instrument.finder(life)
             left = BATCH
@@ -111,14 +115,19 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                         mailbox.abandon(life.lane or mailbox, reply)
                         continue
                     try:
-                        try:
-                            found = table[handler]
-                        except (KeyError, TypeError):  # not asked for before, or without a hash
-                            found = None
-                        if found is None:
-                            found = find(actor, table, handler)
-                            backend.lets_interrupt(found[0])
-                        function, is_coroutine = found
+                        if handler is not known:
+                            known = None
+                            try:
+                                found = table[handler]
+                                if getattr(actor, found[2]) is not found[3]:  # the class has changed
+                                    found = None
+                            except Exception:  # not asked for before, without a hash, or gone from the class
+                                found = None
+                            if found is None:
+                                found = find(actor, table, handler)
+                                backend.lets_interrupt(found[0])
+                            function, is_coroutine, _, _ = found
+                            known = handler
                         result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
                         if is_coroutine is True or (is_coroutine is False and awaitable(result)):
                             if life.kill_scope is None:
@@ -129,24 +138,29 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                                 continue
                             break
                     except BaseException as raised:
-                        if isinstance(raised, GeneratorExit) and is_being_closed(life):
+                        if is_of(raised, GeneratorExit) and is_being_closed(life):
                             raise
-                        if not _survives(life, envelope, raised, found=found is not None):
+                        if not _survives(life, envelope, raised, found=known is not None):
                             error = leave_kill_scope(life, raised) if is_cancellation(raised, backend.cancelled) else raised
                             break
                     else:
-                        mailbox.handled += 1
-                        if reply is not None:
-                            if reply.done():
-                                (life.lane or mailbox).given_up -= 1
-                            else:
-                                reply.set_result(result)
+                        if reply is None:
+                            mailbox.handled += 1
+                        elif reply.done():
+                            mailbox.handled += 1
+                            (life.lane or mailbox).given_up -= 1
+                        elif result is not None and unfinished(result):
+                            life.in_hand = None
+                            _refuse(mailbox, life.lane or mailbox, envelope, unfinished_result(handler, result))
+                        else:
+                            mailbox.handled += 1
+                            reply.set_result(result)
                     if mailbox.attention:
                         break
                 if error is None:
                     life.in_hand = None
                 # An idle loop must not pin the last message: an address sent as an argument would stay strong.
-                envelope = handler = args = kwargs = reply = options = found = function = result = None
+                envelope = handler = known = args = kwargs = reply = options = found = function = result = None
                 if mailbox.credits < LOW:
                     mailbox.replenish()
                 left -= done
@@ -164,7 +178,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
             life = finish(life, error)
             error = None
         except BaseException as raised:  # nothing of ours raises, and a fact that is lost leaves a tree that hangs
-            if life is None or (isinstance(raised, GeneratorExit) and is_being_closed(life)):
+            if life is None or (is_of(raised, GeneratorExit) and is_being_closed(life)):
                 raise
             life = rescue(life, raised)
 
@@ -221,6 +235,9 @@ def _answer(
     """A concurrent handler has ended; False: its message is settled with the incarnation, as it crashes or is killed."""
     mailbox, reply = life.mailbox, envelope[3]
     if error is None:
+        if reply is not None and not reply.done() and unfinished(result):
+            _refuse(mailbox, lane, envelope, unfinished_result(envelope[0], result))
+            return True
         mailbox.handled += 1
         if reply is not None:
             if reply.done():
@@ -228,7 +245,7 @@ def _answer(
             else:
                 reply.set_result(result)
         return True
-    if _tolerates(life, error) or (isolated and isinstance(error, Exception)):
+    if _tolerates(life, error) or (isolated and is_of(error, Exception)):
         _tell(life, lane, envelope, error)
         return True
     if life.crashed_on is None and not is_cancellation(error, mailbox.backend.cancelled):
@@ -238,9 +255,9 @@ def _answer(
 
 def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> bool:
     """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
-    if not found and isinstance(error, UnknownHandler):  # one that the handler itself met is a crash
+    if not found and is_of(error, UnknownHandler, NotAHandler):  # one that the handler itself met is a crash
         life.in_hand = None  # before anybody is told, who may look at the account
-        life.mailbox.cut(life.lane or life.mailbox, envelope, error, str(error))
+        _refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
         return True
     if not _tolerates(life, error):
         if not is_cancellation(error, life.mailbox.backend.cancelled):
@@ -251,10 +268,15 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
     return True
 
 
+def _refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseError) -> None:
+    """A message that the actor can't be asked for is its sender's fault."""
+    mailbox.cut(lane, envelope, error, str(error))
+
+
 def _tolerates(life: Incarnation, error: BaseException) -> bool:
     """Whether it is one of the answers that the child `expects`."""
     expects = life.owner.expects
-    if not expects or isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+    if not expects or is_of(error, KeyboardInterrupt, SystemExit, GeneratorExit):
         return False
     try:
         expected = isinstance(error, expects)
@@ -277,7 +299,7 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
 
 def _deliverable(error: BaseException) -> BaseException:
     """A future can't carry StopIteration: it would end the coroutine that awaits it."""
-    if isinstance(error, StopIteration):
+    if is_of(error, StopIteration):
         wrapped = RuntimeError(f"the handler raised {describe(error)}")
         wrapped.__cause__ = error
         return wrapped

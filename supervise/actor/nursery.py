@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from supervise.mailbox.turn import CURRENT, Turn
 from supervise.message import name_of
 from supervise_strategies.exit_reason import leaves
+from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from supervise._backends import Backend, Future
@@ -100,7 +101,7 @@ class Nursery:
         except GeneratorExit:  # the loop is gone
             raise
         except BaseException as error:
-            if group.cancel_scope.cancel_called and all(isinstance(leaf, self._backend.cancelled) for leaf in leaves(error)):
+            if group.cancel_scope.cancel_called and all(is_of(leaf, self._backend.cancelled) for leaf in leaves(error)):
                 raise
             self._crashed(error)  # at once: until its siblings have ended, who may take their time, no message may be begun
             # It isn't raised into the group: on asyncio a cancellation that nobody asked for would end that in silence, and

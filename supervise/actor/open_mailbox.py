@@ -28,6 +28,7 @@ from supervise.mailbox.throttle import Throttle
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason, crashed
+from supervise_strategies.text import shown
 
 from .ending import bury
 from .factory import default_name
@@ -242,7 +243,7 @@ class _Runner:
         pass  # whoever runs it is cancelled, too
 
     def find(self, key: Any) -> Any:
-        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {key!r} in")
+        raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {shown(key)} in")
 
     def supervisor(self, key: Any) -> object:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: it has no supervisor")

@@ -30,6 +30,7 @@ from supervise.mailbox.source import Source
 from supervise.message import AnyHandler, name_of
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import describe
+from supervise_strategies.text import shown
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
@@ -127,7 +128,7 @@ class Timer(Source):
     def __repr__(self) -> str:
         when = "after" if self.period is None else f"every {self.period:g} s"
         state = "" if self.active else ", over"
-        return f"<Timer {self.id!r} of {self._mailbox.path}: {when} {name_of(self._handler)}{state}>"
+        return f"<Timer {shown(self.id)} of {self._mailbox.path}: {when} {name_of(self._handler)}{state}>"
 
 
 class Timers(Mapping[Hashable, Timer]):

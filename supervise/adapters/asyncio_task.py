@@ -13,6 +13,7 @@ from supervise._backends import current_backend
 from supervise.actor.factory import Factory, name_for
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.text import shown
 
 Ts = TypeVarTuple("Ts")
 
@@ -31,14 +32,14 @@ class AsyncioTask:
         if backend != "asyncio":
             raise RuntimeError(
                 f"asyncio_task needs asyncio, and this tree runs on {backend}: "
-                f"run it there, or give the coroutine function behind {self._make!r} to supervise.task"
+                f"run it there, or give the coroutine function behind {shown(self._make)} to supervise.task"
             )
         made: object = self._make(*self._args)
         if not isinstance(made, asyncio.Future):
             if inspect.iscoroutine(made):
                 made.close()
             cure = "its function has to return an asyncio.Task; a coroutine function goes to supervise.task as it is"
-            raise TypeError(f"asyncio_task: {cure} ({self._make!r} returned {made!r})")
+            raise TypeError(f"asyncio_task: {cure} ({shown(self._make)} returned {shown(made)})")
         Work().start(_follow, made)
         return self
 

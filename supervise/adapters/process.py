@@ -29,6 +29,7 @@ from supervise.log import logger as base_logger
 from supervise.mailbox.handler import awaitable
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.text import LONG, shown
 
 if TYPE_CHECKING:
     from anyio.abc import Process as AnyioProcess
@@ -250,11 +251,12 @@ async def _says_yes(ready: Callable[[], Any]) -> bool:
 
 
 def _shown(ready: Any) -> str:
+    text = shown(ready, LONG)
     if isinstance(ready, str | re.Pattern):
-        return f"no line of its output had {ready!r}"
+        return f"no line of its output had {text}"
     if isinstance(ready, int | tuple):
         return f"nobody listens on port {ready if isinstance(ready, int) else ready[1]}"
-    return f"{ready!r} didn't say yes"
+    return f"{text} didn't say yes"
 
 
 def describe_status(status: int) -> str:

@@ -26,6 +26,7 @@ from supervise.address.address import Address
 from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exit_reason import describe
 
 from .facade import Facade, facade_of
 from .handoff import Handoff
@@ -59,7 +60,7 @@ class _Fail:
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+        self.error = error if isinstance(error, Exception) else RuntimeError(describe(error))
 
 
 class PykkaActor:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 from supervise.actor.factory import Factory, name_for
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.text import shown
 
 
 class Runs(Protocol):
@@ -48,7 +49,7 @@ def runnable(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Factory[A]:
     async def live() -> AsyncGenerator[A]:
         made = factory(*args)
         if not inspect.iscoroutinefunction(getattr(made, "run", None)):
-            raise TypeError(f"runnable: {_BLOCKS} ({made!r})")
+            raise TypeError(f"runnable: {_BLOCKS} ({shown(made)})")
         Work().start(made.run)
         yield made
 

@@ -264,9 +264,17 @@ class Address(_AnyAddress[A_co]):
         return HandlerStream[T](self.recipient(handler))
 
     def clone(self) -> Address[A_co]:
-        """Another strong address, with a token of its own. It may be made, and closed, in any thread."""
+        """Another strong address, with a token of its own, in any thread. `copy.copy` and `copy.deepcopy` make one, too."""
         self._check_open()
         return Address(self._mailbox, Token(self._mailbox.lifetime), self._view_options)
+
+    def __copy__(self) -> Address[A_co]:
+        """A clone, with a token of its own: whoever closes the copy doesn't close this one. A closed address gives itself."""
+        return self.clone() if self._token.open else self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Address[A_co]:
+        """As `copy.copy`: the actor isn't copied."""
+        return self.__copy__()
 
     def close(self) -> None:
         """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
@@ -274,7 +282,10 @@ class Address(_AnyAddress[A_co]):
 
 
 class WeakAddress(_AnyAddress[A_co]):
-    """An address that keeps nothing alive. Once the last strong one is gone it refuses `send` and `call`."""
+    """An address that keeps nothing alive. Once the last strong one is gone it refuses `send` and `call`.
+
+    A copy of it is itself.
+    """
 
     __slots__ = ()
 
@@ -288,6 +299,12 @@ class WeakAddress(_AnyAddress[A_co]):
     ) -> WeakAddress[A_co]:
         """A weak view; see `Address.options`."""
         return WeakAddress(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane))
+
+    def __copy__(self) -> WeakAddress[A_co]:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> WeakAddress[A_co]:
+        return self
 
 
 def address_of(mailbox: Mailbox) -> Address[Any]:

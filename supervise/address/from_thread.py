@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 from supervise._backends import NOWHERE, Gone
 from supervise.errors import MailboxClosed, WouldDeadlock
 
 from .address_like import AddressLike
+from .view import cant_be_pickled
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
@@ -47,6 +49,16 @@ class FromThread(Generic[A_co]):
     def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.send`."""
         self._wait(lambda: self._address.send(handler, *args, **kwargs))
+
+    def __copy__(self) -> FromThread[A_co]:
+        """For a copy of its address, which has a token of its own if it is a strong one."""
+        return FromThread(copy.copy(self._address))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FromThread[A_co]:
+        return self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        raise cant_be_pickled(self, self._address.path)
 
     def _wait(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         mailbox = self._address._mailbox

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+from supervise.mailbox.lifetime import Token
 from supervise.message import name_of
 
 from .view import MailboxView, ViewOptions
 
 if TYPE_CHECKING:
-    from supervise.mailbox.lifetime import Token
     from supervise.mailbox.mailbox import Mailbox
 
 P = ParamSpec("P")
@@ -18,7 +18,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Recipient(MailboxView, Generic[P, R_co]):
-    """An address and one handler of it. Equal and hashable by both."""
+    """An address and one handler of it. Equal and hashable by both. A copy has a token of its own, as of an address."""
 
     __slots__ = ("_handler",)
 
@@ -42,6 +42,13 @@ class Recipient(MailboxView, Generic[P, R_co]):
     def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.try_send`."""
         self._open_lane().try_send(self._handler, args, kwargs, self._options())
+
+    def __copy__(self) -> Recipient[P, R_co]:
+        mailbox = self._mailbox
+        return Recipient(mailbox, Token(mailbox.lifetime), self._view_options, self._handler) if self._token.open else self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Recipient[P, R_co]:
+        return self.__copy__()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Recipient):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import copy
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ObjectSendStream
 
 from supervise.errors import ActorStopped, MailboxClosed
+
+from .view import cant_be_pickled
 
 if TYPE_CHECKING:
     from .recipient import Recipient
@@ -17,12 +20,13 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class HandlerStream(ObjectSendStream[T_contra]):
-    """Each item is sent to one handler. Made by `Address.stream`."""
+    """Each item is sent to one handler. Made by `Address.stream`. A copy of an open one has a token of its own."""
 
-    __slots__ = ("_recipient", "_text")
+    __slots__ = ("_path", "_recipient", "_text")
 
     def __init__(self, recipient: Recipient[Any, Any]) -> None:
         self._recipient: Recipient[Any, Any] | None = recipient
+        self._path = recipient.path
         self._text = f"<stream of {recipient!r}>"
 
     async def send(self, item: T_contra) -> None:
@@ -46,6 +50,15 @@ class HandlerStream(ObjectSendStream[T_contra]):
         """Give up this stream, and nothing else: the address stays open, and the actor isn't told. Idempotent."""
         self._recipient = None
         await anyio.lowlevel.checkpoint()
+
+    def __copy__(self) -> HandlerStream[T_contra]:
+        return self if self._recipient is None else HandlerStream(copy.copy(self._recipient))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HandlerStream[T_contra]:
+        return self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        raise cant_be_pickled(self, self._path)
 
     def __repr__(self) -> str:
         return self._text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from supervise.errors import MailboxClosed
 from supervise.mailbox.envelope import MessageOptions, OnRestart
@@ -80,6 +80,9 @@ class MailboxView:
         """What became of all messages that the mailbox ever accepted, over all incarnations."""
         return self._mailbox.account()
 
+    def __reduce__(self) -> NoReturn:
+        raise cant_be_pickled(self, self.path)
+
     def _open_lane(self) -> Lane:
         """The lane that its messages go to. Raises where it can't be used: here, or any more."""
         self._check_thread()
@@ -98,3 +101,8 @@ class MailboxView:
 
     def _options(self) -> MessageOptions | None:
         return None if self._view_options is None else self._view_options.for_message(self._mailbox)
+
+
+def cant_be_pickled(reference: object, path: str) -> TypeError:
+    """What `pickle` gets: a reference leads to something in this process."""
+    return TypeError(f"{reference!r} can't be pickled: send its path, {path!r}, and find() it where that is read")

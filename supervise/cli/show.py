@@ -15,6 +15,7 @@ from supervise.tree.description import Description
 from supervise.tree.explanation import explain_description
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.errors import ChildNotFound
+from supervise_strategies.text import said, shown
 
 from .run import WrongTarget, load
 
@@ -54,9 +55,9 @@ def _checked(target: str) -> Runnable:
             except ValueError:
                 continue  # it doesn't say what it takes
             except TypeError as error:
-                given = ", ".join(repr(argument)[:40] for argument in place.args)
+                given = ", ".join(shown(argument, 40) for argument in place.args)
                 raise WrongTarget(
-                    f"{target!r}: the factory of {path!r} can't be called with ({given}): {error}: mend its child(…)"
+                    f"{target!r}: the factory of {path!r} can't be called with ({given}): {said(error)}: mend its child(…)"
                 ) from None
     return found
 

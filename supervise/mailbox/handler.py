@@ -5,26 +5,60 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from functools import partial
-from types import BuiltinMethodType, FunctionType, MethodType, MethodWrapperType, ModuleType
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
-from weakref import WeakKeyDictionary
+from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property, partial, partialmethod, singledispatchmethod
+from types import (
+    AsyncGeneratorType,
+    BuiltinMethodType,
+    ClassMethodDescriptorType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+)
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, overload
+from weakref import WeakValueDictionary
 
 from supervise.errors import NotAHandler, UnknownHandler
-from supervise.message import AnyHandler, name_of, owner_of
+from supervise.message import AnyHandler, name_of, owner_of, short_name_of
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.kind import attribute_of_kind, is_of, kind_of, name_in_kind, name_of_kind, qualified_name_of_kind
+from supervise_strategies.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK: Final = "__supervise_concurrent__"
 
 
-# What to call with the instance as first argument, and whether calling it only makes a coroutine. A plain tuple: it is taken
-# apart for each message, and that of a class takes 20 ns more.
-Resolved: TypeAlias = "tuple[Callable[..., Any], bool | Concurrency]"
+# What to call with the instance as first argument; whether calling it only makes a coroutine; and the attribute of the class
+# that it was found as, with its value: it is looked up again when that is another one. A plain tuple: it is taken apart for
+# each message, and that of a class takes 20 ns more.
+Resolved: TypeAlias = "tuple[Callable[..., Any], bool | Concurrency, str, object]"
+
+
 Table: TypeAlias = dict[AnyHandler, Resolved]
 
-_tables: WeakKeyDictionary[type, Table] = WeakKeyDictionary()
+
+class KindTable(Table):
+    """The handlers that were found on a class so far; shared by all its instances, and gone with the last of them.
+
+    What is found on a class holds the class. So only who runs an actor of the class holds its table: a class that was made in
+    a function can be collected when it has no actors any more.
+    """
+
+    __slots__ = ("__weakref__", "_kind")
+
+    def __init__(self, kind: type) -> None:
+        super().__init__()
+        self._kind = kind
+
+
+_tables: WeakValueDictionary[int, KindTable] = WeakValueDictionary()  # by id: a class needs no hash, nor is its own asked
 
 
 class Concurrency(NamedTuple):
@@ -54,7 +88,7 @@ def concurrent(function: F | None = None, /, *, limit: float = math.inf, isolate
 
 
 def _mark(limit: float, isolate: bool, function: F) -> F:
-    name = getattr(function, "__qualname__", repr(function))
+    name = getattr(function, "__qualname__", shown(function))
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"@concurrent on {name}: only an `async def` handler can run beside others")
     if not is_count(limit, 1):
@@ -67,68 +101,176 @@ def _mark(limit: float, isolate: bool, function: F) -> F:
     return function
 
 
-def table_for(actor: type) -> Table:
-    """The handlers that were found on a class so far; shared by all its instances."""
-    table = _tables.get(actor)
+def table_for(actor: type) -> KindTable:
+    """The handlers that were found on a class so far. It is kept as long as somebody holds it."""
+    table = _tables.get(id(actor))
     if table is None:
-        table = _tables[actor] = {}
+        table = _tables[id(actor)] = KindTable(actor)
     return table
 
 
 def check(handler: object) -> None:
     """Refuse what can't be run by an actor, at the call, before anything is sent."""
-    if isinstance(handler, FunctionType):
+    kind = kind_of(handler)
+    if kind is FunctionType:
         return
+    given = f"handler={shown(handler)}"
     # A builtin function is "bound" to its module: `len` may be run by an actor, `[].append` may not.
-    if isinstance(handler, MethodType | BuiltinMethodType | MethodWrapperType) and not _of_module(handler):
-        owner: object = handler.__self__
-        shown = owner.__name__ if isinstance(owner, type) else type(owner).__name__
-        raise NotAHandler(
-            f"handler={handler!r} is bound to an object of its own: name the function on the class, {shown}.{handler.__name__}"
-        )
-    if isinstance(handler, type):
-        raise NotAHandler(f"handler={handler!r} is a class: name one of its functions, e.g. {handler.__name__}.method")
-    if isinstance(handler, staticmethod | classmethod | property):
-        raise NotAHandler(f"handler={handler!r} has no instance to run on: name a plain function of the class")
+    if issubclass(kind, MethodType | BuiltinMethodType | MethodWrapperType) and not _of_module(handler):
+        owner: Any = getattr(handler, "__self__")  # noqa: B009 - of three unlike types
+        shown_owner = name_of_kind(owner if is_of(owner, type) else kind_of(owner))
+        function: Any = getattr(handler, "__func__", handler)
+        cure = f"name the function on the class, {shown_owner}.{short_name_of(function)}"
+        raise NotAHandler(f"{given} is bound to an object of its own: {cure}")
+    if issubclass(kind, type):
+        owner = handler
+        raise NotAHandler(f"{given} is a class: name one of its functions, e.g. {name_of_kind(owner)}.method")
+    if issubclass(kind, _DESCRIPTORS):
+        raise NotAHandler(f"{given} has no instance to run on: name a plain function of the class")
     if not callable(handler):
-        raise NotAHandler(
-            f"handler={handler!r} isn't callable: give a function of the actor's class, or one that takes the actor"
-        )
+        raise NotAHandler(f"{given} isn't callable: give a function of the actor's class, or one that takes the actor")
+
+
+_DESCRIPTORS: Final = (staticmethod, classmethod, property, cached_property, singledispatchmethod, partialmethod)
 
 
 def _of_module(handler: object) -> bool:
     owner: object = getattr(handler, "__self__", None)
-    return owner is None or isinstance(owner, ModuleType)
+    return owner is None or is_of(owner, ModuleType)
 
 
 def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
     """Find the handler on the live class: by name if the function names an owner class, so that subclasses override it.
 
     Any other callable is run as it is, with the instance as first argument, and isn't remembered (a closure would be kept
-    for ever). UnknownHandler if the class has no such attribute.
+    for ever). UnknownHandler if the class has no such attribute; NotAHandler if its body would run elsewhere than in the
+    actor's turn.
     """
-    owner = owner_of(handler)
-    if owner is None:
-        return handler, _way(handler)
-    name: str = handler.__name__
-    if name.startswith("__") and not name.endswith("__"):
-        name = f"_{owner.lstrip('_')}{name}"  # as the compiler mangles a private name
-    found: object = inspect.getattr_static(actor, name, None)
-    if found is None or isinstance(found, staticmethod | classmethod) or not callable(found):
+    name = attribute_named_by(actor, handler)
+    if name is None:
+        return handler, _way(handler), "", None
+    found: Any = attribute_of_kind(actor, name)
+    kind = kind_of(found)
+    function: Any = None
+    if found is not None and not issubclass(kind, type | staticmethod | classmethod | ClassMethodDescriptorType):
+        function = found if kind is FunctionType else _on_the_class(actor, name)
+    if not callable(function):
+        shown_actor = qualified_name_of_kind(actor)
         there = "" if found is None else " that runs on an instance"
         raise UnknownHandler(
-            f"{actor.__qualname__} has no handler {name!r}{there} (asked for {name_of(handler)}): "
-            f"give a plain function of {actor.__qualname__}, or one that takes the actor"
+            f"{shown_actor} has no handler {name!r}{there} (asked for {name_of(handler)}): "
+            f"give a plain function of {shown_actor}, or one that takes the actor"
         )
-    function: Callable[..., Any] = getattr(actor, name)
-    table[handler] = resolved = (function, _way(function))
+    way = _way(function)
+    if function is not found:  # the class makes it, and so makes another one for each instance
+        return _bound(name), way if is_of(way, Concurrency) else False, name, None
+    resolved = function, way, name, found
+    try:
+        table[handler] = resolved
+    except Exception:  # it has no hash, or its equality raises
+        return resolved
     return resolved
 
 
+def attribute_named_by(actor: type, handler: AnyHandler) -> str | None:
+    """The attribute of the class that a handler stands for, which a subclass may override; None: it stands for itself."""
+    owner = owner_of(handler)
+    if owner is not None:
+        name = short_name_of(handler)
+        if name.startswith("__") and not name.endswith("__"):
+            return f"_{owner.lstrip('_')}{name}"  # as the compiler mangles a private name
+        return name
+    # A partialmethod makes a new function each time that it is taken from its class, and that one doesn't say its name.
+    if type(handler) is FunctionType:
+        made_by = handler.__dict__.get("__partialmethod__") or handler.__dict__.get("_partialmethod")
+        if made_by is not None:
+            return name_in_kind(actor, made_by)
+    return None
+
+
+def _on_the_class(actor: type, name: str) -> Any:
+    """What the class itself says that it has: a descriptor may make something, and may raise."""
+    try:
+        return getattr(actor, name, None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return None
+
+
+def _bound(name: str) -> Callable[..., Any]:
+    def run(instance: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return getattr(instance, name)(*args, **kwargs)
+
+    run.__name__ = run.__qualname__ = name
+    return run
+
+
 def _way(function: Callable[..., Any]) -> bool | Concurrency:
-    """Whether calling it only makes a coroutine; and if so, whether that runs beside others."""
-    mark: Concurrency | None = getattr(function, _MARK, None)
-    return mark if mark is not None else inspect.iscoroutinefunction(function)  # it looks through partials
+    """Whether calling it only makes a coroutine; and if so, whether that runs beside others.
+
+    NotAHandler if it only makes a generator: that would run in the task of whoever gets it, beside the actor's own handlers.
+    """
+    try:
+        mark: Any = getattr(function, _MARK, None)
+        if is_of(mark, Concurrency):  # a mock has every attribute
+            marked: Concurrency = mark
+            return marked
+        if inspect.iscoroutinefunction(function):  # it looks through partials
+            return True
+        body: Any = function
+        while is_of(body, partial):
+            body = body.func
+        if type(body) is not FunctionType and not inspect.isbuiltin(body):
+            body = attribute_of_kind(kind_of(body), "__call__", body)
+        yields = inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a callable of anybody's own class
+        return False
+    if yields:
+        raise NotAHandler(f"handler={name_of(function)} {_YIELDS}")
+    return False
+
+
+_YIELDS: Final = (
+    "yields, and its body would run in its caller's task, beside the actor's own handlers: "
+    "return a list, or send() or publish() the items one by one"
+)
+
+
+def unfinished(result: object) -> bool:
+    """Whether a result's body has still to run, and would do so in the task of the caller who gets it."""
+    kind = type(result)
+    return (
+        kind is GeneratorType
+        or kind is AsyncGeneratorType
+        or kind is CoroutineType
+        or kind is _CONTEXT_MANAGER
+        or kind is _ASYNC_CONTEXT_MANAGER
+    )
+
+
+def unfinished_result(handler: AnyHandler, result: object) -> NotAHandler:
+    """What the caller gets instead: the error is its own, and the actor lives on."""
+    name = name_of(handler)
+    if is_of(result, CoroutineType):
+        return NotAHandler(f"handler={name} returned a coroutine that nobody has awaited: await it in the handler")
+    return NotAHandler(f"handler={name} returned {shown(result)}: it {_YIELDS}")
+
+
+@contextmanager
+def _context() -> Generator[None]:
+    yield
+
+
+@asynccontextmanager
+async def _async_context() -> AsyncGenerator[None]:
+    yield
+
+
+_CONTEXT_MANAGER: Final = type(_context())
+_ASYNC_CONTEXT_MANAGER: Final = type(_async_context())
 
 
 def class_of(value: object) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from supervise.log import interrupts, say
 from supervise.message import name_of
 from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import is_of
 
 
 class MessageQueue(Protocol):
@@ -118,6 +119,6 @@ def _ask(what: str, function: Callable[..., Any], *args: Any) -> Any:
     try:
         return function(*args)
     except BaseException as error:
-        if isinstance(error, Exception) or interrupts(error):
+        if is_of(error, Exception) or interrupts(error):
             raise
         raise RuntimeError(f"{what} of a mailbox's queue raised {describe(error)}") from error

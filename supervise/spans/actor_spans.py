@@ -14,6 +14,7 @@ from opentelemetry.trace import Link, Span, StatusCode
 from supervise.errors import IgnoreStart
 from supervise.mailbox.handler import class_of
 from supervise_strategies.exit_reason import ExitKind
+from supervise_strategies.kind import is_of, name_of_kind
 
 from . import attributes as key
 from .contexts import NOTHING, has_span, link_to
@@ -107,7 +108,7 @@ class ActorSpans(MessageSpans):
 
     @harmless
     def started(self, instance: object, /) -> None:
-        kind: str = class_of(instance).__name__ if instance is not None else self.kind
+        kind: str = name_of_kind(class_of(instance)) if instance is not None else self.kind
         span, self._start = self._start, None
         if kind != self.kind:
             self.renamed(kind)
@@ -151,7 +152,7 @@ class ActorSpans(MessageSpans):
         if start is not None:
             self.failed_in, self.context = self.context, None
             start.set_attribute(key.ACTOR_TYPE, self.kind)
-            if isinstance(error, IgnoreStart):
+            if is_of(error, IgnoreStart):
                 start.set_attribute(key.OUTCOME, "ignored")
             elif error is not None:
                 say_raised(self.settings.recording, start, error, life.mailbox.backend.cancelled, awaited=False)

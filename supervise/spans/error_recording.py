@@ -10,6 +10,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
 from supervise.log import interrupts
+from supervise_strategies.kind import is_of, qualified_name_of_kind
+from supervise_strategies.text import said
 
 from . import attributes as key
 
@@ -34,11 +36,12 @@ class ErrorRecording:
             error.__supervise_recorded__ = True  # type: ignore[attr-defined]
         if self.as_events:
             try:
-                span.record_exception(error)
-            except BaseException as raised:  # its text can't be had
+                span.record_exception(error, {"exception.message": said(error)})
+            except BaseException as raised:  # its traceback can't be had
                 if interrupts(raised):
                     raise
-                span.add_event("exception", {"exception.type": type(error).__qualname__})
+                kind = qualified_name_of_kind(type(error))
+                span.add_event("exception", {"exception.type": kind, "exception.message": said(error)})
         if self.as_logs:
             from opentelemetry._logs import SeverityNumber, get_logger
 
@@ -53,11 +56,6 @@ class ErrorRecording:
 
 def say_failure(span: Span, error: BaseException) -> None:
     """That it failed, and with what."""
-    span.set_attribute(key.ERROR_TYPE, "timeout" if isinstance(error, TimeoutError) else type(error).__qualname__)
-    try:
-        text = str(error)
-    except BaseException as raised:
-        if interrupts(raised):
-            raise
-        text = f"<the text of {type(error).__name__} raises>"
-    span.set_status(StatusCode.ERROR, text)
+    kind = "timeout" if is_of(error, TimeoutError) else qualified_name_of_kind(type(error))
+    span.set_attribute(key.ERROR_TYPE, kind)
+    span.set_status(StatusCode.ERROR, said(error))

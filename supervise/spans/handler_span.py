@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as contexts
@@ -10,8 +11,9 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from supervise._backends import is_cancellation
-from supervise.mailbox.handler import Concurrency, awaitable, resolve, table_for
-from supervise.message import AnyHandler, owner_of
+from supervise.mailbox.handler import Concurrency, awaitable, resolve
+from supervise.message import AnyHandler, owner_of, short_name_of
+from supervise_strategies.kind import is_of
 
 from . import attributes as key
 from .error_recording import ErrorRecording, say_failure
@@ -29,10 +31,11 @@ def finder(actor: MessageSpans, life: IncarnationTurn) -> tuple[Table, Find]:
     """Where a life finds its handlers: each with a span around it."""
 
     def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
-        function, way = resolve(kind, table_for(kind), handler)
-        found = _around(actor, life, handler, function, way), way
-        if owner_of(handler) is not None:
-            table[handler] = found
+        function, way, name, value = resolve(kind, {}, handler)
+        found = _around(actor, life, handler, function, way), way, name, value
+        if value is not None:
+            with suppress(Exception):  # a handler without a hash
+                table[handler] = found
         return found
 
     return {}, find
@@ -43,7 +46,7 @@ def _around(
 ) -> Callable[..., Any]:
     """The handler with a span around it."""
     owner = owner_of(handler)
-    message = "exec" if owner is None else handler.__name__
+    message = "exec" if owner is None else short_name_of(handler)
     name = f"process {actor.kind}.{message}"
     own: Attributes = {key.ACTOR_PATH: actor.path, key.ACTOR_TYPE: actor.kind, key.ACTOR_INCARNATION: life.number}
     qualified: str | None = getattr(function, "__qualname__", None)
@@ -122,7 +125,7 @@ class HandlerSpan:
         self._token = contexts.attach(self._context)
 
     def end(self, error: BaseException | None) -> None:
-        if not isinstance(error, GeneratorExit):  # the loop is gone, and the context may be another one
+        if not is_of(error, GeneratorExit):  # the loop is gone, and the context may be another one
             contexts.detach(self._token)
         if error is not None:
             self._message.failed_at = self._context

@@ -11,7 +11,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
-from supervise.message import AnyHandler, owner_of
+from supervise.message import AnyHandler, owner_of, short_name_of
+from supervise_strategies.kind import is_of
 
 from . import attributes as key
 from .contexts import NOTHING, link_to, unsampled
@@ -143,7 +144,7 @@ class MessageSpans:
         """The names of an actor's type and of a message."""
         owner = owner_of(handler)
         kind = self.kind if self.number or owner is None else owner
-        return kind, "exec" if owner is None else handler.__name__
+        return kind, "exec" if owner is None else short_name_of(handler)
 
     def _describe_call(self, handler: AnyHandler, by: str | None) -> Description:
         kind, message = self._message(handler)
@@ -171,7 +172,7 @@ def _end(span: Span, error: BaseException | None) -> None:
     """The end of a call or a send, for whoever made it."""
     try:
         if error is not None and span.is_recording():
-            if isinstance(error, Exception):
+            if is_of(error, Exception):
                 say_failure(span, error)
             else:
                 span.set_attribute(key.OUTCOME, "cancelled")

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from supervise.spans.attributes import ACTOR_TYPE, SENDER_TYPE, SUPERVISOR_PATH
+from supervise_strategies.exit_reason import describe
 
 EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 """The module of the exporter of OTLP, which is also the name of its logger."""
@@ -94,7 +95,7 @@ class Deliverer(SpanExporter):
         try:
             result = self._exporter.export(spans)
         except Exception as error:
-            self.say(f"{type(error).__name__}: {error}")
+            self.say(describe(error))
             result = SpanExportResult.FAILURE
         finally:
             _exporting.by = None

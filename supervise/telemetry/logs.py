@@ -12,21 +12,29 @@ import json
 import logging
 import math
 import os
-import reprlib
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import IO, Any, Final, TypeAlias, cast
+from itertools import islice
+from typing import IO, Any, Final, TypeAlias, TypeVar, cast
 
 from opentelemetry import trace
 
 from supervise import events
 from supervise.actor.incarnation import Incarnation, NurseryTurn
 from supervise.mailbox.turn import CURRENT
+from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import is_of, kind_of, name_of_kind
+from supervise_strategies.text import cut, said, shown, text_of
+
+T = TypeVar("T")
 
 Redact: TypeAlias = Callable[[str], str]
 
 LONGEST: Final = 4000
 """Characters of one text in a JSON record; what is longer is cut, and ends in `…`."""
+LONGEST_RECORD: Final = 16 * LONGEST
+"""Characters of all the values of one record, about; what comes after them is `…`."""
 _EVENTS: Final = (
     events.Started,
     events.StartFailed,
@@ -61,15 +69,33 @@ class ActorFilter(logging.Filter):
 
 
 def annotate(record: logging.LogRecord) -> None:
-    """Do to one record what `ActorFilter` does. Call it where the record is made: elsewhere, the context is another one."""
+    """Do to one record what `ActorFilter` does. Call it where the record is made: elsewhere, the context is another one.
+
+    It never raises: what can't be told is empty.
+    """
     fields = vars(record)
     if "actor" not in fields:
-        path, id, number = _whose(record)
+        path, id, number = _or(lambda: _whose(record), ("", 0, 0))
         fields |= {"actor": path, "actor_id": id, "incarnation": number}
     if "trace_id" not in fields:
-        span = trace.get_current_span().get_span_context()
-        fields["trace_id"] = trace.format_trace_id(span.trace_id) if span.is_valid else ""
-        fields.setdefault("span_id", trace.format_span_id(span.span_id) if span.is_valid else "")
+        trace_id, span_id = _or(_span, ("", ""))
+        fields["trace_id"] = trace_id
+        fields.setdefault("span_id", span_id)
+
+
+def _or(ask: Callable[[], T], otherwise: T) -> T:
+    """What is said, unless it raises."""
+    try:
+        return ask()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return otherwise
+
+
+def _span() -> tuple[str, str]:
+    span = trace.get_current_span().get_span_context()  # of anybody's own class
+    return (trace.format_trace_id(span.trace_id), trace.format_span_id(span.span_id)) if span.is_valid else ("", "")
 
 
 def _whose(record: logging.LogRecord) -> tuple[str, int, int]:
@@ -87,9 +113,11 @@ def _whose(record: logging.LogRecord) -> tuple[str, int, int]:
 
 def event_of(record: logging.LogRecord) -> events.Event | None:
     """The life-cycle event that a record is about, as a value."""
-    args = record.args
-    if isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], _EVENTS):
-        return args[0]
+    args: object = vars(record).get("args")
+    if type(args) is tuple:
+        given = cast("tuple[object, ...]", args)
+        if len(given) == 1 and is_of(given[0], *_EVENTS):
+            return cast(events.Event, given[0])
     return None
 
 
@@ -106,66 +134,139 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, *, redact: Redact | None = None) -> None:
         super().__init__()
         if redact is not None and not callable(redact):
-            raise TypeError(f"redact={redact!r}: give a function of a text that returns a text, or None")
+            raise TypeError(f"redact={shown(redact)}: give a function of a text that returns a text, or None")
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line; it never raises."""
+        """The record as one line; it never raises (but KeyboardInterrupt, which isn't the record's own)."""
+        values = _Values(self._redact)
+        try:
+            return json.dumps(self._line(record, values))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # its class, or its fields, are somebody's own
+            return json.dumps({"message": values.text(f"<a record that can't be told: {describe(error)}>")})
+
+    def _line(self, record: logging.LogRecord, values: _Values) -> dict[str, Any]:
         annotate(record)
         fields = vars(record)
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": self._text(_message_of(record)),
+            "time": _time_of(fields.get("created")),
+            "level": said(fields.get("levelname")),
+            "logger": said(fields.get("name")),
+            "message": values.text(_message_of(record)),
         }
-        line |= {name: fields[name] for name in _ADDED if fields.get(name)}
+        line |= {name: value for name in _ADDED if (value := values.given(fields.get(name)))}
         event = event_of(record)
         if event is not None:
-            line["event"] = self._plain({k: v for k, v in events.as_dict(event).items() if k not in ("path", "incarnation")})
-        if record.exc_info and record.exc_info[0] is not None:
-            line["exception"] = self._text(self.formatException(record.exc_info))
-        if record.stack_info:
-            line["stack"] = self._text(record.stack_info)
+            told = _or(lambda: events.as_dict(event), dict[str, Any]())
+            line["event"] = values.plain({k: v for k, v in told.items() if k not in ("path", "incarnation")})
+        exception: Any = fields.get("exc_info")
+        if is_of(exception, BaseException):
+            exception = type(exception), exception, None
+        if type(exception) is tuple and exception and exception[0] is not None:
+            line["exception"] = values.text(self._traceback(exception))
+        if fields.get("stack_info") is not None:
+            line["stack"] = values.said(fields["stack_info"])
         extra = {name: value for name, value in fields.items() if name not in _STANDARD}
         if extra:
-            line["extra"] = self._plain(extra)
-        return json.dumps(line)
+            line["extra"] = values.plain(extra)
+        return line
 
-    def _text(self, text: str) -> str:
+    def _traceback(self, exception: Any) -> str:
+        try:
+            return self.formatException(exception)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            lines = "".join(_or(lambda: traceback.format_tb(exception[2]), []))
+            text = next((describe(part) for part in exception if is_of(part, BaseException)), shown(exception))
+            return f"{lines}{text} <its traceback can't be formatted: {name_of_kind(type(error))}>"
+
+
+class _Values:
+    """The values of one record, as JSON can hold them. What there is no more room for is `…`."""
+
+    def __init__(self, redact: Redact | None) -> None:
+        self._redact = redact
+        self._room = LONGEST_RECORD
+
+    def text(self, text: str) -> str:
+        """A text, redacted whole, then cut: a cut one could show the half of what is to be hidden."""
         if self._redact is not None:
             try:
-                redacted: object = self._redact(text)
-            except Exception as error:
-                return f"<left out: redact raised {type(error).__name__}>"
-            if not isinstance(redacted, str):
-                return f"<left out: redact returned {type(redacted).__name__}>"
+                redacted: Any = self._redact(text)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                return f"<left out: redact raised {name_of_kind(type(error))}>"
+            if not is_of(redacted, str):
+                return f"<left out: redact returned {name_of_kind(kind_of(redacted))}>"
             text = redacted
-        return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+        text = cut(text, LONGEST)
+        self._room -= len(text)
+        return text
 
-    def _plain(self, value: object, depth: int = 0) -> Any:
-        if value is None or isinstance(value, bool | int):
-            return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else str(value)
-        if isinstance(value, str):
-            return self._text(value)
-        if depth < 4 and isinstance(value, Mapping):
-            pairs = cast("Mapping[object, object]", value).items()
-            return {self._text(str(name)): self._plain(part, depth + 1) for name, part in [*pairs][:100]}
-        if depth < 4 and isinstance(value, list | tuple):
-            return [self._plain(part, depth + 1) for part in [*cast("list[object]", value)][:100]]
+    def said(self, value: object) -> str:
+        """What `str` says of it."""
+        return self.text(value if is_of(value, str) else text_of(value, LONGEST))
+
+    def given(self, value: object) -> Any:
+        """One of the fields that `annotate` adds, which a record may also have from elsewhere. A text isn't redacted."""
+        if type(value) is str:
+            return cut(value, LONGEST)
+        return self.plain(value) if value is not None else ""
+
+    def plain(self, value: object, depth: int = 0) -> Any:
+        """Any value."""
+        if self._room <= 0:
+            return "…"
+        self._room -= 4
         try:
-            return self._text(reprlib.repr(value))
-        except Exception:
-            return f"<{type(value).__name__}>"
+            return self._plain(value, depth)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return self.text(shown(value, LONGEST))
+
+    def _plain(self, value: Any, depth: int) -> Any:
+        kind: type = kind_of(value)
+        if value is None or kind is bool:
+            return value
+        if issubclass(kind, int) and int.bit_length(value) <= 1024:
+            return int.__add__(value, 0)
+        if issubclass(kind, float):
+            return float.__add__(value, 0.0) if math.isfinite(value) else float.__repr__(value)
+        if issubclass(kind, str):
+            return self.text(value)
+        if depth < 4 and isinstance(value, Mapping):
+            pairs = islice(cast("Mapping[object, object]", value).items(), 100)
+            return {self.said(name): self.plain(part, depth + 1) for name, part in pairs}
+        if depth < 4 and issubclass(kind, list | tuple):
+            return [self.plain(part, depth + 1) for part in islice(cast("list[object]", value), 100)]
+        return self.text(shown(value, LONGEST))
+
+
+def _time_of(created: Any) -> str:
+    try:
+        return datetime.fromtimestamp(created, UTC).isoformat(timespec="microseconds")
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return shown(created)
 
 
 def _message_of(record: logging.LogRecord) -> str:
     try:
-        return record.getMessage()
-    except Exception as error:  # a wrong number of arguments; a `__str__` that raises
-        return f"{record.msg!s} <its arguments don't fit: {type(error).__name__}>"
+        message: Any = record.getMessage()
+        if is_of(message, str):
+            return str.__str__(message)
+        why = f"TypeError: getMessage() returned {name_of_kind(kind_of(message))}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a wrong number of arguments; a `__str__` that raises
+        why = name_of_kind(type(error))
+    return f"{text_of(vars(record).get('msg'), LONGEST)} <its arguments don't fit: {why}>"
 
 
 def json_handler(file: str | os.PathLike[str] | IO[str], *, redact: Redact | None = None) -> logging.Handler:

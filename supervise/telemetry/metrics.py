@@ -33,12 +33,14 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from supervise.events import DeadLetter, Decided, Event, Started, StartFailed, Stopped
 from supervise.mailbox.account import Account
+from supervise.message import short_name_of
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY, scope
 from supervise.tree.branch import BranchPlace, Place
 from supervise.tree.place import ActorPlace
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Action
 from supervise_strategies.exit_reason import ExitKind, ExitReason
+from supervise_strategies.kind import kind_of, name_of_kind
 
 if TYPE_CHECKING:
     from supervise.tree.running import RunningSupervisor
@@ -166,7 +168,7 @@ class Metrics:
         if isinstance(factory, type) or incarnation is None or incarnation.instance is None:
             return
         try:
-            self._types[factory] = type(incarnation.instance).__name__
+            self._types[factory] = name_of_kind(kind_of(incarnation.instance))
         except TypeError:  # it has no hash, or no weak references
             return
 
@@ -178,7 +180,7 @@ class Metrics:
         incarnation = place.incarnation
         instance = None if incarnation is None else incarnation.instance
         if instance is not None:
-            return type(instance).__name__
+            return name_of_kind(kind_of(instance))
         factory: Any = place.child.factory
         try:
             known = self._types.get(factory)
@@ -186,7 +188,7 @@ class Metrics:
             known = None
         while isinstance(factory, functools.partial):
             factory = factory.func
-        return known or getattr(factory, "__name__", None) or type(factory).__name__
+        return known or short_name_of(factory)
 
     # -- what is read: in the reader's thread ------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from supervise.log import logger
 from supervise.message import describe, name_of
 from supervise.tree.running import RunningSupervisor
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.text import shown
 
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
@@ -143,7 +144,7 @@ class Watchdog:
             try:
                 self._listener(finding)
             except Exception:
-                logger.exception("the watchdog's listener %r raised at %r", self._listener, finding)
+                logger.exception("the watchdog's listener %s raised at %s", shown(self._listener), finding)
         self._soon(lambda: self._branch.tree.bus.tell(finding))
 
     # -- in the loop -------------------------------------------------------------------------------------------------

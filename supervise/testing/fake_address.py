@@ -9,8 +9,8 @@ from typing import Any, Concatenate, Generic, Literal, NamedTuple, ParamSpec, Ty
 import anyio
 import anyio.lowlevel
 
-from supervise.errors import ActorCrashed, ActorStopped, CallCycle, MailboxClosed, MailboxFull, UnknownHandler
-from supervise.mailbox.handler import awaitable, check, resolve
+from supervise.errors import ActorCrashed, ActorStopped, CallCycle, MailboxClosed, MailboxFull, NotAHandler, UnknownHandler
+from supervise.mailbox.handler import awaitable, check, class_of, resolve, unfinished, unfinished_result
 from supervise.message import AnyHandler, Message, describe, name_of
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
@@ -206,11 +206,14 @@ class FakeAddress(Generic[A_co]):
             self._incarnation += 1
             self._actor = self._factory(*self._args)
         try:
-            function, _ = resolve(type(self._actor), {}, sent.handler)
-        except UnknownHandler as error:
+            function, *_ = resolve(class_of(self._actor), {}, sent.handler)
+        except (UnknownHandler, NotAHandler) as error:
             raise _Given(error) from None
         result: Any = function(self._actor, *sent.args, **sent.kwargs)
-        return await result if awaitable(result) else result
+        result = await result if awaitable(result) else result
+        if sent.way == "call" and unfinished(result):
+            raise _Given(unfinished_result(sent.handler, result))
+        return result
 
 
 class _Given(Exception):

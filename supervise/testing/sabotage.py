@@ -12,7 +12,7 @@ import anyio
 from supervise.actor.incarnation import Incarnation
 from supervise.address.address import Address
 from supervise.errors import NoActor
-from supervise.mailbox.handler import check, class_of, resolve, table_for
+from supervise.mailbox.handler import attribute_named_by, check, class_of, resolve, table_for
 from supervise.message import name_of, owner_of
 from supervise.tree.current import current
 from supervise_strategies.errors import InvalidSpec
@@ -168,14 +168,13 @@ def crash_on(
     if not isinstance(turn, Incarnation) or turn.instance is None:
         raise RuntimeError(f"{address.path} doesn't run now: crash_on looks at its class, so wait until it is started")
     kind: type = class_of(turn.instance)
-    original, _ = resolve(kind, {}, handler)
-    name: str = handler.__name__
-    if name.startswith("__") and not name.endswith("__"):
-        name = f"_{owner.lstrip('_')}{name}"  # as `resolve` finds a private one
+    original, *_ = resolve(kind, {}, handler)
+    name = attribute_named_by(kind, handler) or owner
     trap = Trap(address.weak if isinstance(address, Address) else address, name_of(handler), times, error)
     ambush = _ambushes.get((kind, name))
     if ambush is None:
         ambush = _ambushes[kind, name] = _Ambush(kind, name, original)
     ambush.traps.append(trap)
     trap._ambush = ambush
+    address._mailbox.mailbox.attention = True  # it looks handlers up again when it has looked around
     return trap

@@ -84,6 +84,13 @@ class Child(Generic[A_co]):
         """What its supervisor knows of it, under the name that it has there."""
         return self.spec if name == self.spec.id else replace(self.spec, id=name)
 
+    def __copy__(self) -> Child[A_co]:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Child[A_co]:
+        """Itself: it is a key, and a copy of it would find nothing."""
+        return self
+
     def __repr__(self) -> str:
         return f"<Child {self.spec.id} {self.spec.restart}>"
 

@@ -17,6 +17,7 @@ from supervise.mailbox.turn import CURRENT, Turn
 from supervise.message import name_of
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
+from supervise_strategies.text import said
 
 if TYPE_CHECKING:
     import anyio
@@ -108,7 +109,7 @@ class Current:
         stopped, what waits becomes dead letters, also with `drain=True`: that is for a stop that comes from outside.
         """
         self._check_thread()
-        self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, shutdown))
+        self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, said(shutdown)))
 
     def stop_tree(self, why: str = "") -> None:
         """Stop the whole tree, in order. It returns at once; `app.ended` says who asked."""

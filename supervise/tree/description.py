@@ -117,6 +117,10 @@ class Description:
         other.shutdown_budget = seconds
         return other
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: it is immutable, and the children of a copy would be found by none of its keys."""
+        return self
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.spec.strategy.value}, {len(self._children)} children>"
 

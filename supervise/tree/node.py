@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from supervise import events
 from supervise_strategies import directives as do
 from supervise_strategies.directives import Action, Directive
+from supervise_strategies.kind import is_of
 from supervise_strategies.supervision import Supervision
 from supervise_strategies.supervisor_state import Phase
 
@@ -217,7 +218,7 @@ class Node:
             ticket.set_result(directive.result)
 
     def _pass_up(self, directive: do.PassUp) -> None:
-        if isinstance(directive.error, KeyboardInterrupt | SystemExit):
+        if is_of(directive.error, KeyboardInterrupt, SystemExit):
             self.tree.fatal(directive.error)
 
     def _report(self, directive: do.Report) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from supervise.address.address import Address, WeakAddress, address_of
 from supervise.address.ping import Pong, ping_all
+from supervise.address.view import cant_be_pickled
 from supervise.mailbox.account import Account
 from supervise.mailbox.subscription import Subscription, WhenFull
 from supervise_strategies.child_state import ChildCount, ChildInfo
@@ -55,6 +56,16 @@ class RunningSupervisor:
     def path(self) -> str:
         """The full path, from the root on."""
         return self._branch.path
+
+    def __copy__(self) -> RunningSupervisor:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RunningSupervisor:
+        """Itself: a copy of a handle leads to the same tree."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise cant_be_pickled(self, self.path)
 
     def __repr__(self) -> str:
         return f"<RunningSupervisor {self.path}{'' if self._branch.node else ' (not running)'}>"

@@ -14,6 +14,7 @@ from supervise.log import interrupts, say
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
+from supervise_strategies.kind import is_of, name_of_kind
 from supervise_strategies.restart import Draw, draw
 
 from .branch import BranchPlace
@@ -130,7 +131,7 @@ class Tree:
             cause, self._error = self._error, None
             if self._broken is not None:
                 raise self._broken
-            if isinstance(cause, KeyboardInterrupt | SystemExit):
+            if is_of(cause, KeyboardInterrupt, SystemExit):
                 raise cause
             raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
         self._in_body = True
@@ -173,12 +174,12 @@ class Tree:
     def fatal(self, error: BaseException) -> None:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are; Ctrl-C once more, at once."""
         first, self._error = self._error, error
-        if isinstance(first, KeyboardInterrupt):
+        if is_of(first, KeyboardInterrupt):
             self._error = first
         if interrupts(error) and self.ending.is_set():
             self.kill()
         else:
-            self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
+            self.stop(ExitReason(ExitKind.SHUTDOWN, name_of_kind(type(error))), Cause.SELF)
 
     def broken(self, error: BaseException) -> None:
         """The library itself failed. Nothing is certain any more, so all is cancelled, and the error leaves the tree."""
@@ -186,13 +187,8 @@ class Tree:
             return
         self._broken = error
         if not interrupts(error):  # which may strike anywhere, on asyncio, and is nobody's bug
-            say(
-                logging.CRITICAL,
-                "%s: a bug in supervise: %s; the tree is cancelled",
-                self.root.path,
-                describe(error),
-                error=error,
-            )
+            text = "%s: a bug in supervise: %s; the tree is cancelled"
+            say(logging.CRITICAL, text, self.root.path, describe(error), error=error)
         self.kill()
 
     def kill(self) -> None:
@@ -251,14 +247,14 @@ class Tree:
         outer: BaseException | None = None
         if self.ended is None:
             self.stop()
-            if isinstance(exc, self.backend.cancelled):
+            if is_of(exc, self.backend.cancelled):
                 outer = await self._stop_shielded()
             else:
                 try:
                     await self.over.wait()
                 except BaseException as again:  # it is cancelled from outside; or Ctrl-C, once more
                     outer = again
-                    if not isinstance(again, self.backend.cancelled):
+                    if not is_of(again, self.backend.cancelled):
                         self._note(again)
                         self.kill()
                     await self._stop_shielded()
@@ -272,12 +268,12 @@ class Tree:
         await self.backend.close()
         if outer is not None and not swallowed:
             raise outer
-        if isinstance(leaving, self.backend.cancelled) and not swallowed:
+        if is_of(leaving, self.backend.cancelled) and not swallowed:
             return False
         error, self._error = self._error, None
         if self._broken is not None:
             raise self._broken
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        if is_of(error, KeyboardInterrupt, SystemExit):
             raise error
         if self.ended is not None and self.ended.cause is Cause.GAVE_UP:
             self._raise_gave_up(None if swallowed else exc)
@@ -316,7 +312,7 @@ class Tree:
                 try:
                     await self.over.wait()
                 except BaseException as again:
-                    if isinstance(again, GeneratorExit):  # the loop is gone
+                    if is_of(again, GeneratorExit):  # the loop is gone
                         raise
                     insisted = again
                     self._note(again)

@@ -43,7 +43,7 @@ def classes_are_as_they_were() -> Any:
     yield
     assert [{**vars(kind)} for kind in (Scribe, Louder)] == before
     assert vars(Scribe)["note"] is NOTE
-    known: list[Any] = [function for kind in (Scribe, Louder) for function, _ in table_for(kind).values()]
+    known: list[Any] = [function for kind in (Scribe, Louder) for function, *_ in table_for(kind).values()]
     assert not [function for function in known if function.__code__.co_filename == sabotage.__file__]
 
 
