@@ -15,6 +15,7 @@ from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason
 from supervise_strategies.restart import Draw, draw
 
+from .agenda import Agenda
 from .branch import BranchPlace
 from .deadlines import Deadlines
 from .node import Node
@@ -69,6 +70,7 @@ class Tree:
             self.bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self.bus)
         self.deadlines: Deadlines = Deadlines(backend)
+        self.agenda: Agenda = Agenda(self.broken)
         self.draw: Draw = draw
         self.killing: bool = False
         self.root: BranchPlace = BranchPlace(self, None, description.name, description)
