@@ -24,7 +24,7 @@ import re
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -119,7 +119,7 @@ class Metrics:
             with self._lock:
                 if tree in self._trees:
                     self._trees.remove(tree)
-                    self._past = self._past.plus(_account(tree.root))
+                    self._past = self._past.plus(tree.root.account())
             for key in [key for key in self._windows if key[0] == id(tree)]:
                 del self._windows[key]
 
@@ -199,7 +199,7 @@ class Metrics:
     def _actors(self, _: CallbackOptions) -> Iterable[Observation]:
         found: Counter[tuple[str, str]] = Counter()
         for tree in self._live():
-            for place in _places(tree.root):
+            for place in tree.root.actors():
                 state = _state(place)
                 if state is not None:
                     found[self._type(place), state] += 1
@@ -209,7 +209,7 @@ class Metrics:
     def _waiting(self, _: CallbackOptions) -> Iterable[Observation]:
         found: Counter[str] = Counter()
         for tree in self._live():
-            for place in _places(tree.root):
+            for place in tree.root.actors():
                 found[self._type(place)] += place.mailbox.waiting
         self._queued |= found.keys()
         return [Observation(found[kind], {ACTOR_TYPE: kind}) for kind in sorted(self._queued)]
@@ -218,7 +218,7 @@ class Metrics:
         with self._lock:
             total = self._past
             for tree in self._trees:
-                total = total.plus(_account(tree.root))
+                total = total.plus(tree.root.account())
         for outcome in _OUTCOMES:  # a child that is just being forgotten is in neither sum, and a counter never falls
             self._shown[outcome] = max(self._shown.get(outcome, 0), getattr(total, outcome))
         return [Observation(count, {MESSAGE_OUTCOME: outcome}) for outcome, count in self._shown.items()]
@@ -252,22 +252,6 @@ class _Window:
 
     def used(self, now: float) -> int:
         return sum(at >= now - self.per for at in [*self.times])
-
-
-def _places(branch: BranchPlace) -> Iterator[ActorPlace]:
-    for place in [*branch.places.values()]:
-        if isinstance(place, BranchPlace):
-            yield from _places(place)
-        else:
-            yield place
-
-
-def _account(branch: BranchPlace) -> Account:
-    """As `BranchPlace.account`, for a thread in which it may change meanwhile: what is forgotten is read first."""
-    total = branch.gone
-    for place in [*branch.places.values()]:
-        total = total.plus(_account(place) if isinstance(place, BranchPlace) else place.account())
-    return total
 
 
 def _state(place: ActorPlace) -> str | None:

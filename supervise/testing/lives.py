@@ -13,19 +13,14 @@ if TYPE_CHECKING:
 
 def actors(branch: BranchPlace) -> Iterator[ActorPlace]:
     """The actors below a supervisor that run, in start order."""
-    for place in [*branch.places.values()]:
-        if not isinstance(place, ActorPlace):
-            yield from actors(place)
-        elif place.incarnation is not None and place.incarnation.running:
-            yield place
+    return (place for place in branch.actors() if place.incarnation is not None and place.incarnation.running)
 
 
 def lives(branch: BranchPlace) -> Iterator[tuple[str, int]]:
     """Path and incarnation of all that runs: the supervisor, and what is below it."""
-    if branch.node is not None and branch.node.ready:
-        yield branch.path, branch.number
-    for place in [*branch.places.values()]:
-        if not isinstance(place, ActorPlace):
-            yield from lives(place)
-        elif place.incarnation is not None and place.incarnation.running:
-            yield place.mailbox.path, place.number
+    for place in (branch, *branch.walk()):
+        if isinstance(place, ActorPlace):
+            if place.incarnation is not None and place.incarnation.running:
+                yield place.mailbox.path, place.number
+        elif place.node is not None and place.node.ready:
+            yield place.path, place.number

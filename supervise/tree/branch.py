@@ -6,7 +6,7 @@ It owns the places of its static children, so that they keep their mailboxes and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from supervise import events
@@ -142,35 +142,50 @@ class BranchPlace:
             self.timer.cancel()
             self.timer = None
 
-    def actors(self) -> Iterator[ActorPlace]:
-        """All that are below it now, in start order."""
-        for place in [*self.places.values()]:
-            if isinstance(place, ActorPlace):
+    def walk(self, into: Callable[[BranchPlace], bool] | None = None) -> Iterator[ActorPlace | BranchPlace]:
+        """All that is below it now, from the top down in start order; below a supervisor only if `into` says so."""
+        todo = [iter([*self.places.values()])]
+        while todo:
+            for place in todo[-1]:
                 yield place
+                if isinstance(place, BranchPlace) and (into is None or into(place)):
+                    todo.append(iter([*place.places.values()]))
+                    break
             else:
-                yield from place.actors()
+                todo.pop()
+
+    def actors(self) -> Iterator[ActorPlace]:
+        """All actors that are below it now, in start order."""
+        return (place for place in self.walk() if isinstance(place, ActorPlace))
 
     def alive(self) -> bool:
         """Whether an incarnation of any actor below is left."""
-        return any(place.alive() for place in self.places.values())
+        return any(place.alive() for place in self.actors())
 
     def account(self) -> Account:
-        """The sum over all that is, and was, below it."""
+        """The sum over all that is, and was, below it.
+
+        It may be asked for in another thread, while the tree changes: what is forgotten is read before what is there.
+        """
         total = self.gone
-        for place in self.places.values():
-            total = total.plus(place.account())
+        for place in self.walk():
+            total = total.plus(place.gone if isinstance(place, BranchPlace) else place.account())
         return total
 
     def close(self) -> None:
-        for place in self.places.values():
+        for place in self.actors():
             place.close()
 
     def forget(self) -> None:
-        for place in self.places.values():
-            place.forget()
-        streams, self.streams = self.streams, None
-        for stream in streams or ():
-            self.tree.bus.then(stream.end)  # its own end is the last that it tells of
+        below = [*self.walk()]
+        for place in below:
+            if isinstance(place, ActorPlace):
+                place.forget()
+        for place in (self, *below):  # the last dead letters are events of theirs
+            if isinstance(place, BranchPlace):
+                streams, place.streams = place.streams, None
+                for stream in streams or ():
+                    self.tree.bus.then(stream.end)  # its own end is the last that it tells of
 
 
 Place: TypeAlias = ActorPlace | BranchPlace

@@ -1,7 +1,8 @@
 """One life of a supervisor: it feeds facts to the machine and obeys the directives that come back.
 
 There is no supervisor task. A fact is stepped through the machine in the task in which it happened, so a restart costs no
-hop; a fact that arrives while directives are being obeyed waits in the inbox until they all are.
+hop; a fact that arrives while directives are being obeyed waits in the inbox until they all are. What it causes elsewhere in
+the tree is done in between, by the tree's agenda.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from supervise_strategies.kind import is_of
 from supervise_strategies.supervision import Supervision
 from supervise_strategies.supervisor_state import Phase
 
+from .agenda import Job
 from .branch import BranchPlace, Place
 from .child import Child
 from .place import ActorPlace
@@ -87,7 +89,7 @@ class Node:
         self.asking: Incarnation | None = None  # the incarnation in whose task the machine is being stepped
         self.in_place: Incarnation | None = None  # its successor, if that is to run in the same task
         self._stepping = False
-        self._inbox: deque[Callable[[], list[Directive]]] = deque()
+        self._inbox: deque[tuple[Callable[..., list[Directive]], tuple[Any, ...], dict[str, Any]]] = deque()
         self._wake: Handle | None = None
         self._counters: dict[str, itertools.count[int]] = {}
         self._offers: dict[str, list[Offer]] = {}  # by name: calls that wait, in the order in which they are served
@@ -104,28 +106,27 @@ class Node:
         self.step(self.machine.begin, self.tree.backend.now())
 
     def step(self, fact: Callable[..., list[Directive]], *args: Any, **details: Any) -> None:
-        """Tell the machine a fact, and obey what follows."""
-        if self._stepping:
-            self._inbox.append(lambda: fact(*args, **details))
-            return
-        self._stepping = True
-        with self.tree.bus:  # what the user hears of it is told when all of it has been obeyed
-            try:
-                self._obey(fact(*args, **details))
-                while self._inbox:
-                    self._obey(self._inbox.popleft()())
-            except (
-                BaseException
-            ) as error:  # a bug of ours: lost in some actor's task, it would leave a tree that hangs in silence
-                self.tree.broken(error)
-            finally:
-                self._stepping = False
+        """Tell the machine a fact, and obey what follows: now, or when what is under way has come so far."""
+        self._inbox.append((fact, args, details))
+        if not self._stepping:
+            self._stepping = True
+            self.tree.agenda.do(self._serve())
 
-    def _obey(self, directives: list[Directive]) -> None:
-        if self.machine.phase is Phase.STOPPING and self.branch.parent is None:
-            self.tree.begin_to_end()
-        for directive in directives:
-            _OBEY[type(directive)](self, directive)
+    def _serve(self) -> Job:
+        """Take one fact after the other."""
+        inbox, caused = self._inbox, self.tree.agenda.caused
+        try:
+            while inbox:
+                fact, args, details = inbox.popleft()
+                directives = fact(*args, **details)
+                if self.machine.phase is Phase.STOPPING and self.branch.parent is None:
+                    self.tree.begin_to_end()
+                for directive in directives:
+                    _OBEY[type(directive)](self, directive)
+                    if caused:
+                        yield
+        finally:
+            self._stepping = False
 
     @contextmanager
     def held(self) -> Generator[None, None, None]:
@@ -160,8 +161,12 @@ class Node:
 
     def kill_all(self) -> None:
         """Cancel all that lives below."""
+        self.tree.agenda.do(self._kill_each())
+
+    def _kill_each(self) -> Job:
         for place in [*self.places.values()]:
             place.kill()
+            yield
 
     def adopt_crashes(self, child: Node) -> None:
         """What led to a child supervisor's give-up is a part of what leads to one's own."""

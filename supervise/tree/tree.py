@@ -17,6 +17,7 @@ from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, des
 from supervise_strategies.kind import is_of, name_of_kind
 from supervise_strategies.restart import Draw, draw
 
+from .agenda import Agenda
 from .branch import BranchPlace
 from .deadlines import Deadlines
 from .node import Node
@@ -82,6 +83,7 @@ class Tree:
             self.bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self.bus)
         self.deadlines: Deadlines = Deadlines(backend)
+        self.agenda: Agenda = Agenda(self.bus, self.broken)
         self.draw: Draw = draw
         self.killing: bool = False
         self.root: BranchPlace = BranchPlace(self, None, description.name, description)

@@ -325,7 +325,7 @@ async def test_children_may_come_while_a_reader_walks_through_the_tree(meter: Me
     async with Supervisor("app", metrics=meter.metrics) as app:
         for name in "ab":
             await app.start(Scribe, name=name)
-        walk = metrics._places(app._branch)
+        walk = app._branch.actors()
         found = [next(walk).name]
         await app.start(Scribe, name="c")
         found += [place.name for place in walk]

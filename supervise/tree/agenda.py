@@ -1,0 +1,60 @@
+"""What is under way in one tree: jobs, done to their end one after the other, however deep the tree is.
+
+Theory of operation
+-------------------
+What a supervisor is told has consequences for those above and below it, and theirs for others. As calls inside of calls, they
+would go as deep as the tree. So they are jobs: generators, which yield wherever they may have caused others. Those are done
+first, in the order in which they were caused, before the one that caused them goes on. That is the order in which calls
+would do it; only what stands behind a call in the same step comes before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from supervise.bus import Bus
+
+Job: TypeAlias = Iterator[None]
+
+
+class Agenda:
+    """The jobs of one tree. It belongs to the loop's thread, and never waits."""
+
+    __slots__ = ("_broken", "_bus", "_busy", "caused")
+
+    def __init__(self, bus: Bus, broken: Callable[[BaseException], object]) -> None:
+        self._bus = bus
+        self._broken = broken  # hears of a job that failed; the others are done all the same
+        self._busy = False
+        self.caused: list[Job] = []
+        """By the step that is being done, and not begun yet."""
+
+    def do(self, job: Job) -> None:
+        """Do it now with all that it causes, or, within another job, as soon as that yields."""
+        if self._busy:
+            self.caused.append(job)
+            return
+        self._busy = True
+        under_way, caused = [job], self.caused
+        with self._bus:  # what the user hears of it is told when all of it has been done
+            try:
+                while under_way:
+                    try:
+                        done = next(under_way[-1], _DONE) is _DONE
+                    except (
+                        BaseException
+                    ) as error:  # a bug; lost, it would leave a tree that hangs in silence
+                        done = True
+                        self._broken(error)
+                    if done:
+                        under_way.pop()
+                    if caused:
+                        under_way.extend(reversed(caused))
+                        caused.clear()
+            finally:
+                self._busy = False
+
+
+_DONE: Final = object()
