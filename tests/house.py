@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # From the lowest room up. A room is a package of `supervise`; rooms of one floor don't import each other.
 HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise_strategies",),
-    ("supervise._backends",),
+    ("supervise._backends", "supervise._signals"),  # two things that are below everything, and don't know each other
     ("supervise.events", "supervise.errors", "supervise.message"),  # the vocabulary: three files, which know each other
     ("supervise.mailbox",),
     ("supervise.address",),
