@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from tests.house import ROOT
 GUARD = 60.0  # seconds after which what hangs is given up
 AS_MODULE = ("-m", "supervise.cli.main")
 MARK = "SUPERVISE_TESTS_MARK"
+DYING = 1.0  # seconds that a process may need for it
 
 
 class Command:
@@ -26,7 +28,12 @@ class Command:
     def __init__(self, *arguments: str, program: Sequence[str] = AS_MODULE, **variables: str) -> None:
         self.said = ""
         self._mark = uuid.uuid4().hex
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}", MARK: self._mark, **variables}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}",
+            **marked(self._mark),
+            **variables,
+        }
         self._process = subprocess.Popen(
             [sys.executable, *program, "run", *arguments],
             cwd=ROOT,
@@ -48,8 +55,7 @@ class Command:
             self._process.kill()
         self._process.wait()
         self._output.close()
-        for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
+        kill_marked(self._mark)
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -72,15 +78,7 @@ class Command:
 
     def left(self) -> list[int]:
         """The processes that came from it, itself included. Empty where there is no list of them."""
-        found: list[int] = []
-        wanted = f"{MARK}={self._mark}".encode()
-        for environ in Path("/proc").glob("[0-9]*/environ"):
-            try:
-                if wanted in environ.read_bytes():  # a zombie has none
-                    found.append(int(environ.parent.name))
-            except OSError:  # it is another's, or gone
-                continue
-        return found
+        return processes_with(self._mark)
 
     def _wait(self, what_for: str) -> None:
         if time.monotonic() > self._deadline:
@@ -92,3 +90,31 @@ class Command:
         heard = self._output.read()
         self.said += (heard or b"").decode(errors="replace")
         return bool(heard)
+
+
+def marked(mark: str) -> dict[str, str]:
+    """Variables by which a process, and all that come from it, are known again."""
+    return {MARK: mark}
+
+
+def processes_with(mark: str) -> list[int]:
+    found: list[int] = []
+    wanted = f"{MARK}={mark}".encode()
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if wanted in environ.read_bytes():  # a zombie has none
+                found.append(int(environ.parent.name))
+        except OSError:  # it is another's, or gone
+            continue
+    return found
+
+
+def kill_marked(mark: str) -> int:
+    """How many there were. One that was killed just before may be seen dying, and isn't counted."""
+    deadline = time.monotonic() + DYING
+    while (left := processes_with(mark)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(left)
