@@ -5,6 +5,9 @@ before it: `mailbox`, `address`, `actor`, `spans`, `tree`; then the leaves `tele
 which don't import each other. The decisions are in `supervise_strategies`.
 """
 
+from . import _signals as _signals  # first, since it takes those of `supervise run` before all else is imported
+
+# isort: split
 from supervise_strategies import (
     AdminError,
     AutoShutdown,

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise_strategies",),
     ("supervise.log",),
-    ("supervise._backends",),
+    ("supervise._backends", "supervise._signals"),  # two things that are below everything, and don't know each other
     # the vocabulary: four files, which know each other
     ("supervise.events", "supervise.errors", "supervise.message", "supervise.bus"),
     ("supervise.mailbox",),

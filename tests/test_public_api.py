@@ -102,7 +102,12 @@ def test_the_table_of_modules_names_each_public_path_and_what_is_there() -> None
 
 
 def test_each_adapter_has_a_public_path_or_is_a_part_of_others() -> None:
-    there = {path.stem for path in Path(supervise.__file__).parent.glob("adapters/*.py")} - {"__init__", "facade", "handoff"}
+    there = {path.stem for path in Path(supervise.__file__).parent.glob("adapters/*.py")} - {
+        "__init__",
+        "facade",
+        "handoff",
+        "process_groups",
+    }
     assert there == {module.rpartition(".")[2] for module in PATHS if module.startswith("supervise.adapters.")}
 
 

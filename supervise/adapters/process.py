@@ -31,6 +31,8 @@ from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.text import LONG, shown
 
+from . import process_groups
+
 if TYPE_CHECKING:
     from anyio.abc import Process as AnyioProcess
 
@@ -99,6 +101,7 @@ class Process:
             self._handle: AnyioProcess = await anyio.open_process(
                 plan.arguments, stdin=subprocess.DEVNULL, cwd=plan.cwd, env=plan.env, start_new_session=True
             )
+            process_groups.add(self._handle.pid)
         try:
             work.start_outlasting(self._read, self._handle.stdout, logging.INFO, self._silent[0])
             work.start_outlasting(self._read, self._handle.stderr, logging.WARNING, self._silent[1])
@@ -128,6 +131,7 @@ class Process:
         await self._ended.wait()
         self._to_group(signal.SIGKILL)  # the group may have grown until its leader was dead
         await self._group_ends()
+        process_groups.discard(self._handle.pid)
         await self._last_words()
         await self._work.end()
         await self._handle.aclose()

@@ -2,38 +2,44 @@
 
 | what happens | exit status |
 |---|---|
-| SIGTERM or SIGINT: stopped in order, within the budget | 0 |
+| SIGTERM or SIGINT, at any time: what has started is stopped in order, within the budget | 0 |
 | the tree ended by itself in an orderly way | 0 |
 | it gave up, or didn't start: the chain of crashes is on stderr | 1 |
 | MODULE:TREE isn't one, or --log, --otlp or --health can't be done: one line on stderr | 2 |
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
-| a second signal: everything is cancelled at once | 128 + its number |
+| a second signal: all process groups are killed, and the process is left at once | 128 + its number |
+
+A signal counts from the first moment: see `supervise/_signals.py`. A start that hangs is cancelled, an import of the user's
+module is given up. What is done when the end takes long stands in `ending.py`.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
+from supervise._backends import current_backend
+from supervise._signals import say, signals
+from supervise.adapters.process_groups import kill_all
 from supervise.errors import GaveUp, StartFailed
-from supervise.events import Event, Overran
 from supervise.health import ServiceManager, serve
-from supervise.tree.place import UNSTOPPABLE_AFTER
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.exit_reason import describe
 
+from .ending import Ending
+from .outputs import unbreak
 from .telemetry import Telemetry
 
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
-HURRY = 1.0  # seconds that a tree may still take after all that lives was cancelled
 
 
 class WrongTarget(Exception):
@@ -46,10 +52,25 @@ class WrongHealth(Exception):
 
 def main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None = None) -> int:
     """Load the tree and serve it."""
+    unbreak()
+    as_command = signals.taken
+    if not as_command:
+        signals.take()
+    signals.on_second = kill_all
+    try:
+        return _main(target, backend, budget, telemetry, probes)
+    finally:
+        if not as_command:  # else they are ours until the interpreter has ended, which may take its time, too
+            signals.give_back()
+
+
+def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None) -> int:
     try:
         listen = None if probes is None else host_and_port(probes)
-        description = load(target)
+        description = _load_unless_asked_to_end(target)
     except (WrongTarget, WrongHealth) as error:
+        if signals.first is not None:  # which the module took for a fault of its own
+            return 0
         print(f"supervise: {error}", file=sys.stderr)
         return 2
     if budget is not None:
@@ -57,11 +78,31 @@ def main(target: str, backend: str, budget: float | None, telemetry: Telemetry, 
     elif description.shutdown_budget is None:
         description = description.with_budget(DEFAULT_BUDGET)
     telemetry.open(description.name)
+    within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
-        return anyio.run(_Service(description, telemetry, listen).serve, backend=backend)
+        return anyio.run(_Service(description, Ending(within, telemetry.close), listen).serve, backend=backend)
     except WrongHealth as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
+
+
+def _load_unless_asked_to_end(target: str) -> Runnable:
+    """A module may take long to import; what it does in a `finally` is still done. SystemExit at a signal."""
+
+    def give_up() -> None:  # in the signal's handler
+        assert signals.first is not None
+        say(f"supervise: {signals.first.name}: the import of {target!r} is given up")
+        raise SystemExit(0)
+
+    signals.on_first = give_up
+    try:
+        return load(target)
+    finally:
+        signals.on_first = _remember
+
+
+def _remember() -> None:
+    """Whoever comes next looks at `signals.first`."""
 
 
 def host_and_port(text: str) -> tuple[str, int]:
@@ -99,35 +140,61 @@ def load(target: str) -> Runnable:
 class _Service:
     """One run of a tree, from its start to its exit status."""
 
-    def __init__(self, description: Runnable, telemetry: Telemetry, listen: tuple[str, int] | None) -> None:
+    def __init__(self, description: Runnable, ending: Ending, listen: tuple[str, int] | None) -> None:
         self._listen = listen
         self._manager = ServiceManager.from_environment()
         self._description = description
-        self._telemetry = telemetry
+        self._ending = ending
         self._status = 0
         self._asked = anyio.Event()
-        self._unstoppable: list[str] = []
 
     async def serve(self) -> int:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with AsyncExitStack() as stack:
-                if self._listen is not None:
-                    await self._answer_probes(stack, *self._listen)
-                group = await stack.enter_async_context(anyio.create_task_group())
-                try:
-                    async with self._description as app:
-                        app.subscribe(self._note)
-                        group.start_soon(self._watch, signals, app)
-                        group.start_soon(self._tell_the_end, app)
-                        group.start_soon(self._manager.feed, app)
-                        self._manager.ready(f"{app.path} has started")
-                        await self._asked.wait()
-                except (GaveUp, StartFailed) as error:
+        soon = current_backend().from_anywhere()
+
+        def first() -> None:  # in the signal's handler
+            assert signals.first is not None
+            say(f"supervise: {signals.first.name}: stopping {self._description.name}")
+            self._ending.begin()
+            soon(self._asked.set)
+
+        signals.take()  # the user's module may have taken them meanwhile
+        signals.on_first = first
+        try:
+            # Nobody sends this one. Listening to it has asyncio wake at any signal, also at one that comes when it is just
+            # about to wait; trio does so by itself.
+            with anyio.open_signal_receiver(signal.SIGURG):
+                if signals.first is None:
+                    await self._serve()
+            return self._status
+        finally:
+            signals.on_first = self._late
+
+    def _late(self) -> None:
+        """The first signal when the tree has ended, but not yet the process."""
+        assert signals.first is not None
+        say(f"supervise: {signals.first.name}: the end has begun already")
+        self._ending.begin()
+
+    async def _serve(self) -> None:
+        async with AsyncExitStack() as stack:
+            if self._listen is not None:
+                await self._answer_probes(stack, *self._listen)
+            group = await stack.enter_async_context(anyio.create_task_group())
+            group.start_soon(self._accompany)
+            try:
+                async with self._description as app:
+                    group.start_soon(self._manager.feed, app)
+                    self._manager.ready(f"{app.path} has started")
+                    await self._asked.wait()
+            except GaveUp as error:
+                _print_chain(error)
+                self._status = 1
+            except StartFailed as error:
+                if not self._asked.is_set():  # else it is what the signal wanted
                     _print_chain(error)
                     self._status = 1
-                group.cancel_scope.cancel()
-                self._manager.stopping()  # if its end was over at once
-        return self._status
+            group.cancel_scope.cancel()
+            self._manager.stopping()  # if its end was over at once
 
     async def _answer_probes(self, stack: AsyncExitStack, host: str, port: int) -> None:
         """From before the tree's start until after its end."""
@@ -140,41 +207,24 @@ class _Service:
             ) from error
         print(f"supervise: health at http://{host}:{chosen}/live, /ready and /tree", file=sys.stderr, flush=True)
 
-    async def _tell_the_end(self, app: RunningSupervisor) -> None:
-        await app.stopping()
-        self._manager.stopping(f"{app.path} is stopping")
-
-    def _note(self, event: Event) -> None:
-        if isinstance(event, Overran):
-            self._unstoppable.append(f"{event.path} #{event.incarnation}")
-
-    async def _watch(self, signals: AsyncIterator[signal.Signals], app: RunningSupervisor) -> None:
-        async for first in signals:
-            print(f"supervise: {first.name}: stopping {app.path}", file=sys.stderr)
-            self._asked.set()
-            break
+    async def _accompany(self) -> None:
+        """Beside the tree, from the beginning of its start on: stop it when it is asked for, and look after its end."""
+        app = self._description.running
+        if app is None:  # its start failed before it waited for anything
+            return
+        self._ending.of(app)
         async with anyio.create_task_group() as group:
-            group.start_soon(self._give_up_waiting)
-            async for second in signals:
-                print(f"supervise: {second.name} again: everything is cancelled", file=sys.stderr)
-                self._status = 128 + second
-                app.kill_all()
-                await anyio.sleep(UNSTOPPABLE_AFTER + HURRY)
-                self._leave(self._status)
+            group.start_soon(self._stop_when_asked, app)
+            await app.stopping()
+            self._ending.begin()
+            self._manager.stopping(f"{app.path} is stopping")
+            group.start_soon(self._ending.tell)
 
-    async def _give_up_waiting(self) -> None:
-        budget = self._description.shutdown_budget
-        if budget is not None:
-            await anyio.sleep(budget + UNSTOPPABLE_AFTER + HURRY)
-            self._leave(70)
-
-    def _leave(self, status: int) -> None:
-        """What is left can't be ended from within; a process manager would wait for it for ever."""
-        still = ", ".join(self._unstoppable) or "a part of the tree"
-        print(f"supervise: {still} outlived its cancellation: leaving all the same", file=sys.stderr)
-        sys.stderr.flush()
-        self._telemetry.close()
-        os._exit(status)
+    async def _stop_when_asked(self, app: RunningSupervisor) -> None:
+        await self._asked.wait()
+        while not app.running and app.ended is None:  # it is about to begin
+            await anyio.lowlevel.checkpoint()
+        await app.stop()
 
 
 def _print_chain(error: GaveUp | StartFailed) -> None:
