@@ -60,7 +60,7 @@ PATHS: dict[str, set[str]] = {
     "supervise.testing.contract": {"AddressContract", "QueueContract", "Specimen"},
     "supervise.adapters.asyncio_task": {"AsyncioTask", "asyncio_task"},
     "supervise.adapters.own_thread": {"own_thread"},
-    "supervise.adapters.process": {"Process", "ProcessFailed", "process"},
+    "supervise.adapters.process": {"PortTaken", "Process", "ProcessFailed", "process"},
     "supervise.adapters.pykka": {"Reference", "actor", "reference"},
     "supervise.adapters.runnable": {"runnable"},
     "supervise.adapters.service": {"Service", "service"},
