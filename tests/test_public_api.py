@@ -60,7 +60,7 @@ PATHS: dict[str, set[str]] = {
     "supervise.testing.contract": {"AddressContract", "QueueContract", "Specimen"},
     "supervise.adapters.asyncio_task": {"AsyncioTask", "asyncio_task"},
     "supervise.adapters.own_thread": {"own_thread"},
-    "supervise.adapters.process": {"Process", "ProcessFailed", "process"},
+    "supervise.adapters.process": {"PortTaken", "Process", "ProcessFailed", "process"},
     "supervise.adapters.pykka": {"Reference", "actor", "reference"},
     "supervise.adapters.runnable": {"runnable"},
     "supervise.adapters.service": {"Service", "service"},
@@ -106,7 +106,6 @@ def test_each_adapter_has_a_public_path_or_is_a_part_of_others() -> None:
         "__init__",
         "facade",
         "handoff",
-        "process_groups",
     }
     assert there == {module.rpartition(".")[2] for module in PATHS if module.startswith("supervise.adapters.")}
 

@@ -9,7 +9,10 @@ import anyio
 
 
 class Handoff:
-    """Made in the loop; settled once, from any thread; awaited in the loop."""
+    """Made in the loop; settled once, from any thread; awaited in the loop.
+
+    It is settled through the loop and not by a task, so nothing that cancels tasks can keep it from those who wait.
+    """
 
     __slots__ = ("_error", "_result", "_settled", "_soon")
 
@@ -37,22 +40,49 @@ class Handoff:
     def settled(self) -> bool:
         return self._settled.is_set()
 
+    async def wait(self) -> None:
+        """Wait, whatever it is that comes."""
+        await self._settled.wait()
+
     async def result(self) -> Any:
-        """Wait for it; raises what the other thread raised."""
+        """Wait for it; raises what the other thread raised.
+
+        What means something else in a coroutine than it did there, such as StopIteration, is the cause of a RuntimeError.
+        """
         await self._settled.wait()
         error, self._error = self._error, None
         if error is not None:
             try:
-                raise error
+                if _means_the_same(error):
+                    raise error
+                raise RuntimeError(f"{type(error).__name__} was raised in the thread") from error
             finally:
                 del error  # a frame that holds the exception that holds the frame
         return self._result
 
     async def until_settled(self) -> None:
-        """Wait, whatever it is that comes. A cancellation arrives late: a thread can't be cancelled, only outlived."""
-        try:
-            await self._settled.wait()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._settled.wait()
-            raise
+        """Wait, whatever it is that comes. A cancellation arrives late: a thread can't be cancelled, only outlived.
+
+        The end of `asyncio.run` cancels through a shield, and may do it again, so each time the wait goes on.
+        """
+        late: BaseException | None = None
+        while not self.settled:
+            try:
+                with anyio.CancelScope(shield=late is not None):
+                    await self._settled.wait()
+            except GeneratorExit:  # the loop is gone, and nobody can wait
+                raise
+            except BaseException as error:
+                late = late or error
+        if late is not None:
+            try:
+                raise late
+            finally:
+                del late
+
+
+def _means_the_same(error: BaseException) -> bool:
+    """A coroutine can't raise StopIteration; GeneratorExit and a foreign cancellation would be taken for what they are here."""
+    if isinstance(error, Exception):
+        return not isinstance(error, StopIteration)
+    return isinstance(error, KeyboardInterrupt | SystemExit | BaseExceptionGroup)

@@ -54,7 +54,8 @@ class OwnThread:
         try:
             await self._ended.until_settled()
         finally:
-            self._thread.join()
+            if self._ended.settled:  # else the loop is gone, and the thread may never end
+                self._thread.join()
 
     async def _hand(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         answer = Handoff(self._soon)
@@ -76,10 +77,9 @@ class OwnThread:
         made = self._make()
         actor = made.__enter__() if self._last == "__exit__" else made
         started.give(None)
-        job = self._jobs.get()
-        while isinstance(job, tuple):
+        while isinstance(job := self._jobs.get(), tuple):
             _do(actor, *job)
-            job = self._jobs.get()
+            del job  # an idle thread doesn't keep the last arguments
         if self._last == "__exit__":
             made.__exit__(None if job is None else type(job), job, None if job is None else job.__traceback__)
         elif self._last == "close":

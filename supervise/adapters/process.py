@@ -2,48 +2,49 @@
 
 Theory of operation
 -------------------
-The process leads a session, and so a process group, of its own: what it starts belongs to it, and ends with it. Two tasks
-read its output and one waits for its end; they outlast the actor's nursery, since a process says most when it stops, and one
-whose output nobody reads blocks. The exit hook sends SIGTERM to the group and waits; its own cancellation, at the deadline of
+The actor is the event loop's side of a `Group`, which lives in the one thread for child processes. That thread starts it, reads
+its output and waits for its end, and tells the actor so through the loop: no task of the actor's has to live for it, since a
+process says most when it stops. The exit hook sends SIGTERM to the group and waits; its own cancellation, at the deadline of
 `stop_within`, is what SIGKILL follows on. So there is one deadline, the child's.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self, cast
 
 import anyio
-from anyio.abc import ByteReceiveStream
 
 from supervise.actor.factory import Factory, name_for
 from supervise.log import logger as base_logger
-from supervise.mailbox.handler import awaitable
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.text import LONG, shown
 
-from . import process_groups
+from .handoff import Handoff
+from .processes.group import Group
+from .processes.launch import Program
+from .processes.lines import Lines, harmless
+from .processes.port_owner import Owner, owner
+from .processes.ready import PortTaken as PortTaken
+from .processes.ready import (
+    Ready,
+    check_free,
+    check_ready,
+    describe_missing,
+    pattern_of,
+    port_of,
+    until_it_listens,
+    until_it_says_yes,
+)
+from .processes.status import describe_status, was_killed
 
-if TYPE_CHECKING:
-    from anyio.abc import Process as AnyioProcess
-
-Ready: TypeAlias = "str | re.Pattern[str] | int | tuple[str, int] | Callable[[], object] | Callable[[], Awaitable[object]]"
-
-TRY_AGAIN: Final = 0.05  # seconds between two looks at a port, or two calls, while it isn't ready
-LAST_WORDS: Final = 1.0  # seconds for what is still in its pipes when all of the group is dead
-LONGEST_LINE: Final = 8192  # bytes; what is longer is logged in pieces
-
-_FAULTS: Final = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGPIPE", "SIGXCPU", "SIGXFSZ")
-_OWN_FAULT: Final = frozenset(int(getattr(signal, name, 0)) for name in _FAULTS)
+_LEVELS: Final = (logging.INFO, logging.WARNING)  # of stdout and stderr
 
 
 class ProcessFailed(Exception):
@@ -52,118 +53,134 @@ class ProcessFailed(Exception):
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
         self.status: int = status
-        """As `subprocess` has it: negative for a signal."""
-
-
-class _Plan:
-    __slots__ = ("arguments", "cwd", "env", "ready", "ready_within")
-
-    def __init__(self, arguments: tuple[str, ...], cwd: Any, env: Any, ready: Any, ready_within: float) -> None:
-        self.arguments: tuple[str, ...] = arguments
-        self.cwd: str | os.PathLike[str] | None = cwd
-        self.env: dict[str, str] | None = env
-        self.ready: Any = ready
-        self.ready_within: float = ready_within
+        """As `subprocess` has it: negative for a signal; 255 if somebody else of this program collected it."""
 
 
 class Process:
     """The actor around a process: what can be asked of it by messages."""
 
-    __slots__ = ("_ended", "_ending", "_handle", "_heard", "_log", "_pattern", "_plan", "_said", "_silent", "_work")
+    __slots__ = (
+        "__weakref__",
+        "_begun",
+        "_ending",
+        "_group",
+        "_heard",
+        "_lines",
+        "_log",
+        "_over",
+        "_pattern",
+        "_port",
+        "_program",
+        "_ready",
+        "_ready_within",
+        "_said",
+        "_work",
+    )
 
-    def __init__(self, plan: _Plan) -> None:
-        self._plan = plan
-        self._pattern: re.Pattern[str] | None = None
-        ready = plan.ready
-        if isinstance(ready, str):
-            self._pattern = re.compile(re.escape(ready))
-        elif isinstance(ready, re.Pattern):
-            self._pattern = cast("re.Pattern[str]", ready)
+    def __init__(self, program: Program, ready: Ready | None, ready_within: float) -> None:
+        self._program = program
+        self._ready: Any = ready
+        self._ready_within = ready_within
+        self._pattern: re.Pattern[str] | None = pattern_of(ready)
+        self._port: tuple[str, int] | None = port_of(ready)
+        self._group: Group | None = None
 
     async def pid(self) -> int:
         """Its process id, which is that of its group as well."""
-        return self._handle.pid
+        return self._its_group.pid
 
     async def send_signal(self, signum: int) -> None:
         """Send a signal to the process alone, not to its group. One that ends it is an end that nobody asked for."""
-        self._handle.send_signal(signal.Signals(signum))
+        self._its_group.send_signal(signal.Signals(signum))
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        plan = self._plan
         self._work = work = Work()
         self._log = logging.getLogger(f"{base_logger.name}.{work.path.replace('/', '.')}")
         self._ending = False
-        self._ended, self._heard, self._said = anyio.Event(), anyio.Event(), ""
-        self._silent = [anyio.Event(), anyio.Event()]
-        with anyio.CancelScope(shield=True):  # or one that was begun in between would be left
-            self._handle: AnyioProcess = await anyio.open_process(
-                plan.arguments, stdin=subprocess.DEVNULL, cwd=plan.cwd, env=plan.env, start_new_session=True
-            )
-            process_groups.add(self._handle.pid)
+        self._begun, self._over = Handoff(work.soon), Handoff(work.soon)
+        self._heard, self._said, self._lines = anyio.Event(), "", (Lines(), Lines())
+        if self._port is not None:
+            await check_free(self._program.arguments[0], *self._port)
+        self._group = group = Group(self._program, work.soon, self)
         try:
-            work.start_outlasting(self._read, self._handle.stdout, logging.INFO, self._silent[0])
-            work.start_outlasting(self._read, self._handle.stderr, logging.WARNING, self._silent[1])
-            work.start_outlasting(self._follow)
+            group.begin()
+            await self._begun.result()
             await self._until_ready()
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._clear_up()
+        except BaseException as error:
+            await self._end_now(error)
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._ending, ordered = True, not self._ended.is_set()
-        try:
-            if ordered:
-                self._to_group(signal.SIGTERM)
-                await self._ended.wait()
-                await self._group_ends()  # a shell has ended at once; what it had started has the same time as anybody
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._clear_up()
-
-    async def _clear_up(self) -> None:
-        """Nothing of the group is left, and all that it said has been heard."""
         self._ending = True
-        self._to_group(signal.SIGKILL)
-        await self._ended.wait()
-        self._to_group(signal.SIGKILL)  # the group may have grown until its leader was dead
-        await self._group_ends()
-        process_groups.discard(self._handle.pid)
-        await self._last_words()
-        await self._work.end()
-        await self._handle.aclose()
-
-    async def _group_ends(self) -> None:
-        while self._to_group(0) and _runs(self._handle.pid):  # noqa: ASYNC110  # nobody tells
-            await anyio.sleep(TRY_AGAIN)
-
-    def _to_group(self, signum: int) -> bool:
-        """Whether anybody is left to get it; 0 only asks."""
         try:
-            os.killpg(self._handle.pid, signum)
-        except (ProcessLookupError, PermissionError):  # macOS says so of a group of zombies
-            return False
-        return True
+            if not self._over.settled:
+                self._its_group.stop()
+                await self._over.wait()  # a shell has ended at once; what it had started has the same time as anybody
+        except BaseException as error:
+            await self._end_now(error)
+            raise
+        self._its_group.join()
 
-    # -- beside its messages -------------------------------------------------------------------------------------------
+    async def _end_now(self, error: BaseException) -> None:
+        """Nothing of the group is left, and all that it said has been heard."""
+        self._ending, group = True, self._its_group
+        group.kill()
+        if group.has_begun and not isinstance(error, GeneratorExit):  # the loop is gone: nobody would tell
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._over.until_settled()
+            finally:
+                group.join()  # which only waits if all is over
 
-    async def _follow(self) -> None:
-        status = await self._handle.wait()
-        if not self._ending:
-            self._to_group(signal.SIGKILL)  # what it had started goes with it
-            await self._last_words()
-        self._ended.set()
-        if not self._ending:
-            self._report(status)
-        await anyio.sleep_forever()  # whose return would be the actor's normal end
+    def __del__(self) -> None:
+        group = getattr(self, "_group", None)
+        if group is not None and not self._over.settled:  # its loop was closed in the middle of everything
+            group.kill()
 
-    async def _last_words(self) -> None:
-        with anyio.move_on_after(LAST_WORDS):  # one that left the group may hold a pipe, and say nothing for ever
-            for silent in self._silent:
-                await silent.wait()
+    @property
+    def _its_group(self) -> Group:
+        assert self._group is not None
+        return self._group
+
+    # -- what its group tells, in the loop's thread --------------------------------------------------------------------
+
+    def begun(self) -> None:
+        """Its program runs."""
+        self._begun.settle(None, None)
+
+    def said(self, pipe: int, piece: bytes) -> None:
+        """It wrote something."""
+        try:
+            self._work.run(self._hear, pipe, self._lines[pipe].feed(piece))
+        finally:
+            self._its_group.go_on(pipe)
+
+    def over(self, status: int, error: BaseException | None) -> None:
+        """All of it has ended."""
+        try:
+            for pipe, lines in enumerate(self._lines):
+                self._work.run(self._hear, pipe, lines.end())
+            if not self._ending and error is None:
+                self._report(status)
+        finally:
+            self._begun.settle(None, error)
+            self._over.settle(None, None)
+
+    def _hear(self, pipe: int, lines: list[str]) -> None:
+        for line in lines:
+            text = harmless(line)
+            if pipe and text.strip():
+                self._said = text.strip()[-120:]
+            if self._pattern is not None and self._pattern.search(line):
+                self._heard.set()
+            try:
+                self._log.log(_LEVELS[pipe], "%s", text)
+            except (Exception, SystemExit) as error:  # a handler's own fault, which is no reason to end the process
+                if logging.raiseExceptions:
+                    traceback.print_exception(error)
 
     def _report(self, status: int) -> None:
         work = self._work
@@ -172,110 +189,39 @@ class Process:
             work.failed(ProcessFailed(f"{text}, before it was ready", status))
         elif status == 0:
             work.over()
-        elif status < 0 and -status not in _OWN_FAULT:
+        elif was_killed(status):
             work.killed(text)
         else:
             work.failed(ProcessFailed(text, status))
 
-    async def _read(self, stream: ByteReceiveStream | None, level: int, silent: anyio.Event) -> None:
-        rest = b""
-        try:
-            assert stream is not None
-            async for piece in stream:
-                *lines, rest = (rest + piece).split(b"\n")
-                for line in lines:
-                    self._heard_line(line, level)
-                while len(rest) > LONGEST_LINE:
-                    self._heard_line(rest[:LONGEST_LINE], level)
-                    rest = rest[LONGEST_LINE:]
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
-        finally:
-            if rest:
-                self._heard_line(rest, level)
-            silent.set()
-        await anyio.sleep_forever()
-
-    def _heard_line(self, line: bytes, level: int) -> None:
-        text = line.decode(errors="replace").rstrip("\r")
-        if level > logging.INFO and text.strip():
-            self._said = text.strip()[-120:]
-        self._log.log(level, "%s", text)
-        if self._pattern is not None and self._pattern.search(text):
-            self._heard.set()
-
     # -- readiness -----------------------------------------------------------------------------------------------------
 
     async def _until_ready(self) -> None:
-        ready: Any = self._plan.ready
-        if ready is None:
+        if self._ready is None:
             return
-        with anyio.move_on_after(self._plan.ready_within):
+        program = self._program.arguments[0]
+        with anyio.move_on_after(self._ready_within):
             if self._pattern is not None:
                 await self._heard.wait()
-                return
-            while True:
-                if await (
-                    _is_open(cast("int | tuple[str, int]", ready)) if isinstance(ready, int | tuple) else _says_yes(ready)
-                ):
-                    return
-                await anyio.sleep(TRY_AGAIN)
-        raise TimeoutError(f"{self._plan.arguments[0]} wasn't ready within {self._plan.ready_within:g} s: {_shown(ready)}")
+            elif self._port is not None:
+                await until_it_listens(program, *self._port, self._owner)
+            else:
+                await until_it_says_yes(self._ready)
+            return
+        raise TimeoutError(f"{program} wasn't ready within {self._ready_within:g} s: {describe_missing(self._ready)}")
 
+    async def _owner(self, host: str, port: int) -> Owner:
+        answer, group = Handoff(self._work.soon), self._its_group
 
-def _runs(group: int) -> bool:
-    """Whether anybody of a process group runs; zombies, which a container's init may never collect, don't."""
-    stats = [*Path("/proc").glob("[0-9]*/stat")]
-    for stat in stats:
-        with contextlib.suppress(OSError):  # gone meanwhile
-            state, _, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state not in "ZX":
-                return True
-    return not stats  # without such a list, as on macOS, the system's word has to do
+        def look() -> None:
+            try:
+                answer.give(owner(host, port, group.pid))
+            except Exception:  # a table that isn't what it should be
+                answer.give(Owner.UNKNOWN)
 
-
-async def _is_open(where: int | tuple[str, int]) -> bool:
-    host, port = ("127.0.0.1", where) if isinstance(where, int) else where
-    try:
-        stream = await anyio.connect_tcp(host, port)
-    except OSError:
-        return False
-    await stream.aclose()
-    return True
-
-
-async def _says_yes(ready: Callable[[], Any]) -> bool:
-    try:
-        answer = ready()
-        if awaitable(answer):
-            answer = await answer
-    except OSError:  # nobody listens yet
-        return False
-    return bool(answer)
-
-
-def _shown(ready: Any) -> str:
-    text = shown(ready, LONG)
-    if isinstance(ready, str | re.Pattern):
-        return f"no line of its output had {text}"
-    if isinstance(ready, int | tuple):
-        return f"nobody listens on port {ready if isinstance(ready, int) else ready[1]}"
-    return f"{text} didn't say yes"
-
-
-def describe_status(status: int) -> str:
-    """`exit status 3`, or `ended by SIGSEGV`; a shell's 128 + n is said to be one."""
-    if status < 0:
-        return f"ended by {_signal_name(-status)}"
-    shell = f" (128 + {_signal_name(status - 128)})" if 128 < status < 128 + signal.NSIG else ""
-    return f"exit status {status}{shell}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+        group.ask(look)
+        found: Owner = await answer.result()
+        return found
 
 
 def process(
@@ -293,15 +239,21 @@ def process(
     for a fault of its own (SIGSEGV, SIGABRT, …) is a crash; any other one came from somebody else: it was killed.
 
     A stop sends SIGTERM to the process and all that it started, and SIGKILL to those that still live after `stop_within`
-    (5 s unless the child says otherwise). Nothing of its process group outlives it; a daemon that leaves the group does.
+    (5 s unless the child says otherwise). Nothing of its process group outlives it; a daemon that leaves the group does. If
+    this program itself is killed, the process ends with it on Linux, but not what the process had started.
 
     `ready` is what the start waits for, `ready_within` seconds at most: a text, or a compiled pattern, in a line of its
     output; a TCP port on which it listens, on 127.0.0.1 or as `(host, port)`; or a function, plain or async, that is called
     until it returns something true (OSError: not yet; anything else that it raises fails the start). Without it the child
     is ready when the process runs. A start that is given up kills the process.
 
-    Each line on stdout is a log record of the logger `supervise.app.redis` (its path), level INFO; stderr, WARNING. stdin is
-    empty. `env` is the whole environment. The address takes `Process.pid` and `Process.send_signal`. Raises `InvalidSpec`.
+    A port is ready when the process, or one of its group, listens there. The start fails with `PortTaken` if somebody did
+    before, or if it is a stranger who does, as far as the system tells; with `docker run -p` it always is, so wait for a text.
+
+    Each line on stdout is a log record of the logger `supervise.app.redis` (its path), level INFO; stderr, WARNING. Control
+    characters are spelled out. stdin is empty. The process begins with default signals, none of them blocked, and in this
+    process's environment, or in `env` as the whole of it; PYTHONUNBUFFERED=1 is added unless it is there (`""`: buffered).
+    The address takes `Process.pid` and `Process.send_signal`. Raises `InvalidSpec`.
     """
     who = "process"
     if sys.platform == "win32":
@@ -314,14 +266,14 @@ def process(
         raise InvalidSpec(who, "arguments", arguments, cure)
     command = tuple(os.fspath(argument) for argument in arguments)
     who = f"process {os.path.basename(command[0])!r}"
-    _check_ready(who, ready)
+    check_ready(who, ready)
     if isinstance(ready_within, bool) or not isinstance(ready_within, int | float) or not ready_within > 0:
         raise InvalidSpec(who, "ready_within", ready_within, "seconds, more than 0")
     if env is not None and not isinstance(env, Mapping):
         raise InvalidSpec(who, "env", env, "the whole environment as a mapping, e.g. {**os.environ, 'PORT': '7000'}, or None")
-    plan = _Plan(command, cwd, None if env is None else dict(env), ready, ready_within)
+    program = Program(command, cwd, None if env is None else dict(env))
     name = name_for(None, os.path.basename(command[0]) or "process")
-    return Factory(name, lambda: Process(plan))
+    return Factory(name, lambda: Process(program, ready, ready_within))
 
 
 def _is_command(given: Any) -> bool:
@@ -329,22 +281,3 @@ def _is_command(given: Any) -> bool:
         return False
     parts = cast("Sequence[object]", given)
     return bool(parts) and all(isinstance(part, str | os.PathLike) for part in parts)
-
-
-def _is_ready(given: Any) -> bool:
-    if isinstance(given, tuple):
-        where = cast("tuple[object, ...]", given)
-        return len(where) == 2 and isinstance(where[0], str) and _is_port(where[1])
-    if isinstance(given, str):
-        return given != ""
-    return given is None or isinstance(given, re.Pattern) or callable(given) or _is_port(given)
-
-
-def _is_port(given: object) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and 0 < given < 65536
-
-
-def _check_ready(who: str, ready: object) -> None:
-    if not _is_ready(ready):
-        cure = "a text or pattern in a line of its output, a TCP port, (host, port), a function to be called, or None"
-        raise InvalidSpec(who, "ready", ready, cure)

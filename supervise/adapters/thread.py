@@ -51,12 +51,20 @@ class Thread:
                 else:
                     with anyio.CancelScope(shield=True):
                         await anyio.to_thread.run_sync(self._ask)  # it may block until the function has returned
-        finally:
-            try:
-                await self._ended.until_settled()
-            finally:
-                self._thread.join()
+        except GeneratorExit:  # the loop is gone, and nobody can wait
+            raise
+        except BaseException:
+            await self._until_returned()
+            raise
+        await self._until_returned()
         await self._ended.result()  # what it raised when it was asked to stop
+
+    async def _until_returned(self) -> None:
+        try:
+            await self._ended.until_settled()
+        finally:
+            if self._ended.settled:  # else the loop is gone, and the function may never return
+                self._thread.join()
 
 
 def _run(function: Callable[..., object], args: tuple[Any, ...], keywords: dict[str, Any], ended: Handoff) -> None:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from supervise._signals import can_write, say
-from supervise.adapters.process_groups import kill_all
-from supervise.events import Event, Overran, Stopped, logger
+from supervise.adapters.processes.keeper import kill_all
+from supervise.events import Event, Overran, Stopped
+from supervise.log import logger
 from supervise.tree.place import UNSTOPPABLE_AFTER
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ import anyio.lowlevel
 
 from supervise._backends import current_backend
 from supervise._signals import say, signals
-from supervise.adapters.process_groups import kill_all
+from supervise.adapters.processes.keeper import kill_all
 from supervise.errors import GaveUp, StartFailed
 from supervise.health import ServiceManager, serve
 from supervise.tree.running import RunningSupervisor

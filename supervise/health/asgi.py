@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .snapshot import Source, health, readiness
 
+logger: Final = logging.getLogger("supervise")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -30,7 +33,8 @@ class Endpoint:
     | `/ready` | 200 while it is ready, else 503 | the same |
     | `/tree` | 200 | the whole `Health` |
 
-    It is for GET and HEAD. It has to run in the tree's own event loop, where nothing changes while it looks. The tree is a
+    It is for GET and HEAD. Where something that it asks raises, a queue of your own for one, the answer is 500 and the log
+    says why. It has to run in the tree's own event loop, where nothing changes while it looks. The tree is a
     running one, or the description, which needn't run yet.
     """
 
@@ -39,7 +43,17 @@ class Endpoint:
         self._tree = tree
 
     def answer(self, method: str, path: str) -> Answer:
-        """What is answered to a request."""
+        """What is answered to a request. Raises nothing but KeyboardInterrupt."""
+        try:
+            return self._answer(method, path)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a probe must not end what it looks at
+            with contextlib.suppress(Exception, SystemExit):  # whatever a log handler does
+                logger.error("%s: the health of the tree couldn't be told", path, exc_info=error)
+            return _json(500, {"error": f"the health of the tree couldn't be told: {type(error).__name__}"})
+
+    def _answer(self, method: str, path: str) -> Answer:
         if method not in ("GET", "HEAD"):
             return _json(405, {"error": f"{method} isn't for this: use GET"}, (b"allow", b"GET, HEAD"))
         if path == "/tree":

@@ -6,14 +6,17 @@ runs on trio, too, where uvicorn doesn't. An application that has a server mount
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
 
 from .asgi import Answer, Endpoint
 from .snapshot import Source
@@ -22,40 +25,69 @@ logger: Final = logging.getLogger("supervise")
 LONGEST_HEAD: Final = 8192  # bytes of a request, of which only the first line is looked at
 PATIENCE: Final = 5.0  # seconds that a client may take for all of it
 MOST: Final = 64  # connections at a time; what comes above is closed at once
+ACCEPT_AGAIN: Final = 0.1  # seconds until the next try, when no connection can be taken
+COMPLAIN_EVERY: Final = 5.0  # seconds, of that
 
 
 @asynccontextmanager
 async def serve(tree: Source, host: str, port: int) -> AsyncGenerator[int]:
     """Answer `/live`, `/ready` and `/tree` on that address, and yield the port, which is chosen if `port` is 0.
 
-    Raises `OSError` if it can't listen there.
+    When no connection can be taken, since the process has no file descriptors left, it complains and goes on trying. Raises
+    `OSError` if it can't listen there.
     """
-    endpoint = Endpoint(tree)
+    probes = _Probes(Endpoint(tree))
     multi = await anyio.create_tcp_listener(local_host=host, local_port=port)
-    room = anyio.CapacityLimiter(MOST)
-
-    async def connection(stream: ByteStream) -> None:
-        async with stream:
-            try:
-                room.acquire_nowait()
-            except anyio.WouldBlock:
-                return
-            try:
-                with anyio.move_on_after(PATIENCE):
-                    await _converse(endpoint, stream)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
-                pass  # the client is gone
-            except Exception:  # a probe must not end what it looks at
-                logger.exception("the health of %r couldn't be told", tree)
-            finally:
-                room.release()
-
     async with multi, anyio.create_task_group() as group:
-        group.start_soon(multi.serve, connection)
+        for listener in cast("list[SocketListener]", multi.listeners):
+            group.start_soon(probes.listen, listener, group)
         try:
             yield multi.listeners[0].extra(SocketAttribute.local_port)
         finally:
             group.cancel_scope.cancel()
+
+
+class _Probes:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._room = anyio.CapacityLimiter(MOST)
+        self._complained = -math.inf
+
+    async def listen(self, listener: SocketListener, group: TaskGroup) -> None:
+        # Not listener.serve(): there an error of one accept() would end it, and all that is around it.
+        while True:
+            try:
+                stream = await listener.accept()
+            except Exception as error:
+                self._complain(error)
+                await anyio.sleep(ACCEPT_AGAIN)
+            else:
+                group.start_soon(self._connection, stream)
+
+    def _complain(self, error: Exception) -> None:
+        now = time.monotonic()
+        if now - self._complained >= COMPLAIN_EVERY:
+            self._complained = now
+            with contextlib.suppress(Exception, SystemExit):  # whatever a log handler does
+                logger.warning("health: no connection can be taken, so probes aren't answered: %r", error.__cause__ or error)
+
+    async def _connection(self, stream: ByteStream) -> None:
+        try:
+            async with stream:
+                try:
+                    self._room.acquire_nowait()
+                except anyio.WouldBlock:
+                    return
+                try:
+                    with anyio.move_on_after(PATIENCE):
+                        await _converse(self._endpoint, stream)
+                finally:
+                    self._room.release()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
+            pass  # the client is gone
+        except Exception as error:
+            with contextlib.suppress(Exception, SystemExit):
+                logger.error("the health couldn't be told", exc_info=error)
 
 
 async def _converse(endpoint: Endpoint, stream: ByteStream) -> None:

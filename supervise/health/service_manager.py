@@ -10,17 +10,22 @@ The watchdog is fed from the tree's own event loop, so a handler that blocks the
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import os
+import re
 import socket
 from collections.abc import Mapping
 from typing import Final
 
 import anyio
 
-from .snapshot import Source, readiness
+from .snapshot import Source, is_live
 
 logger: Final = logging.getLogger("supervise")
+LONGEST_STATUS: Final = 1000  # bytes; systemd throws away messages of more than 4096
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # a newline would begin another field
 
 
 class ServiceManager:
@@ -47,14 +52,13 @@ class ServiceManager:
         watchdog: float | None = None
         every = found.get("WATCHDOG_USEC")
         if every and found.get("WATCHDOG_PID", str(os.getpid() if pid is None else pid)) == str(pid or os.getpid()):
-            if every.isdecimal() and int(every) > 0:
-                watchdog = int(every) / 1e6
-            else:
+            watchdog = _seconds(every)
+            if watchdog is None:
                 logger.warning("WATCHDOG_USEC=%r isn't a number of microseconds above 0: the watchdog isn't fed", every)
         return cls(address, watchdog)
 
     def ready(self, status: str = "") -> None:
-        """All has started."""
+        """All has started. The text is shown on one line, and cut if it is long."""
         self._tell("READY=1", status)
 
     def stopping(self, status: str = "") -> None:
@@ -72,20 +76,37 @@ class ServiceManager:
         """Feed the watchdog, twice in its time, as long as the tree is live; for ever if nobody looks."""
         if self._address is None or self.watchdog is None:
             return
-        while readiness(tree).live:
+        while is_live(tree):
             self.alive()
             await anyio.sleep(self.watchdog / 2)
 
     def _tell(self, what: str, status: str = "") -> None:
         if self._address is None:
             return
-        message = f"{what}\nSTATUS={status}" if status else what
-        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         try:
+            message = what.encode() + (b"\nSTATUS=" + _one_line(status) if status else b"")
+            address = os.fsencode(self._address)
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sending:
                 sending.setblocking(False)
-                sending.sendto(message.encode(), address)
-        except (OSError, AttributeError) as error:  # AttributeError: a platform without such sockets
+                sending.sendto(message, b"\0" + address[1:] if address.startswith(b"@") else address)
+        except Exception as error:  # AttributeError: a platform without such sockets; ValueError: a name that can't be
             if not self._warned:
                 self._warned = True
-                logger.warning("NOTIFY_SOCKET=%s can't be told %r: %s", self._address, what, error)
+                with contextlib.suppress(Exception, SystemExit):  # whatever a log handler does
+                    logger.warning("NOTIFY_SOCKET=%s can't be told %r: %s", self._address, what, error)
+
+
+def _seconds(microseconds: str) -> float | None:
+    try:
+        seconds = int(microseconds) / 1e6
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 < seconds < math.inf else None
+
+
+def _one_line(status: str) -> bytes:
+    """As UTF-8, whatever is in it: half a character of a surrogate pair is spelled out."""
+    text = _CONTROL.sub(" ", status[:LONGEST_STATUS]).encode(errors="backslashreplace")
+    if len(text) <= LONGEST_STATUS and len(status) <= LONGEST_STATUS:
+        return text
+    return text[: LONGEST_STATUS - 3].decode(errors="ignore").encode() + "…".encode()

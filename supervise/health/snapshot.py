@@ -116,6 +116,12 @@ def readiness(source: Source, /) -> Readiness:
     return _judge(app, [child for child in _children(app._branch, True, everything=False) if not child.well])
 
 
+def is_live(source: Source, /) -> bool:
+    """Whether a tree runs now, and nothing else: no child is looked at."""
+    app = _running(source)
+    return app is not None and app._branch.tree.ended is None
+
+
 def _running(source: Source) -> RunningSupervisor | None:
     if isinstance(source, RunningSupervisor):
         return source

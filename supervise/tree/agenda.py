@@ -43,9 +43,7 @@ class Agenda:
                 while under_way:
                     try:
                         done = next(under_way[-1], _DONE) is _DONE
-                    except (
-                        BaseException
-                    ) as error:  # a bug; lost, it would leave a tree that hangs in silence
+                    except BaseException as error:  # a bug; lost, it would leave a tree that hangs in silence
                         done = True
                         self._broken(error)
                     if done:

@@ -7,10 +7,12 @@ reason that they had. What goes on here on behalf of all of them is little, but 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from supervise.actor.incarnation import NurseryTurn
 from supervise.actor.nursery import Nursery
+from supervise.mailbox.turn import CURRENT
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
 from .current import current
@@ -24,12 +26,14 @@ Ts = TypeVarTuple("Ts")
 class Work:
     """Made in the enter hook of an actor, by its own code. All but `soon` belongs to the loop's thread."""
 
-    __slots__ = ("_incarnation", "_outlasting", "soon")
+    __slots__ = ("_context", "_incarnation", "_outlasting", "soon")
 
     def __init__(self) -> None:
         incarnation: Incarnation = current()._incarnation
         self._incarnation = incarnation
         self._outlasting: Nursery | None = None
+        self._context: Context = copy_context()
+        self._context.run(CURRENT.set, NurseryTurn(incarnation))
         self.soon: Callable[[Callable[[], object]], object] = incarnation.mailbox.backend.from_anywhere()
         """Runs a function in the loop, soon and in order, from any thread; does nothing once the loop is closed."""
 
@@ -58,6 +62,16 @@ class Work:
             incarnation = self._incarnation
             self._outlasting = Nursery(incarnation.mailbox, NurseryTurn(incarnation), incarnation.fail)
         self._outlasting.start_soon(self._run, function, args, name=f"{self.path} work")
+
+    def run(self, function: Callable[[Unpack[Ts]], object], /, *args: *Ts) -> None:
+        """Run a plain function here and now, as the actor's own code beside its messages. What it raises is its crash.
+
+        For what is called by the loop itself, through `soon`, where nobody else would take it.
+        """
+        try:
+            self._context.run(function, *args)
+        except BaseException as error:
+            self.failed(error)
 
     async def end(self) -> None:
         """Cancel what was started as outlasting, and wait until it has ended, whatever happens to the waiter."""

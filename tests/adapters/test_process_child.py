@@ -20,7 +20,8 @@ import anyio
 import pytest
 
 from supervise import Address, ExitKind, InvalidSpec, StartFailed
-from supervise.adapters.process import Process, describe_status, process
+from supervise.adapters.process import Process, process
+from supervise.adapters.processes.status import describe_status
 from supervise.events import Overran, Started
 from tests.real_clock import BACKENDS
 
