@@ -50,6 +50,7 @@ from .errors import (
     ActorCrashed,
     ActorRestarting,
     ActorStopped,
+    BadCall,
     CallCycle,
     CallError,
     GaveUp,
@@ -67,6 +68,9 @@ from .errors import (
     UnknownHandler,
     Unsupervised,
     WouldDeadlock,
+    WrongLoop,
+    WrongProcess,
+    WrongThread,
 )
 from .mailbox.account import Account
 from .mailbox.handler import concurrent
@@ -94,6 +98,7 @@ __all__ = (
     "AddressLike",
     "AdminError",
     "AutoShutdown",
+    "BadCall",
     "CallCycle",
     "CallError",
     "Child",
@@ -161,6 +166,9 @@ __all__ = (
     "Unsupervised",
     "WeakAddress",
     "WouldDeadlock",
+    "WrongLoop",
+    "WrongProcess",
+    "WrongThread",
     "child",
     "concurrent",
     "current",

@@ -11,6 +11,7 @@ SuperviseError
 │   └── CallCycle                 the call would wait for itself
 ├── ActorStopped                  (a SendError and a CallError) stopped, but listed: it may be started again
 ├── UnknownHandler                the live instance has no such handler
+├── BadCall (also TypeError)      the arguments don't fit the handler's signature; the actor lives on
 ├── NotAHandler (also TypeError)  what was given to call or send can't be one
 ├── HandlerLate                   (also TimeoutError) a handler overran its `handler_deadline`: the cause of the crash
 ├── SubscriberTooSlow             a subscription with `overflow="close"` was full
@@ -97,6 +98,10 @@ class CallCycle(CallError):
 
 class UnknownHandler(SuperviseError):
     """The live instance has no handler of that name. The actor lives on."""
+
+
+class BadCall(SuperviseError, TypeError):
+    """The arguments don't fit the handler's signature. It is the caller's error: the handler didn't run, the actor lives on."""
 
 
 class NotAHandler(SuperviseError, TypeError):

@@ -162,10 +162,13 @@ class Expected:
     incarnation: int
     message: str
     error: str
+    isolated: bool = False
+    """It isn't one of `expects=`, but the handler is marked `isolate=True`: nothing that it raises ends the actor."""
     level: ClassVar[int] = logging.WARNING
 
     def __str__(self) -> str:
-        return f"{self.path} #{self.incarnation}: {self.message} raised the expected {self.error}"
+        what = f"{self.error}; it is isolated, so the actor lives on" if self.isolated else f"the expected {self.error}"
+        return f"{self.path} #{self.incarnation}: {self.message} raised {what}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ PINNED = [
     "task",
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
     "ChildTemporary", "Explanation", "Operator",
+    "BadCall", "WrongLoop", "WrongProcess", "WrongThread",
 ]
 # fmt: on
 

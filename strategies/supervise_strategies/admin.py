@@ -46,7 +46,7 @@ def start_child(state: SupervisorState, child: tuple[str, ChildSpec], ticket: ob
 def terminate_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
     slot = state.slots.get(id)
     if slot is None:
-        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+        state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is UNSTOPPABLE:
         slot.resume = slot.held = False
         state.out.append(do.Reply(ticket, ChildUnstoppable(id)))
@@ -60,7 +60,7 @@ def terminate_child(state: SupervisorState, id: str, ticket: object, now: float)
 def restart_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
     slot = state.slots.get(id)
     if slot is None:
-        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+        state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is not STOPPED:
         refusal = ChildRestarting if slot.state is RESTARTING else ChildRunning
         state.out.append(do.Reply(ticket, refusal(id)))
@@ -71,7 +71,7 @@ def restart_child(state: SupervisorState, id: str, ticket: object, now: float) -
 def renew_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
     slot = state.slots.get(id)
     if slot is None:
-        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+        state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.temporary:
         state.out.append(do.Reply(ticket, ChildTemporary(id, "stop it, and start a new one")))
     elif slot.state is UNSTOPPABLE:
@@ -92,7 +92,7 @@ def change_child(
     id, restart, limit = change
     slot = state.slots.get(id)
     if slot is None:
-        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+        state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
         return
     try:
         spec = replace(slot.spec, restart=restart or slot.spec.restart, limit=limit or slot.spec.limit)
@@ -117,7 +117,7 @@ def change_intensity(state: SupervisorState, intensity: Intensity, ticket: objec
 def delete_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
     slot = state.slots.get(id)
     if slot is None:
-        state.out.append(do.Reply(ticket, ChildNotFound(id)))
+        state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is not STOPPED:
         refusal = ChildRestarting if slot.state is RESTARTING else ChildRunning
         state.out.append(do.Reply(ticket, refusal(id)))

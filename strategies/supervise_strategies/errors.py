@@ -19,7 +19,21 @@ Each message names the child, the field or the state it is in, the value and the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 from .text import LONG, shown
+
+MOST: Final = 10  # names in one text
+
+
+def there_are(names: Iterable[str]) -> str:
+    """The children that are there, for an error about one that isn't."""
+    found = [*names]
+    if not found:
+        return "there are no children now"
+    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+    return f"there {'is' if len(found) == 1 else 'are'} {', '.join(map(repr, found[:MOST]))}{more}"
 
 
 class StrategyError(Exception):
@@ -66,7 +80,10 @@ class _Named:
 class ChildNotFound(AdminError):
     """No child of that name. OTP: `not_found`."""
 
-    template = "there is no child {child!r} here{detail}; children() lists the names"
+    template = "there is no child {child!r} here{detail}"
+
+    def __init__(self, child: str, detail: str = "", *, among: Iterable[str] | None = None) -> None:
+        super().__init__(child, detail if among is None else f"{detail}; {there_are(among)}")
 
 
 class ChildRunning(AdminError):

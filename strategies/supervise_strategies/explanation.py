@@ -103,7 +103,7 @@ def explain(
     """
     info = machine.child(id)
     if info is None:
-        raise ChildNotFound(id)
+        raise ChildNotFound(id, among=(child.id for child in machine.children()))
     above = machine.spec.id if path is None else path
     left = machine.left(id, now)
     note = ""

@@ -15,6 +15,7 @@ from supervise._backends import is_cancellation
 from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Expected
 from supervise.log import interrupts
+from supervise.mailbox.bad_call import bad_call
 from supervise.mailbox.handler import Concurrency, awaitable, class_of, resolve, table_for, unfinished, unfinished_result
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
@@ -245,8 +246,11 @@ def _answer(
             else:
                 reply.set_result(result)
         return True
-    if _tolerates(life, error) or (isolated and is_of(error, Exception)):
+    if _tolerates(life, error):
         _tell(life, lane, envelope, error)
+        return True
+    if isolated and is_of(error, Exception):
+        _tell(life, lane, envelope, error, isolated=True)
         return True
     if life.crashed_on is None and not is_cancellation(error, mailbox.backend.cancelled):
         life.crashed_on = envelope
@@ -259,6 +263,12 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
         life.in_hand = None  # before anybody is told, who may look at the account
         _refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
         return True
+    if type(error) is TypeError and not _is_beginning(envelope):
+        misfit = bad_call(class_of(life.instance), envelope, error)
+        if misfit is not None:
+            life.in_hand = None
+            _refuse(life.mailbox, life.lane or life.mailbox, envelope, misfit)
+            return True
     if not _tolerates(life, error):
         if not is_cancellation(error, life.mailbox.backend.cancelled):
             life.crashed_on = envelope
@@ -271,6 +281,11 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
 def _refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseError) -> None:
     """A message that the actor can't be asked for is its sender's fault."""
     mailbox.cut(lane, envelope, error, str(error))
+
+
+def _is_beginning(envelope: Envelope) -> bool:
+    """Whether nobody sent it: then nobody else is to blame for what it lacks."""
+    return envelope[5] is not None and envelope[5].beginning
 
 
 def _tolerates(life: Incarnation, error: BaseException) -> bool:
@@ -287,12 +302,13 @@ def _tolerates(life: Incarnation, error: BaseException) -> bool:
     return expected and not is_cancellation(error, life.mailbox.backend.cancelled)
 
 
-def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseException) -> None:
+def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseException, *, isolated: bool = False) -> None:
     """A handler raised, and the actor lives on: its caller gets the exception; for a send, it is said and counted."""
     mailbox, reply = life.mailbox, envelope[3]
     mailbox.failed += 1
     if reply is None:
-        life.owner.bus.publish(Expected(mailbox.path, life.number, describe_message(*envelope[:3]), describe(error)))
+        shown = describe_message(*envelope[:3])
+        life.owner.bus.publish(Expected(mailbox.path, life.number, shown, describe(error), isolated))
     else:
         mailbox.answer(lane, reply, _deliverable(error))
 

@@ -144,13 +144,13 @@ class RunningSupervisor:
             if places.get(child.name) is not child._branch:
                 if child.path == f"{self.path}/{child.name}" and not child.running:
                     return  # it was a child, and is gone
-                raise ChildNotFound(child.path)
+                raise ChildNotFound(child.path, among=places)
         elif isinstance(child, Address | WeakAddress):
             place = places.get(child.name)
             if not isinstance(place, ActorPlace) or place.mailbox is not child._mailbox:
                 if child._mailbox.parent == self.path and child._mailbox.refusal == "closed":
                     return  # it was a child, and is gone
-                raise ChildNotFound(child.path)
+                raise ChildNotFound(child.path, among=places)
         elif not isinstance(child, str):
             cure = "a name, an address or a supervisor's handle; find(key) gives the address of a described child"
             raise InvalidSpec("terminate_child", "child", child, cure)
@@ -270,8 +270,8 @@ class RunningSupervisor:
         """OTP's `get_childspec`: one child, with its spec and its state. Raises `ChildNotFound`."""
         node = self._branch.node
         info = None if node is None else node.machine.child(name)
-        if info is None:
-            raise ChildNotFound(name)
+        if node is None or info is None:
+            raise ChildNotFound(name, among=() if node is None else node.places)
         return info
 
     @property
