@@ -76,7 +76,7 @@ async def test_the_dead_letters_of_large_messages_cost_no_copy_of_them() -> None
     async with Supervisor("app") as app:
         desk: Address[Any] = await app.start(Desk)
         desk.pause()
-        data = b"x" * 2**20
+        data: Any = b"x" * 2**20
         for _ in range(100):
             await desk.send(Desk.fail, data)
         tracemalloc.start()
@@ -94,7 +94,8 @@ async def test_a_message_that_is_looked_at_shows_itself_in_short() -> None:
     async with Supervisor("app") as app:
         desk: Address[Any] = await app.start(Desk)
         desk.pause()
-        await desk.send(Desk.fail, b"x" * 10**6, rude(on="__repr__")())
+        data: Any = b"x" * 10**6
+        await desk.send(Desk.fail, data, rude(on="__repr__")())
         [message] = desk.peek()
         assert isinstance(message, Message)
         assert str(message).startswith("Desk.fail(b'xxx")
