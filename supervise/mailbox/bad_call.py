@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from supervise.errors import BadCall
+from supervise.log import interrupts
 from supervise.message import describe
 from supervise_strategies.exit_reason import describe as describe_error
 from supervise_strategies.text import said
@@ -28,7 +29,11 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
     try:
         function = resolve(actor, {}, handler)[0]
         signature = inspect.signature(function)
-    except Exception:
+        if _was_entered(inspect.unwrap(function), error.__traceback__):
+            return None
+    except BaseException as raised:  # a callable of the user's own may say anything of itself
+        if interrupts(raised):
+            raise
         return None
     try:
         signature.bind(None, *args, **kwargs)
@@ -36,15 +41,13 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
         pass
     else:
         return None
-    if _was_entered(function, error.__traceback__):
-        return None
     misfit = BadCall(f"{describe(handler, args, kwargs)} doesn't fit: it takes {said(signature)}; {describe_error(error)}")
     misfit.__cause__ = error
     return misfit
 
 
 def _was_entered(function: object, traceback: TracebackType | None) -> bool:
-    code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
+    code = getattr(function, "__code__", None)
     while traceback is not None:
         if traceback.tb_frame.f_code is code:
             return True

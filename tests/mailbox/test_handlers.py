@@ -289,15 +289,6 @@ async def test_an_unknown_handler_that_a_handler_meets_itself_crashes_it() -> No
 
 
 @pytest.mark.anyio
-async def test_wrong_arguments_are_a_crash() -> None:
-    async with Supervisor("app") as app:
-        greeter: Any = await app.start(Greeter)
-        with pytest.raises(ActorCrashed, match="TypeError"):
-            await greeter.call(Greeter.greet)
-        assert app.get_childspec("greeter").incarnation == 2
-
-
-@pytest.mark.anyio
 @pytest.mark.parametrize("handler", [Greeter.stop_iteration, Greeter.stop_iteration_later])
 async def test_a_handler_that_raises_stop_iteration_crashes_like_any_other(handler: Any) -> None:
     async with Supervisor("app") as app:

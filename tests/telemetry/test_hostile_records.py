@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from supervise.events import DeadLetter
 from supervise.telemetry.logs import LONGEST, LONGEST_RECORD, ActorFilter, JsonFormatter, json_handler
+from tests.hostile import rude
 
 WHOLE = LONGEST_RECORD * 8  # of the line: one character may be written as six
 
@@ -39,42 +40,12 @@ def read(record: logging.LogRecord, formatter: JsonFormatter | None = None) -> d
     return found
 
 
-class Rude:
-    """Raises whatever is asked of it."""
-
-    def __init__(self, raised: type[BaseException] = SystemExit) -> None:
-        self.raised = raised
-
-    def _raise(self, *_: object) -> Any:
-        raise self.raised
-
-    __repr__ = __str__ = __bool__ = __len__ = __iter__ = __float__ = __int__ = __index__ = _raise
-    __class__ = property(_raise)  # type: ignore[assignment]
-
-
-class RudeText(str):
-    def _raise(self, *_: object) -> Any:
-        raise SystemExit
-
-    __str__ = __repr__ = __len__ = __getitem__ = __mod__ = __format__ = __eq__ = __hash__ = _raise  # type: ignore[assignment]
-
-
-class RudeNumber(int):
-    __repr__ = __str__ = __int__ = __index__ = __abs__ = RudeText._raise  # type: ignore[assignment]
-
-
-class RudeMapping(Mapping[Any, Any]):
-    def __getitem__(self, key: object) -> object:
-        raise SystemExit
-
-    def __iter__(self) -> Iterator[object]:
-        raise SystemExit
-
-    def __len__(self) -> int:
-        raise SystemExit
-
-    def __repr__(self) -> str:
-        raise SystemExit
+ALL = "__repr__ __str__ __bool__ __len__ __iter__ __float__ __int__ __index__ __getitem__ __eq__"
+Rude: Any = rude(on=f"{ALL} __hash__ __class__")
+RudeKey: Any = rude(on=f"{ALL} __class__".replace("__eq__", ""))
+RudeText: Any = rude(str, on=f"{ALL} __mod__ __format__ __hash__")
+RudeNumber: Any = rude(int, on="__repr__ __str__ __int__ __index__ __abs__")
+RudeMapping: Any = rude(Mapping, on=ALL)
 
 
 def circle() -> dict[str, Any]:
@@ -91,12 +62,12 @@ class User:
 VALUES: dict[str, Callable[[], Any]] = {
     "an object": User,
     "rude": Rude,
-    "cancelled": lambda: Rude(asyncio.CancelledError),
-    "recursion": lambda: Rude(RecursionError),
+    "cancelled": rude(raises=asyncio.CancelledError, on=ALL),
+    "recursion": rude(raises=RecursionError, on=ALL),
     "rude text": lambda: RudeText("x"),
     "rude number": lambda: RudeNumber(1),
     "rude mapping": RudeMapping,
-    "rude key": lambda: {Rude(): 1},
+    "rude key": lambda: {RudeKey(): 1},
     "rude text inside": lambda: {1: RudeText("x")},
     "huge number": lambda: 10**5000,
     "huge key": lambda: {10**5000: 1},
@@ -148,7 +119,7 @@ def test_whatever_is_logged_it_is_a_line(what: str) -> None:
 def test_what_a_message_raised_is_named() -> None:
     assert read(made("%s", (Rude(),)))["message"] == "%s <its arguments don't fit: SystemExit>"
     assert read(made(Rude()))["message"] == "<its str() raised SystemExit> <its arguments don't fit: SystemExit>"
-    assert read(made(d={Rude(): 1}))["extra"] == {"d": {"<its str() raised SystemExit>": 1}}
+    assert read(made(d={RudeKey(): 1}))["extra"] == {"d": {"<its str() raised SystemExit>": 1}}
     assert read(made(n=10**5000))["extra"] == {"n": "<int of 16610 bits>"}
     assert read(made(n=10**300))["extra"] == {"n": 10**300}
 
@@ -174,7 +145,7 @@ def test_an_exception_whose_traceback_cant_be_formatted_is_told_with_its_lines()
     text = read(made(exc_info=raised(OSError("no route"))), Unformatted())["exception"]
     assert "in raised" in text
     assert text.endswith("OSError: no route <its traceback can't be formatted: RecursionError>")
-    deep: Exception = OSError("no route")
+    deep: Any = OSError("no route")
     for _ in range(2000):
         deep = ExceptionGroup("g", [deep])
     assert len(read(made(exc_info=raised(deep)))["exception"]) <= LONGEST
@@ -239,8 +210,8 @@ def test_a_text_is_redacted_whole_before_it_is_cut() -> None:
 
 @pytest.mark.parametrize("name", ["msg", "args", "created", "extra", "actor", "levelname"])
 def test_keyboard_interrupt_passes_up(name: str) -> None:
-    rude = Rude(KeyboardInterrupt)
-    record = made(**({"msg": "%s", "args": (rude,)} if name == "args" else {name: rude}))
+    culprit = rude(raises=KeyboardInterrupt, on=ALL)()
+    record = made(**({"msg": "%s", "args": (culprit,)} if name == "args" else {name: culprit}))
     with pytest.raises(KeyboardInterrupt):
         JsonFormatter().format(record)
 

@@ -1,0 +1,104 @@
+"""Arguments and exceptions whose texts raise, or are huge: the actor restarts, and is told of in short lines (SEMANTICS 65)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from supervise import Address, Intensity, Message, Supervisor
+from tests.hostile import rude
+
+
+class Desk:
+    def fail(self, error: BaseException, *_: object) -> None:
+        raise error
+
+    def ok(self) -> str:
+        return "ok"
+
+
+RAISED: list[type[BaseException]] = [
+    RuntimeError,
+    SystemExit,
+    GeneratorExit,
+    asyncio.CancelledError,
+    RecursionError,
+    MemoryError,
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("raised", RAISED)
+async def test_a_crash_is_told_whatever_its_texts_raise(raised: type[BaseException]) -> None:
+    argument = rude(raises=raised, on="__repr__ __str__")()
+    error = rude(Exception, raises=raised, on="__repr__ __str__")()
+    async with Supervisor("app", intensity=Intensity(100)) as app:
+        desk = await app.start(Desk)
+        deep: Any = ExceptionGroup("g", [error])
+        for _ in range(500):
+            deep = ExceptionGroup("g", [deep])
+        for number, each in enumerate([error, ValueError(argument), KeyError(argument), deep], 1):
+            await desk.send(Desk.fail, each, argument, [argument], {1: argument})
+            assert await desk.call(Desk.ok) == "ok"
+            assert app.get_childspec("desk").incarnation == number + 1
+        said = [letter.message for letter in app.dead_letters()]
+        assert len(said) == 4
+        assert all(f"<Rude: its repr() raised {raised.__name__}>" in text for text in said)
+
+
+@pytest.mark.anyio
+async def test_no_line_of_a_crash_is_long_whatever_is_in_hand() -> None:
+    out = io.StringIO()
+    handler, log = logging.StreamHandler(out), logging.getLogger("supervise")
+    log.addHandler(handler)
+    level = log.level
+    log.setLevel(logging.DEBUG)
+    large: Any = "x" * 10**7
+    try:
+        async with Supervisor("app") as app:
+            desk = await app.start(Desk)
+            await desk.send(Desk.fail, ValueError(large.encode()), large, [large.encode()], {large: large})
+            assert await desk.call(Desk.ok) == "ok"
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+    assert "crashed" in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) < 2000
+
+
+@pytest.mark.anyio
+async def test_the_dead_letters_of_large_messages_cost_no_copy_of_them() -> None:
+    async with Supervisor("app") as app:
+        desk: Address[Any] = await app.start(Desk)
+        desk.pause()
+        data: Any = b"x" * 2**20
+        for _ in range(100):
+            await desk.send(Desk.fail, data)
+        tracemalloc.start()
+        try:
+            await app.terminate_child("desk")
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < len(data)
+        assert len(app.dead_letters()) == 100
+
+
+@pytest.mark.anyio
+async def test_a_message_that_is_looked_at_shows_itself_in_short() -> None:
+    async with Supervisor("app") as app:
+        desk: Address[Any] = await app.start(Desk)
+        desk.pause()
+        data: Any = b"x" * 10**6
+        await desk.send(Desk.fail, data, rude(on="__repr__")())
+        [message] = desk.peek()
+        assert isinstance(message, Message)
+        assert str(message).startswith("Desk.fail(b'xxx")
+        assert repr(message) == f"<Message {message}>"
+        assert len(str(message)) < 200
+        desk.drop(lambda _: True)
