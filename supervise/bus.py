@@ -61,6 +61,10 @@ class Bus:
         """Tell the listeners of what is logged already."""
         self._put(event, (*self._causes, _log))
 
+    def pass_up(self, error: BaseException) -> None:
+        """A KeyboardInterrupt struck in code of the user's that is asked in the middle of a change, which goes on."""
+        self._fatal(error)
+
     def then(self, function: Callable[[], object]) -> None:
         """Call it when all that was published so far has been told."""
         self._put(function, ())

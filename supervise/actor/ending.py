@@ -96,6 +96,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
 
     Its owner is told, whatever the user's code does in here: the texts of exceptions and arguments, queues, instruments.
     """
+    life.over = True  # whoever of its code is still asked something can't begin anything any more
     for timer in (life.end_timer, life.throttle_timer):
         if timer is not None:
             timer.cancel()
@@ -138,7 +139,7 @@ def bury(life: Incarnation) -> None:
     _tell_owner(life, KILLED, None)
 
 
-def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
+async def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
     """What is never raised, as far as we know, was raised in the actor's task itself. Its owner is told of the end even so."""
     mailbox, owner = life.mailbox, life.owner
     say(logging.CRITICAL, "%s #%d: its own task raised %s", mailbox.path, life.number, describe(error), error=error)
@@ -146,6 +147,8 @@ def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
     if life.told:
         owner.broken(error)
         return None
+    life.failure = life.failure or error
+    await leave(life, error)
     return _tell_owner(life, crashed(error), error)
 
 
@@ -232,7 +235,7 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
     again = (handler, args, kwargs, reply, sender, options)
     try:
         lane.put_back(again)
-    except Exception as raised:  # a queue of the user's own
+    except Exception as raised:  # of a queue of the user's own
         say(logging.ERROR, "%s: a message can't be tried again, as its queue raised %s", life.mailbox.path, describe(raised))
         return False
     if reply is not None and error is not None:

@@ -56,6 +56,7 @@ class Incarnation(IncarnationTurn):
         "manager",
         "number",
         "ordered",
+        "over",
         "owner",
         "patient",
         "pipes",
@@ -94,6 +95,7 @@ class Incarnation(IncarnationTurn):
         self.lane: Lane | None = None  # that the message in hand came from, if there are several
         self.throttle_timer: Handle | None = None
         self.ended_waiters: list[Future] | None = None
+        self.over: bool = False
         self.told: bool = False  # its owner knows of its end
         self.patient: bool = False  # its nursery may finish
         self.pipes: int = 0  # results that it waits for, to be brought to itself
@@ -189,7 +191,7 @@ class Incarnation(IncarnationTurn):
 
         The exit hook has another one: the first is over by then.
         """
-        if self.mailbox.turn is not self:
+        if self.is_over:
             who = f"{self.mailbox.path} #{self.number}"
             raise RuntimeError(f"{who} has ended, and its nursery with it: ask current() in the next life")
         if self.tasks is None:
@@ -197,6 +199,11 @@ class Incarnation(IncarnationTurn):
             if self.killed or (self.signal and not self.draining and not self.leaving):
                 self.tasks.cancel()
         return self.tasks
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is begun any more, be it a task or a timer."""
+        return self.over or self.mailbox.turn is not self
 
     @property
     def busy_beside(self) -> bool:

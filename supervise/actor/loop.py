@@ -106,7 +106,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                 for done in range(1, min(batch, left) + 1):  # noqa: B007 - counted after a break
                     try:
                         life.in_hand = envelope = queue.popleft()
-                    except Exception as raised:  # a queue of the user's own
+                    except BaseException as raised:  # a queue of the user's own
                         life.in_hand = None
                         error = raised
                         break
@@ -181,7 +181,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
         except BaseException as raised:  # nothing of ours raises, and a fact that is lost leaves a tree that hangs
             if life is None or (is_of(raised, GeneratorExit) and is_being_closed(life)):
                 raise
-            life = rescue(life, raised)
+            life = await rescue(life, raised)
 
 
 def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
@@ -297,7 +297,7 @@ def _tolerates(life: Incarnation, error: BaseException) -> bool:
         expected = isinstance(error, expects)
     except BaseException as raised:  # a class may have an `__instancecheck__` of its own
         if interrupts(raised):
-            raise
+            life.pass_up(raised)
         return False
     return expected and not is_cancellation(error, life.mailbox.backend.cancelled)
 

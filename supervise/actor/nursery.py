@@ -54,7 +54,8 @@ class Nursery:
         In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
         cancelled as it begins; once it has ended, RuntimeError.
         """
-        if self._ended.is_set():
+        # A group without tasks that is being left takes a task, and never awaits it.
+        if self._ended.is_set() or (self._wake.done() and not self.running):
             raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")
         self.running += 1
         context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand

@@ -106,7 +106,8 @@ class Timer(Source):
             return
         try:
             self._put(self._args, self._kwargs)
-        except Exception as error:
+        except BaseException as error:
+            self._timers._incarnation.pass_up(error)
             self._queued = None
             self.skipped += 1
             say(logging.ERROR, "%r lost a tick, as the mailbox raised %s", self, describe(error))

@@ -226,7 +226,7 @@ class Lane(ABC):
     def grant(self, credits: float) -> None:
         """Let so many envelopes come in without a look, for room that there is, or above capacity."""
         if self.queue is NO_QUEUE:
-            self.queue = new_queue(self.mailbox.options.queue)
+            self.queue = new_queue(self.mailbox.options.queue, self.mailbox.dead_letters.bus.pass_up)
         number = int(credits)
         self.credits += number
         self._granted += number
@@ -325,7 +325,7 @@ class Lane(ABC):
         """It was in hand at a crash, and comes first again, above capacity if there is no room."""
         self._revoke()
         if self.queue is NO_QUEUE:
-            self.queue = new_queue(self.mailbox.options.queue)
+            self.queue = new_queue(self.mailbox.options.queue, self.mailbox.dead_letters.bus.pass_up)
         self.queue.appendleft(envelope)
 
     def put_first(self, envelope: Envelope) -> None:

@@ -43,20 +43,25 @@ class MessageQueue(Protocol):
 NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message: one of their own costs 760 B each
 
 
-def new_queue(make: Callable[[], MessageQueue]) -> MessageQueue:
+def new_queue(make: Callable[[], MessageQueue], pass_up: Callable[[BaseException], object]) -> MessageQueue:
     """A lane's queue. One of the user's own is kept a list of, so that nothing hangs on what it does."""
     if make is deque:
         return deque()
-    return KeptQueue(make)
+    return KeptQueue(make, pass_up)
 
 
 class KeptQueue:
-    """A queue of the user's own, and the envelopes that it was given and hasn't given back."""
+    """A queue of the user's own, and the envelopes that it was given and hasn't given back.
 
-    __slots__ = ("_given", "_queue")
+    What it raises is raised where somebody can answer for it: at who appends, and at the actor that takes the next one. A
+    KeyboardInterrupt that strikes elsewhere is passed up, and the change under way goes on without the queue.
+    """
 
-    def __init__(self, make: Callable[[], MessageQueue]) -> None:
+    __slots__ = ("_given", "_pass_up", "_queue")
+
+    def __init__(self, make: Callable[[], MessageQueue], pass_up: Callable[[BaseException], object]) -> None:
         self._queue: MessageQueue = _ask("queue=", make)
+        self._pass_up = pass_up
         self._given: dict[int, Any] = {}
 
     def append(self, envelope: Any, /) -> None:
@@ -64,7 +69,7 @@ class KeptQueue:
         self._given[id(envelope)] = envelope
 
     def appendleft(self, envelope: Any, /) -> None:
-        _ask("appendleft", self._queue.appendleft, envelope)
+        self._ask_inside("appendleft", self._queue.appendleft, envelope)
         self._given[id(envelope)] = envelope
 
     def popleft(self) -> Any:
@@ -76,7 +81,7 @@ class KeptQueue:
     def pull(self) -> Any:
         """Take one out, whatever the queue does; the next one if it says so."""
         try:
-            return self.popleft()
+            return self._ask_inside("popleft", self.popleft)
         except Exception:
             oldest = next(iter(self._given))
             return self._given.pop(oldest)
@@ -84,34 +89,42 @@ class KeptQueue:
     def take_out(self, gone: set[int]) -> None:
         """Take some out, by their identity; the others keep their order. If the queue fails, a deque takes its place."""
         kept = [envelope for envelope in self if id(envelope) not in gone]
-        queue = self._queue
+        queue, ask = self._queue, self._ask_inside
         try:
             for _ in range(len(self._given)):
-                _ask("popleft", queue.popleft)
+                ask("popleft", queue.popleft)
             for envelope in kept:
-                _ask("append", queue.append, envelope)
-            if any(there is not envelope for there, envelope in zip(_ask("iter", iter, queue), kept, strict=True)):
+                ask("append", queue.append, envelope)
+            there: list[Any] = ask("iter", list, queue)
+            if any(one is not other for one, other in zip(there, kept, strict=True)):
                 for _ in kept:  # the newest isn't its last
-                    _ask("popleft", queue.popleft)
+                    ask("popleft", queue.popleft)
                 for envelope in reversed(kept):
-                    _ask("appendleft", queue.appendleft, envelope)
-        except BaseException as error:
+                    ask("appendleft", queue.appendleft, envelope)
+        except Exception as error:
             self._queue = deque(kept)
             say(logging.ERROR, "a queue= failed, and a deque takes its place; nothing is lost: %s", describe(error))
-            if interrupts(error):
-                raise
-        finally:
-            self._given = {id(envelope): envelope for envelope in kept}
+        self._given = {id(envelope): envelope for envelope in kept}
 
     def __len__(self) -> int:
         return len(self._given)
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            found = [envelope for envelope in _ask("iter", list, self._queue) if id(envelope) in self._given]
+            found = [envelope for envelope in self._ask_inside("iter", list, self._queue) if id(envelope) in self._given]
         except Exception:
             found = []
         return iter(found if len(found) == len(self._given) else [*self._given.values()])
+
+    def _ask_inside(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Call the user's code where only an `Exception` can be answered for."""
+        try:
+            return _ask(what, function, *args)
+        except Exception:
+            raise
+        except BaseException as error:
+            self._pass_up(error)
+            raise RuntimeError(f"{what} of a mailbox's queue was interrupted") from None
 
 
 def _ask(what: str, function: Callable[..., Any], *args: Any) -> Any:

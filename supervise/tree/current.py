@@ -264,7 +264,7 @@ class Current:
     def _alive(self) -> Incarnation:
         self._check_thread()
         incarnation = self._incarnation
-        if incarnation.mailbox.turn is not incarnation:
+        if incarnation.is_over:
             raise RuntimeError(f"{self!r} has ended: its timers and readers ended with it; ask current() in the next one")
         return incarnation
 

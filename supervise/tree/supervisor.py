@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from anyio import TASK_STATUS_IGNORED
 
 from supervise._backends import current_backend
-from supervise.log import say
+from supervise.log import interrupts, say
 from supervise.spans.chosen import TracingOption, check_option, chosen
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.errors import InvalidSpec
@@ -127,7 +127,9 @@ class Runnable(Description):
         unwatch, self._unwatch = self._unwatch, _nothing
         try:
             unwatch()
-        except Exception as error:  # whatever leaves the tree is what counts
+        except BaseException as error:  # whatever leaves the tree is what counts
+            if interrupts(error):
+                raise
             say(logging.ERROR, "supervisor %r: the end of its metrics raised %s", self.name, describe(error), error=error)
 
 

@@ -200,8 +200,7 @@ class Tree:
         self.killing = True
         node = self.root.node
         if node is not None:
-            if self._broken is None:
-                node.step(node.machine.stop, self.backend.now())
+            node.step(node.machine.stop, self.backend.now())
             node.kill_all()
         if self._look is None:
             self._look = self.backend.call_at(self.backend.now() + self._look_again, self._look_for_dead)
@@ -234,7 +233,7 @@ class Tree:
         self.root.forget()
         self.over.set()
         self.started()
-        if self._in_body and (cause is not Cause.ASKED or self._error is not None):
+        if self._in_body and (cause is not Cause.ASKED or self._error is not None or self._broken is not None):
             self._scope.cancel()
 
     async def close(self, exc: BaseException | None) -> bool:
