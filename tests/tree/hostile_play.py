@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-import signal
-import sys
 import threading
-import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -22,21 +17,16 @@ from supervise.mailbox import observers
 from supervise.testing import left_over, virtual_time
 from supervise_strategies.directives import Cause
 
-from .fiends import Callback, HostileMetrics, Innocent, Records, provider
+from .fiends import Callback, HostileMetrics, Innocent, provider
+from .guards import Hung, guards, tear_down_in, torn_down_if_no_time_passes
 from .hostile_world import World
 from .malice import ENDS_BY_SYSTEM_EXIT, KINDS, Malice, leaves_of, shown
 from .stacks import stacks, where
 
 LONG_AFTER: Final = 1e4
 """Virtual seconds: longer than any play."""
-REAL_SECONDS: Final = 10.0
-"""After which a play that goes on without time passing is torn down."""
 QUICK: Final = 1.0
 """Virtual seconds in which an innocent answers, beside those for which somebody blocks."""
-
-
-class Hung(BaseException):
-    """Torn down: it came to no end."""
 
 
 class Failure(NamedTuple):
@@ -50,7 +40,9 @@ class Failure(NamedTuple):
 class HostilePlay:
     """One example, made from its seed."""
 
-    def __init__(self, backend: str, seed: int, among: frozenset[str] = frozenset(KINDS), only: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, backend: str, seed: int, among: frozenset[str] = frozenset(KINDS), only: frozenset[str] | None = None
+    ) -> None:
         self.backend = backend
         self.seed = seed
         self.random = Random(f"{seed} play")
@@ -68,21 +60,28 @@ class HostilePlay:
     def fail(self, kind: str, text: object = "") -> None:
         self.failures.append(Failure(kind, str(text)))
 
+    def hangs(self, how: str, text: str = "") -> None:
+        """It came to no end; said once."""
+        if not any(failure.kind.startswith("hang") for failure in self.failures):
+            self.fail(f"hang: {how} ({self._last_raised()})", text)
+
     # -- running it --------------------------------------------------------------------------------------------------
 
     def run(self) -> list[Failure]:
         """Play it in virtual time; what didn't hold."""
         library, options = virtual_time.backend(self.backend)
         threads = {*threading.enumerate()}
-        with self._heard_complaints(), self._heard_logs(), _determinism(self.backend, self.seed):
+        with guards(self):
             try:
-                with self._guarded():
+                with torn_down_if_no_time_passes(self):
                     anyio.run(self._play, options.get("clock"), backend=library, backend_options=options)
             except BaseException as error:
                 self.malice.awake = False
+                if type(error) is RuntimeError and error.args == (virtual_time.DEADLOCK,):
+                    self.hangs("nothing can run")
                 self.fail(f"{type(error).__name__} left the loop, at {where(error)}", shown(error))
             self._release()
-        if left := [thread for thread in left_over.threads_since(threads)]:
+        if left := left_over.threads_since(threads):
             self.fail("threads are left", left)
         return self.failures
 
@@ -94,72 +93,8 @@ class HostilePlay:
         self._scopes.clear()
         self._tree = self._unwatch = None
         self.world = World(self.malice)
-        if self.failures:
+        for _ in range(5 if self.failures else 1):  # one makes garbage of the next
             gc.collect()
-
-    @contextmanager
-    def _heard_complaints(self) -> Generator[None]:
-        def unraisable(found: Any) -> None:
-            if not self.failures:
-                error = found.exc_value
-                self.fail(f"unraisable {type(error).__name__} at {where(error)}", f"{found.err_msg} {found.object!r}")
-
-        before, sys.unraisablehook = sys.unraisablehook, unraisable
-        try:
-            with warnings.catch_warnings(record=True) as heard:
-                warnings.simplefilter("always")
-                yield
-        finally:
-            sys.unraisablehook = before
-        for warning in heard:
-            self.malice.note("warning", str(warning.message))
-
-    @contextmanager
-    def _heard_logs(self) -> Generator[None]:
-        logger = logging.getLogger("supervise")
-        before = logger.level, logger.propagate, logging.raiseExceptions
-        handlers: list[logging.Handler] = [_Criticals(self)]
-        if "log" in self.malice.kinds:
-            handlers.append(Records(self.malice))
-            logger.addFilter(records := handlers[-1].filter)
-        logger.setLevel(logging.DEBUG if "log" in self.malice.kinds else logging.CRITICAL)
-        logger.propagate, logging.raiseExceptions = False, False
-        for handler in handlers:
-            logger.addHandler(handler)
-        complaints = _Complaints(self)
-        others = [logging.getLogger("asyncio"), logging.getLogger("opentelemetry")]
-        for other in others:
-            other.addHandler(complaints)
-            other.propagate = False
-        try:
-            yield
-        finally:
-            for handler in handlers:
-                logger.removeHandler(handler)
-            if "log" in self.malice.kinds:
-                logger.removeFilter(records)
-                logger.setLevel(before[0])
-            logger.propagate, logging.raiseExceptions = before[1:]
-            for other in others:
-                other.removeHandler(complaints)
-                other.propagate = True
-
-    @contextmanager
-    def _guarded(self) -> Generator[None]:
-        def tear_down(*_: object) -> None:
-            self.malice.awake = False
-            if not any(failure.kind.startswith("hang") for failure in self.failures):
-                frame = sys._getframe(1)
-                self.fail(f"hang: no time passes ({self._last_raised()})", f"in {frame.f_code.co_filename}:{frame.f_code.co_name}")
-            raise Hung
-
-        before = signal.signal(signal.SIGALRM, tear_down)
-        signal.setitimer(signal.ITIMER_REAL, REAL_SECONDS, 0.2)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            signal.signal(signal.SIGALRM, before)
 
     async def _play(self, clock: Any) -> None:
         malice = self.malice
@@ -178,7 +113,7 @@ class HostilePlay:
                 audience.cancel_scope.cancel()
             self._check_end()
             group.cancel_scope.cancel()
-        if left := watch.left():
+        if left := watch.left(collect=False):
             self.fail(f"left: {_place(left[0])}", "; ".join(left))
         if left_observed := {*observers._OBSERVED} - observed:
             self.malice.note("left", f"{len(left_observed)} observed mailboxes")
@@ -187,10 +122,10 @@ class HostilePlay:
         await anyio.sleep(LONG_AFTER)
         self.malice.awake = False
         found = stacks()
-        self.fail(f"hang: {_state(self._tree)} ({self._last_raised()})", "\n    ".join(found))
+        self.hangs(_state(self._tree), "\n    ".join(found))
         for path, since in self._asking.items():
             self.fail("an innocent doesn't answer", f"{path} since {since:g}")
-        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)  # it may wait for ever, in real time and under shields
+        tear_down_in(0.05)  # it may wait for ever, in real time and under shields
         raise Hung
 
     # -- the play ----------------------------------------------------------------------------------------------------
@@ -237,7 +172,9 @@ class HostilePlay:
                 start_soon(self._write, lot)
         elif what == "prune":
             fullest = max(world.fiends, key=self._waiting)
-            self._harmlessly(lambda: fullest.drop(world.predicate(lot)) if lot.random() < 0.5 else fullest.take(world.predicate(lot)))
+            self._harmlessly(
+                lambda: fullest.drop(world.predicate(lot)) if lot.random() < 0.5 else fullest.take(world.predicate(lot))
+            )
         elif what == "rest":
             await virtual_time.at_rest()
         elif what == "cancel" and self._scopes:
@@ -336,7 +273,9 @@ class HostilePlay:
         if ended is None:
             self.fail("the `async with` was left before its tree had ended")
             return
-        must = [each for each, _, ran in malice.raised if type(each) is KeyboardInterrupt and ran and id(each) not in malice.caught]
+        must = [
+            each for each, _, ran in malice.raised if type(each) is KeyboardInterrupt and ran and id(each) not in malice.caught
+        ]
         if error is None:
             if must:
                 self.fail(f"KeyboardInterrupt of {raised[id(must[0])]} is lost", shown(must[0]))
@@ -348,13 +287,19 @@ class HostilePlay:
             elif kind is SystemExit and raised[id(error)] not in ENDS_BY_SYSTEM_EXIT:
                 self.fail(f"SystemExit of {raised[id(error)]} ends the tree", shown(error))
         elif kind is GaveUp:
-            crash = error.crashes[-1] if error.crashes else None  # type: ignore[attr-defined]
+            gave_up: Any = error
+            crash = gave_up.crashes[-1] if gave_up.crashes else None
             if must:
                 self.fail(f"KeyboardInterrupt of {raised[id(must[0])]} is lost in a give-up", shown(must[0]))
             elif crash is None or crash.path.startswith("app/calm"):
                 self.fail("a give-up names no culprit", crash)
         else:
-            self.fail(f"what hostile code raised left the tree, at {where(error)}" if id(error) in raised else f"{kind.__name__} left the tree, at {where(error)}", shown(error))
+            self.fail(
+                f"what hostile code raised left the tree, at {where(error)}"
+                if id(error) in raised
+                else f"{kind.__name__} left the tree, at {where(error)}",
+                shown(error),
+            )
 
     def _check_start(self, error: BaseException | None, raised: dict[int, str]) -> None:
         cause = error.__cause__ if type(error) is StartFailed else error
@@ -377,32 +322,6 @@ class HostilePlay:
                     self.fail("messages are left", f"{each.path}: {account}")
 
 
-class _Complaints(logging.Handler):
-    """Hears what asyncio complains of."""
-
-    def __init__(self, play: HostilePlay) -> None:
-        super().__init__(logging.ERROR)
-        self._play = play
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if not self._play.failures and record.name == "asyncio":
-            error = record.exc_info[1] if record.exc_info else None
-            self._play.fail(f"asyncio complains: {record.getMessage().partition(chr(10))[0]}, at {where(error)}", record.getMessage())
-        else:
-            self._play.malice.note(record.name, str(record.msg)[:200])
-
-
-class _Criticals(logging.Handler):
-    def __init__(self, play: HostilePlay) -> None:
-        super().__init__(logging.CRITICAL)
-        self._play = play
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        with self._play.malice.asleep():
-            self._play.fail(f"a bug in supervise at {where(error)}", shown(error) if error else record.msg)
-
-
 def _place(text: str) -> str:
     return text.partition("<")[0].partition(":")[0][:60]
 
@@ -413,7 +332,9 @@ def _state(tree: Any) -> str:
     if tree.ended is not None:
         return "after the end"
     kinds = {
-        f"{place.incarnation and ('running' if place.incarnation.running else 'starting')}" for place in tree.root.actors() if place.alive()
+        f"{place.incarnation and ('running' if place.incarnation.running else 'starting')}"
+        for place in tree.root.actors()
+        if place.alive()
     }
     return f"{'while it ends' if tree.ending.is_set() else 'in the play'}, alive: {', '.join(sorted(kinds)) or 'nobody'}"
 
@@ -421,20 +342,3 @@ def _state(tree: Any) -> str:
 def _jump(seconds: float) -> None:
     loop: Any = asyncio.get_running_loop()
     loop._jumping.advance_to(loop._jumping.elapsed + seconds)
-
-
-@contextmanager
-def _determinism(backend: str, seed: int) -> Generator[None]:
-    """trio runs what can run in a random order."""
-    if backend != "trio":
-        yield
-        return
-    import trio._core._run as run
-
-    before = run._ALLOW_DETERMINISTIC_SCHEDULING
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True
-    run._r.seed(seed)
-    try:
-        yield
-    finally:
-        run._ALLOW_DETERMINISTIC_SCHEDULING = before

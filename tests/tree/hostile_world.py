@@ -72,16 +72,16 @@ class World:
 
     def branch(self, name: str, above: str, chance: Random, depth: int = 0) -> Any:
         path = f"{above}/{name}" if above else name
-        restart = chance.choice(["permanent", "permanent", "transient"])
+        restart: Any = chance.choice(["permanent", "permanent", "transient"])
         intensity = Intensity(chance.choice([1, 5, 20]), per=5)
-        stop_within = chance.choice([None, None, 2.0, "brutal_kill"])
+        stop_within: Any = chance.choice([None, None, 2.0, "brutal_kill"])
         if chance.random() < 0.2:
             self.paths.append(path)
             return DynamicSupervisor(name, intensity=intensity, restart=restart, stop_within=stop_within)
         children: list[Any] = [self.fiend(path, chance) for _ in range(chance.choice([1, 2, 2, 3]))]
         if depth < 2 and chance.random() < 0.4:
             children.insert(chance.randint(0, len(children)), self.branch(f"deep{depth}", path, chance, depth + 1))
-        auto = chance.choice(["never", "never", "any_significant", "all_significant"])
+        auto: Any = chance.choice(["never", "never", "any_significant", "all_significant"])
         significant = any(each.spec.significant for each in children if isinstance(each, Child))
         self.paths.append(path)
         return Supervisor(
@@ -133,7 +133,8 @@ class World:
         if restart != "temporary" and above and chance.random() < 0.1 and not dynamic and options["restart"] == "transient":
             options["significant"] = True
         if chance.random() < 0.12:
-            return child(task(part.task), **options | {"on_tree_started": None})
+            options["on_tree_started"] = None
+            return child(task(part.task), **options)
         return child(chance.choice([part.at_once, part.at_once, part.later, part.around]), **options)
 
     def restart(self, path: str, chance: Random) -> Any:
@@ -159,11 +160,11 @@ class World:
                 except StrategyError:
                     self.fiends.append(app.find(path))
 
-    def note(self, address: Any) -> None:
+    def note(self, address: Address[Any] | RunningSupervisor) -> None:
         """A fiend that was started at run time."""
         if isinstance(address, Address):
             self.fiends.append(address)
-        elif isinstance(address, RunningSupervisor):
+        else:
             self.supervisors.append(address)
 
     # -- public calls ------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ class World:
         return chance.choice([Fiend.work, Fiend.work, Fiend.quick, Fiend.beside])
 
     def view(self, chance: Random) -> Any:
-        address = chance.choice(self.fiends)
+        address: Any = chance.choice(self.fiends)
         if chance.random() < 0.2:
             address = address.weak
         if chance.random() < 0.3:
@@ -225,7 +226,7 @@ class World:
             "current().publish": lambda: current().publish(argument),
             "current().watch": lambda: current().watch(address, Fiend.down),
             "current().nursery": lambda: current().nursery.start_soon(anyio.sleep, seconds),
-            "current().timers": lambda: [timer.cancel() for timer in [*current().timers.values()]],
+            "current().timers": lambda: [current().timers.cancel(id) for id in current().timers],
             "current().sender": lambda: (current().sender, current().remaining, current().stopping),
             "stop_tree": lambda: self.ask("stop_tree", lambda: current().stop_tree("malice")),
             "kill_all": lambda: self.ask("kill_all", app.kill_all),

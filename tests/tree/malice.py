@@ -1,7 +1,8 @@
 """Hostile code: what it raises, how it blocks, and when it calls back; all of it follows from a seed.
 
 Each place where hostile code runs is a `Site` with a chance of its own, drawn in the order in which that place is called: what
-happens elsewhere doesn't change it. A deed that was left out (`Malice.only`) draws all the same, so examples can be made smaller.
+happens elsewhere doesn't change it. A deed that was left out (`Malice.only`) draws all the same, so an example can be made
+smaller.
 """
 
 from __future__ import annotations
@@ -200,11 +201,11 @@ class Site:
                 except BaseException as error:
                     malice.swallow(error)
         else:
-            error, shown = an_error(self, chance, id)
-            malice.did(id, self.kind, f"raises {shown}")
-            for leaf in leaves_of(error):
+            made, name = an_error(self, chance, id)
+            malice.did(id, self.kind, f"raises {name}")
+            for leaf in leaves_of(made):
                 malice.raised.append((leaf, self.kind, malice.runs()))
-            raise error
+            raise made
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
@@ -237,13 +238,9 @@ def an_error(site: Site, chance: Random, text: str) -> tuple[BaseException, str]
 
 def _group(site: Site, chance: Random, text: str, depth: int, base: bool) -> BaseException:
     error: BaseException = an_error(site, chance, text)[0] if base else Wicked(text)
-    if not base or issubclass(type(error), Exception):
-        error = error if issubclass(type(error), Exception) else Wicked(text)
-        for _ in range(depth):
-            error = ExceptionGroup("deep", [error, ValueError(text)] if chance.random() < 0.3 else [error])  # type: ignore[list-item]
-        return error
     for _ in range(depth):
-        error = BaseExceptionGroup("deep", [error])
+        beside = [ValueError(text)] if chance.random() < 0.3 else []
+        error = BaseExceptionGroup("deep", [error, *beside])  # an ExceptionGroup, if it can be one
     return error
 
 
@@ -251,20 +248,17 @@ def _odd_class(site: Site, what: str) -> BaseException:
     inner = site.malice.site("error", f"{what} in {site.where}")
     text = f"{what} {site.where}"
 
-    class Odd(Wicked):
-        pass
-
     def misbehave(self: object, *_: object) -> Any:
         inner.at_once(always=True)
         return f"odd {text}"
 
     if what == "class":
-        Odd.__class__ = property(lambda _: _lie(inner))  # type: ignore[assignment]
+        members: dict[str, Any] = {"__class__": property(lambda _: _lie(inner))}
     else:
-        for name in {"str": ("__str__", "__repr__"), "hash": ("__hash__", "__eq__"), "getattr": ("__getattr__",)}[what]:
-            setattr(Odd, name, misbehave)
-    Odd.__name__ = Odd.__qualname__ = f"Odd{what.title()}"
-    return Odd(text)
+        names = {"str": ("__str__", "__repr__"), "hash": ("__hash__", "__eq__"), "getattr": ("__getattr__",)}[what]
+        members = dict.fromkeys(names, misbehave)
+    odd: type[BaseException] = type(f"Odd{what.title()}", (Wicked,), members)
+    return odd(text)
 
 
 def _lie(inner: Site) -> Any:

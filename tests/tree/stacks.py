@@ -21,7 +21,8 @@ def where(error: BaseException | None, most: int = 3) -> str:
 
 def stacks() -> list[str]:
     """Each task of the loop, and the lines that it waits in."""
-    return sorted(f"{name}: {_waits(coroutine)}" for name, coroutine in _tasks())
+    told = [f"{name.rpartition('.')[2]}: {_waits(coroutine)}" for name, coroutine in _tasks()]
+    return sorted(line for line in told if line.count("/tests/") < 3 and "supervise/" in line)
 
 
 def _tasks() -> list[tuple[str, Any]]:
@@ -37,14 +38,21 @@ def _tasks() -> list[tuple[str, Any]]:
             found.append((task.name, task.coro))
             todo.extend(child for nursery in task.child_nurseries for child in nursery.child_tasks)
         return found
-    return [(task.get_name() if task.get_coro().__qualname__ == "live" else task.get_coro().__qualname__, task.get_coro()) for task in tasks]  # type: ignore[union-attr]
+    coroutines: list[tuple[str, Any]] = [(task.get_name(), task.get_coro()) for task in tasks]
+    return [(name if coroutine.__qualname__ == "live" else coroutine.__qualname__, coroutine) for name, coroutine in coroutines]
 
 
 def _waits(coroutine: Any) -> str:
     lines: list[str] = []
     while coroutine is not None and len(lines) < 20:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None) or getattr(coroutine, "ag_frame", None)
+        frame = (
+            getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None) or getattr(coroutine, "ag_frame", None)
+        )
         if frame is not None:
-            lines.append(f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno} {frame.f_code.co_name}")
+            file = frame.f_code.co_filename
+            if "supervise/" in file or "/tests/" in file:
+                lines.append(
+                    f"{file[max(file.rfind('supervise/'), file.rfind('/tests/')) :]}:{frame.f_lineno} {frame.f_code.co_name}"
+                )
         coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
     return " > ".join(lines)
