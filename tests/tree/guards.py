@@ -128,6 +128,8 @@ class _Bugs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
+        if type(error) is KeyboardInterrupt:  # nobody's bug, wherever it strikes
+            return
         with self._play.malice.asleep():
             self._play.fail(f"a bug in supervise at {where(error)}", record.msg if error is None else shown(error))
 

@@ -16,6 +16,7 @@ from supervise import (
     ExitKind,
     ExitReason,
     Intensity,
+    NoActor,
     Restart,
     RunningSupervisor,
     StrategyError,
@@ -160,7 +161,7 @@ class World:
                 except StrategyError:
                     self.fiends.append(app.find(path))
 
-    def note(self, address: Address[Any] | RunningSupervisor) -> None:
+    def note(self, address: Any) -> None:
         """A fiend that was started at run time."""
         if isinstance(address, Address):
             self.fiends.append(address)
@@ -232,6 +233,8 @@ class World:
             "kill_all": lambda: self.ask("kill_all", app.kill_all),
         }
         name = chance.choice([*calls])
+        if name.startswith(("current()", "stop_tree")) and _in_an_innocent():
+            name = "account"
         if name in ("stop_tree", "kill_all") and chance.random() < 0.8:
             name = "kill"
         return f"{name} ({address.path}, {supervisor.path}, {path})", calls[name]
@@ -299,6 +302,14 @@ class World:
         if self.app is not None and supervisor.path == self.app.path:
             self.asked = self.asked or "stop"
         await supervisor.stop(chance.choice([ExitReason(ExitKind.SHUTDOWN, "malice"), ExitReason(ExitKind.CRASHED, "malice")]))
+
+
+def _in_an_innocent() -> bool:
+    """Whether it is an innocent's own task that this listener, or instrument, is called in."""
+    try:
+        return current().path.startswith("app/calm")
+    except NoActor:
+        return False
 
 
 async def _take_one(subscription: Any) -> None:
