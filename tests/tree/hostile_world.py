@@ -161,12 +161,12 @@ class World:
                 except StrategyError:
                     self.fiends.append(app.find(path))
 
-    def note(self, address: Any) -> None:
-        """A fiend that was started at run time."""
-        if isinstance(address, Address):
-            self.fiends.append(address)
+    def note(self, started: Any) -> None:
+        """A fiend, or a supervisor, that was started at run time."""
+        if isinstance(started, RunningSupervisor):
+            self.supervisors.append(started)
         else:
-            self.supervisors.append(address)
+            self.fiends.append(started)
 
     # -- public calls ------------------------------------------------------------------------------------------------
 
