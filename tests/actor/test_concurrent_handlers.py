@@ -234,3 +234,13 @@ async def test_what_pipe_to_awaits_crashes_the_actor_and_goes_with_the_incarnati
         await anyio.sleep(5)
         assert await asker.call(Asker.life) == 2
         assert await asker.call(Asker.result) == []
+
+
+async def test_an_actor_that_ends_by_itself_gives_its_concurrent_handlers_the_time_of_a_stop() -> None:
+    async with Supervisor("app") as app:
+        fetcher = await app.start(Fetcher, restart="temporary", stop_within=1)
+        await fetcher.send(Fetcher.fetch, "a", 1000)
+        await fetcher.send(lambda _: current().stop())
+        begun = anyio.current_time()
+        await fetcher.watch()
+        assert anyio.current_time() - begun == pytest.approx(1)

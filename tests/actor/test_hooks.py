@@ -331,3 +331,16 @@ async def test_who_called_when_the_exit_hook_hangs_is_told_after_the_hook_that_i
         group.start_soon(call)
         await at_rest()
         await app.terminate_child("a")
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_an_exit_hook_that_raises_when_its_actor_is_killed_is_the_crash_of_it(busy: bool) -> None:
+    events: list[Event] = []
+    async with Supervisor("app", child(lambda: Hooked(leave=Boom("on the way out")), name="a"), listener=events.append) as app:
+        if busy:
+            await app.find("a").send(lambda _: anyio.sleep_forever())
+        await at_rest()
+        app.kill("a")
+        await at_rest()
+        assert ends(events, "app/a") == ["crashed (Boom: on the way out)"]
+        assert states(app) == {"a": "running"}

@@ -9,8 +9,20 @@ from typing import Any
 
 import anyio
 import pytest
+from tenacity import wait_fixed
 
-from supervise import ActorCrashed, ActorStopped, Address, Intensity, Supervisor, child, concurrent, current
+from supervise import (
+    ActorCrashed,
+    ActorStopped,
+    Address,
+    Intensity,
+    MailboxFull,
+    Restart,
+    Supervisor,
+    child,
+    concurrent,
+    current,
+)
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes, Scribe, fill
 
@@ -129,3 +141,26 @@ async def test_a_kill_gives_back_what_was_in_hand_free_once() -> None:
         scribe.kill()
         await at_rest()
         assert isinstance(outcomes.of["held"], ActorStopped)
+
+
+async def test_what_goes_back_takes_the_room_that_senders_had_not_used_yet() -> None:
+    async with Supervisor("app") as app:
+        options: dict[str, Any] = {"capacity": 2, "overflow": "reject", "redeliver": 1}
+        scribe = await app.start(Pausing, restart=Restart.permanent(wait=wait_fixed(10)), **options)
+        gate = Gate()
+        scribe.try_send(Pausing.fail_after, gate)
+        await gate.reached.wait()
+        await scribe.send(Scribe.note, 1)  # there is room for one more
+        gate.open()
+        await at_rest()
+        assert [str(message.handler.__name__) for message in scribe.peek()] == ["fail_after", "note"]
+        with pytest.raises(MailboxFull):
+            scribe.try_send(Scribe.note, 2)
+
+
+class Pausing(Scribe):
+    """Fails once it is let through."""
+
+    async def fail_after(self, gate: Gate) -> None:
+        await gate.walk_through()
+        raise Boom("after the gate")

@@ -300,6 +300,20 @@ async def test_a_monitor_of_what_waits_for_its_restart_tells_at_once_and_goes_on
         assert log[1:] == [(1, "app/scribe", 2, "crashed")]
 
 
+async def test_a_monitor_of_what_is_back_is_told_of_no_end_before() -> None:
+    async with Supervisor("app", intensity=Intensity(10, per=5)) as app:
+        log: list[Any] = []
+        scribe = await app.start(Scribe)
+        await scribe.send(Scribe.crash)
+        await scribe.call(Scribe.note, "it is back")
+        await app.start(Nurse, log, scribe)
+        await at_rest()
+        assert log == []
+        await scribe.send(Scribe.crash)
+        await at_rest()
+        assert log == [(1, "app/scribe", 2, "crashed")]
+
+
 async def test_a_start_that_fails_is_an_end_too() -> None:
     lives = 0
 
@@ -414,6 +428,7 @@ async def test_a_watcher_that_is_stopped_is_not_told_and_who_is_watched_ends_wel
             gate.open()
         assert log == []
         assert not observers._OBSERVED
+        assert nurse.account().accepted == 1  # nothing comes into a mailbox that refuses
 
 
 async def test_a_monitor_keeps_nobody_alive() -> None:

@@ -417,6 +417,22 @@ class Grumpy:
         raise Boom("later")
 
 
+async def test_a_kill_of_what_has_failed_and_takes_too_long_leaves_the_restart_below_what_failed(watch: Watch) -> None:
+    class Slow(Grumpy):
+        async def __aenter__(self) -> Slow:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            await anyio.sleep(100)
+
+    async with Supervisor("app", tracing=watch.provider) as app:
+        slow = await app.start(Slow, stop_within=1)
+        await slow.send(Grumpy.fail_later)
+        await anyio.sleep(10)
+        await app.terminate_child("slow")
+    assert watch.one("restart Slow").parent_id == watch.one("process Slow.fail_later").span_id
+
+
 async def test_what_a_nursery_task_raised_is_recorded_on_the_restart_below_the_span_it_was_started_in(watch: Watch) -> None:
     async with Supervisor("app", tracing=watch.provider) as app:
         grumpy = await app.start(Grumpy)
@@ -513,6 +529,14 @@ async def test_a_restart_after_a_long_delay_starts_in_a_trace_of_its_own(watch: 
         await anyio.sleep(100)
     restart, start = watch.one("restart Scribe"), watch.named("start Scribe")[1]
     assert (start.parent_id, [link.span_id for link in start.links]) == ("", [restart.span_id])
+
+
+async def test_a_restart_after_half_a_minute_is_not_late_yet(watch: Watch) -> None:
+    async with Supervisor("app", tracing=watch.provider) as app:
+        scribe = await app.start(Scribe, restart=Restart.permanent(wait=wait_fixed(30)))
+        await scribe.send(Scribe.crash)
+        await anyio.sleep(100)
+    assert watch.named("start Scribe")[1].parent_id == watch.one("restart Scribe").span_id
 
 
 async def test_those_that_are_restarted_together_stop_and_start_below_the_decision(watch: Watch) -> None:

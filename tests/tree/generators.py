@@ -23,9 +23,27 @@ Deed: TypeAlias = Literal[
     "beside, then crash",
     "set a timer",
     "tick for ever",
+    "pipe to oneself",
+    "pipe a failure to oneself",
 ]
 Way: TypeAlias = Literal["send", "try_send", "call", "call in time", "send in time", "call or fail"]
-Upset: TypeAlias = Literal["kill", "kill inner", "terminate", "restart", "delete", "pause", "resume", "stop", "ping", "drop"]
+Upset: TypeAlias = Literal[
+    "kill",
+    "kill inner",
+    "terminate",
+    "restart",
+    "delete",
+    "pause",
+    "resume",
+    "stop",
+    "ping",
+    "drop",
+    "operator stop",
+    "operator start",
+    "operator restart",
+    "operator limit",
+    "start one more",
+]
 Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
 
 ACTORS: Final = ("a", "b", "inner/c", "inner/d")
@@ -44,6 +62,11 @@ class Part:
     managed: bool
     slow_start: bool
     wait: float
+    drain: bool
+    handler_deadline: float | None
+    limit: int | None
+    """How many restarts of its own it has in five seconds."""
+    lives_by_addresses: bool
 
 
 @dataclass(frozen=True)
@@ -120,6 +143,10 @@ parts: st.SearchStrategy[Part] = st.builds(
     managed=st.booleans(),
     slow_start=st.booleans(),
     wait=st.sampled_from([0.0, 0.0, 1.0]),
+    drain=st.booleans(),
+    handler_deadline=st.sampled_from([None, None, 0.4]),
+    limit=st.sampled_from([None, None, None, 1]),
+    lives_by_addresses=st.sampled_from([False, False, False, True]),
 )
 casts: st.SearchStrategy[Cast] = st.builds(
     Cast,
@@ -140,6 +167,8 @@ _loud: list[Deed] = [
     "relay",
     "beside, then crash",
     "tick for ever",
+    "pipe to oneself",
+    "pipe a failure to oneself",
 ]
 _ways: list[Way] = ["send", "send", "call", "call", "try_send", "call in time", "send in time", "call or fail"]
 
@@ -172,6 +201,11 @@ disturbances: st.SearchStrategy[Disturb] = st.builds(
             "stop",
             "ping",
             "drop",
+            "operator stop",
+            "operator start",
+            "operator restart",
+            "operator limit",
+            "start one more",
         ]
     ),
     actor=_actor,

@@ -95,6 +95,10 @@ class Player:
         with self._stage.presence("a tick"):
             await anyio.sleep(0.1)
 
+    async def take(self, result: object) -> None:
+        with self._stage.presence("what takes a result"):
+            await anyio.sleep(0.1)
+
     @concurrent(limit=2)
     async def play_beside(self, line: Line) -> int:
         with self._stage.handling(line, beside=True):
@@ -125,10 +129,21 @@ class Player:
             current().after(line.seconds, Player.tick)
         elif line.deed == "tick for ever":
             current().every(0.7, Player.tick, id="tick")
+        elif line.deed == "pipe to oneself":
+            current().pipe_to(Player.take, self._result(line.seconds, False))
+        elif line.deed == "pipe a failure to oneself":
+            current().pipe_to(Player.take, self._result(line.seconds, True), failed=Player.take)
         elif line.deed == "stop":
             current().stop()
         elif line.deed == "relay" and line.then is not None:
             await line.then.call(Player.play, line._replace(sender=-1, n=next(_relayed), deed="note"))
+
+    async def _result(self, seconds: float, fail: bool) -> str:
+        with self._stage.presence("what is piped"):
+            await anyio.sleep(seconds)
+        if fail:
+            raise Boom("what was to be piped")
+        return "result"
 
     async def _task(self, seconds: float, crash: bool) -> None:
         with self._stage.presence("a task"):

@@ -46,6 +46,7 @@ from supervise import (
     WeakAddress,
     child,
 )
+from supervise.events import Event
 from supervise.testing import left_over, virtual_time
 
 from .generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Part, Pass, Say, Step, casts, steps
@@ -151,7 +152,9 @@ class Play:
         inner = Supervisor(
             "inner", c, d, strategy=self.cast.inner_strategy, intensity=Intensity(self.cast.inner_intensity, per=5)
         )
-        return Supervisor("app", a, b, inner, strategy=self.cast.strategy, intensity=Intensity(100_000, per=5))
+        return Supervisor(
+            "app", a, b, inner, strategy=self.cast.strategy, intensity=Intensity(100_000, per=5), listener=self.hear
+        )
 
     def part(self, number: int) -> Child[Player]:
         part = self.cast.parts[number]
@@ -160,6 +163,7 @@ class Play:
         if part.slow_start:
             make = factory.around if part.managed else factory.later
         wait = wait_fixed(part.wait) if part.wait and part.restart != "temporary" else None
+        by_addresses = part.lives_by_addresses and part.restart != "permanent"
         return child(
             make,
             name=ACTORS[number].split("/")[-1],
@@ -170,6 +174,10 @@ class Play:
             choice="fair" if part.lanes == "fair" else "strict",
             redeliver=part.redeliver,
             expects=(Answer,),
+            drain=part.drain,
+            handler_deadline=part.handler_deadline,
+            limit=None if part.limit is None or part.restart == "temporary" else Intensity(part.limit, per=5),
+            lifetime="addresses" if by_addresses else "supervisor",
         )
 
     async def run(self) -> None:
@@ -221,6 +229,8 @@ class Play:
                         getattr(address, step.what)()
             case Disturb(what="stop" | "ping"):
                 start_soon(self.control, step)
+            case Disturb(what="operator stop" | "operator start" | "operator restart" | "operator limit" | "start one more"):
+                start_soon(self.operate, step, app)
             case Disturb():
                 start_soon(self.disturb, step, app)
 
@@ -228,11 +238,30 @@ class Play:
         with refusals():
             await getattr(self.addresses[step.actor], step.what)()
 
+    async def operate(self, step: Disturb, app: RunningSupervisor) -> None:
+        ada, path = app.operator("ada"), ACTORS[step.actor]
+        with refusals():
+            if step.what == "operator limit":
+                await ada.change(path, limit=Intensity(2, per=5))
+            elif step.what == "start one more":
+                one = self.part(step.actor)
+                more = await app.start(one.factory, name=f"more-{len(self.addresses)}")
+                self.addresses.append(more)
+                await more.send(Player.tick)
+            else:
+                await getattr(ada, step.what.removeprefix("operator "))(path)
+
     async def disturb(self, step: Disturb, app: RunningSupervisor) -> None:
         branch, _, name = ACTORS[step.actor].rpartition("/")
         with refusals():
             supervisor = app.supervisor(branch) if branch else app
             await getattr(supervisor, f"{step.what}_child")(name)
+
+    def hear(self, event: Event) -> None:
+        """A listener that looks back into the tree: it is told when the state is whole."""
+        unbalanced = [address.path for address in self.addresses if not address.account().balanced]
+        if unbalanced:
+            self.stage.complaints.append(f"at {event} these didn't balance: {unbalanced}")
 
     def check(self) -> None:
         """What holds at every instant."""

@@ -7,9 +7,10 @@ Tested: SEMANTICS 4 (ignore), 9 (backoff), 11 (mailboxes over a supervisor's res
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -32,6 +33,7 @@ from supervise import (
     current,
 )
 from supervise.events import Decided, Event
+from supervise.testing.virtual_time import at_rest
 
 pytestmark = pytest.mark.anyio
 request: ContextVar[str] = ContextVar("request")
@@ -299,3 +301,21 @@ async def test_a_crash_says_where_the_user_s_own_code_was() -> None:
             await app.find("c").call(Caller.ask)
     (line,) = [str(e) for e in events if str(e).startswith("app/c #1 ended: crashed")]
     assert f"Caller.ask ({__file__}:" in line
+
+
+async def test_children_that_wait_for_their_start_have_their_names_already() -> None:
+    async def slow() -> Counter:
+        await anyio.sleep(1)
+        return Counter()
+
+    async with Supervisor("app") as app, anyio.create_task_group() as group:
+        paths: list[str] = []
+
+        async def start(factory: Callable[[], Any], name: str | None) -> None:
+            paths.append((await app.start(factory, name=name)).path)
+
+        for factory, name in ((slow, None), (Counter, None), (Counter, "counter-2"), (Counter, None)):
+            group.start_soon(start, factory, name)
+            await at_rest()
+        await anyio.sleep(2)
+        assert paths == ["app/slow", "app/counter", "app/counter-2", "app/counter-3"]

@@ -243,3 +243,22 @@ async def test_no_timer_is_left_when_the_last_one_has_ended() -> None:
 def test_a_wrong_deadline_is_refused(deadline: Any) -> None:
     with pytest.raises(InvalidSpec, match=r"child 'sleeper': handler_deadline=.* is not valid: seconds, more than 0, or None"):
         child(Sleeper, handler_deadline=deadline)
+
+
+async def test_one_that_does_not_listen_is_said_to_be_late_once() -> None:
+    events: list[Event] = []
+    async with Supervisor("app", listener=events.append) as app:
+        deaf = await app.start(Deaf, handler_deadline=4, stop_within=math.inf)
+        await deaf.send(Deaf.hang, 50.0)
+        await anyio.sleep(3.9)
+        assert not [event for event in events if isinstance(event, Late)]
+        await anyio.sleep(1.2)
+        assert len([event for event in events if isinstance(event, Late)]) == 1
+        await anyio.sleep(100)
+    assert len([event for event in events if isinstance(event, Late)]) == 1
+
+
+class Deaf:
+    async def hang(self, seconds: float) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(seconds)

@@ -251,3 +251,31 @@ async def test_a_factory_that_fails_in_a_restart_with_what_when_doesn_t_match_en
         await app.find("a").send(break_down, Boom("for good"))
         await at_rest()
         assert states(app) == {"a": "stopped", "b": "running"}
+
+
+async def test_who_is_down_with_its_group_refuses_when_the_wait_for_its_restart_is_called_off() -> None:
+    policy = Restart.permanent(wait=wait_fixed(10))
+    one, other = child(Member, name="a", restart=policy), child(Member, name="b")
+    async with Supervisor("app", one, other, strategy="one_for_all") as app:
+        await app.find(one).send(Member.crash)
+        await at_rest()
+        await app.find(other).send(Member.see)  # it is kept until then
+        await app.terminate_child("a")
+        with pytest.raises(ActorStopped):
+            await app.find(other).send(Member.see)
+        assert app.find(other).account().dead_lettered == 1
+        assert states(app) == {"a": "stopped", "b": "stopped"}
+
+
+async def test_who_was_to_start_after_a_start_that_failed_refuses_when_the_next_try_is_called_off() -> None:
+    broken: set[str] = set()
+    one, other = child(Member, None, 1.0, 0.0, broken, name="a"), child(Member, name="b")
+    async with Supervisor("app", one, other, strategy="one_for_all") as app, anyio.create_task_group() as group:
+        broken.add("a")
+        await app.find(one).send(Member.crash)
+        await at_rest()
+        group.start_soon(app.terminate_child, "a")  # it is served when the start has failed, before the next try
+        await anyio.sleep(2)
+        assert states(app) == {"a": "stopped", "b": "stopped"}
+        with pytest.raises(ActorStopped):
+            await app.find(other).send(Member.see)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from supervise import ActorStopped, Intensity, Supervisor, child
+from supervise import ActorStopped, ChildUnstoppable, Intensity, Supervisor, child
 from supervise.events import Event, Overran, Stopped
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Gate
@@ -199,3 +199,21 @@ async def test_one_that_was_killed_and_didn_t_end_is_restarted_as_soon_as_it_has
         gate.open()
         await at_rest()
         assert await app.find("a").call(Member.life) == 2
+
+
+async def test_what_cannot_be_stopped_has_not_ended_so_not_all_that_are_significant_have() -> None:
+    gate = Gate()
+    first = child(Deaf, name="a", restart="transient", significant=True, stop_within="brutal_kill")
+    second = child(Member, name="b", restart="transient", significant=True)
+    async with Supervisor("app", first, second, auto_shutdown="all_significant") as app, leaving(gate):
+        await app.find("a").send(Deaf.hang, gate)
+        await at_rest()
+        with pytest.raises(ChildUnstoppable):
+            await app.terminate_child("a")
+        await app.find("b").send(Member.finish)
+        await anyio.sleep(10)
+        assert states(app) == {"a": "unstoppable", "b": "stopped"}
+        gate.open()
+        await anyio.sleep(10)
+        assert states(app) == {"a": "stopped", "b": "stopped"}
+    assert str(app.ended) == "asked: shutdown"  # a tree that had ended by itself would have cancelled the body

@@ -1,0 +1,333 @@
+"""The actors of a hostile play, and all else that a user can hand over: each may misbehave whenever it is called."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+
+from supervise import Address, Down, RunningSupervisor, WeakAddress, concurrent, current
+
+if TYPE_CHECKING:
+    from .malice import Malice, Site
+
+DEEDS = ("nothing", "nothing", "sleep", "sleep", "begin a task", "after", "every", "pipe", "pipe or fail", "read", "watch",
+         "publish", "stop", "shut down", "stubborn")  # fmt: skip
+
+
+class Part:
+    """One fiend: who it is, what it is made with, and whom it knows."""
+
+    def __init__(self, malice: Malice, name: str, friends: list[Address[Any]], managed: bool) -> None:
+        self.malice = malice
+        self.name = name
+        self.friends = friends
+        self.managed = managed
+        self.random = Random(f"{malice.seed} part {name}")
+
+    def site(self, kind: str, what: str = "") -> Site:
+        return self.malice.site(kind, f"{self.name}.{what}" if what else self.name)
+
+    # -- factories ---------------------------------------------------------------------------------------------------
+
+    def at_once(self) -> Fiend:
+        self.site("factory").at_once()
+        return ManagedFiend(self) if self.managed else Fiend(self)
+
+    async def later(self) -> Fiend:
+        await anyio.sleep(0.1)
+        await self.site("factory").later()
+        return self.at_once()
+
+    @asynccontextmanager
+    async def around(self) -> AsyncGenerator[Fiend]:
+        await self.site("hook", "around, before").later()
+        try:
+            yield Fiend(self)
+        finally:
+            await self.site("hook", "around, after").later()
+
+    # -- what its fiend waits for ------------------------------------------------------------------------------------
+
+    async def task(self) -> None:
+        await anyio.sleep(self.random.choice([0.0, 0.3, 5.0]))
+        await self.site("task").later()
+
+    async def patience(self, seconds: float) -> None:
+        try:
+            await anyio.sleep(seconds)
+        except BaseException:
+            self.site("cancelled").at_once()
+            raise
+
+    async def errand(self, seconds: float) -> None:
+        await self.patience(seconds)
+        await self.site("nursery").later()
+
+    async def result(self, seconds: float) -> str:
+        await self.patience(seconds)
+        await self.site("pipe", "awaited").later()
+        return "result"
+
+
+class Argument:
+    """Its `repr` and its `str` misbehave."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def __repr__(self) -> str:
+        self._site.at_once()
+        return f"<Argument of {self._site.where}>"
+
+
+class Fiend:
+    """Each of its handlers does something, and may misbehave then."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+
+    async def work(self, argument: object = None) -> str:
+        return await self.misbehave("handler", "work")
+
+    def quick(self, argument: object = None) -> str:
+        self.part.site("handler", "quick").at_once()
+        return "quick"
+
+    @concurrent(limit=2)
+    async def beside(self, argument: object = None) -> str:
+        return await self.misbehave("concurrent", "beside")
+
+    async def tick(self) -> str:
+        return await self.misbehave("timer", "tick")
+
+    async def piped(self, result: object) -> None:
+        await self.part.site("pipe", "piped").later()
+
+    def failed(self, error: Exception) -> None:
+        self.part.site("pipe", "failed").at_once()
+
+    def down(self, down: Down) -> None:
+        self.part.site("watch", "down").at_once()
+
+    async def begin(self) -> None:
+        await self.part.site("handler", "begin").later()
+
+    def item(self, item: object) -> None:
+        self.part.site("stream", "item").at_once()
+
+    async def misbehave(self, kind: str, what: str) -> str:
+        part = self.part
+        deed = part.random.choice(DEEDS)
+        seconds = part.random.choice([0.0, 0.1, 1.0])
+        me = current()
+        if deed == "sleep":
+            await part.patience(seconds)
+        elif deed == "stubborn":
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(seconds)
+        elif deed == "begin a task":
+            me.nursery.start_soon(part.errand, seconds)
+        elif deed == "after":
+            me.after(seconds, Fiend.tick)
+        elif deed == "every":
+            me.every(0.5, Fiend.tick, id="tick")
+        elif deed == "pipe":
+            me.pipe_to(Fiend.piped, part.result(seconds))
+        elif deed == "pipe or fail":
+            me.pipe_to(Fiend.piped, part.result(seconds), failed=Fiend.failed)
+        elif deed == "read":
+            me.read(Stream(part), Fiend.item)
+        elif deed == "watch" and part.friends:
+            me.watch(part.random.choice(part.friends), Fiend.down)
+        elif deed == "publish":
+            me.publish(what)
+        elif deed == "stop":
+            me.stop()
+        elif deed == "shut down":
+            me.stop(shutdown="it had enough")
+        await part.site(kind, what).later()
+        return what
+
+
+class ManagedFiend(Fiend):
+    """Enters and leaves."""
+
+    async def __aenter__(self) -> Self:
+        await anyio.sleep(0.05)
+        await self.part.site("hook", "enter").later()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.part.site("hook", "exit").later()
+        await anyio.sleep(0.05)
+
+
+class Stream:
+    """Three items, if nothing comes between."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._left = 3
+
+    def __aiter__(self) -> AsyncIterator[object]:
+        self._part.site("stream", "aiter").at_once()
+        return self
+
+    async def __anext__(self) -> object:
+        if not self._left:
+            raise StopAsyncIteration
+        self._left -= 1
+        await anyio.sleep(0.1)
+        await self._part.site("stream", "anext").later()
+        return self._left
+
+
+class Queue:
+    """A deque that misbehaves before it does anything."""
+
+    def __init__(self, site: Callable[[str], Site]) -> None:
+        self._site = site
+        self._queue: deque[Any] = deque()
+
+    def append(self, envelope: Any, /) -> None:
+        self._site("append").at_once()
+        self._queue.append(envelope)
+
+    def appendleft(self, envelope: Any, /) -> None:
+        self._site("appendleft").at_once()
+        self._queue.appendleft(envelope)
+
+    def popleft(self) -> Any:
+        self._site("popleft").at_once()
+        return self._queue.popleft()
+
+    def __len__(self) -> int:
+        self._site("len").at_once()
+        return len(self._queue)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._site("iter").at_once()
+        return iter([*self._queue])
+
+
+class Callback:
+    """A listener, a predicate, a handler: what is called may misbehave, then returns `answer`."""
+
+    def __init__(self, site: Site, answer: Any = None) -> None:
+        self._site = site
+        self._answer = answer
+        self.__name__ = site.where
+
+    def __call__(self, *_: object) -> Any:
+        self._site.at_once()
+        return self._answer
+
+
+class OddCallable(Callback):
+    """A handler of its own, whose hash and equality misbehave, too."""
+
+    def __hash__(self) -> int:
+        self._site.at_once()
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        self._site.at_once()
+        return self is other
+
+
+class Records(logging.Handler):
+    """A log handler, which formats what it gets, and a filter."""
+
+    def __init__(self, malice: Malice) -> None:
+        super().__init__()
+        self._malice = malice
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.getMessage()
+        self._malice.site("log", "emit").at_once()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self._malice.site("log", "filter").at_once()
+        return True
+
+
+class Processor(SpanProcessor):
+    def __init__(self, malice: Malice) -> None:
+        self._malice = malice
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self._malice.site("instrument", "on_start").at_once()
+
+    def on_end(self, span: Any) -> None:
+        self._malice.site("instrument", "on_end").at_once()
+
+
+class HostileSampler(Sampler):
+    def __init__(self, malice: Malice) -> None:
+        self._malice = malice
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> Any:
+        self._malice.site("instrument", "should_sample").at_once()
+        return ALWAYS_ON.should_sample(*args, **kwargs)
+
+    def get_description(self) -> str:
+        return "hostile"
+
+
+def provider(malice: Malice) -> TracerProvider:
+    made = TracerProvider(sampler=HostileSampler(malice), resource=Resource.get_empty(), shutdown_on_exit=False)
+    made.add_span_processor(Processor(malice))
+    return made
+
+
+class HostileMetrics:
+    """A `Watcher`."""
+
+    def __init__(self, malice: Malice) -> None:
+        self._malice = malice
+
+    def watch(self, app: RunningSupervisor, /) -> Callable[[], object]:
+        self._malice.site("metrics", "watch").at_once()
+        return Callback(self._malice.site("metrics", "unwatch"))
+
+
+def odd_class(site: Site) -> Any:
+    """An exception class that misbehaves when it is asked whether something is of it."""
+
+    class Meta(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            site.at_once()
+            return False
+
+        def __subclasscheck__(cls, subclass: type) -> bool:
+            site.at_once()
+            return False
+
+    return Meta("Expected", (Exception,), {})
+
+
+class Innocent:
+    """Has no part in it. It ticks, and asks its neighbour."""
+
+    def __init__(self, neighbour: list[WeakAddress[Any]]) -> None:
+        self._neighbour = neighbour
+        current().every(1.0, Innocent.tick)
+
+    async def answer(self) -> int:
+        return current().incarnation
+
+    async def tick(self) -> None:
+        for address in self._neighbour:
+            await address.send(Innocent.hear)
+
+    def hear(self) -> None:
+        pass

@@ -1,0 +1,46 @@
+"""Whatever hostile code does, and wherever: the promises hold in trees and plays that are drawn by a seed.
+
+SEMANTICS 65, 10, 21. All that a user can hand over (`malice.KINDS`) raises whatever can be raised, blocks, or calls back into
+the library, whenever it is called. Tested, at every step and at the end of each play:
+- what ends the tree is what passes up (KeyboardInterrupt from anywhere; SystemExit from handler, factory, hook, nursery task,
+  timer or policy), a spent limit, or somebody's own call; and what leaves the tree then is that very error, or names a culprit
+- innocent neighbours answer all the while, at once, in their first life
+- the accounts balance, and nothing is queued or in hand when all is over
+- nothing is left: no task, no timer, no thread; and the backend has nothing to complain of
+- it comes to an end, in virtual time
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+
+import pytest
+
+from .hostile import command, play
+from .malice import KINDS
+
+EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 500
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_hostile_code_harms_nobody_but_itself(backend: str) -> None:
+    failed: defaultdict[str, list[str]] = defaultdict(list)
+    for seed in range(EXAMPLES):
+        _, failures = play(backend, seed, frozenset(KINDS))
+        if failures:
+            failed[failures[0].kind].append(f"{command(backend, seed, ' -v')}\n    {failures[0].text}")
+    told = [f"{len(found)} x {kind}\n  {found[0]}" for kind, found in failed.items()]
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_seed_gives_the_same_play_again(backend: str) -> None:
+    kinds = frozenset(KINDS)
+    assert [_story(backend, seed, kinds) for seed in range(5)] == [_story(backend, seed, kinds) for seed in range(5)]
+
+
+def _story(backend: str, seed: int, kinds: frozenset[str]) -> list[str]:
+    example, _ = play(backend, seed, kinds)
+    assert len(example.malice.notes) > 10
+    return [str(note) for note in example.malice.notes]
