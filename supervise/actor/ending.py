@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def go_out_of_service(life: Incarnation, error: BaseException | None) -> None:
     """No message is begun any more: calls that don't wait for the next life fail now, before nursery and exit hook end."""
     life.mailbox.restarting = True
+    life.pass_up(error)  # what ends its nursery and its hook may take its place
     if life.mailbox.refusal is not None:
         life.mailbox.shut()  # what has come for itself so far is all
     if error is not None or life.failure is not None or life.killed:

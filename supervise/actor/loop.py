@@ -219,7 +219,6 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, coro
     lane = life.lane or life.mailbox
     if life.concurrent is None:
         life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(_answer, life), life.fail_first)
-    life.in_hand = None
     begun = life.concurrent.take(concurrency, lane, envelope, coroutine)
     if not begun:
         life.mailbox.attention = True
@@ -227,6 +226,7 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, coro
         if options is not None and options.source is not None:
             options.source._put_back(options)
         lane.put_back(envelope)
+    life.in_hand = None  # only now: what a queue of the user's own raises is a crash with the message in hand
     return begun
 
 

@@ -330,8 +330,8 @@ class Lane(ABC):
 
     def put_first(self, envelope: Envelope) -> None:
         """Accept one that nobody sent, before all others and above capacity."""
-        self.count_accepted()
         self.put_back(envelope)
+        self.count_accepted()  # after it is in: a queue of the user's own may raise
 
     def take_out(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:
         """Take out those that are chosen; the others keep their order. What `chosen` raises leaves all as it was."""
