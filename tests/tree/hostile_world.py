@@ -62,6 +62,8 @@ class World:
             children.append(self.fiend("", chance) if chance.random() < 0.4 else self.branch(f"mad{number}", "", chance))
         if not any(isinstance(each, Description) for each in children[1:]):
             children.append(self.branch("mad", "", chance))
+        if not self._names:  # a dynamic supervisor begins without children
+            children.append(self.fiend("", chance))
         return Supervisor(
             "app",
             *children,

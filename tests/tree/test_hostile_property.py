@@ -36,11 +36,11 @@ def test_hostile_code_harms_nobody_but_itself(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_seed_gives_the_same_play_again(backend: str) -> None:
-    kinds = frozenset(KINDS)
-    assert [_story(backend, seed, kinds) for seed in range(5)] == [_story(backend, seed, kinds) for seed in range(5)]
+    stories = [_story(backend, seed) for seed in range(5)]
+    assert sum(map(len, stories)) > 100
+    assert [_story(backend, seed) for seed in range(5)] == stories
 
 
-def _story(backend: str, seed: int, kinds: frozenset[str]) -> list[str]:
-    example, _ = play(backend, seed, kinds)
-    assert len(example.malice.notes) > 10
+def _story(backend: str, seed: int) -> list[str]:
+    example, _ = play(backend, seed, frozenset(KINDS))
     return [str(note) for note in example.malice.notes]
