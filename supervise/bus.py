@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .log import complain, interrupts, logger, say
 from .message import name_of
@@ -64,6 +64,14 @@ class Bus:
     def pass_up(self, error: BaseException) -> None:
         """A KeyboardInterrupt struck in code of the user's that is asked in the middle of a change, which goes on."""
         self._fatal(error)
+
+    def text(self, make: Callable[..., str], *args: Any) -> str:
+        """A text of something of the user's, in the middle of a change: only a KeyboardInterrupt can leave such a text."""
+        try:
+            return make(*args)
+        except BaseException as error:
+            self._fatal(error)
+            return "<its text was interrupted>"
 
     def then(self, function: Callable[[], object]) -> None:
         """Call it when all that was published so far has been told."""

@@ -8,11 +8,23 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from ._base import Backend, Expired, Future, Handle, Scope, is_cancellation
+from ._base import Backend, Expired, Future, Handle, Scope, answered, is_cancellation, note
 from ._errands import Gone
 from ._forks import NOWHERE
 
-__all__ = ("NOWHERE", "Backend", "Expired", "Future", "Gone", "Handle", "Scope", "current_backend", "is_cancellation")
+__all__ = (
+    "NOWHERE",
+    "Backend",
+    "Expired",
+    "Future",
+    "Gone",
+    "Handle",
+    "Scope",
+    "answered",
+    "current_backend",
+    "is_cancellation",
+    "note",
+)
 
 
 def current_backend() -> Backend:

@@ -29,6 +29,10 @@ class Future(Protocol):
         """Whether it is done because its waiter was cancelled."""
         ...
 
+    def exception(self) -> BaseException | None:
+        """Of one that is done, and not cancelled. It is then known, and asyncio doesn't complain that nobody wanted it."""
+        ...
+
     def set_result(self, result: Any, /) -> None: ...
     def set_exception(self, exception: Any, /) -> None: ...
     def __await__(self) -> Generator[Any, Any, Any]: ...
@@ -151,6 +155,23 @@ class Backend(Protocol):
     def lets_interrupt(self, function: object) -> None:
         """A KeyboardInterrupt may strike in the user's function, which may never end, though our own code is spared it."""
         ...
+
+
+async def answered(future: Future) -> Any:
+    """Wait for it. Who is cancelled at the very moment at which an error comes leaves nobody to hear of that."""
+    try:
+        return await future
+    except BaseException:
+        note(future)
+        raise
+    finally:
+        del future  # it has the error, whose traceback has this frame
+
+
+def note(future: Future) -> None:
+    """Whoever waited is leaving with an error, maybe another one than what came."""
+    if future.done() and not future.cancelled():
+        future.exception()
 
 
 def is_cancellation(error: BaseException, cancelled: type[BaseException]) -> bool:

@@ -37,6 +37,9 @@ class _Future:
     def cancelled(self) -> bool:
         return self._cancelled
 
+    def exception(self) -> BaseException | None:
+        return self._error
+
     def set_result(self, result: Any, /) -> None:
         self._settle()
         self._result = result

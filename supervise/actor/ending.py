@@ -97,12 +97,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
 
     Its owner is told, whatever the user's code does in here: the texts of exceptions and arguments, queues, instruments.
     """
-    life.over = True  # whoever of its code is still asked something can't begin anything any more
-    for timer in (life.end_timer, life.throttle_timer):
-        if timer is not None:
-            timer.cancel()
-    if life.timers is not None:
-        life.timers._end()
+    _end_timers(life)
     mailbox, instrument, crashed_on = life.mailbox, life.mailbox.instrument, life.crashed_on
     with life.owner.bus:  # nobody hears of anything before all of it is settled
         reason, error = _judge(life, error)
@@ -132,6 +127,15 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
     return successor
 
 
+def _end_timers(life: Incarnation) -> None:
+    life.over = True  # whoever of its code is still asked something can't begin anything any more
+    for timer in (life.end_timer, life.throttle_timer):
+        if timer is not None:
+            timer.cancel()
+    if life.timers is not None:
+        life.timers._end()
+
+
 def bury(life: Incarnation) -> None:
     """Its task has ended without a word: it was cancelled before it began, or Ctrl-C struck in it. Its owner is told."""
     if life.told:
@@ -155,6 +159,7 @@ async def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
 
 def _tell_owner(life: Incarnation, reason: ExitReason, error: BaseException | None) -> Incarnation | None:
     mailbox, owner = life.mailbox, life.owner
+    _end_timers(life)
     life.told = True
     held = life.held()
     life.in_hand = life.concurrent = life.crashed_on = None
@@ -178,7 +183,7 @@ def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, 
         error = life.failure
     cancelled = life.mailbox.backend.cancelled
     if error is not None and not is_cancellation(error, cancelled):
-        return crashed(error), error
+        return ExitReason(ExitKind.CRASHED, life.owner.bus.text(describe, error)), error
     if life.killed:
         return KILLED, None
     if error is not None:
@@ -187,7 +192,7 @@ def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, 
             life.owner.abandoned()
             return KILLED, None
         hidden = masked(error, cancelled)
-        while_ = "" if hidden is None else f", while handling {describe(hidden)}"
+        while_ = "" if hidden is None else f", while handling {life.owner.bus.text(describe, hidden)}"
         text = f"{name_of_kind(type(error))}: cancelled, and nobody of the tree asked for it{while_}"
         return ExitReason(ExitKind.CRASHED, text), error
     return life.stop_reason or NORMAL, None
@@ -240,7 +245,7 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
         say(logging.ERROR, "%s: a message can't be tried again, as its queue raised %s", life.mailbox.path, describe(raised))
         return False
     if reply is not None and error is not None:
-        life.mailbox.hold_cause(reply, _crash(life, describe(error), error))
+        life.mailbox.hold_cause(reply, _crash(life, life.owner.bus.text(describe, error), error))
     return True
 
 

@@ -307,8 +307,9 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
     mailbox, reply = life.mailbox, envelope[3]
     mailbox.failed += 1
     if reply is None:
-        shown = describe_message(*envelope[:3])
-        life.owner.bus.publish(Expected(mailbox.path, life.number, shown, describe(error), isolated))
+        bus = life.owner.bus
+        shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)
+        bus.publish(Expected(mailbox.path, life.number, shown, raised, isolated))
     else:
         mailbox.answer(lane, reply, _deliverable(error))
 

@@ -8,6 +8,7 @@ from threading import get_ident
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from supervise._backends import answered, note
 from supervise.errors import ActorRestarting, WouldDeadlock
 from supervise.mailbox.envelope import OnRestart
 from supervise.mailbox.handler import check
@@ -76,6 +77,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
             except BaseException:
                 if reply.cancelled():
                     mailbox.give_up()
+                note(reply)
                 raise
             finally:
                 del reply  # an error's traceback has this frame, and the reply has the error
@@ -123,8 +125,8 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         """
         mailbox = self._open_lane().mailbox
         begun = mailbox.backend.now()
-        answered: float = await mailbox.ping()
-        return answered - begun
+        seen: float = await answered(mailbox.ping())
+        return seen - begun
 
     def pause(self) -> None:
         """Begin no further message, over restarts too, until `resume()`. Messages are accepted and kept, in their order.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from supervise._backends import Expired
+from supervise._backends import Expired, note
 from supervise.errors import ActorRestarting
 from supervise.message import AnyHandler, describe
 
@@ -164,6 +164,7 @@ class Lane(ABC):
         except BaseException:
             if reply.cancelled():
                 self.give_up()
+            note(reply)
             raise
         finally:
             del reply, envelope  # an error's traceback has this frame, and the reply has the error

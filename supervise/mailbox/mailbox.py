@@ -249,7 +249,10 @@ class Mailbox(Lane):
     def dead_letter(self, envelope: Envelope, why: str) -> None:
         """This message is lost, and said to be."""
         self.dead_lettered += 1
-        self.dead_letters.add(self.path, describe(envelope[0], envelope[1], envelope[2]), why)
+        self.dead_letters.add(self.path, self._text(envelope), why)
+
+    def _text(self, envelope: Envelope) -> str:
+        return self.dead_letters.bus.text(describe, *envelope[:3])
 
     def abandon(self, lane: Lane, reply: Future | None) -> None:
         """It was taken out, and nobody wants it to be handled any more."""
@@ -289,7 +292,7 @@ class Mailbox(Lane):
         else:
             self.dead_letter(envelope, why)
             if reply is not None and not reply.done():
-                reply.set_exception(MessageDropped(f"{self.path} dropped {describe(*envelope[:3])}: {why}"))
+                reply.set_exception(MessageDropped(f"{self.path} dropped {self._text(envelope)}: {why}"))
 
     def remove(self, chosen: Callable[[Message], bool], why: str) -> list[Message]:
         """Take out what waits and is chosen; it is dead letters."""
@@ -319,7 +322,7 @@ class Mailbox(Lane):
                     self.abandoned += 1
                 else:
                     self.failed += 1
-                    shown = describe(*envelope[:3])
+                    shown = self._text(envelope)
                     reply.set_exception(ActorRestarting(f"{self.path} is restarting, and the call {shown} doesn't wait"))
             lane.turn_away()
             lane.admit()

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from supervise._backends import note
 from supervise.errors import ActorRestarting, MailboxFull
 from supervise.message import Message
 
@@ -89,6 +90,7 @@ class WaitingSenders:
                 self.line.remove(entry)
             elif self._redeem(room):  # the next one may have it
                 lane.give_on()
+            note(room)
             raise
         finally:
             mailbox.fail_fast -= fail_fast

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from supervise._backends import answered
 from supervise.actor.incarnation import Incarnation
 from supervise.errors import WouldDeadlock
 from supervise.mailbox.turn import CURRENT
@@ -33,7 +34,7 @@ async def ask(branch: BranchPlace, call: Callable[[Node, object, float], list[Di
     node = branch.running_node()
     ticket = node.tree.backend.future()
     node.step(call, node, ticket, node.tree.backend.now())
-    return await ticket
+    return await answered(ticket)
 
 
 async def add(branch: BranchPlace, name: str, description: Child[Any] | Description) -> Place:
@@ -44,7 +45,7 @@ async def add(branch: BranchPlace, name: str, description: Child[Any] | Descript
     warn_of_immortal_loop(node.branch.description.spec, spec)
     check_deadlock(branch, None)
     offer = node.offer(name, spec, description)
-    await offer.answer
+    await answered(offer.answer)
     return cast("Place", offer.place)
 
 
@@ -80,7 +81,7 @@ async def stop(branch: BranchPlace, reason: ExitReason) -> None:
     ended = tree.backend.future()
     node.on_done.append(ended)
     node.step(node.machine.stop, tree.backend.now(), mode=StopMode.RESTART, reason=reason, cause=Cause.SELF)
-    await ended
+    await answered(ended)
 
 
 def check_deadlock(branch: BranchPlace, name: str | None, *, stopping: bool = False) -> None:

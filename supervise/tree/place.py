@@ -92,9 +92,13 @@ class ActorPlace:
 
     def _tree_started(self) -> None:
         """The second phase of its start: the whole tree is built."""
-        if self.mailbox.refusal is None and self.child.on_tree_started is not None:
+        if self.mailbox.refusal is not None or self.child.on_tree_started is None:
+            return
+        try:
             self._put_beginning(self.child.on_tree_started)
-            self.mailbox.wake()
+        except Exception as error:  # a queue of the user's own
+            self.crash(error)
+        self.mailbox.wake()
 
     def _put_beginning(self, begin: Callable[..., Any]) -> None:
         instrument = self.mailbox.instrument

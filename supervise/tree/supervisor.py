@@ -97,7 +97,7 @@ class Runnable(Description):
             raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
         tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
         app = RunningSupervisor(tree.root)
-        self._unwatch = _nothing if self.metrics is None else self.metrics.watch(app)
+        self._unwatch = _nothing if self.metrics is None else _watch(self.metrics, app)
         self._tree = tree
         try:
             await tree.open()
@@ -135,6 +135,17 @@ class Runnable(Description):
 
 def _nothing() -> None:
     pass
+
+
+def _watch(metrics: Watcher, app: RunningSupervisor) -> Callable[[], object]:
+    try:
+        return metrics.watch(app)
+    except Exception:
+        raise
+    except BaseException as error:  # a cancellation, say, that nobody asked for
+        if interrupts(error):
+            raise
+        raise RuntimeError(f"metrics= of supervisor {app.name!r} raised {describe(error)}") from error
 
 
 class Supervisor(Runnable):
