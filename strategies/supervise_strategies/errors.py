@@ -4,6 +4,7 @@
     ├── InvalidSpec (also a ValueError)     a description that can never work; raised where it is built
     └── AdminError                          a supervisor's answer to start, terminate, restart, delete
         ├── ChildNotFound                   no child of that name
+        ├── ChildAmbiguous                  a key that stands for several children
         ├── ChildRunning                    restart or delete of a child that runs
         ├── ChildRestarting                 restart or delete of a child whose restart is pending
         ├── ChildAlreadyStarted             start of a name that runs
@@ -18,6 +19,11 @@ Each message names the child, the field or the state it is in, the value and the
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+SHOWN: Final = 10  # paths in an error's text
 
 
 class StrategyError(Exception):
@@ -55,6 +61,17 @@ class ChildNotFound(AdminError):
     """No child of that name. OTP: `not_found`."""
 
     template = "there is no child {child!r} here{detail}; children() lists the names"
+
+
+class ChildAmbiguous(AdminError):
+    """A key stands at several places, as its description was started several times. `paths` are the full ones of all."""
+
+    template = "child {child!r}: its key stands at several places: {detail}; give a path, or ask the supervisor that is meant"
+
+    def __init__(self, child: str, paths: Sequence[str]) -> None:
+        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        super().__init__(child, f"{', '.join(paths[:SHOWN])}{more}")
+        self.paths: tuple[str, ...] = tuple(paths)
 
 
 class ChildRunning(AdminError):

@@ -8,7 +8,8 @@ import math
 import textwrap
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, cast
 
 from supervise.errors import NotAHandler
 from supervise.mailbox.handler import check
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 LifetimeOf: TypeAlias = Literal["supervisor", "addresses"]
+TEMPORARY: Final = Restart.temporary()
 
 
 class ChildOptions(TypedDict, total=False):
@@ -104,6 +106,7 @@ class CheckedOptions:
         "redeliver",
         "required",
         "spec",
+        "spec_dynamic",
     )
 
     def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
@@ -121,6 +124,7 @@ class CheckedOptions:
             limit=options.get("limit"),
             on_limit=options.get("on_limit", "stop"),
         )
+        self.spec_dynamic: ChildSpec = self.spec if "restart" in options else replace(self.spec, restart=TEMPORARY)
         who = f"child {self.spec.id!r}"
         if self.lifetime not in ("supervisor", "addresses"):
             raise InvalidSpec(who, "lifetime", self.lifetime, "'supervisor' or 'addresses'")

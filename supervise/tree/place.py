@@ -20,6 +20,7 @@ from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 if TYPE_CHECKING:
     from supervise._backends import Handle
 
+    from .branch import BranchPlace
     from .child import Child
     from .node import Node
 
@@ -45,6 +46,20 @@ class ActorPlace:
             self.mailbox.instrument = node.tree.instruments.for_actor(self.mailbox, node.branch.instrument, kind)
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None
+
+    @property
+    def path(self) -> str:
+        return self.mailbox.path
+
+    @property
+    def key(self) -> Child[Any]:
+        """What finds it, for whoever has it."""
+        return self.child
+
+    @property
+    def above(self) -> BranchPlace:
+        """Its supervisor, over all lives of both."""
+        return self.node.branch
 
     # -- what its incarnation asks -----------------------------------------------------------------------------------
 
@@ -72,14 +87,15 @@ class ActorPlace:
             bus.publish(events.Started(self.mailbox.path, incarnation.number))
         begin = self.child.on_tree_started
         if begin is not None:
-            if node.tree.is_built:
+            unbuilt = node.branch.unbuilt()
+            if unbuilt is None:
                 self._put_beginning(begin)
-            elif self._tree_started not in node.tree.on_built:
-                node.tree.on_built.append(self._tree_started)
+            else:
+                unbuilt.on_built[self] = None
         node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
 
-    def _tree_started(self) -> None:
-        """The second phase of its start: the whole tree is built."""
+    def tree_started(self) -> None:
+        """The second phase of its start: all that was started with it is built."""
         if self.mailbox.refusal is None and self.child.on_tree_started is not None:
             self._put_beginning(self.child.on_tree_started)
             self.mailbox.wake()
@@ -133,7 +149,7 @@ class ActorPlace:
         self.node.tree.bus.publish(event)
 
     def find(self, key: Any) -> Any:
-        return self.node.branch.find(key)
+        return self.node.tree.registry.find_beside(self.node.branch, key)
 
     def supervisor(self, key: Any) -> object:
         return self.node.branch.supervisor(key)
