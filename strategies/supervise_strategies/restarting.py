@@ -31,7 +31,7 @@ def exited(
         return  # swallowed: its group was stopped, or it was terminated, in the meantime (rule 31)
     slot.dead = False
     slot.state = STOPPED
-    restart, rule = slot.spec.restart.rule(reason, error)
+    restart, rule = _rule(slot, reason, error)
     up_since, slot.up_since = slot.up_since, None
     if restart:
         _restart(state, slot, reason, error, rule, up_since, now)
@@ -40,6 +40,11 @@ def exited(
         _decide(state, Action.LEAVE, slot, reason, rule, now)
         leave(state, slot)
         _consider_shutdown(state, slot, reason, now)
+
+
+def _rule(slot: Slot, reason: ExitReason, error: BaseException | None) -> tuple[bool, str]:
+    restart, rule = slot.spec.restart.rule(reason, error)
+    return (False, "nobody can reach it any more") if restart and slot.over else (restart, rule)
 
 
 def _restart(
@@ -91,7 +96,7 @@ def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, er
     """The turn of a restart whose start failed: it counts as one more (rule 14), unless `when=` ends the child."""
     if not pending(slot, token):
         return
-    restart, rule = slot.spec.restart.rule(reason, error)
+    restart, rule = _rule(slot, reason, error)
     rule = f"its restart failed to start; {rule}"
     if restart:
         _restart(state, slot, reason, error, rule, None, now)

@@ -40,6 +40,7 @@ class BranchPlace:
         "node",
         "number",
         "on_built",
+        "over",
         "parent",
         "path",
         "places",
@@ -65,6 +66,7 @@ class BranchPlace:
             self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now)
         self.number: int = 0
         self.timer: Handle | None = None
+        self.over: set[str] = set()  # names of described children that lived by their addresses, and are forgotten
         self.is_built: bool = False  # it was ready once, with all below it
         self.on_built: dict[ActorPlace, None] = {}  # whose second phase of the start waits for that, in order
 

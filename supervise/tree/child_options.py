@@ -54,7 +54,7 @@ class ChildOptions(TypedDict, total=False):
     redeliver: How often a message whose handler raised is tried again (default 0): at least once, instead of at most
         once.
     lifetime: `"supervisor"` (default), or `"addresses"`: it ends normally, once nobody holds a strong address and
-        nothing waits.
+        nothing waits, and no restart builds it again.
     on_tree_started: A handler that each incarnation handles first of all, but not before the whole tree is built.
     drain: Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends (default False).
     handler_deadline: Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a

@@ -82,7 +82,8 @@ class Node:
         self.path: str = branch.path
         self.places: dict[str, Place] = branch.places
         lives = {name: place.number for name, place in self.places.items()}
-        self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives)
+        over = branch.over.union(n for n, place in self.places.items() if isinstance(place, ActorPlace) and place.over)
+        self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives, over=over)
         self.ready: bool = False
         self.crashes: deque[events.Decided] = deque(maxlen=50)
         self.start_error: BaseException | None = None
@@ -208,6 +209,8 @@ class Node:
         place = self.places.pop(directive.id)
         self.tree.registry.leave((place,) if isinstance(place, ActorPlace) else (place, *place.walk()))
         place.forget()
+        if isinstance(place, ActorPlace) and place.over and self.branch.description.name_of(place.child) == place.name:
+            self.branch.over.add(place.name)
         self.branch.gone = self.branch.gone.plus(place.account())
 
     def _wake_at(self, directive: do.WakeAt) -> None:

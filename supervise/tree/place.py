@@ -61,6 +61,12 @@ class ActorPlace:
         """Its supervisor, over all lives of both."""
         return self.node.branch
 
+    @property
+    def over(self) -> bool:
+        """Whether it lives by its addresses, none is left, and nothing waits: it isn't to have another life."""
+        lifetime, mailbox = self.mailbox.lifetime, self.mailbox
+        return lifetime is not None and not lifetime.open and not mailbox.waiting and not mailbox.reserved
+
     # -- what its incarnation asks -----------------------------------------------------------------------------------
 
     @property
@@ -117,6 +123,8 @@ class ActorPlace:
         if mailbox.refusal == "unstoppable":
             mailbox.accept_again()
         now = node.tree.backend.now()
+        if self.over:
+            node.step(node.machine.child_over, self.name, now)
         node.asking, node.in_place = incarnation, None
         if incarnation.running:
             bus = node.tree.bus
@@ -141,6 +149,8 @@ class ActorPlace:
         if not self.mailbox.accepted:
             self.publish(events.AddressDropped(self.mailbox.path))
         self.mailbox.wake()
+        if self.incarnation is None and self.over:
+            self.node.step(self.node.machine.child_over, self.name, self.node.tree.backend.now())
 
     def fatal(self, error: BaseException) -> None:
         self.node.tree.fatal(error)

@@ -165,8 +165,9 @@ class RunningSupervisor:
         await admin.terminate(self._branch, child if isinstance(child, str) else child.name, by_name=by_name)
 
     async def restart_child(self, name: str) -> bool:
-        """Start a child that is listed but stopped, on its mailbox. False: its factory ignored the start.
+        """Start a child that is listed but stopped, on its mailbox.
 
+        False: its factory ignored the start, or it lived by its addresses (`lifetime="addresses"`) and nobody has one any more.
         It counts against no limit. Raises `ChildNotFound`, `ChildRunning`, `ChildRestarting`, `ChildStartFailed` (it stays
         stopped, with the cause attached), `NotForDynamic`.
         """
