@@ -142,7 +142,6 @@ def leave(state: SupervisorState, slot: Slot) -> None:
 def end_for_good(state: SupervisorState, slot: Slot) -> None:
     """It is down, nobody can reach it, and no restart that is due brings it back."""
     slot.state = STOPPED
-    slot.token += 1
     slot.due = None
     slot.held = False
     slot.finished = True

@@ -103,6 +103,15 @@ def test_a_member_that_is_over_while_its_group_waits_is_closed_at_once_and_stays
     assert rig.starts("a") == [Close("b")]
 
 
+def test_a_member_that_is_over_isnt_closed_again_when_the_wait_of_its_group_is_called_off() -> None:
+    rig = Rig(spec("a", WAITS), spec("b", TRANSIENT), "c", strategy=Strategy.ONE_FOR_ALL).up()
+    rig.ends("a")
+    rig.stops("c")
+    rig.stops("b")
+    assert over(rig, "b") == [Close("b")]
+    assert rig.took(rig.machine.terminate_child("a", "t", 1.0)) == [Close("a"), Close("c"), Reply("t", None), WakeAt(None)]
+
+
 def test_a_restart_that_fails_to_start_isnt_tried_again() -> None:
     rig = Rig(spec("a", TRANSIENT)).up()
     assert rig.ends("a") == [Start("a", 2)]

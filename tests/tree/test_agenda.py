@@ -6,10 +6,18 @@ Tested: SEMANTICS 74 (the mechanism), 65 (a job that fails keeps no other from b
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from supervise import DynamicSupervisor, Supervisor, child
+from supervise.testing.virtual_time import at_rest
 from supervise.tree.agenda import Agenda, Job
+from supervise.tree.place import ActorPlace
+from tests.doubles import Scribe
+
+
+pytestmark = pytest.mark.anyio
 
 
 def no_failure(error: Exception) -> None:
@@ -107,3 +115,20 @@ def test_a_job_that_fails_keeps_no_other_from_being_done(failure: type[BaseExcep
     log.clear()
     agenda.do(note("later"))
     assert log == ["later"]
+
+
+async def test_a_stop_goes_all_the_way_down_before_the_next_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    stop = ActorPlace.stop
+
+    def heard(place: ActorPlace, directive: Any) -> None:
+        asked.append(place.path)
+        stop(place, directive)
+
+    monkeypatch.setattr(ActorPlace, "stop", heard)
+    async with DynamicSupervisor("app") as app:
+        for name in ("one", "two"):
+            await app.start_child(Supervisor(name, child(Scribe, name="a")))
+            await app.start(Scribe, name=f"after-{name}")
+        await at_rest()
+    assert asked == ["app/after-two", "app/two/a", "app/after-one", "app/one/a"]

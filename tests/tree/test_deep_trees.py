@@ -33,6 +33,7 @@ from supervise.telemetry import Metrics
 from supervise.testing.lives import lives
 from supervise.testing.virtual_time import at_rest
 from supervise.tree.explanation import explain_description
+from supervise.tree.node import Node
 from tests.doubles import Boom, Scribe
 from tests.members import Member
 
@@ -164,6 +165,21 @@ async def test_a_deep_tree_is_killed_at_once_and_when_its_budget_is_spent() -> N
         began = anyio.current_time()
         await app.terminate_child("s")
         assert anyio.current_time() == began
+
+
+async def test_each_supervisor_of_a_deep_tree_is_killed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[str] = []
+    kill_each = Node._kill_each
+
+    def counted(node: Node) -> Any:
+        killed.append(node.path)
+        return kill_each(node)
+
+    monkeypatch.setattr(Node, "_kill_each", counted)
+    async with deep(member(), stop_within="brutal_kill") as app:
+        app.kill_all()
+        await app.wait()
+    assert len(killed) == len({*killed}) == DEPTH  # a thousand times each would be half a million
 
 
 async def test_a_start_that_fails_at_the_bottom_of_a_deep_tree_or_is_cancelled_there() -> None:
