@@ -16,7 +16,6 @@ from supervise.tree.agenda import Agenda, Job
 from supervise.tree.place import ActorPlace
 from tests.doubles import Scribe
 
-
 pytestmark = pytest.mark.anyio
 
 
