@@ -14,7 +14,7 @@ from supervise_strategies.child_spec import ChildSpec
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import RestartName
 
-from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options
+from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options, unless_said
 
 if TYPE_CHECKING:
     from .description import Description
@@ -92,7 +92,8 @@ class Child(Generic[A_co]):
 
     def spec_under(self, supervisor: Description) -> ChildSpec:
         """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
-        return self._options.spec_dynamic if supervisor.spec.dynamic else self._options.spec
+        options = self._options
+        return unless_said(options.spec, options.says_restart) if supervisor.spec.dynamic else options.spec
 
     def __repr__(self) -> str:
         return f"<Child {self.spec.id} {self.spec.restart}>"

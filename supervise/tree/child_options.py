@@ -18,7 +18,7 @@ from supervise.mailbox.message_queue import MessageQueue
 from supervise.message import AnyHandler
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.restart import Restart, RestartName, as_restart
+from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
 
 if TYPE_CHECKING:
     from supervise.mailbox.throttle import Throttle
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 LifetimeOf: TypeAlias = Literal["supervisor", "addresses"]
-TEMPORARY: Final = Restart.temporary()
+_TEMPORARY: Final = Restart.temporary()
 
 
 class ChildOptions(TypedDict, total=False):
@@ -84,6 +84,12 @@ class ChildOptions(TypedDict, total=False):
     required: bool
 
 
+def unless_said(spec: ChildSpec, says_restart: bool) -> ChildSpec:
+    """As it is told to a dynamic supervisor: temporary, unless something else was said."""
+    said = says_restart or spec.restart.type is RestartType.TEMPORARY
+    return spec if said else replace(spec, restart=_TEMPORARY)
+
+
 def takes_child_options(function: F) -> F:
     """Have `help()` of the function show the options with their texts, which it can't see in a TypedDict."""
     options = inspect.getdoc(ChildOptions)
@@ -105,8 +111,8 @@ class CheckedOptions:
         "on_tree_started",
         "redeliver",
         "required",
+        "says_restart",
         "spec",
-        "spec_dynamic",
     )
 
     def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
@@ -124,7 +130,7 @@ class CheckedOptions:
             limit=options.get("limit"),
             on_limit=options.get("on_limit", "stop"),
         )
-        self.spec_dynamic: ChildSpec = self.spec if "restart" in options else replace(self.spec, restart=TEMPORARY)
+        self.says_restart: bool = "restart" in options
         who = f"child {self.spec.id!r}"
         if self.lifetime not in ("supervisor", "addresses"):
             raise InvalidSpec(who, "lifetime", self.lifetime, "'supervisor' or 'addresses'")

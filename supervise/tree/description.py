@@ -14,7 +14,7 @@ from supervise_strategies.restart import Restart, RestartName, as_restart
 from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from .child import Child
-from .child_options import TEMPORARY
+from .child_options import unless_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +34,10 @@ class Description:
         "_names",
         "name",
         "required",
+        "says_restart",
         "shutdown_budget",
         "spec",
         "spec_below",
-        "spec_dynamic",
     )
 
     def __init__(
@@ -97,7 +97,7 @@ class Description:
             stop_within=stop_within,
             type="supervisor",
         )
-        self.spec_dynamic: ChildSpec = self.spec_below if restart is not None else replace(self.spec_below, restart=TEMPORARY)
+        self.says_restart: bool = restart is not None
         _check_budget(who, shutdown_budget)
         if required not in (True, False):
             raise InvalidSpec(who, "required", required, "True, or False for a supervisor whose loss only degrades the tree")
@@ -161,7 +161,7 @@ class Description:
 
     def spec_under(self, supervisor: Description) -> ChildSpec:
         """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
-        return self.spec_dynamic if supervisor.spec.dynamic else self.spec_below
+        return unless_said(self.spec_below, self.says_restart) if supervisor.spec.dynamic else self.spec_below
 
     def for_roots_only(self) -> Iterator[tuple[str, object, str]]:
         """What was said that only the root of a tree can do: the option, its value, and the cure below a root."""
