@@ -31,7 +31,7 @@ PINNED = [
     "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
     "task",
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
-    "ChildTemporary", "Explanation", "Operator",
+    "ChildAmbiguous", "ChildTemporary", "Explanation", "Operator",
     "BadCall", "WrongLoop", "WrongProcess", "WrongThread",
 ]
 # fmt: on
@@ -70,8 +70,8 @@ PATHS: dict[str, set[str]] = {
     "supervise.adapters.uvicorn": {"Server", "ServerFailed", "server"},
     "supervise_strategies": {
         "Action", "AdminError", "AutoShutdown", "Backoff", "CancelStart", "Cause", "ChildAlreadyPresent",
-        "ChildAlreadyStarted", "ChildCount", "ChildInfo", "ChildNotFound", "ChildRestarting", "ChildRunning",
-        "ChildSpec", "ChildStartFailed", "ChildState", "ChildTemporary", "ChildUnstoppable", "Close",
+        "ChildAlreadyStarted", "ChildAmbiguous", "ChildCount", "ChildInfo", "ChildNotFound", "ChildRestarting",
+        "ChildRunning", "ChildSpec", "ChildStartFailed", "ChildState", "ChildTemporary", "ChildUnstoppable", "Close",
         "Decision", "Directive", "Done", "ExitKind", "ExitReason", "Explanation", "Forget",
         "ImmortalLoopWarning", "Intensity", "InvalidSpec", "NotForDynamic", "Overran", "PassUp", "Phase", "Ready",
         "Reply", "Report", "Restart", "RestartType", "RestartWindow", "Start", "Stop", "StopMode", "Strategy",

@@ -80,6 +80,7 @@ class Slot:
         "id",
         "last",
         "number",
+        "over",
         "restarts",
         "resume",
         "spec",
@@ -101,6 +102,7 @@ class Slot:
         self.dead: bool = False  # its end is queued and not served yet
         self.held: bool = False  # down with its group, whose restart is pending
         self.resume: bool = False  # unstoppable: to be started as soon as it has ended
+        self.over: bool = False  # nobody can reach it any more, so it is never started again
         self.backoff: Backoff | None = None
         self.window: RestartWindow | None = None
         self.restarts: int = 0

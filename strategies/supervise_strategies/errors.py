@@ -4,6 +4,7 @@
     ├── InvalidSpec (also a ValueError)     a description that can never work; raised where it is built
     └── AdminError                          a supervisor's answer to start, terminate, restart, delete
         ├── ChildNotFound                   no child of that name
+        ├── ChildAmbiguous                  a key that stands for several children
         ├── ChildRunning                    restart or delete of a child that runs
         ├── ChildRestarting                 restart or delete of a child whose restart is pending
         ├── ChildAlreadyStarted             start of a name that runs
@@ -19,12 +20,12 @@ Each message names the child, the field or the state it is in, the value and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from .text import LONG, shown
 
-MOST: Final = 10  # names in one text
+MOST: Final = 10  # names, or paths, in one text
 
 
 def there_are(names: Iterable[str]) -> str:
@@ -84,6 +85,17 @@ class ChildNotFound(AdminError):
 
     def __init__(self, child: str, detail: str = "", *, among: Iterable[str] | None = None) -> None:
         super().__init__(child, detail if among is None else f"{detail}; {there_are(among)}")
+
+
+class ChildAmbiguous(AdminError):
+    """A key stands at several places, as its description was started several times. `paths` are the full ones of all."""
+
+    template = "child {child!r}: its key stands at several places: {detail}; give a path, or ask the supervisor that is meant"
+
+    def __init__(self, child: str, paths: Sequence[str]) -> None:
+        more = f" and {len(paths) - MOST} more" if len(paths) > MOST else ""
+        super().__init__(child, f"{', '.join(paths[:MOST])}{more}")
+        self.paths: tuple[str, ...] = tuple(paths)
 
 
 class ChildRunning(AdminError):

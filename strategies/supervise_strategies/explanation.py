@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import directives as do
@@ -47,7 +47,7 @@ class Explanation:
     """The reason with which the supervisor itself would end, if it would."""
     note: str = ""
     """What else to know: that the child isn't running, or that something is under way and comes first."""
-    above: Explanation | None = None
+    above: Explanation | None = field(default=None, repr=False)
     """What that end of the supervisor would cause in turn; None at the root, where it is the end of the tree."""
 
     @property
@@ -63,10 +63,16 @@ class Explanation:
     @property
     def chain(self) -> tuple[Explanation, ...]:
         """This one, and those of the supervisors that would end because of it, upwards."""
-        return (self,) if self.above is None else (self, *self.above.chain)
+        return tuple(self._upwards())
+
+    def _upwards(self) -> Iterator[Explanation]:
+        at: Explanation | None = self
+        while at is not None:
+            yield at
+            at = at.above
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(line for each in self._upwards() for line in each._lines())
 
     def _lines(self) -> Iterator[str]:
         if self.note:
@@ -80,9 +86,7 @@ class Explanation:
             yield f"  starts, in this order{after}: {', '.join(self.starts)}"
         if self.decisions and self.ends is None:
             yield f"  restarts left: {self.left} before, {self.left_after} after"
-        if self.above is not None:
-            yield from self.above._lines()
-        elif self.ends is not None:
+        if self.above is None and self.ends is not None:
             gave_up = self.decisions[-1].action is Action.GIVE_UP
             yield f"  the tree ends{', and GaveUp is raised' if gave_up else ''}: {self.ends}"
 

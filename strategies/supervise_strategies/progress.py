@@ -61,6 +61,8 @@ def _start_next(state: SupervisorState, work: Work) -> None:
             return
         if slot.state is UNSTOPPABLE:
             slot.resume = not slot.temporary
+        elif slot.over and slot.state is not RUNNING:
+            end_for_good(state, slot)
         elif slot.state is not RUNNING and state.slots.get(slot.id) is slot:
             slot.state = STARTING
             slot.number += 1
@@ -135,6 +137,15 @@ def leave(state: SupervisorState, slot: Slot) -> None:
         forget(state, slot)
     else:
         state.out.append(do.Close(slot.id))
+
+
+def end_for_good(state: SupervisorState, slot: Slot) -> None:
+    """It is down, nobody can reach it, and no restart that is due brings it back."""
+    slot.state = STOPPED
+    slot.due = None
+    slot.held = False
+    slot.finished = True
+    leave(state, slot)
 
 
 def forget(state: SupervisorState, slot: Slot) -> None:

@@ -38,8 +38,7 @@ def exited(
         return  # swallowed: its group was stopped, or it was terminated, in the meantime (rule 31)
     slot.dead = False
     slot.state = STOPPED
-    restart, rule, raised = slot.spec.restart.rule(reason, error)
-    _pass_up(state, raised)
+    restart, rule = _rule(state, slot, reason, error)
     up_since, slot.up_since = slot.up_since, None
     if restart:
         _restart(state, slot, reason, error, rule, up_since, now, again)
@@ -48,6 +47,12 @@ def exited(
         _decide(state, Action.LEAVE, slot, reason, rule, now)
         leave(state, slot)
         _consider_shutdown(state, slot, reason, now)
+
+
+def _rule(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> tuple[bool, str]:
+    restart, rule, raised = slot.spec.restart.rule(reason, error)
+    _pass_up(state, raised)
+    return (False, "nobody can reach it any more") if restart and slot.over else (restart, rule)
 
 
 def _restart(
@@ -111,8 +116,7 @@ def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, er
     """The turn of a restart whose start failed: it counts as one more (rule 14), unless `when=` ends the child."""
     if not pending(slot, token):
         return
-    restart, rule, raised = slot.spec.restart.rule(reason, error)
-    _pass_up(state, raised)
+    restart, rule = _rule(state, slot, reason, error)
     rule = f"its restart failed to start; {rule}"
     if restart:
         _restart(state, slot, reason, error, rule, None, now)

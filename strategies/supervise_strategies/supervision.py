@@ -22,17 +22,17 @@ Rule numbers in comments are those of "What the Erlang/OTP supervisor does" in O
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from . import admin
 from . import directives as do
 from .child_spec import ChildSpec, SupervisorSpec
-from .child_state import RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, ChildCount, ChildInfo
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, ChildCount, ChildInfo
 from .directives import Cause, Directive, StopMode
 from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRunning
 from .exit_reason import SHUTDOWN, ExitReason
 from .intensity import Intensity
-from .progress import advance, after_stop, finish_call, shut_down, stop_ended
+from .progress import advance, after_stop, end_for_good, finish_call, shut_down, stop_ended
 from .restart import Draw, Restart, draw
 from .restarting import due, exited, start_failed, unstoppable_ended
 from .supervisor_state import Call, Phase, SupervisorState
@@ -42,14 +42,22 @@ from .work import Purpose, Work
 class Supervision:
     """One supervisor's decisions. Not reusable: a restarted supervisor gets a new one, built from the same spec.
 
-    `lives` says how many incarnations the children had under its predecessors, so that no two of a child have one number.
+    `lives` says how many incarnations the children had under its predecessors, so that no two of a child have one number;
+    `over`, which of them nobody can reach any more (`child_over`).
 
     Every method returns the directives that follow, and may be called at any time; a fact about a child that isn't listed,
     or about an incarnation that is over, is stale and changes nothing.
     """
 
-    def __init__(self, spec: SupervisorSpec, *, draw: Draw = draw, lives: Mapping[str, int] | None = None) -> None:
-        self._state = SupervisorState(spec, draw, lives or {})
+    def __init__(
+        self,
+        spec: SupervisorSpec,
+        *,
+        draw: Draw = draw,
+        lives: Mapping[str, int] | None = None,
+        over: Collection[str] = (),
+    ) -> None:
+        self._state = SupervisorState(spec, draw, lives or {}, over)
 
     # -- what can be read at any time ------------------------------------------------------------------------------
 
@@ -188,6 +196,21 @@ class Supervision:
             slot.dead = True
             if state.phase is not Phase.STOPPING:
                 state.queue.append((exited, slot, number, reason, error, again))
+        return self._go_on(now)
+
+    def child_over(self, id: str, now: float) -> list[Directive]:
+        """Nobody can reach the child any more, and nothing waits for it: whatever restarts are due, it is never started again.
+
+        It ends no life. Of one that is lived, or of a start that fails, the end is told after it as usual.
+        """
+        state = self._state
+        slot = state.slots.get(id)
+        if slot is None or slot.over:
+            return []
+        slot.over = True
+        alone = slot.state is RESTARTING and len(state.affected_by(slot)) == 1  # else its group waits for its restart
+        if slot.state is STOPPED or alone:
+            end_for_good(state, slot)
         return self._go_on(now)
 
     def stop_overran(self, id: str, number: int, now: float) -> list[Directive]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -58,7 +58,7 @@ class SupervisorState:
         "work",
     )
 
-    def __init__(self, spec: SupervisorSpec, draw: Draw, lives: Mapping[str, int]) -> None:
+    def __init__(self, spec: SupervisorSpec, draw: Draw, lives: Mapping[str, int], over: Collection[str] = ()) -> None:
         self.spec: SupervisorSpec = spec
         self.phase: Phase = Phase.NEW
         self.draw: Draw = draw
@@ -74,6 +74,7 @@ class SupervisorState:
         for child in spec.children:
             self.slots[child.id] = slot = Slot(child.id, child, added=False)
             slot.number = lives.get(child.id, 0)
+            slot.over = child.id in over
 
     def affected_by(self, slot: Slot) -> list[Slot]:
         """Whom its restart takes along, itself included, in start order."""

@@ -37,7 +37,7 @@ def lifespan(
         raise InvalidSpec("lifespan", "tree", tree, cure)
     if on_end is not None and not callable(on_end):
         raise InvalidSpec("lifespan", "on_end", on_end, "a function that is called with how the tree ended, or None")
-    there = [*_below(tree)]
+    there = [each for _, each in tree.walk()]
     for name, key in addresses.items():
         if name == "supervisor":
             raise InvalidSpec("lifespan", name, key, "under this name is the running tree: give it another name")
@@ -64,12 +64,3 @@ def lifespan(
                 on_end(running.ended)
 
     return run
-
-
-def _below(tree: Description) -> list[Child[Any] | Description]:
-    found: list[Child[Any] | Description] = []
-    for _, child in tree.named():
-        found.append(child)
-        if isinstance(child, Description):
-            found.extend(_below(child))
-    return found

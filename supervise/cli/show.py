@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
 
 from supervise.tree.child import Child
-from supervise.tree.description import Description
 from supervise.tree.explanation import explain_description
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.errors import ChildNotFound
@@ -27,7 +25,7 @@ def tree(target: str) -> int:
     except WrongTarget as error:
         return _wrong(error)
     print(found)
-    kinds = [isinstance(place, Child) for _, place in _walk(found, "")]
+    kinds = [isinstance(place, Child) for _, place in found.walk()]
     print(f"{_counted(1 + kinds.count(False), 'supervisor')}, {_counted(kinds.count(True), 'actor')}")
     return 0
 
@@ -48,7 +46,8 @@ def explain(target: str, path: str) -> int:
 
 def _checked(target: str) -> Runnable:
     found = load(target)
-    for path, place in _walk(found, found.name):
+    for parts, place in found.walk():
+        path = "/".join((found.name, *parts))
         if isinstance(place, Child):
             try:
                 inspect.signature(place.factory).bind(*place.args)
@@ -60,13 +59,6 @@ def _checked(target: str) -> Runnable:
                     f"{target!r}: the factory of {path!r} can't be called with ({given}): {said(error)}: mend its child(…)"
                 ) from None
     return found
-
-
-def _walk(at: Description, path: str) -> Iterator[tuple[str, Child[object] | Description]]:
-    for name, place in at.named():
-        yield f"{path}/{name}", place
-        if isinstance(place, Description):
-            yield from _walk(place, f"{path}/{name}")
 
 
 def _counted(n: int, noun: str) -> str:

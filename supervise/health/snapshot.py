@@ -147,18 +147,20 @@ def _judge(app: RunningSupervisor, missing: list[ChildHealth]) -> Readiness:
 
 
 def _children(branch: BranchPlace, required: bool, *, everything: bool) -> Iterator[ChildHealth]:
-    dynamic = branch.description.spec.dynamic
-    for place in [*branch.places.values()]:
+    needed = {branch: required}
+
+    def into(below: BranchPlace) -> bool:
+        return needed[below] or everything
+
+    for place in branch.walk(into):
+        above = place.above or branch
         if isinstance(place, ActorPlace):
             said = place.child.required
-            needed = required and (not dynamic if said is None else said)
-            if needed or everything:
-                yield _child(place, branch, needed)
+            this = needed[above] and (not above.description.spec.dynamic if said is None else said)
         else:
-            needed = required and place.description.required
-            if needed or everything:
-                yield _child(place, branch, needed)
-                yield from _children(place, needed, everything=everything)
+            needed[place] = this = needed[above] and place.description.required
+        if this or everything:
+            yield _child(place, above, this)
 
 
 def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:

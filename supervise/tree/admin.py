@@ -19,12 +19,11 @@ from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Cause, Directive, StopMode
 from supervise_strategies.supervisor_state import Phase
 
-from .child import Child
-
 if TYPE_CHECKING:
     from supervise_strategies.exit_reason import ExitReason
 
     from .branch import BranchPlace, Place
+    from .child import Child
     from .description import Description
     from .node import Node
 
@@ -37,14 +36,17 @@ async def ask(branch: BranchPlace, call: Callable[[Node, object, float], list[Di
     return await answered(ticket)
 
 
-async def add(branch: BranchPlace, name: str, description: Child[Any] | Description) -> Place:
-    """Start a child at the end of the others; its place, when it is ready. Raises what `RunningSupervisor.start` does."""
+async def add(branch: BranchPlace, name: str, description: Child[Any] | Description, *, keyed: bool = True) -> Place:
+    """Start a child at the end of the others; its place, when it is ready. Raises what `RunningSupervisor.start` does.
+
+    `keyed`: somebody has the description, and may look the child up by it.
+    """
     node = branch.running_node()
-    spec = description.spec if isinstance(description, Child) else description.spec_below
-    node.branch.description.spec.check_child(spec)
-    warn_of_immortal_loop(node.branch.description.spec, spec)
+    spec = description.spec_under(branch.description)
+    branch.description.spec.check_child(spec)
+    warn_of_immortal_loop(branch.description.spec, spec)
     check_deadlock(branch, None)
-    offer = node.offer(name, spec, description)
+    offer = node.offer(name, spec, description, keyed=keyed)
     await answered(offer.answer)
     return cast("Place", offer.place)
 

@@ -35,9 +35,12 @@ class BranchPlace:
         "description",
         "gone",
         "instrument",
+        "is_built",
         "name",
         "node",
         "number",
+        "on_built",
+        "over",
         "parent",
         "path",
         "places",
@@ -63,6 +66,35 @@ class BranchPlace:
             self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now)
         self.number: int = 0
         self.timer: Handle | None = None
+        self.over: set[str] = set()  # names of described children that lived by their addresses, and are forgotten
+        self.is_built: bool = False  # it was ready once, with all below it
+        self.on_built: dict[ActorPlace, None] = {}  # whose second phase of the start waits for that, in order
+
+    @property
+    def key(self) -> Description:
+        """What finds it, for whoever has it."""
+        return self.description
+
+    @property
+    def above(self) -> BranchPlace | None:
+        """The supervisor above it, over all lives of both; None for the root."""
+        return None if self.parent is None else self.parent.branch
+
+    def unbuilt(self) -> BranchPlace | None:
+        """The highest supervisor that is being built now with all below it: the whole tree, or what was added to it."""
+        found: BranchPlace | None = None
+        branch: BranchPlace | None = self
+        while branch is not None:
+            found = found if branch.is_built else branch
+            branch = branch.above
+        return found
+
+    def built(self) -> None:
+        """It is ready for the first time."""
+        self.is_built = True
+        waiting, self.on_built = self.on_built, {}
+        for actor in waiting:
+            actor.tree_started()
 
     def find(self, key: Any) -> Any:
         return self.tree.registry.find(self, key)

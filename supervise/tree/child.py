@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any, Generic, TypeVar, TypeVarTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack, overload
 
 from supervise.actor.factory import default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
@@ -14,7 +14,10 @@ from supervise_strategies.child_spec import ChildSpec
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import RestartName
 
-from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options
+from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options, unless_said
+
+if TYPE_CHECKING:
+    from .description import Description
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -22,9 +25,12 @@ Ts = TypeVarTuple("Ts")
 
 
 class Child(Generic[A_co]):
-    """A static child, and the typed key under which its address is found. Immutable, and used once in a tree."""
+    """A child as it is described, and the typed key under which its address is found. Immutable.
 
-    __slots__ = ("_options", "args", "factory", "name")
+    It stands once in a description. That may be started several times (`start_child`), and so may a child: see `find`.
+    """
+
+    __slots__ = ("__weakref__", "_options", "args", "factory", "name")
 
     def __init__(
         self, factory: Callable[..., Any], args: tuple[Any, ...], options: ChildOptions, *, default: RestartName
@@ -90,6 +96,11 @@ class Child(Generic[A_co]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Child[A_co]:
         """Itself: it is a key, and a copy of it would find nothing."""
         return self
+
+    def spec_under(self, supervisor: Description) -> ChildSpec:
+        """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
+        options = self._options
+        return unless_said(options.spec, options.says_restart) if supervisor.spec.dynamic else options.spec
 
     def __repr__(self) -> str:
         return f"<Child {self.spec.id} {self.spec.restart}>"

@@ -8,7 +8,8 @@ import math
 import textwrap
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, cast
 
 from supervise.errors import NotAHandler
 from supervise.mailbox.handler import check
@@ -17,7 +18,7 @@ from supervise.mailbox.message_queue import MessageQueue
 from supervise.message import AnyHandler
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.restart import Restart, RestartName, as_restart
+from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
 
 if TYPE_CHECKING:
     from supervise.mailbox.throttle import Throttle
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 LifetimeOf: TypeAlias = Literal["supervisor", "addresses"]
+_TEMPORARY: Final = Restart.temporary()
 
 
 class ChildOptions(TypedDict, total=False):
@@ -52,7 +54,7 @@ class ChildOptions(TypedDict, total=False):
     redeliver: How often a message whose handler raised is tried again (default 0): at least once, instead of at most
         once.
     lifetime: `"supervisor"` (default), or `"addresses"`: it ends normally, once nobody holds a strong address and
-        nothing waits.
+        nothing waits, and no restart builds it again.
     on_tree_started: A handler that each incarnation handles first of all, but not before the whole tree is built.
     drain: Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends (default False).
     handler_deadline: Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a
@@ -82,6 +84,12 @@ class ChildOptions(TypedDict, total=False):
     required: bool
 
 
+def unless_said(spec: ChildSpec, says_restart: bool) -> ChildSpec:
+    """As it is told to a dynamic supervisor: temporary, unless something else was said."""
+    said = says_restart or spec.restart.type is RestartType.TEMPORARY
+    return spec if said else replace(spec, restart=_TEMPORARY)
+
+
 def takes_child_options(function: F) -> F:
     """Have `help()` of the function show the options with their texts, which it can't see in a TypedDict."""
     options = inspect.getdoc(ChildOptions)
@@ -103,6 +111,7 @@ class CheckedOptions:
         "on_tree_started",
         "redeliver",
         "required",
+        "says_restart",
         "spec",
     )
 
@@ -121,6 +130,7 @@ class CheckedOptions:
             limit=options.get("limit"),
             on_limit=options.get("on_limit", "stop"),
         )
+        self.says_restart: bool = "restart" in options
         who = f"child {self.spec.id!r}"
         if self.lifetime not in ("supervisor", "addresses"):
             raise InvalidSpec(who, "lifetime", self.lifetime, "'supervisor' or 'addresses'")

@@ -187,7 +187,13 @@ class Current:
     @overload
     def find(self, key: str, /) -> Address[Any]: ...
     def find(self, key: Any, /) -> Any:
-        """The address of a sibling, or of what is below one: by its `Child` key (typed), or by a path from the supervisor."""
+        """The address of a sibling, or of what is below one: by its `Child` key (typed), or by a path from the supervisor.
+
+        A key finds anywhere in the tree, the nearest first: a sibling, else what is below the own supervisor, else below the
+        one above it, and so on. So in a description that was started several times, `child(lambda: Cache(current().find(db)))`
+        finds the `db` of its own instance, or raises `ChildNotFound`, and never finds another instance's. Raises
+        `ChildAmbiguous` if several are as near.
+        """
         return self._incarnation.owner.find(key)
 
     def supervisor(self, key: str | Description | None = None, /) -> RunningSupervisor:

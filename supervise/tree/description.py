@@ -14,6 +14,7 @@ from supervise_strategies.restart import Restart, RestartName, as_restart
 from supervise_strategies.strategy import AutoShutdown, Strategy
 
 from .child import Child
+from .child_options import unless_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,17 @@ GiveUpAs: TypeAlias = Literal["gave_up", "shutdown"]
 class Description:
     """A supervisor as it is written down: its children by name, in start order, and how their ends are answered."""
 
-    __slots__ = ("_children", "name", "required", "shutdown_budget", "spec", "spec_below")
+    __slots__ = (
+        "__weakref__",
+        "_children",
+        "_names",
+        "name",
+        "required",
+        "says_restart",
+        "shutdown_budget",
+        "spec",
+        "spec_below",
+    )
 
     def __init__(
         self,
@@ -39,7 +50,7 @@ class Description:
         auto_shutdown: AutoShutdown | AutoShutdownName,
         dynamic: bool,
         max_children: float,
-        restart: Restart | RestartName,
+        restart: Restart | RestartName | None,
         significant: bool,
         stop_within: StopWithin | None,
         shutdown_budget: float | None,
@@ -54,16 +65,21 @@ class Description:
                 raise InvalidSpec(
                     who, "children", child, "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…)"
                 )
+            if isinstance(child, Description):
+                child.check_below()
         self._check_used_once(who, children)
         check_unique(who, (c.name for c in children if c.name is not None))
+        following: dict[str, int] = {}  # by name: the number at which the search for a free one goes on
         for child in children:
             base = child.name if isinstance(child, Description) else child.spec.id
-            chosen, n = base, 2
+            chosen = base
             while child.name is None and (chosen in taken or chosen in named):
-                chosen, n = f"{base}-{n}", n + 1
+                following[base] = n = following.get(base, 1) + 1
+                chosen = f"{base}-{n}"
             named[chosen] = child
         self.name: str = name
         self._children: dict[str, Child[Any] | Description] = named
+        self._names: dict[Child[Any] | Description, str] = {child: chosen for chosen, child in named.items()}
         self.spec: SupervisorSpec = SupervisorSpec(
             id=name,
             children=tuple(c.spec_as_child(n) for n, c in named.items()),
@@ -78,11 +94,12 @@ class Description:
             warn_of_immortal_loop(self.spec, spec)
         self.spec_below: ChildSpec = ChildSpec(
             id=name,
-            restart=as_restart(restart),
+            restart=as_restart("permanent" if restart is None else restart),
             significant=significant,
             stop_within=stop_within,
             type="supervisor",
         )
+        self.says_restart: bool = restart is not None
         _check_budget(who, shutdown_budget)
         if required not in (True, False):
             raise InvalidSpec(who, "required", required, "True, or False for a supervisor whose loss only degrades the tree")
@@ -91,24 +108,73 @@ class Description:
 
     @staticmethod
     def _check_used_once(who: str, children: tuple[Child[Any] | Description, ...]) -> None:
+        if len(children) == 1:  # what is below it was looked at when it was described
+            return
         seen: set[int] = set()
-        todo = list(children)
+        for child in children:
+            below = child.walk() if isinstance(child, Description) else ()
+            for each in (child, *(each for _, each in below)):
+                if id(each) in seen:
+                    cure = "it stands once in a description, since it is the key to find the child: describe another"
+                    raise InvalidSpec(who, "children", each, cure)
+                seen.add(id(each))
+
+    def walk(self) -> Iterator[tuple[tuple[str, ...], Child[Any] | Description]]:
+        """All that is described below it, with its path from here, from the top down in start order."""
+        todo = [iter(self._children.items())]
+        path: list[str] = []
         while todo:
-            child = todo.pop()
-            if id(child) in seen:
-                cure = "one Child object stands once in a tree, since it is the key to find the child: describe another"
-                raise InvalidSpec(who, "children", child, cure)
-            seen.add(id(child))
-            if isinstance(child, Description):
-                todo.extend(child._children.values())
+            for name, child in todo[-1]:
+                yield (*path, name), child
+                if isinstance(child, Description):
+                    todo.append(iter(child._children.items()))
+                    path.append(name)
+                    break
+            else:
+                todo.pop()
+                if path:
+                    path.pop()
 
     def named(self) -> Iterator[tuple[str, Child[Any] | Description]]:
         """The static children with the names that they have here."""
         return iter(self._children.items())
 
+    def name_of(self, key: Child[Any] | Description) -> str | None:
+        """The name that a child has here, if it is described here."""
+        return self._names.get(key)
+
+    def where(self, key: Child[Any] | Description, *, but: object = None) -> tuple[str, ...] | None:
+        """The path of a child that is described here or further below, without what is below `but`; None if there is none."""
+        todo: list[tuple[Description, tuple[str, ...]]] = [(self, ())]
+        while todo:
+            at, path = todo.pop()
+            name = at._names.get(key)
+            if name is not None:
+                return (*path, name)
+            todo.extend((below, (*path, n)) for n, below in at._nested() if below is not but)
+        return None
+
+    def _nested(self) -> Iterator[tuple[str, Description]]:
+        return ((name, child) for name, child in self._children.items() if isinstance(child, Description))
+
     def spec_as_child(self, name: str) -> ChildSpec:
         """What a parent supervisor knows of it."""
         return replace(self.spec_below, id=name)
+
+    def spec_under(self, supervisor: Description) -> ChildSpec:
+        """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
+        return unless_said(self.spec_below, self.says_restart) if supervisor.spec.dynamic else self.spec_below
+
+    def for_roots_only(self) -> Iterator[tuple[str, object, str]]:
+        """What was said that only the root of a tree can do: the option, its value, and the cure below a root."""
+        if self.shutdown_budget is not None:
+            yield "shutdown_budget", self.shutdown_budget, "say it at the root; stop_within= bounds the stop of a nested one"
+
+    def check_below(self) -> None:
+        """Refuse to stand below another supervisor, where some options would do nothing."""
+        for option, value, cure in self.for_roots_only():
+            who = f"supervisor {self.name!r}"
+            raise InvalidSpec(who, option, value, f"it is for the root of a tree, and this one is below another: {cure}")
 
     def with_budget(self, seconds: float) -> Self:
         """The same description with another `shutdown_budget`: what an operator says, rather than whoever wrote the tree."""
@@ -126,19 +192,23 @@ class Description:
 
     def __str__(self) -> str:
         """The tree with its policies, a line each."""
-        return "\n".join(self._lines(""))
+        return "\n".join(self._lines())
 
-    def _lines(self, indent: str) -> Iterator[str]:
+    def _lines(self) -> Iterator[str]:
+        yield self._line()
+        for path, child in self.walk():
+            indent = "  " * len(path)
+            if isinstance(child, Description):
+                yield f"{indent}{child._line()}"
+            else:
+                yield f"{indent}{path[-1]}  {child.spec.restart}{_more(child.spec, child.required is not False)}"
+
+    def _line(self) -> str:
         spec, below = self.spec, self.spec_below
         kind = "dynamic" if spec.dynamic else spec.strategy.value
         more = "" if math.isinf(spec.max_children) else f", at most {spec.max_children:g} children"
         auto = "" if spec.auto_shutdown is AutoShutdown.NEVER else f", auto_shutdown {spec.auto_shutdown.value}"
-        yield f"{indent}{self.name}  [{kind}, {spec.intensity}{auto}{more}]{_more(below, self.required, below.restart)}"
-        for name, child in self._children.items():
-            if isinstance(child, Description):
-                yield from child._lines(indent + "  ")
-            else:
-                yield f"{indent}  {name}  {child.spec.restart}{_more(child.spec, child.required is not False)}"
+        return f"{self.name}  [{kind}, {spec.intensity}{auto}{more}]{_more(below, self.required, below.restart)}"
 
 
 def _more(spec: ChildSpec, required: bool, restart: Restart | None = None) -> str:

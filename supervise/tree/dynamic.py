@@ -36,7 +36,7 @@ class DynamicSupervisor(Runnable):
         *children: Never,  # so that a type checker refuses them, and the error says what to do instead
         max_children: float = math.inf,
         intensity: Intensity = Intensity(),  # noqa: B008 - a frozen value
-        restart: Restart | RestartName = "permanent",
+        restart: Restart | RestartName | None = None,
         significant: bool = False,
         stop_within: StopWithin | None = None,
         shutdown_budget: float | None = None,

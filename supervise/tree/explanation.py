@@ -55,8 +55,9 @@ def explain_description(tree: Description, path: str, error: BaseException | Non
             else:
                 why = f"; {full!r} is an actor, and has no children"
             raise ChildNotFound(path, why)
-        levels.insert(0, (_started(at), part, full))
+        levels.append((_started(at), part, full))
         at, full = below, f"{full}/{part}"
+    levels.reverse()
     return _upwards(levels, 0.0, _first(not isinstance(at, Description), error), error)
 
 
@@ -75,8 +76,14 @@ def _first(actor: bool, error: BaseException | None) -> ExitReason:
 
 
 def _upwards(levels: _Levels, now: float, reason: ExitReason, error: BaseException | None) -> Explanation:
-    (machine, id, path), *above = levels
-    found = explain(machine, id, now, reason, error=error, path=path)
-    if found.ends is None or not above:
-        return found
-    return replace(found, above=_upwards(above, now, found.ends, None))
+    chain: list[Explanation] = []
+    for machine, id, path in levels:
+        found = explain(machine, id, now, reason, error=error, path=path)
+        chain.append(found)
+        if found.ends is None:
+            break
+        reason, error = found.ends, None
+    whole = chain.pop()
+    while chain:
+        whole = replace(chain.pop(), above=whole)
+    return whole

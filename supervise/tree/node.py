@@ -41,11 +41,12 @@ class Offer:
     Meanwhile one of the same name may end or be deleted, and the caller may be cancelled, which leaves the call to be served.
     """
 
-    __slots__ = ("answer", "came_from", "description", "name", "place")
+    __slots__ = ("answer", "came_from", "description", "keyed", "name", "place")
 
-    def __init__(self, name: str, description: Child[Any] | Description, answer: Future) -> None:
+    def __init__(self, name: str, description: Child[Any] | Description, answer: Future, keyed: bool) -> None:
         self.name: str = name
         self.description: Child[Any] | Description = description
+        self.keyed: bool = keyed  # whether anybody has the description, to find it by
         self.answer: Future = answer
         self.place: Place | None = None
         self.came_from: object = None
@@ -57,6 +58,7 @@ class Node:
     __slots__ = (
         "_counters",
         "_inbox",
+        "_killed",
         "_offers",
         "_stepping",
         "_wake",
@@ -81,13 +83,15 @@ class Node:
         self.path: str = branch.path
         self.places: dict[str, Place] = branch.places
         lives = {name: place.number for name, place in self.places.items()}
-        self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives)
+        over = branch.over.union(n for n, place in self.places.items() if isinstance(place, ActorPlace) and place.over)
+        self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives, over=over)
         self.ready: bool = False
         self.crashes: deque[events.Decided] = deque(maxlen=50)
         self.start_error: BaseException | None = None
         self.on_done: list[Future] = []
         self.asking: Incarnation | None = None  # the incarnation in whose task the machine is being stepped
         self.in_place: Incarnation | None = None  # its successor, if that is to run in the same task
+        self._killed = False
         self._stepping = False
         self._inbox: deque[tuple[Callable[..., list[Directive]], tuple[Any, ...], dict[str, Any]]] = deque()
         self._wake: Handle | None = None
@@ -95,12 +99,17 @@ class Node:
         self._offers: dict[str, list[Offer]] = {}  # by name: calls that wait, in the order in which they are served
         for name, description in branch.description.named():
             if name not in self.places:  # a child that was deleted, or temporary, comes back with a new mailbox
-                self.places[name] = self.new_place(name, description)
+                self.places[name] = self._new_place(name, description, keyed=True)
 
-    def new_place(self, name: str, description: Child[Any] | Description) -> Place:
+    def _new_place(self, name: str, description: Child[Any] | Description, *, keyed: bool) -> Place:
+        place: Place
         if isinstance(description, Child):
-            return ActorPlace(self, name, description)
-        return BranchPlace(self.tree, self, name, description)
+            place = ActorPlace(self, name, description)
+        else:
+            place = BranchPlace(self.tree, self, name, description)
+        if keyed:
+            self.tree.registry.enter(place)
+        return place
 
     def begin(self) -> None:
         self.step(self.machine.begin, self.tree.backend.now())
@@ -144,9 +153,9 @@ class Node:
         counter = self._counters.setdefault(base, itertools.count(2))
         return next(name for n in counter if (name := f"{base}-{n}") not in self.places and name not in self._offers)
 
-    def offer(self, name: str, spec: ChildSpec, description: Child[Any] | Description) -> Offer:
+    def offer(self, name: str, spec: ChildSpec, description: Child[Any] | Description, *, keyed: bool = False) -> Offer:
         """Ask the machine for a new child."""
-        offer = Offer(name, description, self.tree.backend.future())
+        offer = Offer(name, description, self.tree.backend.future(), keyed)
         if self.tree.instruments is not None:
             offer.came_from = self.tree.instruments.here()
         self._offers.setdefault(name, []).append(offer)
@@ -160,8 +169,10 @@ class Node:
             del self._offers[offer.name]
 
     def kill_all(self) -> None:
-        """Cancel all that lives below."""
-        self.tree.agenda.do(self._kill_each())
+        """Cancel all that lives below. Idempotent: it is being stopped, so nothing comes after that."""
+        if not self._killed:
+            self._killed = True
+            self.tree.agenda.do(self._kill_each())
 
     def _kill_each(self) -> Job:
         for place in [*self.places.values()]:
@@ -179,7 +190,8 @@ class Node:
         place = self.places.get(directive.id)
         if place is None:  # calls are served in order, so it is the first one that asked for this name
             offer = self._offers[directive.id][0]
-            self.places[directive.id] = offer.place = place = self.new_place(offer.name, offer.description)
+            place = offer.place = self._new_place(offer.name, offer.description, keyed=offer.keyed)
+            self.places[directive.id] = place
             instrument = self._instrument_of(offer.name)
             if instrument is not None:
                 instrument.asked_for(offer.came_from)
@@ -196,7 +208,10 @@ class Node:
 
     def _forget(self, directive: do.Forget) -> None:
         place = self.places.pop(directive.id)
+        self.tree.registry.leave((place,) if isinstance(place, ActorPlace) else (place, *place.walk()))
         place.forget()
+        if isinstance(place, ActorPlace) and place.over and self.branch.description.name_of(place.child) == place.name:
+            self.branch.over.add(place.name)
         self.branch.gone = self.branch.gone.plus(place.account())
 
     def _wake_at(self, directive: do.WakeAt) -> None:
@@ -255,6 +270,8 @@ class Node:
             self.branch.instrument.started(None)
         self.tree.bus.publish(events.Started(self.path, self.number))
         parent = self.branch.parent
+        if not self.branch.is_built:
+            self.branch.built()
         if parent is None:
             self.tree.started()
         else:

@@ -56,7 +56,7 @@ class Operator:
         Raises `ChildUnstoppable` if it outlives its cancellation.
         """
         place, branch = self._child(key)
-        self._say(_path(place), "stop it")
+        self._say(place.path, "stop it")
         await admin.terminate(branch, place.name, by_name=False)  # of a dynamic supervisor, too, which takes no names
 
     async def start(self, key: str | Child[Any] | Description) -> bool:
@@ -65,7 +65,7 @@ class Operator:
         Raises `ChildRunning`, `ChildRestarting`, `ChildStartFailed`, `NotForDynamic`.
         """
         place, branch = self._child(key)
-        self._say(_path(place), "start it")
+        self._say(place.path, "start it")
         return await admin.restart(branch, place.name)
 
     async def restart(self, key: str | Child[Any] | Description) -> bool:
@@ -77,7 +77,7 @@ class Operator:
         """
         place, branch = self._child(key)
         admin.check_deadlock(branch, place.name)
-        self._say(_path(place), "restart it")
+        self._say(place.path, "restart it")
         name = place.name
         return bool(await admin.ask(branch, lambda node, ticket, now: node.machine.renew_child(name, ticket, now)))
 
@@ -113,7 +113,7 @@ class Operator:
         if not said:
             raise InvalidSpec(who, "change", None, "say what: restart=…, limit=…, or both")
         name = place.name
-        self._say(_path(place), " and ".join(said))
+        self._say(place.path, " and ".join(said))
         await admin.ask(
             branch,
             lambda node, ticket, now: node.machine.change_child(name, ticket, now, restart=policy, limit=limit),
@@ -147,7 +147,3 @@ class Operator:
 
     def _say(self, path: str, what: str) -> None:
         self._branch.tree.bus.publish(Asked(path, self.who, what))
-
-
-def _path(place: Place) -> str:
-    return place.mailbox.path if isinstance(place, ActorPlace) else place.path

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.bus import Bus
 
+    from .branch import BranchPlace
     from .child import Child
     from .node import Node
 
@@ -48,6 +49,26 @@ class ActorPlace:
             self.mailbox.instrument = node.tree.instruments.for_actor(self.mailbox, node.branch.instrument, kind)
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None
+
+    @property
+    def path(self) -> str:
+        return self.mailbox.path
+
+    @property
+    def key(self) -> Child[Any]:
+        """What finds it, for whoever has it."""
+        return self.child
+
+    @property
+    def above(self) -> BranchPlace:
+        """Its supervisor, over all lives of both."""
+        return self.node.branch
+
+    @property
+    def over(self) -> bool:
+        """Whether it lives by its addresses, none is left, and nothing waits: it isn't to have another life."""
+        lifetime, mailbox = self.mailbox.lifetime, self.mailbox
+        return lifetime is not None and not lifetime.open and not mailbox.waiting and not mailbox.reserved
 
     # -- what its incarnation asks -----------------------------------------------------------------------------------
 
@@ -84,14 +105,15 @@ class ActorPlace:
             bus.publish(events.Started(self.mailbox.path, incarnation.number))
         begin = self.child.on_tree_started
         if begin is not None:
-            if node.tree.is_built:
+            unbuilt = node.branch.unbuilt()
+            if unbuilt is None:
                 self._put_beginning(begin)
-            elif self._tree_started not in node.tree.on_built:
-                node.tree.on_built.append(self._tree_started)
+            else:
+                unbuilt.on_built[self] = None
         node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
 
-    def _tree_started(self) -> None:
-        """The second phase of its start: the whole tree is built."""
+    def tree_started(self) -> None:
+        """The second phase of its start: all that was started with it is built."""
         if self.mailbox.refusal is not None or self.child.on_tree_started is None:
             return
         try:
@@ -117,6 +139,8 @@ class ActorPlace:
         if mailbox.refusal == "unstoppable":
             mailbox.accept_again()
         now = node.tree.backend.now()
+        if self.over:
+            node.step(node.machine.child_over, self.name, now)
         if incarnation.running:
             bus = node.tree.bus
             if bus.hears(events.Stopped.level_of(reason)):
@@ -142,6 +166,8 @@ class ActorPlace:
         if not self.mailbox.accepted:
             self.publish(events.AddressDropped(self.mailbox.path))
         self.mailbox.wake()
+        if self.incarnation is None and self.over:
+            self.node.step(self.node.machine.child_over, self.name, self.node.tree.backend.now())
 
     def fatal(self, error: BaseException) -> None:
         self.node.tree.fatal(error)
@@ -157,7 +183,7 @@ class ActorPlace:
         self.node.tree.bus.publish(event)
 
     def find(self, key: Any) -> Any:
-        return self.node.branch.find(key)
+        return self.node.tree.registry.find_beside(self.node.branch, key)
 
     def supervisor(self, key: Any) -> object:
         return self.node.branch.supervisor(key)

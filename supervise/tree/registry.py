@@ -2,44 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from weakref import WeakSet
 
 from supervise.address.address import address_of
-from supervise_strategies.errors import ChildNotFound, InvalidSpec
+from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec
 
 from .branch import BranchPlace, Place
 from .child import Child
+from .description import Description
 from .place import ActorPlace
 
 if TYPE_CHECKING:
-    from .description import Description
+    from collections.abc import Iterable
+
+Key: TypeAlias = Child[Any] | Description
 
 
 class Registry:
-    """Looks things up in one tree. Nothing is stored but where each typed key stands, which never changes."""
+    """Where the typed keys of one tree stand now: none, one or many places each, as subtrees come and go.
 
-    __slots__ = ("_keys", "_root")
+    One key stands in many places when a description is started several times: each of these instances has its own. So of
+    those places the ones count that are nearest to who asks: below its own supervisor, else below the one above that, and
+    so on. Whoever asks within an instance for a part of it that is gone isn't given that of another instance.
+    """
 
-    def __init__(self, root: BranchPlace) -> None:
-        self._root = root
-        self._keys: dict[int, tuple[str, ...]] = {}
-        self._index(root.description, ())
+    __slots__ = ("_gone", "_places")
 
-    def _index(self, description: Description, path: tuple[str, ...]) -> None:
-        for name, below in description.named():
-            self._keys[id(below)] = here = (*path, name)
-            if not isinstance(below, Child):
-                self._index(below, here)
+    def __init__(self) -> None:
+        self._places: dict[Key, dict[Place, None]] = {}
+        self._gone: WeakSet[Key] = WeakSet()  # keys that stood somewhere, and don't now
+
+    def enter(self, place: Place) -> None:
+        """It stands in the tree, and somebody may have its key."""
+        self._places.setdefault(place.key, {})[place] = None
+
+    def leave(self, places: Iterable[Place]) -> None:
+        """They don't stand in the tree any more, if they ever were entered."""
+        for place in places:
+            standing = self._places.get(place.key, {})
+            if place in standing:
+                del standing[place]
+                if not standing:
+                    del self._places[place.key]
+                    self._gone.add(place.key)
 
     def place(self, at: BranchPlace, key: Any) -> Place:
-        """The place under a path relative to `at`, or under a typed key from anywhere in the tree."""
+        """The place under a path relative to `at`, or under a typed key, the one that is nearest to `at`."""
         if isinstance(key, str):
             return self._walk(at, key.split("/"), key)
-        known = self._keys.get(id(key))
-        if known is None:
-            cure = "give a path, or the object that child() or Supervisor() returned and that this tree was built with"
-            raise InvalidSpec("find", "key", key, cure)
-        return self._walk(self._root, list(known), "/".join(known))
+        if _is_key(key):
+            return self._nearest(at, key)
+        raise self._foreign(key)
+
+    def beside(self, at: BranchPlace, key: Any) -> Place:
+        """The same for a child of `at`: what was described beside it comes before all others."""
+        if _is_key(key):
+            place = at.places.get(at.description.name_of(key) or "")
+            if place is not None and place.key is key:
+                return place
+        return self.place(at, key)
 
     def branch(self, at: BranchPlace, key: Any) -> BranchPlace:
         """The place of the supervisor under a path or its description; None: `at` itself."""
@@ -57,9 +80,68 @@ class Registry:
             place = below
         return place
 
+    def _nearest(self, at: BranchPlace, key: Key) -> Place:
+        upwards = [at, *_above(at)]
+        steps = {branch: n for n, branch in enumerate(upwards)}
+        near: list[Place] = []
+        least = len(upwards)
+        for place in self._places.get(key, ()):
+            shared = next(steps[branch] for branch in _upwards(place) if branch in steps)
+            if shared < least:
+                near, least = [], shared
+            if shared == least:
+                near.append(place)
+        before: BranchPlace | None = None
+        for branch in upwards[:least]:
+            parts = branch.description.where(key, but=None if before is None else before.description)
+            if parts is not None:
+                raise ChildNotFound("/".join(parts), f"; {branch.path!r} has it not yet, or no more")
+            before = branch
+        if len(near) == 1:
+            return near[0]
+        if near:
+            raise ChildAmbiguous(_name(key), [place.path for place in near])
+        if key in self._gone:
+            raise ChildNotFound(_name(key), " any more under this key")
+        raise self._foreign(key)
+
+    @staticmethod
+    def _foreign(key: object) -> InvalidSpec:
+        cure = "give a path, or the object that child() or Supervisor() returned and that this tree was built with"
+        return InvalidSpec("find", "key", key, cure)
+
     def find(self, at: BranchPlace, key: Any) -> Any:
         """The address of the actor under a path or a key."""
-        place = self.place(at, key)
+        return self._address(self.place(at, key), key)
+
+    def find_beside(self, at: BranchPlace, key: Any) -> Any:
+        """The same for a child of `at`."""
+        return self._address(self.beside(at, key), key)
+
+    @staticmethod
+    def _address(place: Place, key: object) -> Any:
         if isinstance(place, ActorPlace):
             return address_of(place.mailbox)
         raise InvalidSpec("find", "key", key, "that is a supervisor, and has no mailbox: use supervisor(…)")
+
+
+def _upwards(place: Place) -> Iterator[BranchPlace]:
+    """A supervisor's own place, then those of all supervisors above, up to the root."""
+    if isinstance(place, BranchPlace):
+        yield place
+    yield from _above(place)
+
+
+def _above(place: Place) -> Iterator[BranchPlace]:
+    above = place.above
+    while above is not None:
+        yield above
+        above = above.above
+
+
+def _is_key(key: object) -> TypeGuard[Key]:
+    return isinstance(key, Child | Description)
+
+
+def _name(key: Key) -> str:
+    return key.spec.id if isinstance(key, Child) else key.name

@@ -11,6 +11,7 @@ from supervise.address.ping import Pong, ping_all
 from supervise.address.view import cant_be_pickled
 from supervise.mailbox.account import Account
 from supervise.mailbox.subscription import Subscription, WhenFull
+from supervise_strategies.child_spec import check_name
 from supervise_strategies.child_state import ChildCount, ChildInfo
 from supervise_strategies.errors import ChildNotFound, InvalidSpec
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
@@ -117,21 +118,38 @@ class RunningSupervisor:
         return "temporary" if self._branch.description.spec.dynamic else "permanent"
 
     @overload
-    async def start_child(self, child: Child[A]) -> Address[A]: ...
+    async def start_child(self, child: Child[A], *, name: str | None = None) -> Address[A]: ...
     @overload
-    async def start_child(self, child: Description) -> RunningSupervisor: ...
-    async def start_child(self, child: Child[Any] | Description) -> Address[Any] | RunningSupervisor:
-        """Add a child that is described already, or a whole supervisor. See `start`."""
-        if isinstance(child, Child):
-            return await self._start(child)
-        if not isinstance(child, Description):
+    async def start_child(self, child: Description, *, name: str | None = None) -> RunningSupervisor: ...
+    async def start_child(
+        self, child: Child[Any] | Description, *, name: str | None = None
+    ) -> Address[Any] | RunningSupervisor:
+        """Add a child that is described already, or a whole supervisor with all below it. See `start` for what it raises.
+
+        A description is a template: it may be started many times, under different names. `name` is the one that it gets
+        here. Default: its own; under a dynamic supervisor, and for a child without one, that with `-2`, `-3`, … if it is taken.
+
+        It is then a part of the tree like any other: its keys find (`find`), and `on_tree_started` of what is below it waits
+        until all of it is built. If it doesn't start, nothing of it is left. Raises `InvalidSpec`, too, for what only a root
+        can have: `shutdown_budget`, `listener`, `metrics`, `tracing`.
+        """
+        if not isinstance(child, Child | Description):
             cure = "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…), or use start(factory, …)"
             raise InvalidSpec("start_child", "child", child, cure)
-        return RunningSupervisor(cast(BranchPlace, await admin.add(self._branch, child.name, child)))
+        if isinstance(child, Description):
+            child.check_below()
+        base = child.name if name is None else name
+        if base is None or (name is None and self._branch.description.spec.dynamic):
+            name = self._branch.running_node().free_name(child.spec.id)
+        else:
+            check_name("child", base)
+            name = base
+        place = await admin.add(self._branch, name, child)
+        return address_of(place.mailbox) if isinstance(place, ActorPlace) else RunningSupervisor(place)
 
     async def _start(self, child: Child[Any]) -> Address[Any]:
         name = child.name if child.name is not None else self._branch.running_node().free_name(child.spec.id)
-        return address_of(cast(ActorPlace, await admin.add(self._branch, name, child)).mailbox)
+        return address_of(cast(ActorPlace, await admin.add(self._branch, name, child, keyed=False)).mailbox)
 
     async def terminate_child(self, child: str | Address[Any] | WeakAddress[Any] | RunningSupervisor) -> None:
         """Stop a child, by name, address or handle, and leave it listed; its siblings aren't touched, whatever the strategy.
@@ -158,8 +176,9 @@ class RunningSupervisor:
         await admin.terminate(self._branch, child if isinstance(child, str) else child.name, by_name=by_name)
 
     async def restart_child(self, name: str) -> bool:
-        """Start a child that is listed but stopped, on its mailbox. False: its factory ignored the start.
+        """Start a child that is listed but stopped, on its mailbox.
 
+        False: its factory ignored the start, or it lived by its addresses (`lifetime="addresses"`) and nobody has one any more.
         It counts against no limit. Raises `ChildNotFound`, `ChildRunning`, `ChildRestarting`, `ChildStartFailed` (it stays
         stopped, with the cause attached), `NotForDynamic`.
         """
@@ -236,12 +255,17 @@ class RunningSupervisor:
     def find(self, key: Any, /) -> Any:
         """The address under a typed key, from anywhere in the tree, or under a path relative to this supervisor.
 
-        Raises `ChildNotFound`. An address may be of a child that is stopped; using it says so.
+        Where a description was started several times, its keys stand at several places. What is below this supervisor comes
+        first, then what is below the one above it, and so on; raises `ChildAmbiguous`, which names the paths, if there are
+        several. Raises `ChildNotFound`. An address may be of a child that is stopped; using it says so.
         """
         return self._branch.find(key)
 
     def supervisor(self, key: str | Description, /) -> RunningSupervisor:
-        """The handle of a supervisor below this one, under a relative path or its description."""
+        """The handle of a supervisor below this one, under a relative path or its description. See `find` for what is nearest.
+
+        Within an instance of a description that is this instance itself.
+        """
         return RunningSupervisor(self._branch.tree.registry.branch(self._branch, key))
 
     def explain(self, key: str | Child[Any] | Description, /, *, error: BaseException | None = None) -> Explanation:

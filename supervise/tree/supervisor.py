@@ -25,7 +25,7 @@ from .running import RunningSupervisor
 from .tree import Tree, WrongTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from anyio.abc import TaskStatus
@@ -60,6 +60,15 @@ class Runnable(Description):
             raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.telemetry, or None")
         check_option(who, tracing)
         self.listener, self.metrics, self.tracing = listener, metrics, tracing
+
+    def for_roots_only(self) -> Iterator[tuple[str, object, str]]:
+        yield from super().for_roots_only()
+        if self.listener is not None:
+            yield "listener", self.listener, "give it to the root; events() of a nested one's handle tells of that part alone"
+        if self.metrics is not None:
+            yield "metrics", self.metrics, "give them to the root, which counts for all of the tree"
+        if self.tracing != "auto":
+            yield "tracing", self.tracing, "say it at the root, for all of the tree"
 
     def with_budget(self, seconds: float) -> Self:
         other = super().with_budget(seconds)
@@ -166,7 +175,7 @@ class Supervisor(Runnable):
         intensity: How many restarts within how many seconds are tolerated: `Intensity(3, per=5.0)` by default.
         auto_shutdown: Whether the end of significant children ends it: `"never"` (default), `"any_significant"`, or
             `"all_significant"`.
-        restart: When the supervisor above restarts it: as of a child. Default: permanent.
+        restart: When the supervisor above restarts it: as of a child. Default: permanent; temporary under a dynamic one.
         significant: Whether its end can end the supervisor above (default False).
         stop_within: Seconds that an ordered stop of all below it may take, `math.inf` (the default), or `"brutal_kill"`;
             then what still runs is cancelled.
@@ -178,7 +187,8 @@ class Supervisor(Runnable):
             nothing else happens. Default: None.
         metrics: `Metrics()` of `supervise.telemetry`, which counts what happens in a root's tree. Default: None.
         tracing: Whether a root's tree makes spans: `"auto"` (default: if a tracer provider is installed when it starts),
-            `True`, `False`, a provider, or `Spans(…)` of `supervise.telemetry`.
+            `True`, `False`, a provider, or `Spans(…)` of `supervise.telemetry`. Like `shutdown_budget`, `listener` and
+            `metrics` it is refused (`InvalidSpec`) in a supervisor that stands below another one.
         required: Whether the tree above isn't ready (`supervise.health`) while something in it is down (default True); if
             not, that tree is only degraded.
 
@@ -196,7 +206,7 @@ class Supervisor(Runnable):
         strategy: Strategy | StrategyName = "one_for_one",
         intensity: Intensity = Intensity(),  # noqa: B008 - a frozen value
         auto_shutdown: AutoShutdown | AutoShutdownName = "never",
-        restart: Restart | RestartName = "permanent",
+        restart: Restart | RestartName | None = None,
         significant: bool = False,
         stop_within: StopWithin | None = None,
         shutdown_budget: float | None = None,

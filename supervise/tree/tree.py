@@ -87,10 +87,8 @@ class Tree:
         self.draw: Draw = draw
         self.killing: bool = False
         self.root: BranchPlace = BranchPlace(self, None, description.name, description)
-        self.registry: Registry = Registry(self.root)
+        self.registry: Registry = Registry()
         self.ended: TreeEnded | None = None
-        self.is_built: bool = False
-        self.on_built: list[Callable[[], object]] = []  # the second phase of starts
         self.ending: anyio.Event = anyio.Event()
         self.over: anyio.Event = anyio.Event()
         self._ready = backend.future()
@@ -141,11 +139,7 @@ class Tree:
             self._scope.cancel()
 
     def started(self) -> None:
-        """The root is ready: the whole tree is built."""
-        self.is_built = True
-        on_built, self.on_built = self.on_built, []
-        for tell in on_built:
-            tell()
+        """The root is ready, or over."""
         if not self._ready.done():
             self._ready.set_result(None)
 
@@ -175,6 +169,8 @@ class Tree:
 
     def fatal(self, error: BaseException) -> None:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are; Ctrl-C once more, at once."""
+        if error is self._error:  # told twice: when it struck, and when what it ended is over
+            return
         first, self._error = self._error, error
         if is_of(first, KeyboardInterrupt):
             self._error = first
