@@ -100,6 +100,13 @@ def test_a_blocked_event_loop_is_left_after_the_budget_and_the_line_that_blocks_
         assert "deaf.py:" in command.said
 
 
+def test_25_an_end_that_nobody_asked_for_is_left_after_the_budget_too(backend: str) -> None:
+    with Command("tests.cli.deaf:stopping.coroutine", "--backend", backend, "--shutdown-budget", "0") as command:
+        command.until_said("there")
+        assert command.status() == 70
+        assert "app/deaf #1 outlived its cancellation" in command.said
+
+
 def test_an_end_of_the_interpreter_that_hangs_is_left_after_the_budget(backend: str) -> None:
     with Command("tests.cli.deaf:lingering", "--backend", backend, "--shutdown-budget", "0") as command:
         command.until_said("there")
