@@ -32,7 +32,8 @@ def side_by_side(check: Callable[..., None]) -> Callable[..., None]:
 def begun(request: pytest.FixtureRequest) -> Iterator[Begun]:
     """All tests of the module that were chosen, by their ids."""
     chosen = cast("list[Any]", request.session.items)
-    ours = [one for one in chosen if one.module is request.module and hasattr(one.function, "check")]
+    module: object = cast("Any", request).module
+    ours = [one for one in chosen if one.module is module and hasattr(one.function, "check")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {
             one.nodeid: pool.submit(one.function.check, **(one.callspec.params if hasattr(one, "callspec") else {}))

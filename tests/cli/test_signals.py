@@ -75,7 +75,7 @@ def test_a_blocked_event_loop_is_left_after_the_budget_and_the_line_that_blocks_
         command.until_said("there")
         command.send(TERM)
         assert command.status() == 70
-        assert "app/blocked #1 outlived its cancellation" in command.said
+        assert "app/deaf #1, app/blocked #1 outlived its cancellation" in command.said
         assert "the main thread is at" in command.said
         assert "deaf.py:" in command.said
 
