@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from supervise import Child, Supervisor, child
-from supervise._signals import can_write
+from supervise._signals import LONGEST, can_write
 from supervise.cli import ending
 from supervise.cli.ending import Ending
 from supervise.testing import virtual_time
@@ -127,7 +127,7 @@ def test_a_pipe_that_is_full_cannot_be_written() -> None:
         assert can_write(writing)
         os.set_blocking(writing, False)
         while can_write(writing):
-            os.write(writing, b"x" * 512)
+            assert os.write(writing, b"x" * LONGEST) == LONGEST
         os.read(reading, 65536)
         assert can_write(writing)
     finally:
