@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
-LONGEST: Final = 512  # bytes, for which a pipe that can be written at all has room, by POSIX
+LONGEST: Final[int] = getattr(select, "PIPE_BUF", 512)  # bytes, for which a pipe that can be written at all has room
 
 
 class Signals:
@@ -79,7 +79,7 @@ def say(text: str) -> None:
         return
     with contextlib.suppress(OSError, ValueError):
         if can_write(2):
-            os.write(2, f"{text}\n".encode(errors="backslashreplace")[:LONGEST])
+            os.write(2, text.encode(errors="backslashreplace")[: LONGEST - 1] + b"\n")
 
 
 def can_write(descriptor: int) -> bool:

@@ -8,6 +8,7 @@ ask nobody else.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import math
 import os
 import sys
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 HURRY: Final = 1.0  # seconds that a tree may still take after all that lives was cancelled
 FIRST_WORD: Final = 2.0  # seconds after which a stop is long
 EACH: Final = 5.0  # seconds from one word to the next
+FOR_EVER: Final = 1e9  # seconds, 30 years; for much more nothing can sleep
 NAMED: Final = 10  # paths in one line
 AN_ANSWER: Final = 0.2  # seconds that an event loop which isn't blocked doesn't need
 LAST_DELIVERY: Final = 3.0  # seconds for logs and spans when the process is left
@@ -56,9 +58,10 @@ class Ending:
         if self._begun:
             return
         self._begun = True
-        if self._budget < math.inf:
-            # not threading's: whatever the main thread was doing when its signal came may hold the locks of that
-            _thread.start_new_thread(self._leave_in_time, ())
+        if self._budget < FOR_EVER:
+            # Not threading's: whatever the main thread was doing when its signal came may hold the locks of that.
+            with contextlib.suppress(RuntimeError):  # so late in the interpreter's end that it starts no thread any more
+                _thread.start_new_thread(self._leave_in_time, ())
 
     async def tell(self) -> None:
         """Say who is waited for, as long as the tree's end takes."""

@@ -10,13 +10,29 @@ from collections.abc import Sequence
 from . import columns, demo, run, show
 from .telemetry import Telemetry, WrongTelemetry
 
+ENDS = """\
+The first SIGTERM or SIGINT, at any time, stops in order what has started. The second kills all process groups
+of the tree, and leaves at once.
+
+exit status:
+  0          the tree was stopped, or ended by itself, in order
+  1          it gave up, or didn't start
+  2          the command line, or MODULE:TREE, is wrong
+  70         something still ran when the budget was spent and it had been cancelled; it was left behind
+  128 + n    signal n came second: 130 for SIGINT, 143 for SIGTERM"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit status (2: the command line itself is wrong)."""
     parser = argparse.ArgumentParser(prog="supervise", description="Run and watch supervisor trees.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    running = commands.add_parser("run", help="run a supervisor tree until SIGTERM or SIGINT")
+    running = commands.add_parser(
+        "run",
+        help="run a supervisor tree until SIGTERM or SIGINT",
+        epilog=ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     running.add_argument("target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. examples.chat:TREE")
     running.add_argument("--shutdown-budget", type=_seconds, metavar="SECONDS", help="for the ordered stop (25)")
 

@@ -170,6 +170,6 @@ class stopping:
     process = tree(shell("trap 'echo there' TERM; echo up", ready="up"), stops=True)
 
 
-blocked = Supervisor("app", child(Blocked, on_tree_started=Blocked.hang))
+blocked = Supervisor("app", shell("echo up", ready="up"), child(Blocked, on_tree_started=Blocked.hang))
 lingering = Supervisor("app", child(Lingering, on_tree_started=Lingering.keep))
 forking = Supervisor("app", child(Forking, on_tree_started=Forking.fork))

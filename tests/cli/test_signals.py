@@ -2,85 +2,63 @@
 
 Tested: each moment (starting, running, stopping) with each that ignores its stop (coroutine, thread, process), on both
 backends; a blocked event loop; before, while and after the user's module is imported; the end of the interpreter; a fork.
-Nothing of the processes that were started is ever left. The cases of the matrix run four at a time.
+Nothing of the processes that were started is ever left. They run four at a time.
 """
 
 from __future__ import annotations
 
 import itertools
 import signal
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 import pytest
 
 from .command import Command
+from .side_by_side import begun, side_by_side
+
+__all__ = ("begun",)
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
-AT_ONCE = 4  # processes; each takes a second of a processor to begin
+BACKENDS = ("asyncio", "trio")
 MOMENTS = ("starting", "running", "stopping")
 DEAF = ("coroutine", "thread", "process")
 TAKEN = "stopping app"  # what is said when the first signal has been heard
 
-
-class Case(NamedTuple):
-    backend: str
-    number: str
-    moment: str
-    deaf: str
-
-    def run(self) -> Outcome:
-        budget = "0.2" if self.number == "first" else "3600"
-        target = f"tests.cli.deaf:{self.moment}.{self.deaf}"
-        with Command(target, "--backend", self.backend, "--shutdown-budget", budget) as command:
-            command.until_said("there")
-            command.send(TERM)
-            if self.number == "second":
-                command.until_said(TAKEN)
-                command.send(INT)
-            return Outcome(command.status(), command.said)
-
-    def __str__(self) -> str:
-        return "-".join(self)
+on_both = pytest.mark.parametrize("backend", BACKENDS)
+in_each_case = pytest.mark.parametrize(("moment", "deaf"), [*itertools.product(MOMENTS, DEAF)])
 
 
-class Outcome(NamedTuple):
-    status: int
-    said: str
+@on_both
+@in_each_case
+@side_by_side
+def test_79_the_first_signal_ends_it_within_the_budget(backend: str, moment: str, deaf: str) -> None:
+    with Command(f"tests.cli.deaf:{moment}.{deaf}", "--backend", backend, "--shutdown-budget", "0.2") as command:
+        command.until_said("there")
+        command.send(TERM)
+        status = command.status()
+        assert "Traceback" not in command.said
+        if deaf == "process":
+            assert status == 0, command.said
+        else:
+            assert status == 70, command.said
+            assert "supervise: app/deaf #1 outlived its cancellation" in command.said
 
 
-CASES = [Case(*one) for one in itertools.product(("asyncio", "trio"), ("first", "second"), MOMENTS, DEAF)]
+@on_both
+@in_each_case
+@side_by_side
+def test_79_the_second_signal_kills(backend: str, moment: str, deaf: str) -> None:
+    with Command(f"tests.cli.deaf:{moment}.{deaf}", "--backend", backend, "--shutdown-budget", "3600") as command:
+        command.until_said("there")
+        command.send(TERM)
+        command.until_said(TAKEN)
+        command.send(INT)
+        assert command.status() == 128 + INT, command.said
+        assert "supervise: SIGINT again: all is killed\n" in command.said
+        assert "Traceback" not in command.said
 
 
-@pytest.fixture(scope="module")
-def outcomes() -> Iterator[dict[Case, Future[Outcome]]]:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {case: pool.submit(case.run) for case in CASES}
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_79_the_first_signal_ends_it_within_the_budget_and_the_second_kills(
-    case: Case, outcomes: dict[Case, Future[Outcome]]
-) -> None:
-    outcome = outcomes[case].result()
-    assert "Traceback" not in outcome.said
-    if case.number == "second":
-        assert outcome.status == 128 + INT, outcome.said
-        assert "supervise: SIGINT again: all is killed\n" in outcome.said
-    elif case.deaf == "process":
-        assert outcome.status == 0, outcome.said
-    else:
-        assert outcome.status == 70, outcome.said
-        assert "supervise: app/deaf #1 outlived its cancellation" in outcome.said
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
+@on_both
+@side_by_side
 def test_a_blocked_event_loop_does_not_swallow_the_second_signal(backend: str) -> None:
     with Command("tests.cli.deaf:blocked", "--backend", backend, "--shutdown-budget", "3600") as command:
         command.until_said("there")
@@ -90,22 +68,37 @@ def test_a_blocked_event_loop_does_not_swallow_the_second_signal(backend: str) -
         assert command.status() == 128 + TERM
 
 
+@on_both
+@side_by_side
 def test_a_blocked_event_loop_is_left_after_the_budget_and_the_line_that_blocks_it_is_said(backend: str) -> None:
     with Command("tests.cli.deaf:blocked", "--backend", backend, "--shutdown-budget", "0") as command:
         command.until_said("there")
         command.send(TERM)
         assert command.status() == 70
-        assert "app/blocked #1 outlived its cancellation" in command.said
+        assert "app/deaf #1, app/blocked #1 outlived its cancellation" in command.said
         assert "the main thread is at" in command.said
         assert "deaf.py:" in command.said
 
 
+@on_both
+@side_by_side
+def test_25_an_end_that_nobody_asked_for_is_left_after_the_budget_too(backend: str) -> None:
+    with Command("tests.cli.deaf:stopping.coroutine", "--backend", backend, "--shutdown-budget", "0") as command:
+        command.until_said("there")
+        assert command.status() == 70
+        assert "app/deaf #1 outlived its cancellation" in command.said
+
+
+@on_both
+@side_by_side
 def test_an_end_of_the_interpreter_that_hangs_is_left_after_the_budget(backend: str) -> None:
     with Command("tests.cli.deaf:lingering", "--backend", backend, "--shutdown-budget", "0") as command:
         command.until_said("there")
         assert command.status() == 70
 
 
+@on_both
+@side_by_side
 def test_an_end_of_the_interpreter_that_hangs_is_killed_by_the_second_signal(backend: str) -> None:
     with Command("tests.cli.deaf:lingering", "--backend", backend, "--shutdown-budget", "3600") as command:
         command.until_said("there")
@@ -132,6 +125,7 @@ sys.exit(main())
 
 @pytest.mark.parametrize("number", [TERM, INT])
 @pytest.mark.parametrize("module", ["anyio", "supervise.cli", "supervise.cli.main", "supervise.cli.run", "tests.cli.trees"])
+@side_by_side
 def test_a_signal_at_any_import_is_an_end_with_status_0(module: str, number: signal.Signals) -> None:
     program = ["-c", SENDS_AT_AN_IMPORT.format(module=module, name=number.name)]
     with Command("tests.cli.trees:ORDERLY", program=program) as command:
@@ -140,6 +134,7 @@ def test_a_signal_at_any_import_is_an_end_with_status_0(module: str, number: sig
         assert "Traceback" not in command.said
 
 
+@side_by_side
 def test_an_import_that_hangs_is_given_up_in_order() -> None:
     with Command("tests.cli.slow_module:TREE") as command:
         command.until_said("there")
@@ -149,6 +144,7 @@ def test_an_import_that_hangs_is_given_up_in_order() -> None:
         assert "Traceback" not in command.said
 
 
+@side_by_side
 def test_an_import_that_swallows_the_first_signal_is_killed_by_the_second() -> None:
     with Command("tests.cli.deaf_module:TREE") as command:
         command.until_said("there 0")
@@ -158,6 +154,8 @@ def test_an_import_that_swallows_the_first_signal_is_killed_by_the_second() -> N
         assert command.status() == 128 + TERM
 
 
+@on_both
+@side_by_side
 def test_a_fork_is_ended_by_signals_as_ever(backend: str) -> None:
     with Command("tests.cli.deaf:forking", "--backend", backend) as command:
         command.until_said(f"the fork was ended by signal {TERM:d}")
