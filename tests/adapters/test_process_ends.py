@@ -13,6 +13,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,7 @@ import pytest
 from supervise import ExitKind
 from supervise.adapters.process import Process, process
 from supervise.adapters.processes import group as group_module
+from supervise.adapters.processes.launch import Program
 from supervise.events import Overran
 from tests.real_clock import BACKENDS
 
@@ -344,3 +346,23 @@ async def test_a_signal_to_one_that_has_ended_goes_to_nobody() -> None:
         await address.call(Process.send_signal, signal.SIGKILL)
         await witness.ended()
         await instance[0].send_signal(signal.SIGKILL)
+
+
+def test_what_is_collected_at_the_interpreters_end_waits_for_no_lock_that_a_stopped_thread_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By then all has been killed, and daemon threads have stopped wherever they were."""
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+
+    class Nobody:
+        def begun(self) -> None: ...
+        def said(self, pipe: int, piece: bytes) -> None: ...
+        def over(self, status: int, error: BaseException | None) -> None: ...
+
+    nobody = Nobody()
+    group = group_module.Group(Program(("true",), None, None), lambda _: None, lambda: False, nobody)
+    with group._lock:
+        late = threading.Thread(target=group.kill, daemon=True)
+        late.start()
+        late.join(5)
+        assert not late.is_alive()

@@ -37,11 +37,14 @@ def line_of(running: subprocess.Popen[str]) -> str:
     """The next line that it prints, which it does within the guard, or has its stderr shown."""
     assert running.stdout is not None
     assert running.stderr is not None
-    assert select.select([running.stdout], [], [], GUARD)[0], "it says nothing"
-    line = running.stdout.readline()
-    if not line:
-        raise AssertionError(running.stderr.read())
-    return line.strip()
+    line = b""
+    while not line.endswith(b"\n"):  # a byte at a time: what a buffer holds isn't seen by select()
+        assert select.select([running.stdout], [], [], GUARD)[0], f"it says nothing after {line!r}"
+        byte = os.read(running.stdout.fileno(), 1)
+        if not byte:
+            raise AssertionError(running.stderr.read())
+        line += byte
+    return line.decode().strip()
 
 
 def handle_of(pid: int) -> int:

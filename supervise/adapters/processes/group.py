@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -134,6 +135,8 @@ class Group:
 
     def kill(self) -> None:
         """End all of it, also what isn't there yet. Idempotent."""
+        if sys.is_finalizing():  # it has been killed; and the thread was stopped wherever it was, perhaps with a lock
+            return
         self._killed = True
         self._signal_all(signal.SIGKILL)
         if self._keeper is not None:
