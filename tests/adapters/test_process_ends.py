@@ -47,7 +47,8 @@ while True:
 """
 LEAVER = """
 import os, signal
-signal.signal(signal.SIGTERM, lambda *_: os.setsid())
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGUSR1, lambda *_: os.setsid())
 print("up", flush=True)
 while True:
     signal.pause()
@@ -274,10 +275,16 @@ async def test_one_that_leaves_the_group_during_the_stop_is_not_waited_for(monke
     monkeypatch.setattr(group_module, "LOOK_WHO_LEFT", 0.01)
     monkeypatch.setattr(group_module, "LAST_WORDS", 0.05)
     program = f"import signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', {LEAVER!r}]); signal.pause()"
-    async with tree(process(python(program), ready="up"), stop_within=20) as (app, _, witness):
+    async with tree(process(python(program), ready="up"), stop_within=math.inf) as (app, address, witness):
         [_, leaver] = sorted(processes())
         handle = handle_of(leaver)
-        await app.terminate_child("it")
+        actor: list[Process] = []
+        await address.call(actor.append)
+        async with anyio.create_task_group() as group:
+            group.start_soon(app.terminate_child, "it")
+            while not actor[0]._its_group._members:
+                await anyio.lowlevel.checkpoint()
+            os.kill(leaver, signal.SIGUSR1)  # its leader has ended, and it is waited for
         assert alive(leaver)
         assert str((await witness.ended()).reason) == "shutdown"
     os.kill(leaver, signal.SIGKILL)

@@ -22,6 +22,7 @@ from supervise._backends import current_backend
 from supervise.adapters.handoff import Handoff
 from supervise.adapters.own_thread import own_thread
 from supervise.adapters.thread import thread
+from supervise.events import Stopped
 from tests.real_clock import BACKENDS
 
 from .promises import present, tree, witnessed
@@ -108,6 +109,7 @@ async def test_native_cancellation_does_not_end_the_wait_for_a_thread(anyio_back
                         task.cancel()
                 for _ in range(3):
                     await anyio.lowlevel.checkpoint()
+            assert not witness.of(Stopped)
             assert present() != before
             release.set()
         await witness.ended()
