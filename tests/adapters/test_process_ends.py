@@ -279,7 +279,7 @@ async def test_one_that_leaves_the_group_during_the_stop_is_not_waited_for(monke
         [_, leaver] = sorted(processes())
         handle = handle_of(leaver)
         actor: list[Process] = []
-        await address.call(actor.append)
+        await address.call(lambda self: actor.append(self))
         async with anyio.create_task_group() as group:
             group.start_soon(app.terminate_child, "it")
             while not actor[0]._its_group._members:
