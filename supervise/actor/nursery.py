@@ -99,9 +99,9 @@ class Nursery:
     async def _run(self, group: TaskGroup, function: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> None:
         try:
             await function(*args)
-        except GeneratorExit:  # the loop is gone
-            raise
         except BaseException as error:
+            if is_of(error, GeneratorExit) and not self._backend.in_its_thread():  # the loop is gone
+                raise
             if group.cancel_scope.cancel_called and all(is_of(leaf, self._backend.cancelled) for leaf in leaves(error)):
                 raise
             self._crashed(error)  # at once: until its siblings have ended, who may take their time, no message may be begun

@@ -10,17 +10,19 @@ process says most when it stops. The exit hook sends SIGTERM to the group and wa
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, cast
 
 import anyio
 
+from supervise._backends import current_backend
 from supervise.actor.factory import Factory, name_for
 from supervise.log import logger as base_logger
 from supervise.tree.work import Work
@@ -103,7 +105,7 @@ class Process:
         self._heard, self._said, self._lines = anyio.Event(), "", (Lines(), Lines())
         if self._port is not None:
             await check_free(self._program.arguments[0], *self._port)
-        self._group = group = Group(self._program, work.soon, self)
+        self._group = group = Group(self._program, work.soon, _loop_is_closed(), self)
         try:
             group.begin()
             await self._begun.result()
@@ -222,6 +224,13 @@ class Process:
         group.ask(look)
         found: Owner = await answer.result()
         return found
+
+
+def _loop_is_closed() -> Callable[[], bool]:
+    """A function for any thread. Trio lets no run end before its tasks have."""
+    if current_backend().name == "asyncio":
+        return asyncio.get_running_loop().is_closed
+    return lambda: False
 
 
 def process(

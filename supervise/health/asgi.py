@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from .snapshot import Source, health, readiness
+from .snapshot import Source, health, is_live, readiness
 
 logger: Final = logging.getLogger("supervise")
 Scope = MutableMapping[str, Any]
@@ -39,7 +39,7 @@ class Endpoint:
     """
 
     def __init__(self, tree: Source, /) -> None:
-        readiness(tree)  # refuses what isn't a tree here and not at the first request
+        is_live(tree)  # refuses what isn't a tree here and not at the first request
         self._tree = tree
 
     def answer(self, method: str, path: str) -> Answer:

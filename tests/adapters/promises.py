@@ -54,12 +54,20 @@ class Witness:
 @asynccontextmanager
 async def tree(factory: Factory[Any], **options: Any) -> AsyncGenerator[tuple[RunningSupervisor, Address[Any], Witness]]:
     """A tree with this one child, called `it`."""
-    witness = Witness()
     options.setdefault("restart", Restart.permanent(wait=wait_fixed(0.1)))
+    async with witnessed(factory, **options) as (app, witness):
+        yield app, app.find("it"), witness
+
+
+@asynccontextmanager
+async def witnessed(factory: Factory[Any], **options: Any) -> AsyncGenerator[tuple[RunningSupervisor, Witness]]:
+    """The same without an address, for one that may have ended already, and been forgotten. It isn't restarted."""
+    witness = Witness()
+    options.setdefault("restart", "temporary")
     described = Supervisor("app", child(factory, name="it", **options), intensity=Intensity(5, per=600.0), listener=witness)
     with anyio.fail_after(GUARD):
         async with described as app:
-            yield app, app.find("it"), witness
+            yield app, witness
 
 
 class Notes:

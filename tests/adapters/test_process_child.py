@@ -27,7 +27,7 @@ from tests.real_clock import BACKENDS
 
 from . import programs
 from .programs import python
-from .promises import alive, check, check_normal_end, check_policy, present, processes, tree
+from .promises import alive, check, check_normal_end, check_policy, present, processes, tree, witnessed
 
 
 @pytest.fixture(params=BACKENDS)
@@ -72,7 +72,7 @@ async def test_a_signal_restarts_it_and_nothing_that_waits_is_lost(signum: signa
 
 
 async def test_a_real_segmentation_fault_is_a_crash() -> None:
-    async with tree(process(python(programs.SEGFAULT)), restart="temporary") as (_, _, witness):
+    async with witnessed(process(python(programs.SEGFAULT))) as (_, witness):
         end = await witness.ended()
         assert str(end.reason) == "crashed (ProcessFailed: ended by SIGSEGV)"
 
@@ -85,7 +85,7 @@ async def test_status_0_is_a_normal_end_and_another_one_a_crash_with_its_last_wo
     async def nothing(*_: object) -> None: ...
 
     await check_normal_end(process(python(programs.TALK, "0")), nothing)
-    async with tree(process(python(programs.TALK, "3")), restart="temporary") as (_, _, witness):
+    async with witnessed(process(python(programs.TALK, "3"))) as (_, witness):
         end = await witness.ended()
         assert str(end.reason) == 'crashed (ProcessFailed: exit status 3; it last said "bad ÿ thing")'
 
@@ -169,7 +169,7 @@ async def test_when_it_crashes_what_it_had_started_goes_with_it() -> None:
 
 async def test_what_it_writes_is_logged_line_by_line_under_its_path(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "supervise.app.it")
-    async with tree(process(python(programs.TALK, "0")), restart="temporary") as (_, _, witness):
+    async with witnessed(process(python(programs.TALK, "0"))) as (_, witness):
         await witness.ended()
     out = [text for level, text in said(caplog) if level == "INFO"]
     err = [text for level, text in said(caplog) if level == "WARNING"]

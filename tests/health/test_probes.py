@@ -1,12 +1,20 @@
 """The probes over real sockets and as an ASGI application, on the real clock.
 
 Tested: status and body of /live, /ready and /tree in a tree's states; HEAD, unknown paths and methods; input that isn't HTTP,
-too long, slow or cut off; mounted in a FastAPI application; a port that is taken; nothing is left.
+too long, slow or cut off; mounted in a FastAPI application; a port that is taken; no file descriptors left; what is asked
+raises, and so does the log; nothing is left.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import logging
+import os
+import resource
+import socket
+from collections.abc import Generator
 from typing import Any
 
 import anyio
@@ -15,6 +23,7 @@ import pytest
 from supervise import InvalidSpec, RunningSupervisor, Supervisor, child
 from supervise.health import Endpoint, serve
 from supervise.health import probes as probes_module
+from supervise.health import snapshot as snapshot_module
 from tests.adapters.http import get
 from tests.doubles import Scribe
 from tests.real_clock import on_the_real_clock
@@ -219,3 +228,87 @@ async def test_a_bug_in_what_looks_ends_one_connection_and_no_more(
             assert await said(port, b"GET /ready HTTP/1.0\r\n\r\n") == b""
         assert (await get(port, "/ready"))[0] == 200
     assert "couldn't be told" in caplog.text
+
+
+# -- when all goes wrong --------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def no_file_descriptors() -> Generator[None]:
+    """As a process has them that leaks some: none."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir("/dev/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, hard))
+    hog: list[int] = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                hog.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in hog:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Hears(logging.Handler):
+    """Waits for a record, and then raises what a log handler might."""
+
+    def __init__(self, then: BaseException | None) -> None:
+        super().__init__()
+        self.then = then
+        self.heard: list[str] = []
+        self.event = anyio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+        self.event.set()
+        if self.then is not None:
+            raise self.then
+
+
+@contextlib.contextmanager
+def hearing(then: BaseException | None = None) -> Generator[Hears]:
+    handler, logger = Hears(then), logging.getLogger("supervise")
+    logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize("then", [None, OSError("the log's disk"), SystemExit(1)])
+async def test_a_probe_without_file_descriptors_ends_nothing_and_is_answered_later(
+    monkeypatch: pytest.MonkeyPatch, then: BaseException | None
+) -> None:
+    monkeypatch.setattr(probes_module, "ACCEPT_AGAIN", 0.0)
+    async with tree() as app, serve(app, HOST, 0) as port:
+        assert (await get(port, "/live"))[0] == 200
+        with socket.socket() as probe, hearing(then) as hears:
+            probe.setblocking(False)
+            with no_file_descriptors():
+                assert probe.connect_ex((HOST, port)) in (0, errno.EINPROGRESS)
+                await hears.event.wait()
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
+            assert [said for said in hears.heard if "no connection can be taken" in said and "Too many open files" in said]
+            assert len(hears.heard) == 1  # once in so many seconds, however often it was tried
+        assert (await get(port, "/live"))[0] == 200
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit(3), RecursionError(), GeneratorExit()])
+async def test_what_is_asked_and_raises_is_a_500_and_the_service_lives_on(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(*_: object) -> None:
+        raise error
+
+    async with tree() as app, serve(app, HOST, 0) as port:
+        with monkeypatch.context() as patch, hearing(ValueError("so does the log")) as hears:
+            patch.setattr(snapshot_module, "_child", raises)  # as the length of a user's own queue would
+            for path in ("/ready", "/tree", "/live"):
+                status, body = await get(port, path)
+                assert (status, type(error).__name__ in body["error"]) == (500, True)
+                assert (await asked(Endpoint(app), path))[0] == 500
+            assert len(hears.heard) == 6
+        assert (await get(port, "/ready"))[0] == 200

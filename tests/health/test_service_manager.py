@@ -1,7 +1,8 @@
 """systemd's protocol over a real datagram socket.
 
 Tested: READY, STOPPING and WATCHDOG arrive, on a path and on an abstract name; how often the watchdog is fed, in virtual time,
-and that it starves with the tree; the environment's variables, with values that can't be; nobody there to listen.
+and that it starves with the tree; the environment's variables, with values that can't be; nobody there to listen; a status of
+several lines, of half characters, and of any length.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 
 from supervise import Supervisor, child
 from supervise.health import ServiceManager
+from supervise.health.service_manager import LONGEST_STATUS
 from tests.doubles import Scribe
 
 
@@ -86,7 +88,14 @@ def test_a_watchdog_for_another_process_is_not_fed() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("NOTIFY_SOCKET", "vsock:2:1"), ("WATCHDOG_USEC", "soon"), ("WATCHDOG_USEC", "0"), ("WATCHDOG_USEC", "-1")],
+    [
+        ("NOTIFY_SOCKET", "vsock:2:1"),
+        ("WATCHDOG_USEC", "soon"),
+        ("WATCHDOG_USEC", "0"),
+        ("WATCHDOG_USEC", "-1"),
+        ("WATCHDOG_USEC", "9" * 400),
+        ("WATCHDOG_USEC", "9" * 5000),
+    ],
 )
 def test_a_value_that_can_not_be_is_a_warning(name: str, value: str, caplog: pytest.LogCaptureFixture) -> None:
     service = ServiceManager.from_environment({name: value})
@@ -100,3 +109,62 @@ def test_a_manager_that_is_gone_costs_one_warning(tmp_path: Path, caplog: pytest
     for _ in range(3):
         service.alive()
     assert caplog.text.count("can't be told") == 1
+
+
+def test_a_status_is_one_line_and_sets_no_other_field(manager: Manager) -> None:
+    service = ServiceManager(manager.address)
+    service.ready("crashed\nMAINPID=1\r\nFDSTORE=1\x1b[2J\x85end")
+    assert manager.heard() == ["READY=1\nSTATUS=crashed MAINPID=1 FDSTORE=1 [2J end"]
+
+
+def test_a_status_may_hold_half_a_character(manager: Manager) -> None:
+    ServiceManager(manager.address).ready("name \udcff, pair \ud83d")
+    assert manager.heard() == [r"READY=1" + "\n" + r"STATUS=name \udcff, pair \ud83d"]
+
+
+@pytest.mark.parametrize("status", ["x" * 100_000, "ä" * 600, "\udcff" * 1000, "a" + "\N{ROCKET}" * 300, "x" * 1001])
+def test_a_long_status_is_cut_and_arrives(manager: Manager, status: str) -> None:
+    ServiceManager(manager.address).ready(status)
+    [said] = manager.heard()
+    assert said.endswith("…")
+    assert len(said.encode()) <= LONGEST_STATUS + len("READY=1\nSTATUS=")
+    assert len(said.encode()) > LONGEST_STATUS - 10
+
+
+def test_a_status_that_just_fits_is_not_cut(manager: Manager) -> None:
+    ServiceManager(manager.address).ready("x" * LONGEST_STATUS)
+    assert manager.heard() == ["READY=1\nSTATUS=" + "x" * LONGEST_STATUS]
+
+
+@pytest.mark.parametrize("address", ["/no\0where", "@" + "x" * 200, "/" + "x" * 200, "@\udcff\ud83d"])
+def test_an_address_that_can_not_be_costs_one_warning(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    service = ServiceManager(address)
+    for _ in range(3):
+        service.alive()
+    assert caplog.text.count("can't be told") == 1
+
+
+def test_an_abstract_name_may_be_any_bytes() -> None:
+    name = f"@supervise-test-{os.getpid()}-\udcff"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.setblocking(False)
+        manager.bind(b"\0" + os.fsencode(name[1:]))
+        ServiceManager.from_environment({"NOTIFY_SOCKET": name}).alive()
+        assert manager.recv(100) == b"WATCHDOG=1"
+
+
+@pytest.mark.anyio
+async def test_the_watchdog_is_fed_whatever_a_child_of_the_tree_raises(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> int:
+        raise ValueError("a bug")
+
+    service = ServiceManager(manager.address, 10.0)
+    async with anyio.create_task_group() as group:
+        async with Supervisor("app", child(Scribe)) as app:
+            with monkeypatch.context() as patch:
+                patch.setattr("supervise.health.snapshot._child", breaks)
+                group.start_soon(service.feed, app)
+                await anyio.sleep(12)
+    assert manager.heard() == ["WATCHDOG=1"] * 3

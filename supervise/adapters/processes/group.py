@@ -12,7 +12,8 @@ When the leader ends and nobody asked for it, the rest is killed. After `stop` t
 through the loop in that order, so no task of it need live for them, and nothing that cancels tasks can lose one. What a
 process says is read no faster than the actor takes it.
 
-The actor is only known by a weak reference: when it is gone, for its loop was closed in the middle of everything, it kills.
+A loop can be closed in the middle of everything, and nothing tells of that: it is looked at once a second, and the group is
+killed if it is gone. The actor is only known by a weak reference, and when that is collected it kills, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -34,6 +36,7 @@ from .status import UNKNOWN
 
 LOOK_AGAIN: Final = 0.05  # seconds between two looks, where the system can't tell
 LOOK_WHO_LEFT: Final = 0.5  # seconds: a process can leave its group, and nothing tells of that
+LOOK_AT_LOOP: Final = 1.0  # seconds
 LAST_WORDS: Final = 1.0  # seconds for what is still in its pipes when all of the group have ended
 SLOW_READER: Final = 30.0  # seconds in which a loop that is busy takes what was read for it
 
@@ -67,6 +70,7 @@ class Group:
         "_killed",
         "_listener",
         "_lock",
+        "_loop_is_closed",
         "_members",
         "_pidfd",
         "_pipes",
@@ -80,11 +84,18 @@ class Group:
         "pid",
     )
 
-    def __init__(self, program: Program, soon: Callable[[Callable[[], object]], object], listener: Listener) -> None:
+    def __init__(
+        self,
+        program: Program,
+        soon: Callable[[Callable[[], object]], object],
+        loop_is_closed: Callable[[], bool],
+        listener: Listener,
+    ) -> None:
         self.pid: int = 0
         """Of the process, and of its group."""
         self._program = program
         self._soon = soon
+        self._loop_is_closed = loop_is_closed
         self._listener = weakref.ref(listener)
         self._lock = threading.RLock()  # a finalizer may come in between; a signal goes to nobody else's pid
         self._keeper: Keeper | None = None
@@ -124,6 +135,8 @@ class Group:
 
     def kill(self) -> None:
         """End all of it, also what isn't there yet. Idempotent."""
+        if sys.is_finalizing():  # it has been killed; and the thread was stopped wherever it was, perhaps with a lock
+            return
         self._killed = True
         self._signal_all(signal.SIGKILL)
         if self._keeper is not None:
@@ -188,11 +201,22 @@ class Group:
             keeper.later(LOOK_AGAIN, self, self._look)
         else:
             keeper.watch(self._pidfd, self, self._leader_ends)
+        keeper.later(LOOK_AT_LOOP, self, self._look_at_loop)
         self._pipes = [self._pipe(0, launched.output), self._pipe(1, launched.errors)]
         if self._report is None:
             self._tell(lambda listener: listener.begun())
         else:
             keeper.watch(self._report, self, self._hear_report)
+
+    def _look_at_loop(self) -> None:
+        if self._is_over:
+            return
+        if self._loop_is_closed():
+            self.kill()
+            for pipe in self._pipes:  # nobody takes what was read
+                pipe.close()
+        else:
+            self._its_keeper.later(LOOK_AT_LOOP, self, self._look_at_loop)
 
     def _hear_report(self) -> None:
         if self._report is None:
