@@ -353,11 +353,12 @@ class Lane(ABC):
         self.given_up -= sum(map(is_given_up, taken))
         return taken
 
-    def pull(self) -> Envelope:
-        """Take the next one out, whatever a queue of the user's own does."""
+    def pull(self) -> Envelope | None:
+        """Take the next one out, whatever a queue of the user's own does; None if that has let others take all out."""
         queue = self.queue
-        envelope: Envelope = queue.pull() if isinstance(queue, KeptQueue) else queue.popleft()
-        self.given_up -= is_given_up(envelope)
+        envelope: Envelope | None = queue.pull() if isinstance(queue, KeptQueue) else queue.popleft()
+        if envelope is not None:
+            self.given_up -= is_given_up(envelope)
         return envelope
 
     def turn_away(self) -> None:

@@ -367,6 +367,8 @@ class Mailbox(Lane):
             for lane in self.lanes:
                 while lane.queue:
                     envelope = lane.pull()
+                    if envelope is None:
+                        break
                     reply = envelope[3]
                     if reply is not None and reply.done():
                         self.abandoned += 1

@@ -79,12 +79,12 @@ class KeptQueue:
         return envelope
 
     def pull(self) -> Any:
-        """Take one out, whatever the queue does; the next one if it says so."""
+        """Take one out, whatever the queue does; the next one if it says so. None if it has let others take all out."""
         try:
             return self._ask_inside("popleft", self.popleft)
         except Exception:
-            oldest = next(iter(self._given))
-            return self._given.pop(oldest)
+            oldest = next(iter(self._given), None)
+            return None if oldest is None else self._given.pop(oldest)
 
     def take_out(self, gone: set[int]) -> None:
         """Take some out, by their identity; the others keep their order. If the queue fails, a deque takes its place."""

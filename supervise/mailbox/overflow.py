@@ -46,7 +46,8 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
         lane.grant(1)
         lane.accept(envelope)
     finally:
-        lane.mailbox.drop(oldest, "a newer one took its place (overflow='drop_oldest')")
+        if oldest is not None:
+            lane.mailbox.drop(oldest, "a newer one took its place (overflow='drop_oldest')")
 
 
 def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:

@@ -7,9 +7,12 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Final, ParamSpec
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 from supervise.log import interrupts, say
+
+if TYPE_CHECKING:
+    from supervise.mailbox.mailbox import Mailbox
 
 P = ParamSpec("P")
 logger: Final = logging.getLogger("supervise.tracing")
@@ -17,11 +20,14 @@ logger: Final = logging.getLogger("supervise.tracing")
 _said_at: float = -math.inf
 
 
-def lost(error: BaseException) -> None:
+def lost(error: BaseException, mailbox: Mailbox | None = None) -> None:
     """Something that isn't ours raised: a KeyboardInterrupt is let through, all else said once a minute."""
     global _said_at
     if interrupts(error):
-        raise error
+        if mailbox is None:
+            raise error
+        mailbox.dead_letters.bus.pass_up(error)  # its handler goes on: it isn't what was struck
+        return
     if time.monotonic() - _said_at > 60:
         _said_at = time.monotonic()
         say(logging.ERROR, "spans are lost: the tracer provider, or one of its processors, raised", error=error, to=logger)
@@ -35,6 +41,6 @@ def harmless(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except BaseException as error:
-            lost(error)
+            lost(error, getattr(args[0], "mailbox", None) if args else None)
 
     return guarded

@@ -125,6 +125,7 @@ class MessageSpans:
             context = sender.context  # of its start: current there, it would be so for ever in tasks that its hooks begin
         by: str | None = None if sender is None else sender.kind
         span: Span | None = None
+        skip = False
         try:
             described = known.get((handler, by))
             if described is None:
@@ -134,10 +135,11 @@ class MessageSpans:
                     described = known[named, by] = describe(handler, by)
             span = self.settings.tracer.start_span(described[0], context, kind, described[1])
             context = trace.set_span_in_context(span, context)
+            skip = self.settings.sampling.off_below_off and not span.is_recording()
         except BaseException as raised:
-            lost(raised)
+            lost(raised, self.mailbox)
         message_span = MessageSpan(span, context, answered, (), self.now())
-        message_span.skip = self.settings.sampling.off_below_off and span is not None and not span.is_recording()
+        message_span.skip = skip
         return message_span
 
     def _message(self, handler: AnyHandler) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from supervise.errors import GaveUp, StartFailed
 from supervise.log import interrupts, say
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise_strategies.directives import Cause, StopMode
-from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe, leaves
 from supervise_strategies.kind import is_of, name_of_kind
 from supervise_strategies.restart import Draw, draw
 
@@ -169,6 +169,7 @@ class Tree:
 
     def fatal(self, error: BaseException) -> None:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are; Ctrl-C once more, at once."""
+        error = next((leaf for leaf in leaves(error) if is_of(leaf, KeyboardInterrupt, SystemExit)), error)
         if error is self._error:  # told twice: when it struck, and when what it ended is over
             return
         first, self._error = self._error, error
@@ -319,5 +320,6 @@ class Tree:
 
     def _note(self, error: BaseException) -> None:
         """What struck the host while it waited is what leaves, in the end."""
-        if interrupts(error):
-            self._error = error
+        for leaf in leaves(error):
+            if is_of(leaf, KeyboardInterrupt):
+                self._error = leaf
