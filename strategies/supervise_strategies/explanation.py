@@ -15,7 +15,8 @@ from . import directives as do
 from .child_state import RUNNING, UNSTOPPABLE, ChildState
 from .directives import Action, Decision, Directive
 from .errors import ChildNotFound
-from .exit_reason import SHUTDOWN, ExitKind, ExitReason
+from .exit_reason import SHUTDOWN, ExitKind, ExitReason, leaves
+from .kind import is_of
 from .supervisor_state import Phase
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def explain(
     """What the child's end at `now` would cause. The machine is left as it is; its policies are asked, as they would be.
 
     `error` is for policies that look at it (`when=`, and waits that depend on it). `path`: of the supervisor.
-    Raises `ChildNotFound`.
+    Raises `ChildNotFound`, and a KeyboardInterrupt that strikes in a policy.
     """
     info = machine.child(id)
     if info is None:
@@ -127,7 +128,11 @@ def explain(
     out: deque[Directive] = deque(trial.child_exited(id, info.incarnation, reason, now, error=error))
     while out:
         directive = out.popleft()
-        if isinstance(directive, do.Report):
+        if isinstance(directive, do.PassUp):
+            for leaf in leaves(directive.error):
+                if is_of(leaf, KeyboardInterrupt):
+                    raise leaf
+        elif isinstance(directive, do.Report):
             decisions.append(directive.decision)
         elif isinstance(directive, do.Stop):
             stops.append(directive.id)

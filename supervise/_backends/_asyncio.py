@@ -27,6 +27,7 @@ class AsyncioBackend:
         self._loop = loop
         self.thread: int = threading.get_ident()
         self.errands: Errands = Errands(self)
+        self.pass_up: Callable[[BaseException], object] | None = None
         self.now: Callable[[], float] = loop.time
         self.is_running: Callable[[], bool] = loop.is_running
         self.future: Callable[[], Future] = loop.create_future
@@ -66,7 +67,7 @@ class AsyncioBackend:
             if self.thread == NOWHERE:  # a copy of the loop, which would wake the one of the parent
                 return False
             try:
-                loop.call_soon_threadsafe(call_back, function)
+                loop.call_soon_threadsafe(call_back, self, function)
             except RuntimeError:  # the loop is closed
                 return False
             return True
@@ -113,7 +114,7 @@ class AsyncioBackend:
         return task.cancelling() > 0 and (host.cancelling() > 0 or host.done())
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Handle:
-        return self._loop.call_at(when, call_back, callback)
+        return self._loop.call_at(when, call_back, self, callback)
 
     def lets_interrupt(self, function: object) -> None:
         pass  # it strikes anywhere

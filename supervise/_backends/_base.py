@@ -62,6 +62,8 @@ class Backend(Protocol):
     name: str
     cancelled: type[BaseException]
     """What a cancelled `await` raises."""
+    pass_up: Callable[[BaseException], object] | None
+    """Who takes a KeyboardInterrupt that struck in a callback; None: it ends the loop."""
     errands: Errands
     """What other threads wait for here."""
     thread: int

@@ -106,6 +106,7 @@ class TrioBackend:
         self._driver: trio.CancelScope | None = None
         self.thread: int = threading.get_ident()
         self.errands: Errands = Errands(self)
+        self.pass_up: Callable[[BaseException], object] | None = None
         self._token = trio.lowlevel.current_trio_token()
         self.now: Callable[[], float] = trio.current_time
         self.future: Callable[[], Future] = _Future
@@ -140,7 +141,7 @@ class TrioBackend:
             if self.thread == NOWHERE:  # a copy of the loop, which would wake the one of the parent
                 return False
             try:
-                token.run_sync_soon(call_back, function)
+                token.run_sync_soon(call_back, self, function)
             except trio.RunFinishedError:
                 return False
             return True
@@ -242,7 +243,7 @@ class TrioBackend:
                 timer = heapq.heappop(timers)
                 callback, timer.callback = timer.callback, None
                 if callback is not None:
-                    call_back(callback)
+                    call_back(self, callback)
                 else:
                     self._cancelled -= 1
         self._driver = None

@@ -106,9 +106,10 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                 for done in range(1, min(batch, left) + 1):  # noqa: B007 - counted after a break
                     try:
                         life.in_hand = envelope = queue.popleft()
-                    except BaseException as raised:  # a queue of the user's own
+                    except BaseException as raised:  # a queue of the user's own; or somebody took out what was there
                         life.in_hand = None
-                        error = raised
+                        if len(queue) or not is_of(raised, IndexError):
+                            error = raised
                         break
                     handler, args, kwargs, reply, _, options = envelope
                     if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(backend.now)):

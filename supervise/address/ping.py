@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
-from supervise.errors import SuperviseError
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import describe
 
@@ -44,7 +43,10 @@ async def ping(mailbox: Mailbox, timeout: float | None) -> Pong:
         await address_of(mailbox).options(timeout=timeout, on_restart="fail").call(answer)
     except TimeoutError:
         return Pong(None, f"no answer within {timeout} s")
-    except SuperviseError as error:
+    except Exception as error:  # the mailbox may have a queue of the user's own
+        return Pong(None, describe(error))
+    except KeyboardInterrupt as error:  # it would end the loop from the task of a group, past everybody
+        mailbox.dead_letters.bus.pass_up(error)
         return Pong(None, describe(error))
     return Pong(now() - begun)
 

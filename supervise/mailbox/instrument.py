@@ -92,7 +92,18 @@ class Instruments(Protocol):
     """Watches a tree."""
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> Instrument: ...
-    def for_supervisor(self, path: str, parent: Instrument | None, kind: str, now: Callable[[], float], /) -> Instrument: ...
+    def for_supervisor(
+        self,
+        path: str,
+        parent: Instrument | None,
+        kind: str,
+        now: Callable[[], float],
+        pass_up: Callable[[BaseException], object],
+        /,
+    ) -> Instrument:
+        """`pass_up` takes a KeyboardInterrupt that strikes in the middle of a change."""
+        ...
+
     def here(self) -> object:
         """Where something is asked for."""
         ...

@@ -19,7 +19,7 @@ from supervise_strategies.kind import is_of, name_of_kind
 from . import attributes as key
 from .contexts import NOTHING, has_span, link_to
 from .handler_span import finder, say_raised
-from .lost_spans import harmless
+from .lost_spans import PassUp, harmless
 from .message_span import MessageSpan, MessageSpans
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class ActorSpans(MessageSpans):
         kind: str,
         now: Callable[[], float],
         mailbox: Mailbox | None,
+        pass_up: PassUp,
     ) -> None:
-        super().__init__(settings, path, kind, now, mailbox)
+        super().__init__(settings, path, kind, now, mailbox, pass_up)
         self._above = above
         self.origin: tuple[Context, bool] | None = None  # the restart that the next start belongs to; late: by a link
         self.failed_in: Context | None = None  # what a decision belongs to

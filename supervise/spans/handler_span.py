@@ -138,7 +138,7 @@ class HandlerSpan:
                 say_raised(self._actor.settings.recording, span, error, cancelled, awaited=self._awaited)
             span.end()
         except BaseException as raised:
-            lost(raised, self._life.mailbox)
+            lost(raised, self._actor.pass_up)
 
 
 def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attributes) -> Span | None:
@@ -154,7 +154,7 @@ def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attr
         if span.is_recording():
             span.set_attributes(_found(actor, message))
     except BaseException as raised:
-        lost(raised, actor.mailbox)
+        lost(raised, actor.pass_up)
         return None
     return span
 

@@ -7,12 +7,9 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, ParamSpec
+from typing import Final, ParamSpec, TypeAlias
 
 from supervise.log import interrupts, say
-
-if TYPE_CHECKING:
-    from supervise.mailbox.mailbox import Mailbox
 
 P = ParamSpec("P")
 logger: Final = logging.getLogger("supervise.tracing")
@@ -20,13 +17,16 @@ logger: Final = logging.getLogger("supervise.tracing")
 _said_at: float = -math.inf
 
 
-def lost(error: BaseException, mailbox: Mailbox | None = None) -> None:
-    """Something that isn't ours raised: a KeyboardInterrupt is let through, all else said once a minute."""
+PassUp: TypeAlias = Callable[[BaseException], object]
+
+
+def lost(error: BaseException, pass_up: PassUp | None = None) -> None:
+    """Something that isn't ours raised: a KeyboardInterrupt is passed up, all else said once a minute."""
     global _said_at
     if interrupts(error):
-        if mailbox is None:
+        if pass_up is None:
             raise error
-        mailbox.dead_letters.bus.pass_up(error)  # its handler goes on: it isn't what was struck
+        pass_up(error)  # what the span is of goes on: it isn't what was struck
         return
     if time.monotonic() - _said_at > 60:
         _said_at = time.monotonic()
@@ -41,6 +41,6 @@ def harmless(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except BaseException as error:
-            lost(error, getattr(args[0], "mailbox", None) if args else None)
+            lost(error, getattr(args[0], "pass_up", None) if args else None)
 
     return guarded

@@ -17,7 +17,7 @@ from supervise_strategies.kind import is_of
 from . import attributes as key
 from .contexts import NOTHING, link_to, unsampled
 from .error_recording import say_failure
-from .lost_spans import lost
+from .lost_spans import PassUp, lost
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
@@ -66,14 +66,23 @@ class MessageSpan:
 class MessageSpans:
     """Makes the spans of what is sent to one actor. A supervisor has no mailbox, and so makes none."""
 
-    __slots__ = ("_calls", "_sends", "context", "kind", "mailbox", "now", "number", "path", "settings")
+    __slots__ = ("_calls", "_sends", "context", "kind", "mailbox", "now", "number", "pass_up", "path", "settings")
 
-    def __init__(self, settings: SpanSettings, path: str, kind: str, now: Callable[[], float], mailbox: Mailbox | None) -> None:
+    def __init__(
+        self,
+        settings: SpanSettings,
+        path: str,
+        kind: str,
+        now: Callable[[], float],
+        mailbox: Mailbox | None,
+        pass_up: PassUp,
+    ) -> None:
         self.settings: SpanSettings = settings
         self.path: str = path
         self.kind: str = kind  # the class of the live instance; before there is one, what its factory is called
         self.now: Callable[[], float] = now
         self.mailbox: Mailbox | None = mailbox
+        self.pass_up: PassUp = pass_up
         self.number: int = 0  # of the present life
         self.context: Context | None = None  # of its own start or stop, while that is under way
         self._calls: dict[tuple[AnyHandler | None, str | None], Description] = {}
@@ -137,7 +146,7 @@ class MessageSpans:
             context = trace.set_span_in_context(span, context)
             skip = self.settings.sampling.off_below_off and not span.is_recording()
         except BaseException as raised:
-            lost(raised, self.mailbox)
+            lost(raised, self.pass_up)
         message_span = MessageSpan(span, context, answered, (), self.now())
         message_span.skip = skip
         return message_span

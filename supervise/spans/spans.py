@@ -37,7 +37,7 @@ from . import attributes as key
 from .actor_spans import ActorSpans
 from .contexts import NOTHING, link_to
 from .error_recording import ErrorRecording
-from .lost_spans import harmless
+from .lost_spans import PassUp, lost
 from .message_span import Attributes
 from .sampling import sampling_of
 from .settings import SendLinks, SpanSettings
@@ -68,21 +68,32 @@ class Spans:
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:
         above = supervisor if isinstance(supervisor, ActorSpans) else None
-        return ActorSpans(self.settings, mailbox.path, above, kind, mailbox.backend.now, mailbox)
+        pass_up = mailbox.dead_letters.bus.pass_up
+        return ActorSpans(self.settings, mailbox.path, above, kind, mailbox.backend.now, mailbox, pass_up)
 
-    def for_supervisor(self, path: str, parent: Instrument | None, kind: str, now: Callable[[], float], /) -> ActorSpans:
-        return ActorSpans(self.settings, path, parent if isinstance(parent, ActorSpans) else None, kind, now, None)
+    def for_supervisor(
+        self, path: str, parent: Instrument | None, kind: str, now: Callable[[], float], pass_up: PassUp, /
+    ) -> ActorSpans:
+        above = parent if isinstance(parent, ActorSpans) else None
+        return ActorSpans(self.settings, path, above, kind, now, None, pass_up)
 
     def here(self) -> object:
         return contexts.get_current()
 
-    @harmless
     def decided(
         self, event: Decided, strategy: str, child: Instrument, affected: Sequence[Instrument], supervisor: Instrument, /
     ) -> None:
-        decision = event.decision
         if not isinstance(child, ActorSpans) or not isinstance(supervisor, ActorSpans):
             return
+        try:
+            self._decided(event, strategy, child, affected, supervisor)
+        except BaseException as error:
+            lost(error, supervisor.pass_up)
+
+    def _decided(
+        self, event: Decided, strategy: str, child: ActorSpans, affected: Sequence[Instrument], supervisor: ActorSpans
+    ) -> None:
+        decision = event.decision
         action = decision.action
         if action not in (Action.RESTART, Action.GIVE_UP) and not decision.reason.abnormal:
             return  # its own end says so

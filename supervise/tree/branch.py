@@ -63,7 +63,7 @@ class BranchPlace:
         if tree.instruments is not None:
             above = None if parent is None else parent.branch.instrument
             kind = type(description).__name__
-            self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now)
+            self.instrument = tree.instruments.for_supervisor(self.path, above, kind, tree.backend.now, tree.bus.pass_up)
         self.number: int = 0
         self.timer: Handle | None = None
         self.over: set[str] = set()  # names of described children that lived by their addresses, and are forgotten

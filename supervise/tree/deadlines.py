@@ -17,7 +17,7 @@ from supervise.message import describe
 if TYPE_CHECKING:
     from supervise._backends import Backend, Handle
     from supervise.actor.incarnation import Incarnation
-    from supervise.events import Event
+    from supervise.bus import Bus
     from supervise.mailbox.mailbox import Mailbox
 
 
@@ -27,7 +27,8 @@ class Timed(Protocol):
     mailbox: Mailbox
     incarnation: Incarnation | None
 
-    def publish(self, event: Event) -> None: ...
+    @property
+    def bus(self) -> Bus: ...
     def crash(self, error: Exception) -> None: ...
 
 
@@ -86,7 +87,7 @@ class _Round:
             incarnation = actor.incarnation
             if incarnation is None or not hand.overdue(incarnation) or incarnation.in_hand is None:
                 continue
-            message = describe(*incarnation.in_hand[:3])
+            message = actor.bus.text(describe, *incarnation.in_hand[:3])
             stack = await_stack(coroutine_of(incarnation.task))[1:]  # without the actor's own loop
-            actor.publish(Late(actor.mailbox.path, incarnation.number, message, self._seconds, stack))
+            actor.bus.publish(Late(actor.mailbox.path, incarnation.number, message, self._seconds, stack))
             actor.crash(HandlerLate(f"{message} was in hand for longer than its handler_deadline of {self._seconds:g} s"))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from supervise import events
 from supervise_strategies import directives as do
 from supervise_strategies.directives import Action, Directive
+from supervise_strategies.exit_reason import leaves
 from supervise_strategies.kind import is_of
 from supervise_strategies.supervision import Supervision
 from supervise_strategies.supervisor_state import Phase
@@ -238,8 +239,10 @@ class Node:
             ticket.set_result(directive.result)
 
     def _pass_up(self, directive: do.PassUp) -> None:
-        if is_of(directive.error, KeyboardInterrupt, SystemExit):
-            self.tree.fatal(directive.error)
+        for leaf in leaves(directive.error):
+            if is_of(leaf, KeyboardInterrupt, SystemExit):
+                self.tree.fatal(leaf)
+                return
 
     def _report(self, directive: do.Report) -> None:
         decision = directive.decision

@@ -79,6 +79,7 @@ class Tree:
         self.host: object = backend.current_task()
         self.hosted: Host | None = None
         self.bus: Bus = Bus(self.fatal)
+        backend.pass_up = self.fatal
         if listener is not None:
             self.bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self.bus)
