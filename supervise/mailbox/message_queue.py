@@ -89,6 +89,7 @@ class KeptQueue:
     def take_out(self, gone: set[int]) -> None:
         """Take some out, by their identity; the others keep their order. If the queue fails, a deque takes its place."""
         kept = [envelope for envelope in self if id(envelope) not in gone]
+        known = {*self._given}
         queue, ask = self._queue, self._ask_inside
         try:
             for _ in range(len(self._given)):
@@ -104,6 +105,10 @@ class KeptQueue:
         except Exception as error:
             self._queue = deque(kept)
             say(logging.ERROR, "a queue= failed, and a deque takes its place; nothing is lost: %s", describe(error))
+        late = [envelope for number, envelope in self._given.items() if number not in known]
+        if late:  # that code has sent something itself, in the middle of it
+            kept += late
+            self._queue = deque(kept)
         self._given = {id(envelope): envelope for envelope in kept}
 
     def __len__(self) -> int:

@@ -76,7 +76,8 @@ class Registry:
         for part in parts:
             below = place.places.get(part) if isinstance(place, BranchPlace) else None
             if below is None:
-                raise ChildNotFound(path, f"; {place.name!r} has no {part!r}")
+                among = place.places if isinstance(place, BranchPlace) else ()
+                raise ChildNotFound(path, f"; {place.name!r} has no {part!r}", among=among)
             place = below
         return place
 
