@@ -58,17 +58,23 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         other callable is run with the instance as its first argument.
         """
         mailbox = self._mailbox
+        backend = mailbox.backend
         if (
             mailbox.credits
             and self._view_options is None
             and self._token.open
             and type(handler) is FunctionType
             and CURRENT.get(None) is None
-            and get_ident() == mailbox.backend.thread
+            and get_ident() == backend.thread  # 31 ns
         ):
-            reply = mailbox.backend.future()
-            if mailbox.waker is not None:
-                mailbox.wake()  # before it is in: in the wrong event loop it raises, and nothing was accepted
+            reply = backend.future()
+            waker = mailbox.waker
+            if waker is not None:  # Mailbox.wake without its frame; before it is in, since in the wrong event loop it raises
+                if not backend.is_running():
+                    mailbox.check_loop()
+                if not waker.done():
+                    waker.set_result(None)
+                mailbox.waker = None
             mailbox.queue.append((handler, args, kwargs, reply, None, None))
             mailbox.credits -= 1  # after it is in: a queue of the user's own may raise
             del self  # as in send()

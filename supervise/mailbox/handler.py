@@ -246,8 +246,8 @@ def unfinished(result: object) -> bool:
         kind is GeneratorType
         or kind is AsyncGeneratorType
         or kind is CoroutineType
-        or kind is _CONTEXT_MANAGER
-        or kind is _ASYNC_CONTEXT_MANAGER
+        or kind is CONTEXT_MANAGER
+        or kind is ASYNC_CONTEXT_MANAGER
     )
 
 
@@ -269,8 +269,8 @@ async def _async_context() -> AsyncGenerator[None]:
     yield
 
 
-_CONTEXT_MANAGER: Final = type(_context())
-_ASYNC_CONTEXT_MANAGER: Final = type(_async_context())
+CONTEXT_MANAGER: Final = type(_context())
+ASYNC_CONTEXT_MANAGER: Final = type(_async_context())
 
 
 def class_of(value: object) -> Any:
