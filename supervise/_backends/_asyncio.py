@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
-from ._base import Expired, Future, Handle, Scope
+from ._base import Expired, Future, Handle, Running, Scope
 from ._callback import call_back
 from ._errands import Errands
 from ._forks import NOWHERE, keep
@@ -29,6 +29,9 @@ class AsyncioBackend:
         self.errands: Errands = Errands(self)
         self.pass_up: Callable[[BaseException], object] | None = None
         self.now: Callable[[], float] = loop.time
+        # What is_running() of these looks at.
+        own = getattr(type(loop), "is_running", None) is asyncio.BaseEventLoop.is_running
+        self.running: Running = cast(Running, loop if own else _Asked(loop))
         self.is_running: Callable[[], bool] = loop.is_running
         self.future: Callable[[], Future] = loop.create_future
         if getattr(type(loop), "create_future", None) is asyncio.BaseEventLoop.create_future:
@@ -118,6 +121,18 @@ class AsyncioBackend:
 
     def lets_interrupt(self, function: object) -> None:
         pass  # it strikes anywhere
+
+
+class _Asked:
+    """A loop that keeps for itself whether it runs, as uvloop's does."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._thread = threading.get_ident()
+
+    @property
+    def _thread_id(self) -> int | None:
+        return self._thread if self._loop.is_running() else None
 
 
 def _expire(future: Future) -> None:

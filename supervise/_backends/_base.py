@@ -56,6 +56,18 @@ class Scope(Protocol):
     ) -> bool | None: ...
 
 
+class Running(Protocol):
+    """In which thread a loop runs at this moment. asyncio's own loops say so by themselves: a method would cost 30 ns more."""
+
+    _thread_id: int | None
+
+
+class Nowhere:
+    """The loop of a process that was forked off."""
+
+    _thread_id: int | None = None
+
+
 class Backend(Protocol):
     """One event loop, as the runtime uses it."""
 
@@ -66,6 +78,8 @@ class Backend(Protocol):
     """Who takes a KeyboardInterrupt that struck in a callback; None: it ends the loop."""
     errands: Errands
     """What other threads wait for here."""
+    running: Running
+    """The ident of the thread in which the loop runs, as long as it does."""
     thread: int
     """The ident of the thread in which the loop runs; in a process that was forked off, of none."""
 

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from ._base import Nowhere
+
 if TYPE_CHECKING:
     from ._base import Backend
 
@@ -21,7 +23,7 @@ def keep(backend: Backend) -> None:
 
 def _forked() -> None:
     for backend in _all:
-        backend.thread = NOWHERE
+        backend.thread, backend.running = NOWHERE, Nowhere()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows. `os.getpid` for each message would cost 0.19 us of its 0.9

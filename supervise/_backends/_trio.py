@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from ._base import Expired, Future, Handle, Scope
+from ._base import Expired, Future, Handle, Running, Scope
 from ._callback import call_back
 from ._errands import Errands
 from ._forks import NOWHERE, keep
@@ -105,6 +105,8 @@ class TrioBackend:
         self._cancelled = 0  # of them
         self._driver: trio.CancelScope | None = None
         self.thread: int = threading.get_ident()
+        self._thread_id: int | None = self.thread
+        self.running: Running = self
         self.errands: Errands = Errands(self)
         self.pass_up: Callable[[BaseException], object] | None = None
         self._token = trio.lowlevel.current_trio_token()
