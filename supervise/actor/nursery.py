@@ -30,7 +30,7 @@ Ts = TypeVarTuple("Ts")
 class Nursery:
     """Tasks of an actor beside its handlers. A task that raises crashes the incarnation; its end cancels and awaits them."""
 
-    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_errors", "_group", "_pending", "_turn", "_wake", "running")
+    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_errors", "_group", "_pending", "_task", "_turn", "_wake", "running")
 
     def __init__(self, mailbox: Mailbox, turn: Turn, crashed: Callable[[BaseException], object]) -> None:
         self._backend: Backend = mailbox.backend
@@ -45,7 +45,7 @@ class Nursery:
         self.running: int = 0
         """How many tasks there are."""
         # Whatever becomes of the host task, also before it has begun, who waits for the end hears of it.
-        self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery", self._over)
+        self._task = self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery", self._over)
 
     def start_soon(
         self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]], *args: *Ts, name: str | None = None
@@ -82,6 +82,9 @@ class Nursery:
             self._wake.set_result(None)
         with anyio.CancelScope(shield=True):
             while not self._ended.is_set():
+                if self._backend.has_died(self._task):  # and Ctrl-C, on asyncio, struck in what was to tell of it
+                    self._over()
+                    break
                 try:
                     await self._ended.wait()
                 except self._backend.cancelled:  # a native cancel() pierces the shield; all of its tasks got one, too

@@ -196,6 +196,8 @@ class Tree:
     def kill(self) -> None:
         """Cancel everything that lives, at once: the budget is spent, somebody insists, or nothing is certain any more."""
         if self.ended is not None:
+            if not self.over.is_set():  # Ctrl-C struck meanwhile
+                self._wind_up()
             return
         self.killing = True
         node = self.root.node
@@ -226,6 +228,11 @@ class Tree:
         if self._error is None:
             self._error = error
         self.ended = TreeEnded(reason, cause)
+        self._wind_up()
+
+    def _wind_up(self) -> None:
+        """Tell all who wait that it is over. It may be done again, if it was struck in the middle."""
+        assert self.ended is not None
         for timer in (self._budget_timer, self._look):
             if timer is not None:
                 timer.cancel()
@@ -233,7 +240,7 @@ class Tree:
         self.root.forget()
         self.over.set()
         self.started()
-        if self._in_body and (cause is not Cause.ASKED or self._error is not None or self._broken is not None):
+        if self._in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):
             self._scope.cancel()
 
     async def close(self, exc: BaseException | None) -> bool:
