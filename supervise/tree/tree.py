@@ -13,7 +13,7 @@ from supervise.errors import GaveUp, StartFailed
 from supervise.log import interrupts, say
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise_strategies.directives import Cause, StopMode
-from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe, leaves
 from supervise_strategies.kind import is_of, name_of_kind
 from supervise_strategies.restart import Draw, draw
 
@@ -100,6 +100,7 @@ class Tree:
         self._budget_timer: Handle | None = None
         self._in_body = False
         self._error: BaseException | None = None
+        self._struck: BaseException | None = None  # what `fatal` heard of last
         self._broken: BaseException | None = None
         self._look: Handle | None = None  # for those who can't say that they have ended
         self._look_again = 0.05  # seconds
@@ -175,6 +176,10 @@ class Tree:
 
     def fatal(self, error: BaseException) -> None:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are; Ctrl-C once more, at once."""
+        struck = next((leaf for leaf in leaves(error) if is_of(leaf, KeyboardInterrupt)), error)
+        if struck is self._struck:  # whoever it passes tells of it
+            return
+        self._struck = struck
         first, self._error = self._error, error
         if is_of(first, KeyboardInterrupt):
             self._error = first
