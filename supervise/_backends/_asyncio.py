@@ -109,7 +109,8 @@ class AsyncioBackend:
         return task
 
     def has_died(self, task: object) -> bool:
-        return isinstance(task, asyncio.Future) and task.done()
+        # None: Ctrl-C struck just before it would have been made, since it is known from then on.
+        return task is None or (isinstance(task, asyncio.Future) and task.done())
 
     def cancels_all(self, task: object, host: object) -> bool:
         if not isinstance(task, asyncio.Task) or not isinstance(host, asyncio.Task):

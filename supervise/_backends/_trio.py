@@ -13,6 +13,8 @@ from typing import Any
 
 import trio
 
+from supervise_strategies.exit_reason import leaves
+
 from ._base import Expired, Future, Handle, Running, Scope
 from ._callback import call_back
 from ._errands import Errands
@@ -165,22 +167,20 @@ class TrioBackend:
         # from the caller. So the shielded one is kept open by a task of its own.
         self._manager = trio.open_nursery()
         outer = await self._manager.__aenter__()
-        opened = trio.Event()
-        outer.start_soon(self._keep_open, opened)
+        opened, self._closing = trio.Event(), trio.Event()
+        outer.start_soon(self._keep_open, opened, self._closing)
         try:
             with trio.CancelScope(shield=True):
                 await opened.wait()
-        except BaseException as error:  # Ctrl-C, which is raised wherever the main task waits
-            manager, self._manager = self._manager, None
-            await manager.__aexit__(type(error), error, error.__traceback__)
+        except BaseException:  # Ctrl-C, which is raised wherever the main task waits
+            await self.close()  # by itself: cancelled, it would never reach the shielded nursery
             raise
 
-    async def _keep_open(self, opened: trio.Event) -> None:
-        self._closing = trio.Event()
+    async def _keep_open(self, opened: trio.Event, closing: trio.Event) -> None:
         async with trio.open_nursery() as self._nursery:
             self._nursery.cancel_scope.shield = True
             opened.set()
-            await self._closing.wait()
+            await closing.wait()
 
     def empty(self) -> None:
         self._timers.clear()
@@ -194,7 +194,13 @@ class TrioBackend:
         if self._manager is not None:
             self.empty()
             manager, self._manager = self._manager, None
-            await manager.__aexit__(None, None, None)
+            try:
+                await manager.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:  # Ctrl-C came while it waited, and is to leave as it would leave anywhere else
+                for leaf in leaves(group):
+                    if isinstance(leaf, KeyboardInterrupt):
+                        raise leaf from None
+                raise
 
     def spawn(
         self,

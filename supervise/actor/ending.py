@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from supervise._backends import is_cancellation
 from supervise.errors import ActorCrashed, ActorStopped, HandlerLate, IgnoreStart
-from supervise.log import say
+from supervise.log import interrupts, say
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
@@ -147,7 +147,8 @@ def bury(life: Incarnation) -> None:
 async def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
     """What is never raised, as far as we know, was raised in the actor's task itself. Its owner is told of the end even so."""
     mailbox, owner = life.mailbox, life.owner
-    say(logging.CRITICAL, "%s #%d: its own task raised %s", mailbox.path, life.number, describe(error), error=error)
+    if not interrupts(error):  # which may strike anywhere, on asyncio, and is nobody's bug
+        say(logging.CRITICAL, "%s #%d: its own task raised %s", mailbox.path, life.number, describe(error), error=error)
     life.pass_up(error)
     if life.told:
         owner.broken(error)

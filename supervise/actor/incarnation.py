@@ -123,6 +123,7 @@ class Incarnation(IncarnationTurn):
     def leave(self, grace: float | None) -> Future:
         """Take in nothing more, handle what waits, let the nursery finish, and end; what still runs after `grace` is killed."""
         mailbox, backend = self.mailbox, self.mailbox.backend
+        mailbox.wake()  # first: in the wrong event loop it raises, and nothing was changed
         ended = backend.future()
         self.ended_waiters = [*(self.ended_waiters or ()), ended]
         mailbox.refuse("stopped")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 import anyio
@@ -29,7 +30,19 @@ Ts = TypeVarTuple("Ts")
 class Nursery:
     """Tasks of an actor beside its handlers. A task that raises crashes the incarnation; its end cancels and awaits them."""
 
-    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_errors", "_group", "_pending", "_turn", "_wake", "running")
+    __slots__ = (
+        "_backend",
+        "_cancelled",
+        "_crashed",
+        "_ended",
+        "_errors",
+        "_group",
+        "_pending",
+        "_task",
+        "_turn",
+        "_wake",
+        "running",
+    )
 
     def __init__(self, mailbox: Mailbox, turn: Turn, crashed: Callable[[BaseException], object]) -> None:
         self._backend: Backend = mailbox.backend
@@ -44,7 +57,7 @@ class Nursery:
         self.running: int = 0
         """How many tasks there are."""
         # Whatever becomes of the host task, also before it has begun, who waits for the end hears of it.
-        self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery", self._over)
+        self._task = self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery", self._over)
 
     def start_soon(
         self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]], *args: *Ts, name: str | None = None
@@ -54,6 +67,8 @@ class Nursery:
         In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
         cancelled as it begins; once it has ended, RuntimeError.
         """
+        if get_ident() != self._backend.thread:
+            raise self._turn.mailbox.elsewhere()
         # A group without tasks that is being left takes a task, and never awaits it.
         if self._ended.is_set() or (self._wake.done() and not self.running):
             raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")
@@ -79,6 +94,9 @@ class Nursery:
             self._wake.set_result(None)
         with anyio.CancelScope(shield=True):
             while not self._ended.is_set():
+                if self._backend.has_died(self._task):  # and Ctrl-C, on asyncio, struck in what was to tell of it
+                    self._over()
+                    break
                 try:
                     await self._ended.wait()
                 except self._backend.cancelled:  # a native cancel() pierces the shield; all of its tasks got one, too

@@ -23,6 +23,7 @@ import math
 from collections.abc import Hashable, Iterator, Mapping
 from contextvars import Context
 from heapq import heapify, heappop, heappush
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from supervise.log import say
@@ -86,6 +87,11 @@ class Timer(Source):
 
         What has been begun goes on.
         """
+        if get_ident() != self._mailbox.backend.thread:
+            raise self._mailbox.elsewhere()
+        self._cancel()
+
+    def _cancel(self) -> None:
         self._queued = None
         self._timers._forget(self)
 
@@ -178,7 +184,7 @@ class Timers(Mapping[Hashable, Timer]):
         now = self._incarnation.mailbox.backend.now()
         timer = Timer(self, id, now if again else now + seconds, seconds if again else None, handler, args, kwargs)
         if replaced is not None:
-            replaced.cancel()
+            replaced._cancel()
         self._by_id[id] = timer
         self._await(timer, now)
         self._set_alarm()
@@ -200,7 +206,7 @@ class Timers(Mapping[Hashable, Timer]):
             self._alarm = None
         self._due.clear()
         for timer in [*self._by_id.values()]:
-            timer.cancel()
+            timer._cancel()
 
     def _await(self, timer: Timer, now: float) -> None:
         self._set += 1  # among those that are due at the same instant, the one that was set first is the first

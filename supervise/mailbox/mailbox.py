@@ -214,17 +214,17 @@ class Mailbox(Lane):
 
     def resume(self) -> None:
         """Go on."""
+        self.wake()  # first: in the wrong event loop it raises, and nothing was changed
         self.paused = False
-        self.wake()
 
     def ping(self) -> Future:
         """What is answered, with the instant, as soon as the actor looks around: before its next message, also if paused."""
         if self.refusal is not None:
             raise self.refused(_ping, (), {})
+        self.wake()
         pong = self.backend.future()
         self._pings = [*(self._pings or ()), pong]
         self.attention = True
-        self.wake()
         return pong
 
     def answer_pings(self) -> None:

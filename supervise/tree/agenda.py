@@ -36,23 +36,30 @@ class Agenda:
         if self._busy:
             self.caused.append(job)
             return
-        self._busy = True
+        try:
+            with self._bus:  # what the user hears of it is told when all of it has been done
+                try:
+                    self._busy = True
+                    self._do_all(job)
+                finally:
+                    self._busy = False
+        except BaseException as error:  # Ctrl-C, on asyncio, which may strike between any two lines
+            self._busy = False
+            self._broken(error)
+
+    def _do_all(self, job: Job) -> None:
         under_way, caused = [job], self.caused
-        with self._bus:  # what the user hears of it is told when all of it has been done
+        while under_way:
             try:
-                while under_way:
-                    try:
-                        done = next(under_way[-1], _DONE) is _DONE
-                    except BaseException as error:  # a bug; lost, it would leave a tree that hangs in silence
-                        done = True
-                        self._broken(error)
-                    if done:
-                        under_way.pop()
-                    if caused:
-                        under_way.extend(reversed(caused))
-                        caused.clear()
-            finally:
-                self._busy = False
+                done = next(under_way[-1], _DONE) is _DONE
+            except BaseException as error:  # a bug; lost, it would leave a tree that hangs in silence
+                done = True
+                self._broken(error)
+            if done:
+                under_way.pop()
+            if caused:
+                under_way.extend(reversed(caused))
+                caused.clear()
 
 
 _DONE: Final = object()

@@ -169,6 +169,7 @@ class Current:
         at once. A full mailbox doesn't keep it out. The monitor is this incarnation's: it goes with it, and the next one isn't
         told of what it never asked for; `close()` ends it sooner. It doesn't keep the other actor alive.
         """
+        self._check_thread()
         check(handler)
         if not isinstance(address, Address | WeakAddress):
             cure = "the address of an actor; of what is below a supervisor, events() tells"

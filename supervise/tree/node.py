@@ -119,8 +119,12 @@ class Node:
         """Tell the machine a fact, and obey what follows: now, or when what is under way has come so far."""
         self._inbox.append((fact, args, details))
         if not self._stepping:
-            self._stepping = True
-            self.tree.agenda.do(self._serve())
+            try:
+                self._stepping = True
+                self.tree.agenda.do(self._serve())
+            except BaseException:  # Ctrl-C, on asyncio, struck before it had begun; the next step tells this fact, too
+                self._stepping = False
+                raise
 
     def _serve(self) -> Job:
         """Take one fact after the other."""

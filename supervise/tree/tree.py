@@ -99,6 +99,7 @@ class Tree:
         self._budget_timer: Handle | None = None
         self._in_body = False
         self._error: BaseException | None = None
+        self._struck: BaseException | None = None  # what `fatal` heard of last
         self._broken: BaseException | None = None
         self._look: Handle | None = None  # for those who can't say that they have ended
         self._look_again = 0.05  # seconds
@@ -171,8 +172,9 @@ class Tree:
     def fatal(self, error: BaseException) -> None:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are; Ctrl-C once more, at once."""
         error = next((leaf for leaf in leaves(error) if is_of(leaf, KeyboardInterrupt, SystemExit)), error)
-        if error is self._error:  # told twice: when it struck, and when what it ended is over
+        if error is self._struck:  # whoever it passes tells of it
             return
+        self._struck = error
         first, self._error = self._error, error
         if is_of(first, KeyboardInterrupt):
             self._error = first
@@ -194,6 +196,8 @@ class Tree:
     def kill(self) -> None:
         """Cancel everything that lives, at once: the budget is spent, somebody insists, or nothing is certain any more."""
         if self.ended is not None:
+            if not self.over.is_set():  # Ctrl-C struck meanwhile
+                self._wind_up()
             return
         self.killing = True
         node = self.root.node
@@ -224,6 +228,11 @@ class Tree:
         if self._error is None:
             self._error = error
         self.ended = TreeEnded(reason, cause)
+        self._wind_up()
+
+    def _wind_up(self) -> None:
+        """Tell all who wait that it is over. It may be done again, if it was struck in the middle."""
+        assert self.ended is not None
         for timer in (self._budget_timer, self._look):
             if timer is not None:
                 timer.cancel()
@@ -231,7 +240,7 @@ class Tree:
         self.root.forget()
         self.over.set()
         self.started()
-        if self._in_body and (cause is not Cause.ASKED or self._error is not None or self._broken is not None):
+        if self._in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):
             self._scope.cancel()
 
     async def close(self, exc: BaseException | None) -> bool:
