@@ -19,10 +19,11 @@ from supervise.bus import Bus
 from supervise.errors import MailboxClosed, Unsupervised
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
+from supervise.mailbox.choice import Choice
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
-from supervise.mailbox.mailbox_options import Choice, MailboxOptions, Overflow
+from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
 from supervise.mailbox.message_queue import MessageQueue
 from supervise.mailbox.throttle import Throttle
 from supervise_strategies.child_spec import check_name
@@ -62,7 +63,7 @@ class OpenMailbox(Generic[A]):
 
     def __init__(self, name: str, options: MailboxOptions, listener: Listener | None) -> None:
         check_name("mailbox", name)
-        options.check(f"mailbox {name!r}")
+        options = options.checked(f"mailbox {name!r}")
         if listener is not None and not callable(listener):
             raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
         self._backend = current_backend()
