@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
@@ -53,6 +53,10 @@ class AsyncioBackend:
         finally:
             del future  # it has the error, whose traceback has this frame
             timer.cancel()
+
+    def has_expired(self, future: Future) -> bool:
+        reply = cast("asyncio.Future[Any]", future)
+        return not reply.cancelled() and isinstance(reply.exception(), Expired)
 
     def elsewhere(self) -> str | None:
         if self._loop.is_closed():

@@ -162,7 +162,7 @@ class Lane(ABC):
             self.give_up()
             raise TimeoutError(str(expired)) from None
         except BaseException:
-            if reply.cancelled():
+            if reply.cancelled() or (options is not None and reply.done() and self.mailbox.backend.has_expired(reply)):
                 self.give_up()
             raise
         finally:
@@ -194,7 +194,7 @@ class Lane(ABC):
     @property
     def _dead(self) -> int:
         """How many in the queue nobody waits for."""
-        if not self.given_up:
+        if not self.given_up or not self.queue:
             return 0
         turn = self.mailbox.turn
         held = () if turn is None else turn.held()
@@ -204,6 +204,8 @@ class Lane(ABC):
         """Accept one that comes too late: it is a dead letter."""
         self.count_accepted()
         self.mailbox.dead_letter(envelope, "it came after the end of its actor")
+        if envelope[3] is not None:
+            envelope[3].set_exception(self.mailbox.refused(*envelope[:3]))
 
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
