@@ -215,7 +215,11 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, coro
         if options is not None and options.source is not None:
             options.source._put_back(options)
         life.mailbox.count_begun(-1)
-        lane.put_back(envelope)
+        try:
+            lane.put_back(envelope)
+        except BaseException:  # a queue of the user's own
+            life.in_hand = envelope
+            raise
     return begun
 
 
