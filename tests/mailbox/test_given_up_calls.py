@@ -17,7 +17,8 @@ import pytest
 from anyio.abc import TaskGroup
 
 from supervise import Address, Intensity, MailboxFull, Supervisor, child, concurrent
-from supervise.mailbox.lane import FEW, Lane, is_given_up
+from supervise.mailbox.envelope import is_given_up
+from supervise.mailbox.lane import FEW, Lane
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes, Scribe, fill
 
@@ -61,14 +62,14 @@ class Callers:
         self.scopes: list[anyio.CancelScope] = []
         self.errors: list[Exception] = []
 
-    async def call(self, address: Address[Any], handler: Any, *args: Any) -> anyio.CancelScope:
+    async def call(self, address: Any, handler: Any, *args: Any) -> anyio.CancelScope:
         scope = anyio.CancelScope()
         self.scopes.append(scope)
         self._group.start_soon(self._call, scope, address, handler, args)
         await at_rest()
         return scope
 
-    async def _call(self, scope: anyio.CancelScope, address: Address[Any], handler: Any, args: Any) -> None:
+    async def _call(self, scope: anyio.CancelScope, address: Any, handler: Any, args: Any) -> None:
         with scope:
             try:
                 await address.call(handler, *args)
