@@ -6,6 +6,7 @@ Tested: SEMANTICS 59, its first half.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from supervise import (
     Address,
     ExitKind,
     Intensity,
+    Message,
     MessageDropped,
     Supervisor,
     Throttle,
@@ -77,7 +79,15 @@ async def test_it_is_not_in_hand_and_blocks_its_own_lane_alone() -> None:
         assert worker.account() == (5, 5, 0, 0, 0, 0, 0)
 
 
-@pytest.mark.parametrize("choice", ["strict", "fair", {"urgent": 5, "normal": 1}, lambda waiting: next(iter(waiting))])
+def most_urgent(waiting: Mapping[str, int]) -> str:
+    return next(iter(waiting))
+
+
+def is_beside(message: Message) -> bool:
+    return message.handler is Worker.beside
+
+
+@pytest.mark.parametrize("choice", ["strict", "fair", {"urgent": 5, "normal": 1}, most_urgent])
 async def test_an_urgent_lane_that_is_held_up_lets_the_others_go_on(choice: Any) -> None:
     log: list[Any] = []
     async with Supervisor("app", child(Worker, log, lanes=LANES, choice=choice)) as app:
@@ -278,7 +288,7 @@ async def test_when_it_goes_the_next_one_does_not_wait_for_its_place(remove: str
         await outcomes.watch("behind", worker.send(Worker.note, "behind"))
         assert log == ["first"]
         if remove in ("drop", "take"):
-            getattr(worker, remove)(lambda message: message.handler is Worker.beside)
+            getattr(worker, remove)(is_beside)
         elif remove == "caller":
             scope.cancel()
         elif remove == "deadline":
