@@ -67,12 +67,12 @@ class OpenMailbox(Generic[A]):
         if listener is not None and not callable(listener):
             raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
         self._backend = current_backend()
-        self._bus = Bus(self._interrupted)
+        # Its addresses don't keep alive what nobody else has, and so nobody can run: what they lead to knows it weakly.
+        self._bus = Bus(partial(_interrupt, WeakMethod(self._interrupted)))
         if listener is not None:
             self._bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self._bus)
         self._mailbox = Mailbox(self._backend, "", name, options, self.dead_letters)
-        # It is woken through a weak reference: its addresses don't keep alive what nobody else has, and so nobody can run.
         lost = WeakMethod(self._lost)
         self._lifetime = self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), lambda: _call(lost))
         self._runner: _Runner | None = None
@@ -278,6 +278,13 @@ def _call(weak: WeakMethod[Callable[[], None]]) -> None:
     method = weak()
     if method is not None:
         method()
+
+
+def _interrupt(weak: WeakMethod[Callable[[BaseException], None]], error: BaseException) -> None:
+    method = weak()
+    if method is None:
+        raise error
+    method(error)
 
 
 def _bury(incarnation: Incarnation) -> None:
