@@ -110,9 +110,7 @@ class Mailbox(Lane):
         self.waker: Future | None = None  # set while the actor is parked
         self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
-        self.causes: dict[int, Exception] | None = (
-            None  # of calls that crashed a life, while it isn't known whether one follows
-        )
+        self.causes: dict[int, Exception] | None = None  # of calls that crashed a life, until it is known if one follows
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
         self.failed: int = 0
@@ -362,7 +360,11 @@ class Mailbox(Lane):
         with self.dead_letters.bus:
             for lane in self.lanes:
                 while lane.queue:
-                    envelope = lane.pull()
+                    try:
+                        envelope = lane.pull()
+                    except BaseException:
+                        self.discard(why)  # the others all the same
+                        raise
                     reply = envelope[3]
                     if reply is not None and reply.done():
                         self.abandoned += 1

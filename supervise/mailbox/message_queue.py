@@ -73,12 +73,14 @@ class KeptQueue:
         return envelope
 
     def pull(self) -> Any:
-        """Take one out, whatever the queue does; the next one if it says so."""
+        """Take one out, whatever the queue does; the next one if it says so. A KeyboardInterrupt is raised once."""
         try:
             return self.popleft()
-        except Exception:
-            oldest = next(iter(self._given))
-            return self._given.pop(oldest)
+        except BaseException as error:
+            if interrupts(error):  # who goes on to empty it isn't struck again
+                self._queue = deque(self._given.values())
+                raise
+            return self._given.pop(next(iter(self._given)))
 
     def take_out(self, gone: set[int]) -> None:
         """Take some out, by their identity; the others keep their order. If the queue fails, a deque takes its place."""
