@@ -176,7 +176,8 @@ class Tree:
         if isinstance(first, KeyboardInterrupt):
             self._error = first
         if interrupts(error) and self.ending.is_set():
-            self.kill()
+            if error is not first:  # a nursery tells of each of its errors twice: at once, and when it has ended
+                self.kill()
         else:
             self.stop(ExitReason(ExitKind.SHUTDOWN, type(error).__name__), Cause.SELF)
 
