@@ -45,7 +45,7 @@ class Doomed(Scribe):
             raise self.error
 
     def strike(self) -> None:
-        if self.where in ("factory", "enter hook", "exit hook", "policy"):
+        if self.where in ("factory", "enter hook", "exit hook", *POLICIES):
             raise Boom
         if self.where == "handler":
             raise self.error
@@ -66,9 +66,8 @@ class Doomed(Scribe):
         raise self.error
 
 
-WHERE = (
-    "handler", "factory", "enter hook", "exit hook", "nursery task", "timer", "pipe", "concurrent handler", "policy"
-)  # fmt: skip
+POLICIES = ("when", "wait", "stop")
+WHERE = ("handler", "factory", "enter hook", "exit hook", "nursery task", "timer", "pipe", "concurrent handler", *POLICIES)
 
 
 class Sibling(Scribe):
@@ -82,21 +81,18 @@ class Sibling(Scribe):
         self.log.append("the sibling left")
 
 
-@pytest.mark.parametrize("field", ["when", "wait", "stop"])
 @pytest.mark.parametrize("error", ERRORS, ids=["SystemExit", "KeyboardInterrupt"])
 @pytest.mark.parametrize("where", WHERE)
-async def test_it_stops_the_tree_in_order_and_leaves_it(where: str, error: BaseException, field: str) -> None:
-    if where != "policy" and field != "when":
-        pytest.skip("asked once")
+async def test_it_stops_the_tree_in_order_and_leaves_it(where: str, error: BaseException) -> None:
     log: list[Any] = []
 
     def policy(*_: Any) -> Any:
         raise error
 
-    policies: dict[str, Any] = {field: policy} if where == "policy" else {}
-    doomed = child(Doomed, log, where, error, restart=Restart.permanent(**policies), expects=(BaseException,))
-    if where in ("factory", "enter hook", "exit hook", "policy"):
-        doomed = child(Doomed, log, where, error, restart=Restart.permanent(**policies))
+    policies: dict[str, Any] = {where: policy} if where in POLICIES else {}
+    crashes = where in ("factory", "enter hook", "exit hook", *POLICIES)
+    restart = Restart.permanent(**policies)
+    doomed = child(Doomed, log, where, error, restart=restart, expects=() if crashes else (BaseException,))
     with pytest.raises(type(error)) as caught:
         async with Supervisor("app", child(Sibling, log), doomed, intensity=Intensity(5)) as app:
             await app.find("doomed").send(Doomed.strike)
@@ -113,7 +109,7 @@ async def test_it_leaves_the_run_of_an_open_mailbox(where: str, error: BaseExcep
     mailbox, address = open_mailbox(Doomed)
     await address.send(Doomed.strike)
     with pytest.raises(type(error)):
-        await mailbox.run(Doomed, [], where, error)
+        await mailbox.run(Doomed, list[Any](), where, error)
     mailbox.close()
 
 
