@@ -58,6 +58,10 @@ class AsyncioBackend:
             del future  # it has the error, whose traceback has this frame
             timer.cancel()
 
+    def has_expired(self, future: Future) -> bool:
+        reply = cast("asyncio.Future[Any]", future)
+        return not reply.cancelled() and isinstance(reply.exception(), Expired)
+
     def elsewhere(self) -> str | None:
         if self._loop.is_closed():
             return "its event loop is closed"

@@ -107,6 +107,10 @@ class Backend(Protocol):
         """Wait for the future; `Expired` at the deadline, and the future is `done` then."""
         ...
 
+    def has_expired(self, future: Future) -> bool:
+        """Whether its deadline has passed, of one that is `done`; its waiter may have been cancelled in the same instant."""
+        ...
+
     def is_running(self) -> bool:
         """Whether the loop runs. 40 ns, so it is asked for each wake-up, in the loop's own thread: then it is this one."""
         ...

@@ -135,6 +135,9 @@ class TrioBackend:
     def is_running(self) -> bool:
         return True  # all tasks of a run end before the run does, so whoever waits to be woken is in the one that runs here
 
+    def has_expired(self, future: Future) -> bool:
+        return False  # who is to be woken can't be cancelled before it has run
+
     def elsewhere(self) -> str | None:
         return None
 

@@ -137,6 +137,11 @@ class Incarnation(IncarnationTurn):
             self.end_timer = backend.call_at(backend.now() + within, self.overdue)
         return ended
 
+    def look_again(self) -> None:
+        if self.concurrent is not None and self.concurrent.held_up:
+            self.concurrent.held_up.clear()
+            self.mailbox.wake()
+
     def kill(self) -> None:
         """End now, as somebody outside of the tree would have it."""
         self.owner.kill()

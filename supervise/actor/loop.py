@@ -223,8 +223,7 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
         mailbox.admit(leaving=1 if mailbox.queue else 0)
         return mailbox.queue, len(mailbox.queue)
     lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
-    lane = None if mailbox.paused and not life.signal and not lost else mailbox.choose(held_up or ())
-    if lane is None:
+    if mailbox.paused and not life.signal and not lost:
         return mailbox.queue, 0
     if life.throttle_timer is not None:
         life.throttle_timer.cancel()
@@ -234,6 +233,10 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
         backend = mailbox.backend
         life.throttle_timer = backend.call_at(backend.now() + rest, mailbox.wake)
         return mailbox.queue, 0
+    lane = mailbox.choose(held_up or ())  # only now: a lane that is chosen and not served would have had its turn
+    if lane is None:
+        return mailbox.queue, 0
+    mailbox.count_begun()
     life.lane = lane
     lane.admit(leaving=1)
     if lane is not mailbox:
@@ -252,6 +255,7 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, coro
         options = envelope[5]
         if options is not None and options.source is not None:
             options.source._put_back(options)
+        life.mailbox.count_begun(-1)
         lane.put_back(envelope)
     life.in_hand = None  # only now: what a queue of the user's own raises is a crash with the message in hand
     return begun

@@ -19,10 +19,11 @@ from supervise.bus import Bus
 from supervise.errors import MailboxClosed, Unsupervised
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
+from supervise.mailbox.choice import Choice
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
-from supervise.mailbox.mailbox_options import Choice, MailboxOptions, Overflow
+from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
 from supervise.mailbox.message_queue import MessageQueue
 from supervise.mailbox.throttle import Throttle
 from supervise_strategies.child_spec import check_name
@@ -63,16 +64,16 @@ class OpenMailbox(Generic[A]):
 
     def __init__(self, name: str, options: MailboxOptions, listener: Listener | None) -> None:
         check_name("mailbox", name)
-        options.check(f"mailbox {name!r}")
+        options = options.checked(f"mailbox {name!r}")
         if listener is not None and not callable(listener):
             raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
         self._backend = current_backend()
-        self._bus = Bus(self._interrupted)
+        # Its addresses don't keep alive what nobody else has, and so nobody can run: what they lead to knows it weakly.
+        self._bus = Bus(partial(_interrupt, WeakMethod(self._interrupted)))
         if listener is not None:
             self._bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self._bus)
         self._mailbox = Mailbox(self._backend, "", name, options, self.dead_letters)
-        # It is woken through a weak reference: its addresses don't keep alive what nobody else has, and so nobody can run.
         lost = WeakMethod(self._lost)
         self._lifetime = self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), lambda: _call(lost))
         self._runner: _Runner | None = None
@@ -278,6 +279,13 @@ def _call(weak: WeakMethod[Callable[[], None]]) -> None:
     method = weak()
     if method is not None:
         method()
+
+
+def _interrupt(weak: WeakMethod[Callable[[BaseException], None]], error: BaseException) -> None:
+    method = weak()
+    if method is None:
+        raise error
+    method(error)
 
 
 def _bury(incarnation: Incarnation) -> None:

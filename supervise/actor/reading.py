@@ -51,12 +51,13 @@ class Reading(Source):
             with self.scope:
                 async for item in items:
                     # Nothing is awaited between the stream and the mailbox: a cancellation there would lose the item.
-                    self._begun = begun = self._mailbox.backend.future()
                     self._put((item,), {})
                     del item  # the mailbox has it; a reader that waits mustn't pin it
                     if self._mailbox.refusal == "closed":
                         self._mailbox.discard("its mailbox was closed")
-                    await begun
+                    while self._queued is not None:  # what finds no place for it yet is put back, and waits on
+                        self._begun = self._mailbox.backend.future()
+                        await self._begun
         finally:
             if self._incarnation.readers is not None:
                 self._incarnation.readers.discard(self)

@@ -55,3 +55,8 @@ def with_span(options: MessageOptions | None, span: AnyMessageSpan) -> MessageOp
 Envelope: TypeAlias = tuple[
     AnyHandler, tuple[Any, ...], dict[str, Any], "Future | None", "Mailbox | None", MessageOptions | None
 ]
+
+
+def is_given_up(envelope: Envelope) -> bool:
+    """Whether it is a call that nobody waits for any more."""
+    return envelope[3] is not None and envelope[3].done()

@@ -23,7 +23,7 @@ from supervise.errors import ActorRestarting
 from supervise.message import AnyHandler, describe
 
 from .call_cycle import check_cycle
-from .envelope import Envelope, MessageOptions, with_span
+from .envelope import Envelope, MessageOptions, is_given_up, with_span
 from .handler import check
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue, new_queue
 from .overflow import WaitingSenders, full, take_place
@@ -162,7 +162,7 @@ class Lane(ABC):
             self.give_up()
             raise TimeoutError(str(expired)) from None
         except BaseException:
-            if reply.cancelled():
+            if reply.cancelled() or (options is not None and reply.done() and self.mailbox.backend.has_expired(reply)):
                 self.give_up()
             note(reply)
             raise
@@ -191,11 +191,12 @@ class Lane(ABC):
         if self._dead > FEW and 2 * self._dead > len(self.queue):  # so each is paid for once, however often this happens
             self.mailbox.abandoned += len(self.take_out(is_given_up))
         self.admit()
+        self._first_is_another()
 
     @property
     def _dead(self) -> int:
         """How many in the queue nobody waits for."""
-        if not self.given_up:
+        if not self.given_up or not self.queue:
             return 0
         turn = self.mailbox.turn
         held = () if turn is None else turn.held()
@@ -205,6 +206,8 @@ class Lane(ABC):
         """Accept one that comes too late: it is a dead letter."""
         self.count_accepted()
         self.mailbox.dead_letter(envelope, "it came after the end of its actor")
+        if envelope[3] is not None:
+            envelope[3].set_exception(self.mailbox.refused(*envelope[:3]))
 
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
@@ -333,6 +336,7 @@ class Lane(ABC):
         """Accept one that nobody sent, before all others and above capacity."""
         self.put_back(envelope)
         self.count_accepted()  # after it is in: a queue of the user's own may raise
+        self._first_is_another()
 
     def take_out(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:
         """Take out those that are chosen; the others keep their order. What `chosen` raises leaves all as it was."""
@@ -351,6 +355,7 @@ class Lane(ABC):
             for envelope in kept:
                 queue.append(envelope)
         self.given_up -= sum(map(is_given_up, taken))
+        self._first_is_another()
         return taken
 
     def pull(self) -> Envelope | None:
@@ -359,7 +364,13 @@ class Lane(ABC):
         envelope: Envelope | None = queue.pull() if isinstance(queue, KeptQueue) else queue.popleft()
         if envelope is not None:
             self.given_up -= is_given_up(envelope)
+            self._first_is_another()
         return envelope
+
+    def _first_is_another(self) -> None:
+        turn = self.mailbox.turn
+        if turn is not None:
+            turn.look_again()
 
     def turn_away(self) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line for room."""
@@ -388,8 +399,3 @@ class SideLane(Lane):
     @property
     def mailbox(self) -> Mailbox:
         return self._mailbox
-
-
-def is_given_up(envelope: Envelope) -> bool:
-    """Whether it is a call that nobody waits for any more."""
-    return envelope[3] is not None and envelope[3].done()

@@ -32,6 +32,7 @@ from supervise.message import AnyHandler, Message, describe
 from supervise_strategies.errors import InvalidSpec
 
 from .account import Account
+from .choice import STRICT, Choosing, choosing
 from .envelope import Envelope
 from .lane import Lane, SideLane
 from .mailbox_options import MailboxOptions
@@ -66,7 +67,7 @@ class Mailbox(Lane):
 
     __slots__ = (
         "_bucket",
-        "_next",
+        "_choosing",
         "_pings",
         "_side",
         "abandoned",
@@ -109,19 +110,17 @@ class Mailbox(Lane):
         self.waker: Future | None = None  # set while the actor is parked
         self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
-        self.causes: dict[int, Exception] | None = (
-            None  # of calls that crashed a life, while it isn't known whether one follows
-        )
+        self.causes: dict[int, Exception] | None = None  # of calls that crashed a life, until it is known if one follows
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
         self.failed: int = 0
         self.dead_lettered: int = 0
         self.abandoned: int = 0
-        self._next = 0  # the lane whose turn it is, if they are served in turns
         self._pings: list[Future] | None = None
         self._bucket: Bucket | None = None if options.throttle is None else options.throttle.bucket()
         # The lanes beside this one, most urgent first; this one is the last of all.
         self._side: dict[str, Lane] | None = {name: SideLane(self) for name in options.lanes[:-1]} if options.lanes else None
+        self._choosing: Choosing = choosing(options.choice, options.lanes, self) if options.lanes else STRICT
 
     @property
     def mailbox(self) -> Mailbox:
@@ -175,21 +174,14 @@ class Mailbox(Lane):
 
     def choose(self, held_up: Collection[Lane] = ()) -> Lane | None:
         """The lane that the next message comes from; None: all are empty, or held up."""
-        lanes = self.lanes
-        for turn in range(self._next, self._next + len(lanes)):
-            lane = lanes[turn % len(lanes)]
-            if lane.queue and lane not in held_up:
-                if self.options.choice == "fair":
-                    self._next = (turn + 1) % len(lanes)
-                return lane
-        return None
+        return self._choosing.next(self.lanes, held_up)
 
     def put_beginning(self, envelope: Envelope) -> None:
         """What an incarnation handles first of all, instead of what its predecessor didn't come to."""
         first = self.lanes[0]
         self.abandoned += len(first.take_out(_is_beginning))
         first.put_first(envelope)
-        self._next = 0
+        self._choosing.begin()
 
     @property
     def waiting(self) -> int:
@@ -235,8 +227,13 @@ class Mailbox(Lane):
                 pong.set_result(self.backend.now())
 
     def hold_back(self) -> float:
-        """Take one message's worth out of the throttle's bucket; or say how many seconds there will be none."""
-        return 0.0 if self._bucket is None else self._bucket.take(self.backend.now())
+        """Seconds that its throttle lets nothing of what waits begin for."""
+        return 0.0 if self._bucket is None or not self.waiting else self._bucket.rest(self.backend.now())
+
+    def count_begun(self, messages: int = 1) -> None:
+        """For its throttle: a message is taken out to be begun; -1: it couldn't be."""
+        if self._bucket is not None:
+            self._bucket.take(messages)
 
     # -- what becomes of messages ------------------------------------------------------------------------------------
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
 
+from .choice import Choice, as_choice
 from .message_queue import MessageQueue
 
 if TYPE_CHECKING:
     from .throttle import Throttle
 
 Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
-Choice: TypeAlias = Literal["strict", "fair"]
 
 
 class MailboxOptions(NamedTuple):
@@ -28,8 +28,8 @@ class MailboxOptions(NamedTuple):
     choice: Choice = "strict"
     throttle: Throttle | None = None
 
-    def check(self, who: str) -> None:
-        """InvalidSpec, with the cure, for what no mailbox can be; `who` is described with it."""
+    def checked(self, who: str) -> MailboxOptions:
+        """The same, with nothing in it that could change. InvalidSpec, with the cure, for what no mailbox can be."""
         if not is_count(self.capacity, 1):
             raise InvalidSpec(who, "capacity", self.capacity, "a whole number of messages, 1 or more, or math.inf")
         if self.overflow not in ("wait", "reject", "drop_oldest", "drop_newest"):
@@ -42,5 +42,4 @@ class MailboxOptions(NamedTuple):
         if not named or (self.lanes and len({*self.lanes}) != len(self.lanes)) or len(self.lanes) == 1:
             cure = "a tuple of two or more names, most urgent first: messages that don't say go to the last one"
             raise InvalidSpec(who, "lanes", lanes, cure)
-        if self.choice not in ("strict", "fair"):
-            raise InvalidSpec(who, "choice", self.choice, "'strict' (the most urgent first) or 'fair' (in turns)")
+        return self._replace(choice=as_choice(who, self.choice, self.lanes))

@@ -46,7 +46,7 @@ NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message:
 def new_queue(make: Callable[[], MessageQueue], pass_up: Callable[[BaseException], object]) -> MessageQueue:
     """A lane's queue. One of the user's own is kept a list of, so that nothing hangs on what it does."""
     if make is deque:
-        return deque()
+        return deque[Any]()
     return KeptQueue(make, pass_up)
 
 

@@ -40,14 +40,16 @@ class Bucket:
         self._tokens = float(throttle.burst)
         self._at = -math.inf
 
-    def take(self, now: float) -> float:
-        """Take a token: 0.0; or the seconds until there will be one."""
+    def rest(self, now: float) -> float:
+        """Seconds until there is a token; 0.0: there is one."""
         throttle = self._throttle
         if now > self._at:
             if self._at > -math.inf:
                 self._tokens = min(throttle.burst, self._tokens + (now - self._at) * throttle.rate)
             self._at = now
-        if self._tokens >= 1 - 1e-9:  # so that a sum of parts counts as the whole
-            self._tokens -= 1
-            return 0.0
-        return (1 - self._tokens) / throttle.rate
+        # Not quite a whole one is enough, so that a sum of parts counts as the whole.
+        return 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / throttle.rate
+
+    def take(self, tokens: int = 1) -> None:
+        """Take one that is there; -1: give it back, as it wasn't used."""
+        self._tokens -= tokens

@@ -54,6 +54,10 @@ class IncarnationTurn(Turn, ABC):
         """All that is in hand, in the order of hand-over, each with the lane that it came from."""
 
     @abstractmethod
+    def look_again(self) -> None:
+        """A message that waits for a place of its own, and holds up its lane, may be gone."""
+
+    @abstractmethod
     def leave(self, grace: float | None) -> Future:
         """End normally once all that waits is handled, within so many seconds; done when it has ended."""
 

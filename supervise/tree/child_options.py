@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, cast
 
 from supervise.errors import NotAHandler
+from supervise.mailbox.choice import Choice
 from supervise.mailbox.handler import check
-from supervise.mailbox.mailbox_options import Choice, MailboxOptions, Overflow
+from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
 from supervise.mailbox.message_queue import MessageQueue
 from supervise.message import AnyHandler
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
@@ -47,7 +48,10 @@ class ChildOptions(TypedDict, total=False):
         `"drop_newest"`.
     lanes: Names of two or more lanes, most urgent first, each with the capacity. `options(lane="urgent")` chooses one;
         messages that don't say go to the last. Default: one lane.
-    choice: Which lane is next: `"strict"` (default: the most urgent that has a message), or `"fair"` (in turns).
+    choice: Which lane is next: `"strict"` (default: the most urgent that has a message), `"fair"` (in turns), weights for
+        all lanes, `{"urgent": 8, "normal": 1}` (served in that proportion while all have messages; an empty one saves
+        nothing up), or a function that is asked before each message: it gets `{name: how many wait}` of the lanes that have
+        any, and returns a name. Where it fails, the most urgent is next, and the log says so once a minute.
     throttle: How many messages a second it begins at most: `Throttle(rate, burst)`. Default: no bound.
     queue: What makes a lane's queue: a function without arguments that gives a `MessageQueue`; `QueueContract` of
         `supervise.testing.contract` tests one. Default: `collections.deque`.
@@ -144,8 +148,7 @@ class CheckedOptions:
             options.get("lanes", ()),
             options.get("choice", "strict"),
             options.get("throttle"),
-        )
-        self.mailbox.check(who)
+        ).checked(who)
         self.redeliver: int = options.get("redeliver", 0)
         if isinstance(self.redeliver, bool) or not isinstance(self.redeliver, int) or self.redeliver < 0:
             raise InvalidSpec(who, "redeliver", self.redeliver, "how many times more: a whole number, 0 or more")

@@ -179,7 +179,8 @@ class Tree:
         if is_of(first, KeyboardInterrupt):
             self._error = first
         if interrupts(error) and self.ending.is_set():
-            self.kill()
+            if error is not first:  # a nursery tells of each of its errors twice: at once, and when it has ended
+                self.kill()
         else:
             self.stop(ExitReason(ExitKind.SHUTDOWN, name_of_kind(type(error))), Cause.SELF)
 

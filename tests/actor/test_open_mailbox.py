@@ -318,8 +318,10 @@ async def test_overflow_and_options_are_those_of_any_mailbox() -> None:
     await address.send(Scribe.note, 1)
     with pytest.raises(MailboxFull):
         await address.send(Scribe.note, 2)
+    unrun, other = open_mailbox(Scribe)
     with pytest.raises(TimeoutError):
-        await open_mailbox(Scribe)[1].options(timeout=1).call(Scribe.note, 1)
+        await other.options(timeout=1).call(Scribe.note, 1)
+    unrun.close()
     address.close()
     await mailbox.run(Scribe)
 
