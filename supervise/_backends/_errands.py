@@ -33,7 +33,8 @@ class Errands:
         self._backend = backend
         self._thread = threading.current_thread()  # the object: its ident may be that of another thread one day
         self._lock = threading.Lock()
-        self._waiting: set[Errand] | None = set()
+        self._waiting: set[Errand] = set()
+        self._closed = False
 
     def run(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Have the loop run it, in the context of the calling thread, and wait. Raises `Gone`, or what it raises."""
@@ -41,7 +42,7 @@ class Errands:
             raise Gone
         errand = Errand(self, self._backend, ask)
         with self._lock:
-            if self._waiting is None:
+            if self._closed:
                 raise Gone
             self._waiting.add(errand)
         try:
@@ -50,14 +51,14 @@ class Errands:
             return errand.wait()
         finally:
             with self._lock:
-                if self._waiting is not None:
-                    self._waiting.discard(errand)
+                self._waiting.discard(errand)
 
     def close(self) -> None:
         """All that wait are told that nobody does it, and so is whoever comes later. Idempotent."""
         with self._lock:
-            waiting, self._waiting = self._waiting, None
-        for errand in waiting or ():
+            self._closed = True
+            waiting, self._waiting = self._waiting, set()
+        for errand in waiting:
             errand.settle(None, Gone())
 
     @property

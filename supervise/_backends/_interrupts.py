@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
 
@@ -44,7 +44,7 @@ def let_strike(function: object) -> None:
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
     todo: list[Any] = [value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__]
     while todo:
-        value = todo.pop()
+        value: Any = todo.pop()
         if isinstance(value, FunctionType):
             yield value
         elif isinstance(value, type):
@@ -52,12 +52,11 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
                 part for part in vars(value).values() if not isinstance(part, type) or part.__module__ == module.__name__
             )
         elif isinstance(value, staticmethod | classmethod):
-            todo.append(value.__func__)
+            todo.append(cast(Any, value).__func__)
         elif isinstance(value, property):
             todo.extend(part for part in (value.fget, value.fset, value.fdel) if part is not None)
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None and isinstance(value, FunctionType):
-            todo.append(wrapped)
+        if isinstance(value, FunctionType) and hasattr(value, "__wrapped__"):
+            todo.append(value.__wrapped__)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -17,6 +17,7 @@ from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Expected
 from supervise.log import interrupts
 from supervise.mailbox.bad_call import bad_call
+from supervise.mailbox.envelope import is_beginning
 from supervise.mailbox.handler import (
     ASYNC_CONTEXT_MANAGER,
     CONTEXT_MANAGER,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
 
+_kind_of: Callable[[object], Any] = type
 BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
 
 
@@ -58,7 +60,7 @@ def spawn(incarnation: Incarnation, over: Callable[[], object] | None = None) ->
     incarnation.task = mailbox.backend.spawn(partial(live, incarnation, mailbox), Context(), mailbox.name, over)
 
 
-async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
+async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
     """Run an incarnation on its mailbox, and its successors as long as they can share the task.
 
     One flat coroutine: each nested frame that is suspended while the actor is idle costs 140 to 400 bytes.
@@ -80,7 +82,8 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
     function: Any = None
     result: Any = None
     find: Find = resolve
-    while life is not None:
+    while following is not None:
+        life: Incarnation = following
         try:
             CURRENT.set(life)
             life.task = task
@@ -169,7 +172,7 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                             mailbox.handled += 1
                             (life.lane or mailbox).given_up -= 1
                         elif result is not None and (  # a function of its own for this would cost a call 50 ns of 2800
-                            (kind := type(result)) is GeneratorType
+                            (kind := _kind_of(result)) is GeneratorType
                             or kind is AsyncGeneratorType
                             or kind is CoroutineType
                             or kind is CONTEXT_MANAGER
@@ -203,12 +206,12 @@ async def live(life: Incarnation | None, mailbox: Mailbox) -> None:
                 go_out_of_service(life, error)
             if life.tasks is not None or life.life_scope is not None or life.concurrent is not None:
                 error = await leave(life, error)
-            life = finish(life, error)
+            following = finish(life, error)
             error = None
         except BaseException as raised:  # nothing of ours raises, and a fact that is lost leaves a tree that hangs
-            if life is None or (is_of(raised, GeneratorExit) and is_being_closed(life)):
+            if is_of(raised, GeneratorExit) and is_being_closed(life):
                 raise
-            life = await rescue(life, raised)
+            following = await rescue(life, raised)
 
 
 def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
@@ -294,7 +297,7 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
         life.in_hand = None  # before anybody is told, who may look at the account
         _refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
         return True
-    if type(error) is TypeError and not _is_beginning(envelope):
+    if type(error) is TypeError and not is_beginning(envelope):
         misfit = bad_call(class_of(life.instance), envelope, error)
         if misfit is not None:
             life.in_hand = None
@@ -312,11 +315,6 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
 def _refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseError) -> None:
     """A message that the actor can't be asked for is its sender's fault."""
     mailbox.cut(lane, envelope, error, str(error))
-
-
-def _is_beginning(envelope: Envelope) -> bool:
-    """Whether nobody sent it: then nobody else is to blame for what it lacks."""
-    return envelope[5] is not None and envelope[5].beginning
 
 
 def _tolerates(life: Incarnation, error: BaseException) -> bool:

@@ -60,3 +60,15 @@ Envelope: TypeAlias = tuple[
 def is_given_up(envelope: Envelope) -> bool:
     """Whether it is a call that nobody waits for any more."""
     return envelope[3] is not None and envelope[3].done()
+
+
+def is_beginning(envelope: Envelope) -> bool:
+    """Whether it is what an incarnation begins with."""
+    options = envelope[5]
+    return options is not None and options.beginning
+
+
+def fails_fast(envelope: Envelope) -> bool:
+    """Whether it is a call that doesn't wait for a restart."""
+    reply, options = envelope[3], envelope[5]
+    return reply is not None and options is not None and options.on_restart == "fail"

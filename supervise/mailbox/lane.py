@@ -385,17 +385,3 @@ class Lane(ABC):
             senders.refuse(self.mailbox)
             if not senders.line:
                 self.waiting_senders = None  # 700 B
-
-
-class SideLane(Lane):
-    """A lane beside the mailbox's own."""
-
-    __slots__ = ("_mailbox",)
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        super().__init__()
-        self._mailbox = mailbox
-
-    @property
-    def mailbox(self) -> Mailbox:
-        return self._mailbox

@@ -33,9 +33,10 @@ from supervise_strategies.errors import InvalidSpec
 
 from .account import Account
 from .choice import STRICT, Choosing, choosing
-from .envelope import Envelope
-from .lane import Lane, SideLane
+from .envelope import Envelope, fails_fast, is_beginning
+from .lane import Lane
 from .mailbox_options import MailboxOptions
+from .side_lane import SideLane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -179,7 +180,7 @@ class Mailbox(Lane):
     def put_beginning(self, envelope: Envelope) -> None:
         """What an incarnation handles first of all, instead of what its predecessor didn't come to."""
         first = self.lanes[0]
-        self.abandoned += len(first.take_out(_is_beginning))
+        self.abandoned += len(first.take_out(is_beginning))
         first.put_first(envelope)
         self._choosing.begin()
 
@@ -313,7 +314,7 @@ class Mailbox(Lane):
         if not self.fail_fast:
             return
         for lane in self.lanes:
-            for envelope in lane.take_out(_fails_fast):
+            for envelope in lane.take_out(fails_fast):
                 reply = envelope[3]
                 if reply is None or reply.done():
                     self.abandoned += 1
@@ -388,13 +389,3 @@ class Mailbox(Lane):
 
 def _ping(_: object) -> None:
     """Stands for a ping where a message is shown."""
-
-
-def _is_beginning(envelope: Envelope) -> bool:
-    options = envelope[5]
-    return options is not None and options.beginning
-
-
-def _fails_fast(envelope: Envelope) -> bool:
-    reply, options = envelope[3], envelope[5]
-    return reply is not None and options is not None and options.on_restart == "fail"
