@@ -30,7 +30,19 @@ Ts = TypeVarTuple("Ts")
 class Nursery:
     """Tasks of an actor beside its handlers. A task that raises crashes the incarnation; its end cancels and awaits them."""
 
-    __slots__ = ("_backend", "_cancelled", "_crashed", "_ended", "_errors", "_group", "_pending", "_task", "_turn", "_wake", "running")
+    __slots__ = (
+        "_backend",
+        "_cancelled",
+        "_crashed",
+        "_ended",
+        "_errors",
+        "_group",
+        "_pending",
+        "_task",
+        "_turn",
+        "_wake",
+        "running",
+    )
 
     def __init__(self, mailbox: Mailbox, turn: Turn, crashed: Callable[[BaseException], object]) -> None:
         self._backend: Backend = mailbox.backend

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -74,7 +75,7 @@ async def test_each_use_in_a_forked_child_is_refused_and_the_parent_is_unharmed(
         async with Supervisor("app", child(Scribe, log)) as app:
             address: Address[Scribe] = app.find("scribe")
             await address.call(Scribe.note, 0)
-            await anyio.sleep(0)  # so that it is parked
+            await anyio.lowlevel.checkpoint()  # so that it is parked
             said = in_child(lambda: {use: error_of(lambda use=use: USES[use](address)) for use in USES})  # type: ignore[misc]
             assert said == dict.fromkeys(USES, WrongProcess.__name__)
             assert await address.call(Scribe.note, 1) == 2
@@ -153,12 +154,15 @@ def test_a_child_can_run_a_tree_of_its_own() -> None:
     def ask() -> list[int]:
         warnings.simplefilter("ignore")  # trio finds the parent's trio at the signals
 
-        async def main() -> int:
-            async with Supervisor("app", child(Scribe)) as app:
-                n: int = await app.find("scribe").call(Scribe.note, 1)
-                return n
+        answers: list[int] = []
 
-        return [anyio.run(main, backend=backend) for backend in ("asyncio", "trio")]
+        async def main() -> None:
+            async with Supervisor("app", child(Scribe)) as app:
+                answers.append(await app.find("scribe").call(Scribe.note, 1))
+
+        for backend in ("asyncio", "trio"):
+            anyio.run(main, backend=backend)
+        return answers
 
     async def fork() -> Any:
         async with Supervisor("app", child(Scribe)):
