@@ -49,6 +49,9 @@ async def _play(app: RunningSupervisor) -> None:
     await scribe.send(Scribe.crash)
     gate.open()
     await virtual_time.at_rest()
+    gate = await fill(scribe, 1, 2, 3)
+    scribe.drop(lambda _: True)  # three at once
+    gate.open()
     another = await app.start(Scribe, name="another")
     await another.send(Scribe.crash)
     await virtual_time.at_rest()
