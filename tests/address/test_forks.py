@@ -154,12 +154,15 @@ def test_a_child_can_run_a_tree_of_its_own() -> None:
     def ask() -> list[int]:
         warnings.simplefilter("ignore")  # trio finds the parent's trio at the signals
 
-        async def main() -> int:
-            async with Supervisor("app", child(Scribe)) as app:
-                n: int = await app.find("scribe").call(Scribe.note, 1)
-                return n
+        answers: list[int] = []
 
-        return [anyio.run(main, backend=backend) for backend in ("asyncio", "trio")]
+        async def main() -> None:
+            async with Supervisor("app", child(Scribe)) as app:
+                answers.append(await app.find("scribe").call(Scribe.note, 1))
+
+        for backend in ("asyncio", "trio"):
+            anyio.run(main, backend=backend)
+        return answers
 
     async def fork() -> Any:
         async with Supervisor("app", child(Scribe)):

@@ -5,22 +5,27 @@ Tested (SEMANTICS 35): sends and calls of a foreign thread, what they raise, the
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import threading
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
 from supervise import (
     ActorStopped,
     Address,
+    FromThread,
     MailboxClosed,
+    SuperviseError,
     Supervisor,
     WouldDeadlock,
     child,
 )
-from tests.doubles import Boom, Scribe
+from tests.doubles import Boom, Gate, Scribe
 from tests.real_clock import on_the_real_clock
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +96,77 @@ def test_when_the_loop_is_gone_a_thread_is_told_so(backend: str) -> None:
     thread.start()
     thread.join(30)
     assert isinstance(run.outcome[0], MailboxClosed)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_threads_that_call_while_the_loop_ends_are_all_told(backend: str) -> None:
+    for _ in range(5):
+        runs = [InThread() for _ in range(8)]
+        threads: list[threading.Thread] = []
+
+        async def main(runs: list[InThread] = runs, threads: list[threading.Thread] = threads) -> None:
+            async with Supervisor("app", child(Scribe)) as app:
+                foreign = app.find("scribe").from_thread
+                for run in runs:
+                    actions = [lambda: foreign.call(Scribe.note, 1)] * 200
+                    threads.append(threading.Thread(target=run, args=actions, daemon=True))
+                    threads[-1].start()
+                while not runs[0].outcome:
+                    await anyio.lowlevel.checkpoint()
+
+        anyio.run(main, backend=backend)
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        for outcome in (outcome for run in runs for outcome in run.outcome):
+            assert isinstance(outcome, int | ActorStopped | MailboxClosed), outcome
+
+
+def test_where_a_loop_is_stopped_and_never_closed_who_calls_is_told_once_the_tree_has_ended() -> None:
+    loop = asyncio.new_event_loop()
+    tree = Supervisor("app", child(Scribe))
+    app = loop.run_until_complete(tree.open())
+    foreign = app.find("scribe").from_thread
+    before, after = InThread(), InThread()
+    thread = threading.Thread(target=before, args=(lambda: foreign.call(Scribe.hold, Gate()),), daemon=True)
+    thread.start()
+    while not app.account().in_hand:
+        loop.run_until_complete(asyncio.sleep(0.001))
+    loop.call_soon(app.kill, "scribe")
+    loop.run_until_complete(app.close())
+    thread.join(30)
+    assert isinstance(before.outcome[0], SuperviseError)
+    thread = threading.Thread(target=after, args=(lambda: foreign.call(Scribe.note, 1),), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert isinstance(after.outcome[0], MailboxClosed)
+    loop.close()
+
+
+@on_the_real_clock
+async def test_an_errand_runs_in_the_context_of_the_thread_that_asks(anyio_backend: Any) -> None:
+    tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
+    seen: list[str] = []
+
+    class Looking:
+        """An address that looks at the context in which it is asked."""
+
+        def __init__(self, address: Address[Scribe]) -> None:
+            self._address = address
+            self._mailbox = address._mailbox
+
+        async def call(self, handler: Any, /, *args: Any, **kwargs: Any) -> Any:
+            seen.append(tenant.get())
+            return await self._address.call(handler, *args, **kwargs)
+
+    def ask(looking: Any) -> None:
+        tenant.set("theirs")
+        FromThread(looking).call(Scribe.note, 1)
+
+    with anyio.fail_after(30):
+        async with Supervisor("app", child(Scribe)) as app:
+            tenant.set("ours")
+            thread = threading.Thread(target=ask, args=(Looking(app.find("scribe")),), daemon=True)
+            thread.start()
+            await anyio.to_thread.run_sync(thread.join)
+    assert seen == ["theirs"]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.anyio
 
 def finish(made: Any) -> Any:
     """What a call gives at once; of a coroutine, what it gives without waiting for anything."""
-    if not isinstance(made, Coroutine):
+    if not inspect.iscoroutine(made):
         return made
     try:
         made.send(None)
@@ -125,8 +126,8 @@ class Look:
             mailbox.credits,
             id(mailbox.waker),
             id(mailbox.turn),
-            mailbox.turn is not None and mailbox.turn.killed,
-            mailbox.turn is not None and mailbox.turn.stopping,
+            getattr(mailbox.turn, "killed", None),
+            getattr(mailbox.turn, "stopping", None),
             mailbox._pings,
         )
 
@@ -143,7 +144,7 @@ class Look:
 @uses
 async def test_in_another_thread_each_use_is_refused_with_the_cure_and_changes_nothing(use: str, parked: bool) -> None:
     log: list[Any] = []
-    async with Supervisor("app", child(Scribe, log), intensity_of_none()) as app:
+    async with Supervisor("app", child(Scribe, log), _sibling()) as app:
         address: Address[Scribe] = app.find("scribe")
         gate = Gate()
         if parked:
@@ -162,7 +163,7 @@ async def test_in_another_thread_each_use_is_refused_with_the_cure_and_changes_n
     assert log == ([0, "then"] if parked else [10, 11, "then"])
 
 
-def intensity_of_none() -> Any:
+def _sibling() -> Any:
     """A sibling, so that a wrong stop or crash of the one that is used shows as an end of the tree."""
     return child(Scribe, name="sibling")
 
@@ -354,7 +355,7 @@ async def _rest() -> None:
 
 async def _use(use: str, address: Address[Scribe]) -> None:
     made = USES[use](address)
-    if isinstance(made, Coroutine):
+    if inspect.iscoroutine(made):
         await asyncio.wait_for(made, 5)
 
 
@@ -379,7 +380,8 @@ def test_in_another_loop_of_the_same_thread_who_would_wake_the_actor_is_refused(
 def test_when_its_loop_is_closed_nobody_can_be_woken(use: str) -> None:
     loop = asyncio.new_event_loop()
     log: list[Any] = []
-    loop.run_until_complete(_begin(log, addresses := []))
+    addresses: list[Address[Scribe]] = []
+    loop.run_until_complete(_begin(log, addresses))
     address = addresses[0]
     loop.close()
     accepted = address.account().accepted
@@ -432,18 +434,20 @@ def test_a_wake_up_that_fails_leaves_the_actor_to_be_woken_by_the_next_one() -> 
 
 
 def test_on_trio_an_address_of_a_run_that_has_ended_is_refused_in_the_next() -> None:
-    async def first() -> Address[Scribe]:
+    found: list[Address[Scribe]] = []
+
+    async def first() -> None:
         async with Supervisor("app", child(Scribe)) as app:
-            return app.find("scribe")
+            found.append(app.find("scribe"))
 
     async def second(address: Address[Scribe]) -> None:
         for use in ("send", "call", "ping"):
             with pytest.raises(SuperviseError):
                 await USES[use](address)
 
-    address = anyio.run(first, backend="trio")
-    anyio.run(second, address, backend="trio")
-    assert address.account().accepted == 0
+    anyio.run(first, backend="trio")
+    anyio.run(second, found[0], backend="trio")
+    assert found[0].account().accepted == 0
 
 
 @on_the_real_clock

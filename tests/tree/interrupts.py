@@ -36,10 +36,9 @@ from supervise import (
     current,
 )
 from supervise.testing import virtual_time
+from tests.doubles import Boom
 
-from ..doubles import Boom
-
-OURS: Final = tuple(str(Path(package.__file__).parent) for package in (supervise, supervise_strategies))
+OURS: Final = tuple(package.__path__[0] for package in (supervise, supervise_strategies))
 TESTING: Final = str(Path(virtual_time.__file__).parent)  # the virtual loop isn't what is tested
 HUNG: Final = 20.0  # real seconds; a run takes a few hundredths
 
@@ -145,13 +144,20 @@ class Tracer:
         return self._line
 
 
+class _Kept(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 def strike(backend: str, *at: int) -> Outcome:
     """One run, with Ctrl-C before these lines."""
     lives: list[str] = []
     loops: list[asyncio.AbstractEventLoop] = []
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.CRITICAL)
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler = _Kept(logging.CRITICAL)
 
     async def main() -> None:
         if backend == "asyncio":
@@ -171,7 +177,8 @@ def strike(backend: str, *at: int) -> Outcome:
         sys.settrace(None)
         logging.getLogger().removeHandler(handler)
     # The second one strikes anywhere on asyncio, also where a result was handed over and not yet noted; that may be said.
-    complaints = [f"CRITICAL in the log: {record.getMessage()}" for record in records if len(at) == 1 or backend == "trio"]
+    records = handler.records if len(at) == 1 or backend == "trio" else []
+    complaints = [f"CRITICAL in the log: {record.getMessage()}" for record in records]
     if tracer.struck and not isinstance(raised, KeyboardInterrupt):
         complaints.append("it ended with " + ("nothing" if raised is None else "".join(traceback.format_exception(raised))))
     elif not tracer.struck and raised is not None:

@@ -99,7 +99,9 @@ def test_on_trio_it_strikes_in_handlers_and_in_the_body_but_not_in_what_our_own_
     seen = Seen()
 
     async def main() -> None:
-        listener = lambda _: seen.look("listener")  # noqa: E731
+        def listener(_: object) -> None:
+            seen.look("listener")
+
         async with Supervisor("app", child(Looker, seen, queue=_looking_queue(seen)), listener=listener) as app:
             looker: Address[Looker] = app.find("looker")
             seen.look("body")

@@ -1,7 +1,7 @@
 """Trees that no `async with` can be put around: fixtures, unittest, notebooks, a prompt.
 
-Tested (SEMANTICS 66): `open`, `close`, `wait` and `serve` in any task; who is told what ended the tree, once; a start that fails
-or is cancelled; the end of the loop without `close`; an `async with` that is left in another task, and its cure.
+Tested (SEMANTICS 66): `open`, `close`, `wait` and `serve` in any task; who is told what ended the tree, once; a start that
+fails or is cancelled; the end of the loop without `close`; an `async with` that is left in another task, and its cure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import gc
 import logging
 import unittest
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,6 +22,8 @@ from supervise.testing import virtual_time
 from tests.doubles import Boom, Scribe
 
 pytestmark = pytest.mark.anyio
+
+_NOBODY: list[str] = []  # reads this log
 
 
 class Guest:
@@ -83,7 +85,7 @@ async def test_it_is_opened_and_closed_in_tasks_that_have_ended_since_and_stoppe
 
 @pytest.mark.parametrize("first", ["wait", "close"])
 async def test_what_ended_it_is_raised_by_whichever_comes_first_and_only_once(first: str) -> None:
-    app = await _tree([], intensity=Intensity(0)).open()
+    app = await _tree(_NOBODY, intensity=Intensity(0)).open()
     await app.find("a").send(Guest.crash)
     await virtual_time.at_rest()
     await anyio.sleep(5)
@@ -94,7 +96,7 @@ async def test_what_ended_it_is_raised_by_whichever_comes_first_and_only_once(fi
 
 
 async def test_whoever_waits_already_hears_of_a_give_up() -> None:
-    app = await _tree([], intensity=Intensity(0)).open()
+    app = await _tree(_NOBODY, intensity=Intensity(0)).open()
     async with anyio.create_task_group() as group:
         group.start_soon(app.find("a").send, Guest.crash)
         with pytest.raises(GaveUp):
@@ -103,7 +105,7 @@ async def test_whoever_waits_already_hears_of_a_give_up() -> None:
 
 
 async def test_if_nobody_is_told_the_log_is(caplog: pytest.LogCaptureFixture) -> None:
-    app = await _tree([], intensity=Intensity(0)).open()
+    app = await _tree(_NOBODY, intensity=Intensity(0)).open()
     await app.find("a").send(Guest.crash)
     await anyio.sleep(5)
     del app
@@ -147,7 +149,7 @@ async def test_a_start_that_fails_is_raised_by_open_and_leaves_nothing() -> None
 
 
 async def test_an_actor_of_the_tree_cant_close_it() -> None:
-    app = await Supervisor("app", child(Guest, [], expects=(WouldDeadlock,))).open()
+    app = await Supervisor("app", child(Guest, _NOBODY, expects=(WouldDeadlock,))).open()
     guest: Address[Guest] = app.find("guest")
     with pytest.raises(WouldDeadlock):
         await guest.call(Guest.close, app)
@@ -199,11 +201,11 @@ async def test_served_in_a_task_group_the_cancellation_of_that_stops_it_in_order
 
 async def test_served_it_ends_by_stop_and_raises_what_ends_it() -> None:
     async with anyio.create_task_group() as group:
-        app = await group.start(_tree([]).serve)
+        app = await group.start(_tree(_NOBODY).serve)
         await app.stop()
     with pytest.raises(ExceptionGroup) as caught:
         async with anyio.create_task_group() as group:
-            app = await group.start(_tree([], intensity=Intensity(0)).serve)
+            app = await group.start(_tree(_NOBODY, intensity=Intensity(0)).serve)
             await app.find("a").send(Guest.crash)
     assert isinstance(caught.value.exceptions[0], GaveUp)
 
@@ -228,7 +230,7 @@ async def test_a_block_left_in_another_task_is_refused_with_the_cure_when_the_tr
 
 
 @asynccontextmanager
-async def _fixture(log: list[str]) -> AsyncIterator[RunningSupervisor]:
+async def _fixture(log: list[str]) -> AsyncGenerator[RunningSupervisor]:
     app = await _tree(log).open()
     try:
         yield app
@@ -265,7 +267,7 @@ def test_a_unittest_case() -> None:
             await self.app.close()
 
         async def test_it(self) -> None:
-            self.assertEqual(await self.app.find("scribe").call(Scribe.note, 1), 1)
+            assert await self.app.find("scribe").call(Scribe.note, 1) == 1
 
     result = unittest.TestResult()
     Case("test_it").run(result)
