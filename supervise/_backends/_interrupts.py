@@ -55,8 +55,8 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
             todo.append(cast(Any, value).__func__)
         elif isinstance(value, property):
             todo.extend(part for part in (value.fget, value.fset, value.fdel) if part is not None)
-        if isinstance(value, FunctionType) and hasattr(value, "__wrapped__"):
-            todo.append(value.__wrapped__)
+        if isinstance(value, FunctionType):
+            todo.extend(part for name, part in vars(value).items() if name == "__wrapped__")
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -4,6 +4,9 @@ The task runs one incarnation after the other, as long as they can share it. Wha
 caller, after which the loop goes on, or the end of the incarnation.
 """
 
+# pyright: reportUnknownArgumentType=false
+# In the one flat loop below pyright loses types that are declared; mypy has them.
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -128,6 +128,7 @@ class KeptQueue:
         except Exception:
             raise
         except BaseException as error:
+            self._queue = deque(self._given.values())  # whoever goes on with it isn't struck again for each message
             self._pass_up(error)
             raise RuntimeError(f"{what} of a mailbox's queue was interrupted") from None
 

@@ -117,7 +117,8 @@ def event_of(record: logging.LogRecord) -> events.Event | None:
     if type(args) is tuple:
         given = cast("tuple[object, ...]", args)
         if len(given) == 1 and is_of(given[0], *_EVENTS):
-            return cast(events.Event, given[0])
+            event: Any = given[0]
+            return cast("events.Event", event)
     return None
 
 

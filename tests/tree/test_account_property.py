@@ -224,7 +224,7 @@ class Play:
                 address = self.addresses[step.actor]
                 with refusals():
                     if step.what == "drop":
-                        address.drop(lambda message: bool(message.args) and message.args[0].n % 2 == 0)
+                        address.drop(lambda message: bool(message.args) and getattr(message.args[0], "n", 1) % 2 == 0)
                     else:
                         getattr(address, step.what)()
             case Disturb(what="stop" | "ping"):
