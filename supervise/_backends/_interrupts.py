@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import trio
 
 _PACKAGES: Final = ("supervise.", "supervise_strategies.")
+_NOT_OURS: Final = ("supervise.testing.", "supervise.cli.")  # these call what is the user's body
 _marked: Final[set[str]] = set()
 
 
@@ -27,7 +28,7 @@ class _HasCode:
 
 def spare_our_own() -> None:
     """Mark all functions of the modules that were imported since the last time."""
-    for name in [name for name in sys.modules if name.startswith(_PACKAGES) and name not in _marked]:
+    for name in [name for name in sys.modules if _is_ours(name) and name not in _marked]:
         _marked.add(name)
         module = sys.modules[name]
         for function in _functions(module):
@@ -35,9 +36,14 @@ def spare_our_own() -> None:
                 trio.lowlevel.enable_ki_protection(_HasCode(code))
 
 
+def _is_ours(module: object) -> bool:
+    return type(module) is str and module.startswith(_PACKAGES) and not module.startswith(_NOT_OURS)
+
+
 def let_strike(function: object) -> None:
     """This function of the user's may be interrupted, though ours call it."""
-    if type(function) is FunctionType:  # of anything else it would be asked what it is, and it may say anything
+    # Of anything but a plain function it would be asked what it is, and it may say anything.
+    if type(function) is FunctionType and not _is_ours(function.__module__):
         trio.lowlevel.disable_ki_protection(_HasCode(function.__code__))
 
 

@@ -151,7 +151,7 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                                 last = None
                             if last is None:
                                 function, is_coroutine, name, attribute = find(actor, table, handler)
-                                backend.lets_interrupt(function)
+                                backend.lets_interrupt(function if attribute is None else attribute)
                             known = handler
                         result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
                         if is_coroutine is True or (is_coroutine is False and awaitable(result)):

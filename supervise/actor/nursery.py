@@ -72,6 +72,7 @@ class Nursery:
         # A group without tasks that is being left takes a task, and never awaits it.
         if self._ended.is_set() or (self._wake.done() and not self.running):
             raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")
+        self._backend.lets_interrupt(function)
         self.running += 1
         context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand
         context.run(CURRENT.set, self._turn)

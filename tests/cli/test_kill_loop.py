@@ -9,8 +9,7 @@ AT_ONCE = 4
 
 
 def test_64_a_busy_program_that_is_interrupted_at_any_instant_ends_and_leaves_nothing() -> None:
-    once = [run._replace(twice=False) for run in plan(4, seed=1, kinds=["bare"])]
-    done = outcomes(once + plan(6, seed=2, kinds=["run"]), GUARD, AT_ONCE)
+    done = outcomes(plan(6, seed=1, kinds=["bare"]) + plan(6, seed=2, kinds=["run"]), GUARD, AT_ONCE)
     assert not any(outcome.wrong for _, outcome in done), table(done)
 
 
