@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 import anyio
@@ -67,8 +66,7 @@ class Nursery:
         In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
         cancelled as it begins; once it has ended, RuntimeError.
         """
-        if get_ident() != self._backend.thread:
-            raise self._turn.mailbox.elsewhere()
+        self._turn.mailbox.check_thread()
         # A group without tasks that is being left takes a task, and never awaits it.
         if self._ended.is_set() or (self._wake.done() and not self.running):
             raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")

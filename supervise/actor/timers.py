@@ -23,7 +23,6 @@ import math
 from collections.abc import Hashable, Iterator, Mapping
 from contextvars import Context
 from heapq import heapify, heappop, heappush
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from supervise.log import say
@@ -87,8 +86,7 @@ class Timer(Source):
 
         What has been begun goes on.
         """
-        if get_ident() != self._mailbox.backend.thread:
-            raise self._mailbox.elsewhere()
+        self._mailbox.check_thread()
         self._cancel()
 
     def _cancel(self) -> None:

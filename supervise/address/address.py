@@ -181,12 +181,12 @@ class _AnyAddress(MailboxView, Generic[A_co]):
 
     def drop(self, chosen: Callable[[Message], bool], /) -> int:
         """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
-        self._check_thread()
+        self._mailbox.check_thread()
         return len(self._mailbox.remove(chosen, "taken out by hand"))
 
     def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
         """The same, and hand them over, e.g. to send them to somebody else."""
-        self._check_thread()
+        self._mailbox.check_thread()
         return self._mailbox.remove(chosen, "taken out by hand")
 
     @property
@@ -202,7 +202,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
         subscribers get the same object. A subscription keeps nobody alive.
         """
-        self._check_thread()
+        self._mailbox.check_thread()
         return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
 
     async def watch(self) -> Down:
@@ -212,7 +212,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
         own task that would wait.
         """
-        self._check_thread()
+        self._mailbox.check_thread()
         ended = watch(self._mailbox.mailbox)
         del self  # as in send()
         return await ended

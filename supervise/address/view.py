@@ -6,7 +6,6 @@ Nobody who holds one holds the actor, or its queue: the mailbox behind it can on
 from __future__ import annotations
 
 import math
-from threading import get_ident
 from typing import TYPE_CHECKING, NoReturn
 
 from supervise.errors import MailboxClosed
@@ -85,14 +84,9 @@ class MailboxView:
 
     def _open_lane(self) -> Lane:
         """The lane that its messages go to. Raises where it can't be used: here, or any more."""
-        self._check_thread()
+        self._mailbox.check_thread()
         self._check_open()
         return self._mailbox if self._view_options is None else self._view_options.lane
-
-    def _check_thread(self) -> None:
-        mailbox = self._mailbox
-        if get_ident() != mailbox.backend.thread:
-            raise mailbox.elsewhere()
 
     def _check_open(self) -> None:
         token = self._token

@@ -15,6 +15,7 @@ promises that live here:
 from __future__ import annotations
 
 from itertools import count
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from supervise._backends import NOWHERE
@@ -142,13 +143,15 @@ class Mailbox(Lane):
                 waker.set_result(None)
             self.waker = None
 
-    def elsewhere(self) -> WrongThread | WrongProcess:
-        """The error for whoever uses it outside of its event loop's thread."""
+    def check_thread(self) -> None:
+        """Raise `WrongThread`, or `WrongProcess`, outside of its event loop's thread."""
+        if get_ident() == self.backend.thread:
+            return
         if self.backend.thread == NOWHERE:
             cure = "the actor lives in its parent, and this copy of it isn't run; start the tree after the fork"
-            return WrongProcess(f"{self.path} is used in a process that was forked off: {cure}")
+            raise WrongProcess(f"{self.path} is used in a process that was forked off: {cure}")
         cure = "use address.from_thread, which blocks until it is done"
-        return WrongThread(f"{self.path} is used in another thread than that of its event loop: {cure}")
+        raise WrongThread(f"{self.path} is used in another thread than that of its event loop: {cure}")
 
     def check_loop(self) -> None:
         """Raise `WrongLoop` where nobody of its own event loop could be woken."""

@@ -25,7 +25,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from supervise.errors import WouldDeadlock
@@ -78,9 +77,7 @@ class Monitor:
 
     def close(self) -> None:
         """Be told no more, not even what is queued already (Erlang's demonitor with flush). Idempotent."""
-        mailbox = self._watcher.mailbox
-        if get_ident() != mailbox.backend.thread:
-            raise mailbox.elsewhere()
+        self._watcher.mailbox.check_thread()
         self._closed = True
         self.leave()
 

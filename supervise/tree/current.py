@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
 from supervise.actor.incarnation import Incarnation, NurseryTurn
@@ -276,9 +275,7 @@ class Current:
         return incarnation
 
     def _check_thread(self) -> None:
-        mailbox = self._incarnation.mailbox
-        if get_ident() != mailbox.backend.thread:
-            raise mailbox.elsewhere()
+        self._incarnation.mailbox.check_thread()
 
     def __repr__(self) -> str:
         return f"<Current {self.path} #{self.incarnation}>"
