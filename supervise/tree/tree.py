@@ -125,6 +125,8 @@ class Tree:
             await self._stop_shielded()
             self._scope.__exit__(type(error), error, error.__traceback__)
             await self.backend.close()
+            if is_of(self._error, KeyboardInterrupt):  # it passes up, though this was cancelled before
+                raise self._error from None
             raise
         node = self._root_node
         if self.ended is not None and (node is None or not node.ready):
@@ -257,7 +259,7 @@ class Tree:
         if self.ended is None:
             self.stop()
             if is_of(exc, self.backend.cancelled):
-                outer = await self._stop_shielded()
+                await self._stop_shielded()
             else:
                 try:
                     await self.over.wait()
@@ -275,15 +277,15 @@ class Tree:
         except BaseException as raised:  # trio took our cancellation out of the body's group: what is left is the body's own
             rest = leaving = exc = raised
         await self.backend.close()
+        error, self._error = self._error, None
+        if self._broken is None and is_of(error, KeyboardInterrupt, SystemExit):  # also where it was cancelled from outside
+            raise error
         if outer is not None and not swallowed:
             raise outer
         if is_of(leaving, self.backend.cancelled) and not swallowed:
             return False
-        error, self._error = self._error, None
         if self._broken is not None:
             raise self._broken
-        if is_of(error, KeyboardInterrupt, SystemExit):
-            raise error
         if self.ended is not None and self.ended.cause is Cause.GAVE_UP:
             self._raise_gave_up(None if swallowed else exc)
         if rest is not None:
@@ -306,16 +308,15 @@ class Tree:
         finally:
             gave_up.__context__ = body  # the body's own error, never our cancellation of it
 
-    async def _stop_shielded(self) -> BaseException | None:
+    async def _stop_shielded(self) -> None:
         """In order, for a while, although the host is cancelled; then by cancellation; then as long as it takes.
 
         A native cancel() pierces the shield, and Ctrl-C is raised where the main task waits. The tree isn't left alone for
-        it, but is cancelled at once. The answer is what was raised so.
+        it, but is cancelled at once.
         """
         self.stop()
         grace = GRACE if self._budget is None else min(GRACE, self._budget)
         timer = self.backend.call_at(self.backend.now() + grace, self.kill)
-        insisted: BaseException | None = None
         with anyio.CancelScope(shield=True):
             while self.ended is None:
                 try:
@@ -323,11 +324,9 @@ class Tree:
                 except BaseException as again:
                     if is_of(again, GeneratorExit):  # the loop is gone
                         raise
-                    insisted = again
                     self._note(again)
                     self.kill()
         timer.cancel()
-        return insisted
 
     def _note(self, error: BaseException) -> None:
         """What struck the host while it waited is what leaves, in the end."""

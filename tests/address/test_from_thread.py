@@ -20,10 +20,12 @@ from supervise import (
     Address,
     FromThread,
     MailboxClosed,
+    OpenMailbox,
     SuperviseError,
     Supervisor,
     WouldDeadlock,
     child,
+    open_mailbox,
 )
 from tests.doubles import Boom, Gate, Scribe
 from tests.real_clock import on_the_real_clock
@@ -140,6 +142,24 @@ def test_where_a_loop_is_stopped_and_never_closed_who_calls_is_told_once_the_tre
     thread.start()
     thread.join(30)
     assert isinstance(after.outcome[0], MailboxClosed)
+    loop.close()
+
+
+def test_where_the_thread_of_the_loop_has_ended_and_nothing_was_closed_who_calls_is_told() -> None:
+    loop = asyncio.new_event_loop()
+    opened: list[tuple[OpenMailbox[Scribe], Address[Scribe]]] = []
+
+    async def open_one() -> None:
+        opened.append(open_mailbox(Scribe))
+
+    of_the_loop = threading.Thread(target=lambda: loop.run_until_complete(open_one()))
+    of_the_loop.start()
+    of_the_loop.join(30)
+    run = InThread()
+    thread = threading.Thread(target=run, args=(lambda: opened[0][1].from_thread.call(Scribe.note, 1),), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert [type(outcome) for outcome in run.outcome] == [MailboxClosed]
     loop.close()
 
 

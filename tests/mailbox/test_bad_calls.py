@@ -5,6 +5,7 @@ Tested (SEMANTICS 44, 46): calls and sends, of plain, async and concurrent handl
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import anyio
@@ -45,6 +46,23 @@ class Clerk:
     @concurrent(isolate=True)
     async def tear(self) -> None:
         raise Boom("torn")
+
+
+def with_ink(method: Any) -> Any:
+    """A decorator that gives an argument itself, which the signature of what it wraps still asks for."""
+
+    @functools.wraps(method)
+    def inked(self: Clerk, paper: str) -> str:
+        written: str = method(self, paper, "blue")
+        return written
+
+    return inked
+
+
+class Writer(Clerk):
+    @with_ink
+    def write(self, paper: Any, ink: str) -> str:
+        return str(paper + ink)
 
 
 def takes_nothing(_: Clerk) -> None: ...
@@ -143,3 +161,11 @@ async def test_child_not_found_names_the_children_that_are_there_now() -> None:
         await app.delete_child("a")
         with pytest.raises(ChildNotFound, match="there is 'b'"):
             await app.restart_child("a")
+
+
+async def test_what_a_decorated_handler_itself_raises_is_a_crash_though_its_arguments_come_from_the_decorator() -> None:
+    async with Supervisor("app", child(Writer, name="writer")) as app:
+        writer: Any = app.find("writer")
+        assert await writer.call(Writer.write, "paper, ") == "paper, blue"
+        with pytest.raises(ActorCrashed, match="TypeError"):
+            await writer.call(Writer.write, 7)

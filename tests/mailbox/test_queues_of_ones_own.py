@@ -212,6 +212,26 @@ async def test_no_message_is_lost_where_some_are_taken_out_whatever_fails(
         assert scribe.account() == (7, 4, 0, 3, 0, 0, 0)
 
 
+async def test_what_a_queue_sends_itself_while_some_are_taken_out_is_handled_after_the_others(odd: type[Odd]) -> None:
+    log: list[Any] = []
+    async with Supervisor("app", child(Scribe, log, queue=odd), intensity=OFTEN) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = await fill(scribe, *range(4))
+
+        def send_and_give(queue: Odd) -> Any:
+            del odd.lies["popleft"]
+            scribe.try_send(Scribe.note, "late")
+            return queue.kept.popleft()
+
+        odd.lies["popleft"] = send_and_give
+        assert [message.args[0] for message in scribe.take(lambda message: message.args[0] == 1)] == [1]
+        assert len(scribe) == 4
+        gate.open()
+        await at_rest()
+        assert log == [0, 2, 3, "late"]
+        assert scribe.account() == (6, 5, 0, 1, 0, 0, 0)
+
+
 @pytest.mark.parametrize("error", FAILURES)
 async def test_what_cannot_be_put_back_after_a_crash_is_told_its_caller(odd: type[Odd], error: BaseException) -> None:
     log: list[Any] = []

@@ -203,6 +203,18 @@ def test_a_group_whose_restart_is_ended_by_when_stays_as_it_is() -> None:
     assert rig.states() == {"a": "running", "b": "stopped", "c": "stopped"}
 
 
+def test_a_member_whose_start_was_ignored_is_closed_once() -> None:
+    rig = Rig(spec("a", OF_TEN), "b", "c", strategy="one_for_all").up()
+    rig.ends("a")
+    rig.stops("c")
+    rig.stops("b")
+    rig.at(10.0).timer()
+    rig.starts("a")
+    assert rig.fails("b", ignored=True) == [Close("b"), Start("c", 2)]
+    assert rig.took(rig.machine.terminate_child("c", "t", 10.0)) == []
+    assert rig.fails("c") == [Close("c"), Reply("t", None)], "the retry is called off, and b isn't a part of it any more"
+
+
 def test_a_significant_child_whose_restart_is_ended_by_when_shuts_its_supervisor_down() -> None:
     significant = spec("a", Restart.transient(when=retry_if_exception_type(OSError)), significant=True)
     rig = Rig(significant, auto_shutdown=AutoShutdown.ANY_SIGNIFICANT).up()

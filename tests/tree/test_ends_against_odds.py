@@ -7,6 +7,7 @@ Tested: SEMANTICS 6 and 14 (one deadline for an end, whoever asked for it), 23 (
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 
 import anyio
@@ -26,10 +27,12 @@ from supervise import (
     open_mailbox,
 )
 from supervise._backends import current_backend
-from supervise.events import Event, Overran, Stopped
+from supervise.events import Decided, Event, Overran, Stopped
+from supervise.testing import virtual_time
 from supervise_strategies import ExitKind
 from supervise_strategies.exit_reason import leaves
 from tests.doubles import Boom, Gate, Scribe
+from tests.members import Member
 
 pytestmark = pytest.mark.anyio
 
@@ -226,6 +229,27 @@ async def test_a_second_native_cancel_cancels_all_at_once_and_leaves_nothing_of_
     with pytest.raises(asyncio.CancelledError):
         await task
     assert gone == [pytest.approx(2)]
+
+
+def test_a_restart_whose_task_is_cancelled_natively_before_it_begins_keeps_nobody_waiting() -> None:
+    """All tasks at once, as a signal handler may do it. On trio no task can be cancelled before it begins."""
+    log: list[str] = []
+
+    def cancel_all(event: Event) -> None:
+        if isinstance(event, Decided):
+            for task in asyncio.all_tasks():
+                task.cancel()
+
+    async def main() -> None:
+        async with Supervisor("app", child(Member, log, name="a"), listener=cancel_all) as app:
+            await app.find("a").send(Member.crash)
+            await anyio.sleep_forever()
+
+    loop = virtual_time.JumpingLoop()
+    loop.call_later(1000, loop.stop)  # where it hangs
+    with contextlib.closing(loop), pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(main())
+    assert log == ["+a", "-a"]
 
 
 async def test_a_supervisor_that_is_still_stopping_can_t_be_entered() -> None:

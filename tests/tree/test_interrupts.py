@@ -7,6 +7,7 @@ not; a KeyboardInterrupt in the body, a handler, a timer's message, a nursery ta
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+import trio
+import trio.lowlevel
 
 from supervise import Address, Supervisor, child, current
+from supervise.events import Event, Stopped
 from supervise.testing import virtual_time
 
 REPOSITORY = Path(__file__).parents[2]
@@ -261,3 +266,90 @@ def test_a_keyboard_interrupt_while_it_stops_cancels_all_at_once(backend: str, a
         virtual_time.run(backend, main)
     assert ended == (["cancelled"] if again else ["in order"])
     assert took[0] < 2 if again else took[0] >= 5
+
+
+def _slow(cancelled: str, ended: list[str]) -> list[Any]:
+    return [child(Slow, ended), child(Stuck)] if cancelled == "start" else [child(Slow, ended)]
+
+
+class Stuck:
+    """Its start takes for ever."""
+
+    async def __aenter__(self) -> Stuck:
+        await anyio.sleep_forever()
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("cancelled", ["start", "body", "stop"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_keyboard_interrupt_passes_up_though_the_tree_was_cancelled_from_outside(backend: str, cancelled: str) -> None:
+    ended: list[str] = []
+
+    def strike(event: Event) -> None:
+        if isinstance(event, Stopped) and event.path == "app/slow":
+            raise KeyboardInterrupt
+
+    async def main() -> None:
+        with anyio.move_on_after(1):
+            async with Supervisor("app", *_slow(cancelled, ended), listener=strike):
+                if cancelled == "body":
+                    await anyio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        virtual_time.run(backend, main)
+    assert ended == ["in order"]
+
+
+@pytest.mark.parametrize("cancelled", ["start", "body", "stop"])
+def test_on_trio_ctrl_c_passes_up_from_where_the_end_is_waited_for_though_it_was_cancelled(cancelled: str) -> None:
+    ended: list[str] = []
+
+    @trio.lowlevel.enable_ki_protection
+    async def strike() -> None:
+        await anyio.sleep(2)
+        signal.raise_signal(signal.SIGINT)
+
+    async def main() -> None:
+        trio.lowlevel.spawn_system_task(strike)
+        with anyio.move_on_after(1):
+            async with Supervisor("app", *_slow(cancelled, ended)):
+                if cancelled == "body":
+                    await anyio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        virtual_time.run("trio", main)
+    assert ended == ["cancelled"]
+
+
+class Nest:
+    """Two of its tasks end the program; that is told as each of them ends, and once more when both have."""
+
+    async def hatch(self) -> None:
+        current().nursery.start_soon(self._exit)
+        current().nursery.start_soon(self._interrupt)
+
+    async def _interrupt(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise KeyboardInterrupt
+
+    async def _exit(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        except BaseException:
+            raise SystemExit(3) from None
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_keyboard_interrupt_that_is_told_twice_is_one(backend: str) -> None:
+    ended: list[str] = []
+
+    async def main() -> None:
+        async with Supervisor("app", child(Slow, ended), child(Nest)) as app:
+            await app.find("nest").send(Nest.hatch)
+            await anyio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        virtual_time.run(backend, main)
+    assert ended == ["in order"]

@@ -134,6 +134,21 @@ async def test_an_open_that_is_cancelled_leaves_nothing() -> None:
     assert tree.running is None
 
 
+async def test_an_open_that_is_cancelled_as_the_start_fails_has_told_whoever_wanted_to_know(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Fails:
+        def __init__(self, opening: anyio.CancelScope) -> None:
+            opening.cancel()
+            raise Boom
+
+    with anyio.CancelScope() as opening:
+        await Supervisor("app", child(Fails, opening)).open()
+    assert opening.cancelled_caught
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.CRITICAL]
+
+
 async def test_a_start_that_fails_is_raised_by_open_and_leaves_nothing() -> None:
     log: list[str] = []
 

@@ -228,3 +228,17 @@ async def test_an_actor_can_not_wait_for_its_own_restart() -> None:
         handle.append(app)
         selfish: Address[Selfish] = app.find("selfish")
         assert "can't wait for its own end" in await selfish.call(Selfish.renew_itself)
+
+
+async def test_what_is_asked_of_a_supervisor_that_is_down_isnt_said() -> None:
+    events: list[Event] = []
+    below = Supervisor("below", child(Member, name="a"), intensity=Intensity(0), restart=SLOWLY)
+    async with Supervisor("app", below) as app:
+        ada = app.supervisor("below").operator("ada")
+        await app.find("below/a").send(Member.crash)
+        await at_rest()
+        assert states(app) == {"below": "restarting"}
+        app.subscribe(events.append)
+        with pytest.raises(SupervisorNotRunning):
+            await ada.change_intensity(Intensity(1))
+        assert events == []
