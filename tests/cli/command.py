@@ -67,6 +67,16 @@ class Command:
                 raise AssertionError(f"it ended with {self._process.returncode}, and never said {text!r}: {self.said}")
             self._wait(f"says {text!r}")
 
+    def until_asleep(self) -> None:
+        """Wait until its main thread waits for something. A signal just before it does is only seen at the next one."""
+        stat, before = Path(f"/proc/{self._process.pid}/stat"), ""
+        while stat.exists():
+            now = stat.read_text().rpartition(")")[2]
+            if now == before and now.split()[0] == "S":
+                return
+            before = now
+            time.sleep(0.05)
+
     def status(self) -> int:
         """Wait until it has ended, and nothing that it had started is left."""
         while self._process.poll() is None:

@@ -102,6 +102,7 @@ def test_an_end_of_the_interpreter_that_hangs_is_left_after_the_budget(backend: 
 def test_an_end_of_the_interpreter_that_hangs_is_killed_by_the_second_signal(backend: str) -> None:
     with Command("tests.cli.deaf:lingering", "--backend", backend, "--shutdown-budget", "3600") as command:
         command.until_said("there")
+        command.until_asleep()
         command.send(INT)
         command.until_said("SIGINT: the end has begun already")
         command.send(TERM)

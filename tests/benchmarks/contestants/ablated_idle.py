@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias, cast
 from supervise import DynamicSupervisor, RunningSupervisor
 from supervise.actor.incarnation import Incarnation
 from supervise.actor.loop import spawn
+from supervise.bus import Bus
 from supervise.mailbox.mailbox import Mailbox
 from supervise.mailbox.turn import CURRENT
 from supervise.tree.child import Child
@@ -69,6 +70,10 @@ class Owner:
         self.mailbox = _mailbox(node, name)
         self.incarnation = Incarnation(cast(Any, self), 1)
         spawn(self.incarnation)
+
+    @property
+    def bus(self) -> Bus:
+        return self.mailbox.dead_letters.bus
 
     def started(self, incarnation: Incarnation) -> None: ...
 
