@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from supervise import Address, Supervisor, current
+from supervise import Address, Intensity, Nursery, Supervisor, child, current
 from supervise.testing import virtual_time
+from supervise.testing.virtual_time import at_rest
 from tests.doubles import Gate, Outcomes, Scribe
 
 
@@ -94,3 +96,33 @@ async def test_a_stop_cancels_the_nursery_at_once_and_lets_the_message_in_hand_f
         assert log == ["nursery cancelled"]
         gate.open()
     assert log == ["nursery cancelled", "handler done"]
+
+
+@pytest.mark.anyio
+async def test_what_is_begun_as_the_incarnation_ends_is_refused_or_over_with_it() -> None:
+    class Keeper:
+        def give(self) -> Nursery:
+            return current().nursery
+
+        def leave(self) -> None:
+            current().stop()
+
+    async def late() -> None:
+        await anyio.sleep_forever()
+
+    refused = 0
+    async with Supervisor("app", child(Keeper), intensity=Intensity(1000)) as app:
+        keeper: Address[Keeper] = app.find("keeper")
+        for turns in range(25):
+            nursery = await keeper.call(Keeper.give)
+            await at_rest()
+            await keeper.send(Keeper.leave)
+            for _ in range(turns):
+                await anyio.lowlevel.checkpoint()
+            try:
+                nursery.start_soon(late)
+            except RuntimeError:
+                refused += 1
+            await at_rest()
+            assert nursery.running == 0, turns
+        assert 0 < refused < 25

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Generator
+from contextvars import copy_context
 from typing import Any, Self
 
 import anyio
@@ -26,6 +27,7 @@ from supervise import (
     current,
     open_mailbox,
 )
+from supervise._backends import current_backend
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes, Scribe, fill
 
@@ -237,6 +239,37 @@ async def test_what_a_nursery_task_sends_arrives_through_a_stop_with_grace() -> 
         with pytest.raises(ActorStopped):
             await asker.send(Asker.note, "foreign")
         assert asker.account().balanced
+
+
+async def test_what_a_task_of_a_former_life_sends_while_the_present_one_is_stopped_is_refused() -> None:
+    """It has left the nursery, as what a framework starts may do, and took its context along."""
+    log: list[Any] = []
+    go = anyio.Event()
+
+    async def former() -> None:
+        me = current().address
+        await go.wait()
+        try:
+            await me.send(Asker.note, "former")
+        except ActorStopped:
+            log.append("refused")
+
+    async def escape() -> None:
+        current_backend().run_apart(former, copy_context())
+
+    async with Supervisor("app", child(Asker, log)) as app, anyio.create_task_group() as group:
+        asker: Address[Asker] = app.find("asker")
+        await asker.send(Asker.task, escape)
+        await at_rest()
+        await asker.send(Asker.crash)
+        gate = await fill(asker, "second")
+        group.start_soon(lambda: asker.stop(grace=5))
+        await at_rest()
+        go.set()
+        await at_rest()
+        gate.open()
+        await at_rest()
+    assert log == ["refused", "second"]
 
 
 async def test_what_a_nursery_task_sends_arrives_through_a_drain_as_long_as_that_goes_on() -> None:
