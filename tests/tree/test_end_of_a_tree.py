@@ -6,6 +6,8 @@ Tested: DESIGN's list (body leaves, raises, is cancelled; give-up; auto-shutdown
 
 from __future__ import annotations
 
+import logging
+
 import anyio
 import pytest
 
@@ -257,7 +259,9 @@ async def test_a_transient_supervisor_that_gave_up_is_restarted_unless_told_to_d
             assert app.count_children().active == children
 
 
-async def test_a_failure_of_the_library_itself_cancels_the_tree_and_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_of_the_library_itself_cancels_the_tree_and_leaves_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Swallowed in some actor's task it would leave a tree that hangs, and nobody would know."""
 
     def broken(*_: object) -> None:
@@ -270,3 +274,5 @@ async def test_a_failure_of_the_library_itself_cancels_the_tree_and_leaves_it(mo
             await app.find("a").send(Worker.crash)
             await anyio.sleep_forever()
     assert "cancelled b" in log or "stop b" in log
+    critical = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert critical == ["app: a bug in supervise: ZeroDivisionError: a bug; the tree is cancelled"]

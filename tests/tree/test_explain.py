@@ -26,6 +26,7 @@ from supervise import (
 )
 from supervise.events import Decided, Event, Started, Stopped
 from supervise.testing.virtual_time import at_rest
+from supervise.tree.explanation import explain_description
 from tests.doubles import Boom
 from tests.members import Member
 
@@ -84,6 +85,20 @@ async def test_a_nested_supervisor_that_gives_up_comes_back_by_its_parents_rules
         assert app.supervisor("below").explain("a") == foretold
         own = app.explain("below")
         assert (own.starts, own.decisions[0].reason.kind) == (("below",), ExitKind.GAVE_UP)
+
+
+async def test_a_tree_that_does_not_run_is_explained_as_one_that_has_just_started() -> None:
+    below = Supervisor("below", child(Member, name="a"), intensity=Intensity(0))
+    tree = Supervisor("app", below, child(Member, name="b", restart=SLOWLY))
+    before = {path: explain_description(tree, path) for path in ("below/a", "below", "b")}
+    assert {path: found.decisions[0].reason.kind for path, found in before.items()} == {
+        "below/a": ExitKind.CRASHED,
+        "below": ExitKind.GAVE_UP,
+        "b": ExitKind.CRASHED,
+    }
+    async with tree as app:
+        for path, found in before.items():
+            assert str(app.explain(path)) == str(found)
 
 
 async def test_policies_are_asked_about_the_exception() -> None:
