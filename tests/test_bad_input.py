@@ -149,6 +149,7 @@ DESCRIPTIONS: list[tuple[str, Callable[[], Any], tuple[str, ...]]] = [
     ("a bool of restarts", lambda: any_intensity(True), ("Intensity", "restarts=True", "a whole number")),
     ("no period", lambda: any_intensity(3, per=0), ("Intensity", "per=0", "above 0 and finite")),
     ("an endless period", lambda: any_intensity(3, per=math.inf), ("Intensity", "per=inf", "above 0 and finite")),
+    ("a queue that can't be taken from", lambda: kid(queue=list), ("child 'w'", "queue=", "no appendleft, popleft")),
     ("no room", lambda: kid(capacity=0), ("child 'w'", "capacity=0", "1 or more")),
     ("a negative capacity", lambda: kid(capacity=-5), ("child 'w'", "capacity=-5", "1 or more")),
     ("a capacity that is no number", lambda: kid(capacity=NAN), ("child 'w'", "capacity=nan", "math.inf")),

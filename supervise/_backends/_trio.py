@@ -112,7 +112,7 @@ class TrioBackend:
         self.errands: Errands = Errands(self)
         self.pass_up: Callable[[BaseException], object] | None = None
         self._token = trio.lowlevel.current_trio_token()
-        self.now: Callable[[], float] = trio.current_time
+        self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time  # it can be read in any thread
         self.future: Callable[[], Future] = _Future
         keep(self)
         spare_our_own()

@@ -218,11 +218,6 @@ class Incarnation(IncarnationTurn):
             return True
         return self.patient and self.tasks is not None and self.tasks.running > 0
 
-    def pipe_over(self) -> None:
-        """One result less to wait for."""
-        self.pipes -= 1
-        self.mailbox.wake()
-
     # -- its task, and its time --------------------------------------------------------------------------------------
 
     def can_share(self) -> bool:

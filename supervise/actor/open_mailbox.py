@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast, overload
 from weakref import WeakMethod
 
 import anyio
@@ -113,6 +113,18 @@ class OpenMailbox(Generic[A]):
     @property
     def _is_closed(self) -> bool:
         return self._mailbox.refusal == "closed"
+
+    def __repr__(self) -> str:
+        return f"<open mailbox {self._mailbox.path!r}>"
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(f"{self!r} can't be copied: who holds it decides about its end, so there is one; copy its address")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} can't be pickled: its queue and its event loop are in this process")
 
     def __len__(self) -> int:
         """How many messages wait."""

@@ -16,7 +16,6 @@ import os
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, cast
 
@@ -25,6 +24,7 @@ import anyio
 from supervise._backends import current_backend
 from supervise.actor.factory import Factory, name_for
 from supervise.log import logger as base_logger
+from supervise.log import say
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
@@ -178,11 +178,7 @@ class Process:
                 self._said = text.strip()[-120:]
             if self._pattern is not None and self._pattern.search(line):
                 self._heard.set()
-            try:
-                self._log.log(_LEVELS[pipe], "%s", text)
-            except (Exception, SystemExit) as error:  # a handler's own fault, which is no reason to end the process
-                if logging.raiseExceptions:
-                    traceback.print_exception(error)
+            say(_LEVELS[pipe], "%s", text, to=self._log)  # a handler's own fault is no reason to end the process
 
     def _report(self, status: int) -> None:
         work = self._work

@@ -123,13 +123,19 @@ class _AnyAddress(MailboxView, Generic[A_co]):
 
     # -- control: it isn't held up by what is queued -----------------------------------------------------------------
 
+    def _own_mailbox(self) -> Mailbox:
+        """What is asked of the mailbox itself is asked where its actor's loop runs."""
+        mailbox = self._open_lane().mailbox
+        mailbox.check_here()
+        return mailbox
+
     async def ping(self) -> float:
         """The seconds until the actor looks around, which it does between messages, also when it is paused.
 
         A handler that takes its time delays the answer, a full mailbox doesn't; one that is restarting answers when it is
         back. `ActorStopped` or `MailboxClosed` if it doesn't run and won't. Without a deadline: use `anyio.fail_after`.
         """
-        mailbox = self._open_lane().mailbox
+        mailbox = self._own_mailbox()
         begun = mailbox.backend.now()
         seen: float = await answered(mailbox.ping())
         return seen - begun
@@ -139,11 +145,11 @@ class _AnyAddress(MailboxView, Generic[A_co]):
 
         What is in hand goes on, and so do concurrent handlers, nursery tasks and control. A stop is obeyed at once.
         """
-        self._open_lane().mailbox.pause()
+        self._own_mailbox().pause()
 
     def resume(self) -> None:
         """Go on after `pause()`. Idempotent."""
-        self._open_lane().mailbox.resume()
+        self._own_mailbox().resume()
 
     async def stop(self, *, grace: float | None = None) -> ExitReason:
         """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
@@ -152,7 +158,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         by itself, and a normal one: a permanent child comes back, on the same mailbox; `terminate_child` keeps it down.
         `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own tasks: use `current().stop()`.
         """
-        mailbox = self._open_lane().mailbox
+        mailbox = self._own_mailbox()
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
             raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
         here = CURRENT.get(None)
@@ -162,13 +168,14 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         if turn is None:
             if mailbox.refusal is not None:
                 raise mailbox.refused(_stop, (), {})
-            raise ActorRestarting(f"{mailbox.path} is restarting: terminate_child() on its supervisor keeps it down")
+            cure = "terminate_child() on its supervisor keeps it down" if mailbox.parent else "its mailbox runs none now"
+            raise ActorRestarting(f"{mailbox.path} is restarting: {cure}")
         reason: ExitReason = await turn.leave(grace)
         return reason
 
     def kill(self) -> None:
         """Cancel what it does, now: its supervisor sees `killed`, and decides as after a crash. It returns at once."""
-        turn = self._open_lane().mailbox.turn
+        turn = self._own_mailbox().turn
         if turn is not None:
             turn.kill()
 
@@ -181,12 +188,12 @@ class _AnyAddress(MailboxView, Generic[A_co]):
 
     def drop(self, chosen: Callable[[Message], bool], /) -> int:
         """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
-        self._mailbox.check_thread()
+        self._mailbox.check_here()
         return len(self._mailbox.remove(chosen, "taken out by hand"))
 
     def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
         """The same, and hand them over, e.g. to send them to somebody else."""
-        self._mailbox.check_thread()
+        self._mailbox.check_here()
         return self._mailbox.remove(chosen, "taken out by hand")
 
     @property
@@ -202,7 +209,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
         subscribers get the same object. A subscription keeps nobody alive.
         """
-        self._mailbox.check_thread()
+        self._mailbox.check_here()
         return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
 
     async def watch(self) -> Down:
@@ -212,7 +219,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
         own task that would wait.
         """
-        self._mailbox.check_thread()
+        self._mailbox.check_here()
         ended = watch(self._mailbox.mailbox)
         del self  # as in send()
         return await ended

@@ -50,6 +50,9 @@ class FromThread(Generic[A_co]):
         """See `Address.send`."""
         self._wait(lambda: self._address.send(handler, *args, **kwargs))
 
+    def __repr__(self) -> str:
+        return f"<from_thread of {self._address!r}>"
+
     def __copy__(self) -> FromThread[A_co]:
         """For a copy of its address, which has a token of its own if it is a strong one."""
         return FromThread(copy.copy(self._address))
@@ -63,7 +66,7 @@ class FromThread(Generic[A_co]):
     def _wait(self, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         mailbox = self._address._mailbox
         backend = mailbox.backend
-        if backend.in_its_thread():
+        if backend.thread != NOWHERE and backend.in_its_thread():  # after a fork, trio takes its own loop for a running one
             raise WouldDeadlock(
                 f"from_thread of {mailbox.path} in the event loop's own thread, which would wait for itself: await the address"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import logging
 import math
 import os
 import sys
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from supervise import log
 from supervise._signals import can_write, say
 from supervise.adapters.processes.keeper import kill_all
 from supervise.events import Event, Overran, Stopped
-from supervise.log import logger
 from supervise.tree.place import UNSTOPPABLE_AFTER
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Ending:
         await anyio.sleep(FIRST_WORD)
         while self._app is not None and self._app.ended is None:
             if can_write(2):  # a reader that only sleeps would make the stop sleep, too
-                logger.warning("%s", waiting_for(self._app))
+                log.say(logging.WARNING, "%s", waiting_for(self._app))
             await anyio.sleep(EACH)
 
     def _note(self, event: Event) -> None:

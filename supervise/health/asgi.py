@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
+
+from supervise.log import say
 
 from .snapshot import Source, health, is_live, readiness
 
-logger: Final = logging.getLogger("supervise")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -49,8 +49,7 @@ class Endpoint:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a probe must not end what it looks at
-            with contextlib.suppress(Exception, SystemExit):  # whatever a log handler does
-                logger.error("%s: the health of the tree couldn't be told", path, exc_info=error)
+            say(logging.ERROR, "%s: the health of the tree couldn't be told", path, error=error)
             return _json(500, {"error": f"the health of the tree couldn't be told: {type(error).__name__}"})
 
     def _answer(self, method: str, path: str) -> Answer:

@@ -6,7 +6,6 @@ runs on trio, too, where uvicorn doesn't. An application that has a server mount
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import time
@@ -18,10 +17,11 @@ from typing import Final, cast
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
 
+from supervise.log import say
+
 from .asgi import Answer, Endpoint
 from .snapshot import Source
 
-logger: Final = logging.getLogger("supervise")
 LONGEST_HEAD: Final = 8192  # bytes of a request, of which only the first line is looked at
 PATIENCE: Final = 5.0  # seconds that a client may take for all of it
 MOST: Final = 64  # connections at a time; what comes above is closed at once
@@ -68,8 +68,8 @@ class _Probes:
         now = time.monotonic()
         if now - self._complained >= COMPLAIN_EVERY:
             self._complained = now
-            with contextlib.suppress(Exception, SystemExit):  # whatever a log handler does
-                logger.warning("health: no connection can be taken, so probes aren't answered: %r", error.__cause__ or error)
+            text = "health: no connection can be taken, so probes aren't answered: %r"
+            say(logging.WARNING, text, error.__cause__ or error)
 
     async def _connection(self, stream: ByteStream) -> None:
         try:
@@ -86,8 +86,7 @@ class _Probes:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
             pass  # the client is gone
         except Exception as error:
-            with contextlib.suppress(Exception, SystemExit):
-                logger.error("the health couldn't be told", exc_info=error)
+            say(logging.ERROR, "the health couldn't be told", error=error)
 
 
 async def _converse(endpoint: Endpoint, stream: ByteStream) -> None:

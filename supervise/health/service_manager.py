@@ -10,7 +10,6 @@ The watchdog is fed from the tree's own event loop, so a handler that blocks the
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
@@ -21,9 +20,10 @@ from typing import Final
 
 import anyio
 
+from supervise.log import say
+
 from .snapshot import Source, is_live
 
-logger: Final = logging.getLogger("supervise")
 LONGEST_STATUS: Final = 1000  # bytes; systemd throws away messages of more than 4096
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # a newline would begin another field
 
@@ -47,14 +47,14 @@ class ServiceManager:
         found = os.environ if environment is None else environment
         address = found.get("NOTIFY_SOCKET") or None
         if address is not None and address[0] not in "/@":
-            logger.warning("NOTIFY_SOCKET=%r isn't a path, nor @ and a name: nobody is notified", address)
+            say(logging.WARNING, "NOTIFY_SOCKET=%r isn't a path, nor @ and a name: nobody is notified", address)
             address = None
         watchdog: float | None = None
         every = found.get("WATCHDOG_USEC")
         if every and found.get("WATCHDOG_PID", str(os.getpid() if pid is None else pid)) == str(pid or os.getpid()):
             watchdog = _seconds(every)
             if watchdog is None:
-                logger.warning("WATCHDOG_USEC=%r isn't a number of microseconds above 0: the watchdog isn't fed", every)
+                say(logging.WARNING, "WATCHDOG_USEC=%r isn't a number of microseconds above 0: the watchdog isn't fed", every)
         return cls(address, watchdog)
 
     def ready(self, status: str = "") -> None:
@@ -92,8 +92,7 @@ class ServiceManager:
         except Exception as error:  # AttributeError: a platform without such sockets; ValueError: a name that can't be
             if not self._warned:
                 self._warned = True
-                with contextlib.suppress(Exception, SystemExit):  # whatever a log handler does
-                    logger.warning("NOTIFY_SOCKET=%s can't be told %r: %s", self._address, what, error)
+                say(logging.WARNING, "NOTIFY_SOCKET=%s can't be told %r: %s", self._address, what, error)
 
 
 def _seconds(microseconds: str) -> float | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from supervise.errors import BadCall
 from supervise.log import interrupts
 from supervise.message import describe
 from supervise_strategies.exit_reason import describe as describe_error
+from supervise_strategies.kind import attribute_of_kind, is_of
 from supervise_strategies.text import said
 
 from .handler import resolve
@@ -27,9 +29,11 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
     """
     handler, args, kwargs = envelope[:3]
     try:
-        function = resolve(actor, {}, handler)[0]
-        signature = inspect.signature(function)
-        if _was_entered(inspect.unwrap(function), error.__traceback__):
+        function, _, name, _ = resolve(actor, {}, handler)
+        if is_of(attribute_of_kind(actor, name), functools.partialmethod, functools.singledispatchmethod):
+            function = getattr(actor, name)  # what they make for the class says what they take
+        function, signature = _declared(function)
+        if _was_entered(_body(function), error.__traceback__):
             return None
     except BaseException as raised:  # a callable of the user's own may say anything of itself
         if interrupts(raised):
@@ -44,6 +48,28 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
     misfit = BadCall(f"{describe(handler, args, kwargs)} doesn't fit: it takes {said(signature)}; {describe_error(error)}")
     misfit.__cause__ = error
     return misfit
+
+
+def _declared(function: Any) -> tuple[Any, inspect.Signature]:
+    """Who says what it takes. A decorator's `*args, **kwargs` says nothing, and so what it wraps is asked."""
+    while True:
+        signature = inspect.signature(function, follow_wrapped=False)
+        wrapped = getattr(function, "__wrapped__", None)
+        if wrapped is None or not any(each.kind in _ANY for each in signature.parameters.values()):
+            return function, signature
+        function = wrapped
+
+
+_ANY: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _body(function: Any) -> Any:
+    """The function of a partial one, and of the method that is made of one."""
+    while True:
+        made_by = getattr(function, "__partialmethod__", None) or getattr(function, "_partialmethod", None) or function
+        if made_by is function and not is_of(function, functools.partial, functools.partialmethod):
+            return function
+        function = made_by.func
 
 
 def _was_entered(function: object, traceback: TracebackType | None) -> bool:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.kind import is_of
 
 from .choice import Choice, as_choice
-from .message_queue import MessageQueue
+from .message_queue import MessageQueue, lacking
 
 if TYPE_CHECKING:
     from .throttle import Throttle
@@ -37,6 +38,9 @@ class MailboxOptions(NamedTuple):
             raise InvalidSpec(who, "overflow", self.overflow, cure)
         if not callable(self.queue):
             raise InvalidSpec(who, "queue", self.queue, "a class, or a function without arguments, that makes a queue")
+        missing = lacking(self.queue) if is_of(self.queue, type) else []
+        if missing:
+            raise InvalidSpec(who, "queue", self.queue, f"it has no {', '.join(missing)}: see MessageQueue, which a deque is")
         lanes: object = self.lanes
         named = isinstance(lanes, tuple) and all(isinstance(name, str) and name for name in self.lanes)
         if not named or (self.lanes and len({*self.lanes}) != len(self.lanes)) or len(self.lanes) == 1:

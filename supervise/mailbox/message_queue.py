@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 from supervise.log import interrupts, say
 from supervise.message import name_of
 from supervise_strategies.exit_reason import describe
-from supervise_strategies.kind import is_of
+from supervise_strategies.kind import attribute_of_kind, is_of, kind_of
+from supervise_strategies.text import shown
 
 
 class MessageQueue(Protocol):
@@ -40,6 +41,16 @@ class MessageQueue(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
+NEEDED: Final = ("append", "appendleft", "popleft", "__len__", "__iter__")
+
+
+def lacking(kind: type) -> list[str]:
+    """What a class doesn't have of what a queue needs; nothing is said of one that finds its attributes by itself."""
+    if attribute_of_kind(kind, "__getattr__") is not None:
+        return []
+    return [name for name in NEEDED if attribute_of_kind(kind, name) is None]
+
+
 NO_QUEUE: Final[MessageQueue] = deque[Any]()  # of all that never had a message: one of their own costs 760 B each
 
 
@@ -61,6 +72,9 @@ class KeptQueue:
 
     def __init__(self, make: Callable[[], MessageQueue], pass_up: Callable[[BaseException], object]) -> None:
         self._queue: MessageQueue = _ask("queue=", make)
+        missing = [name for name in lacking(kind_of(self._queue)) if not hasattr(self._queue, name)]
+        if missing:
+            raise TypeError(f"queue={name_of(make)} made {shown(self._queue)}, which has no {', '.join(missing)}")
         self._pass_up = pass_up
         self._given: dict[int, Any] = {}
 

@@ -15,6 +15,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from supervise.log import say
 from supervise.spans.attributes import ACTOR_TYPE, SENDER_TYPE, SUPERVISOR_PATH
 from supervise_strategies.exit_reason import describe
 
@@ -104,14 +105,14 @@ class Deliverer(SpanExporter):
             self.say(f"{len(spans)} were lost")
         elif self._said:
             self._said = False
-            logger.info("spans are delivered to %s again", self._where)
+            say(logging.INFO, "spans are delivered to %s again", self._where, to=logger)
         return result
 
     def say(self, what: str) -> None:
         """One warning, until it works again."""
         if not self._said:
             self._said = True
-            logger.warning("spans can't be delivered to %s: %s; nothing waits for them", self._where, what)
+            say(logging.WARNING, "spans can't be delivered to %s: %s; nothing waits for them", self._where, what, to=logger)
 
     def abandon(self) -> None:
         """Nobody waits any more: no attempt is made again."""

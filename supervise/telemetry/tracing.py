@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import anyio.to_thread
 from opentelemetry import trace
 
+from supervise.log import say
 from supervise.spans.attributes import scope
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def configure(
         check_endpoint(endpoint)
     if as_global and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         if endpoint is not None:
-            logger.warning("a tracer provider is set already: it is used as it is, and nothing is sent to %s by us", endpoint)
+            _warn("a tracer provider is set already: it is used as it is, and nothing is sent to %s by us", endpoint)
         return Tracing(trace.get_tracer_provider())
     exporter = _exporter(endpoint)
     if exporter is None:
@@ -169,6 +170,10 @@ def check_endpoint(endpoint: str) -> None:
         raise ValueError(f"{endpoint!r} isn't the URL of an OTLP/HTTP collector: give one such as http://127.0.0.1:4318")
 
 
+def _warn(text: str, *args: object) -> None:
+    say(logging.WARNING, text, *args, to=logger)
+
+
 def _exporter(endpoint: str | None) -> SpanExporter | None:
     """What the argument, or else the variables, ask for."""
     if endpoint is not None:
@@ -184,19 +189,19 @@ def _exporter(endpoint: str | None) -> SpanExporter | None:
 
         return ConsoleSpanExporter()
     if chosen != "otlp":
-        logger.warning("OTEL_TRACES_EXPORTER=%s isn't known here: otlp, console and none are; no spans are sent", chosen)
+        _warn("OTEL_TRACES_EXPORTER=%s isn't known here: otlp, console and none are; no spans are sent", chosen)
         return None
     for variable in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         protocol = os.environ.get(variable, "").strip()
         if protocol and protocol != "http/protobuf":
-            logger.warning("%s=%s isn't spoken here: set it to http/protobuf; no spans are sent", variable, protocol)
+            _warn("%s=%s isn't spoken here: set it to http/protobuf; no spans are sent", variable, protocol)
             return None
     try:
         if named is not None:
             check_endpoint(named)
         return _otlp()()
     except (ValueError, ImportError) as error:
-        logger.warning("OTEL_EXPORTER_OTLP_ENDPOINT: %s; no spans are sent", error)
+        _warn("OTEL_EXPORTER_OTLP_ENDPOINT: %s; no spans are sent", error)
         return None
 
 

@@ -17,6 +17,7 @@ lock, since no other thread runs then.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -30,7 +31,7 @@ from supervise.actor.in_hand import LOOKS, InHand
 from supervise.actor.loop import live
 from supervise.actor.stack import await_stack, coroutine_of, runs_now, thread_stack
 from supervise.events import Blocked, Stuck
-from supervise.log import logger
+from supervise.log import say
 from supervise.message import describe, name_of
 from supervise.tree.running import RunningSupervisor
 from supervise_strategies.errors import InvalidSpec
@@ -139,12 +140,12 @@ class Watchdog:
         return Blocked(self._branch.path, 0, None, self._blocked_after, stack)
 
     def _tell(self, finding: Finding) -> None:
-        logger.log(finding.level, "%s", finding)
+        say(finding.level, "%s", finding)
         if self._listener is not None:
             try:
                 self._listener(finding)
-            except Exception:
-                logger.exception("the watchdog's listener %s raised at %s", shown(self._listener), finding)
+            except BaseException as error:
+                say(logging.ERROR, "the watchdog's listener %s raised at %s", shown(self._listener), finding, error=error)
         self._soon(lambda: self._branch.tree.bus.tell(finding))
 
     # -- in the loop -------------------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ async def stop(branch: BranchPlace, reason: ExitReason) -> None:
     node = branch.node
     if node is None:
         return
+    branch.check_here()
     check_deadlock(branch, None, stopping=True)
     tree = branch.tree
     if branch.parent is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from supervise import events
 from supervise.mailbox.account import Account
+from supervise.mailbox.affinity import OF_A_TREE, check_loop, check_thread
 from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.errors import SupervisorNotRunning
 from supervise_strategies.exit_reason import KILLED, ExitReason
@@ -102,8 +103,15 @@ class BranchPlace:
     def supervisor(self, key: Any) -> object:
         return self.tree.handle(self.tree.registry.branch(self, key))
 
+    def check_here(self) -> None:
+        """Raise `WrongThread`, `WrongLoop` or `WrongProcess` elsewhere than in the event loop that it runs in."""
+        backend = self.tree.backend
+        check_thread(self.path, backend, OF_A_TREE)
+        check_loop(self.path, backend)
+
     def running_node(self) -> Node:
-        """The node that lives now. Raises `SupervisorNotRunning`."""
+        """The node that lives now, for who changes it. Raises `SupervisorNotRunning`, and what `check_here` does."""
+        self.check_here()
         if self.node is None:
             raise SupervisorNotRunning(self.path, ": it has ended, or waits for its restart")
         return self.node

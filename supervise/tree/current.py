@@ -147,7 +147,7 @@ class Current:
                 else:
                     mailbox.put_own(handler, (result,))
             finally:
-                life.pipe_over()
+                life.pipes -= 1
 
         life.nursery().start_soon(wait, name=f"pipe to {name_of(handler)}")
         life.pipes += 1

@@ -140,6 +140,7 @@ class Operator:
         return place, node.branch
 
     def _actor(self, key: Any) -> ActorPlace:
+        self._branch.check_here()
         place = self._branch.tree.registry.place(self._branch, key)
         if not isinstance(place, ActorPlace):
             raise InvalidSpec("operator", "key", key, "that is a supervisor, and has no mailbox: name one of its actors")

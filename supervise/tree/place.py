@@ -222,7 +222,7 @@ class ActorPlace:
             drain = self.child.drain
         tree = self.node.tree
         within = min(directive.within, tree.budget_left())
-        if directive.brutal or tree.killing or within <= 0 or incarnation.killed:  # its time isn't given to it twice
+        if directive.brutal or within <= 0 or incarnation.killed:  # its time isn't given to it twice
             self.kill()
             return
         incarnation.ordered = True

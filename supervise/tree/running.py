@@ -203,10 +203,12 @@ class RunningSupervisor:
 
         It returns at once. What follows is decided as after a crash.
         """
+        self._branch.check_here()
         self._branch.tree.registry.place(self._branch, path).kill()
 
     def kill_all(self) -> None:
         """Cancel the whole tree at once, in no order. It returns at once; for when an ordered stop takes too long."""
+        self._branch.check_here()
         self._branch.tree.kill()
 
     async def stop(self, reason: ExitReason = SHUTDOWN) -> None:
@@ -223,6 +225,8 @@ class RunningSupervisor:
     async def wait(self) -> None:
         """Wait until the whole tree has ended by itself, or was stopped."""
         tree = self._branch.tree
+        if not tree.over.is_set():
+            self._branch.check_here()
         await tree.over.wait()
         if tree.hosted is not None:
             await tree.hosted.wait()
@@ -239,11 +243,15 @@ class RunningSupervisor:
             raise RuntimeError(
                 f"{self.path} wasn't begun with open(): stop() stops it, and leaving its `async with` waits for it"
             )
+        if self.ended is None:
+            self._branch.check_here()
         admin.check_deadlock(self._branch, None, stopping=True)
         await hosted.close()
 
     async def stopping(self) -> None:
         """Wait until the whole tree begins to end, whatever makes it; the first message that a stop refuses comes later."""
+        if self.ended is None:
+            self._branch.check_here()
         await self._branch.tree.ending.wait()
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -327,6 +335,7 @@ class RunningSupervisor:
         """
         if not callable(listener):
             raise InvalidSpec("subscribe", "listener", listener, "a function of one event")
+        self._branch.check_here()
         return self._branch.tree.bus.subscribe(listener)
 
     def events(self, *, capacity: float = 1000, overflow: WhenFull = "drop_oldest") -> Subscription[Event]:
@@ -352,6 +361,7 @@ class RunningSupervisor:
                 unsubscribe()
                 branch.streams = branch.streams and tuple(other for other in branch.streams if other is not stream)
 
+            branch.check_here()
             path, below = branch.path, f"{branch.path}/"
             unsubscribe = branch.tree.bus.subscribe(hear)
             branch.streams = (*branch.streams, stream)
@@ -365,6 +375,7 @@ class RunningSupervisor:
         A `Pong` says how many seconds it took, the wait behind what is queued and in hand included; or why there was no
         answer, e.g. within `timeout` seconds. One that is restarting isn't waited for.
         """
+        self._branch.check_here()
         return await ping_all(self.path, [place.mailbox for place in self._branch.actors()], timeout)
 
     def dead_letters(self) -> list[DeadLetter]:

@@ -86,7 +86,6 @@ class Tree:
         self.deadlines: Deadlines = Deadlines(backend)
         self.agenda: Agenda = Agenda(self.bus, self.broken)
         self.draw: Draw = draw
-        self.killing: bool = False
         self.root: BranchPlace = BranchPlace(self, None, description.name, description)
         self.registry: Registry = Registry()
         self.ended: TreeEnded | None = None
@@ -99,7 +98,6 @@ class Tree:
         self._budget_timer: Handle | None = None
         self._in_body = False
         self._error: BaseException | None = None
-        self._struck: BaseException | None = None  # what `fatal` heard of last
         self._broken: BaseException | None = None
         self._look: Handle | None = None  # for those who can't say that they have ended
         self._look_again = 0.05  # seconds
@@ -174,9 +172,6 @@ class Tree:
     def fatal(self, error: BaseException) -> None:
         """KeyboardInterrupt and SystemExit stop the tree in order and leave it as they are; Ctrl-C once more, at once."""
         error = next((leaf for leaf in leaves(error) if is_of(leaf, KeyboardInterrupt, SystemExit)), error)
-        if error is self._struck:  # whoever it passes tells of it
-            return
-        self._struck = error
         first, self._error = self._error, error
         if is_of(first, KeyboardInterrupt):
             self._error = first
@@ -202,7 +197,6 @@ class Tree:
             if not self.over.is_set():  # Ctrl-C struck meanwhile
                 self._wind_up()
             return
-        self.killing = True
         node = self.root.node
         if node is not None:
             node.step(node.machine.stop, self.backend.now())
@@ -322,7 +316,7 @@ class Tree:
                 try:
                     await self.over.wait()
                 except BaseException as again:
-                    if is_of(again, GeneratorExit):  # the loop is gone
+                    if is_of(again, GeneratorExit, Exception):  # the loop is gone, or is another one: nobody can wait here
                         raise
                     self._note(again)
                     self.kill()

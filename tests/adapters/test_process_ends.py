@@ -312,7 +312,7 @@ async def test_escape_sequences_are_spelled_out_in_reasons_and_records(caplog: p
     assert {r.getMessage() for r in caplog.records if r.name == "supervise.app.it"} == {r"\x1b[2Jout\x07" + "\ttab", said}
 
 
-@pytest.mark.parametrize("error", [ValueError("full disk"), SystemExit(3), RecursionError()])
+@pytest.mark.parametrize("error", [ValueError("full disk"), SystemExit(3), RecursionError(), GeneratorExit()])
 async def test_a_log_handler_that_raises_keeps_nothing_from_the_child(
     error: BaseException, capsys: pytest.CaptureFixture[str]
 ) -> None:

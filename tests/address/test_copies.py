@@ -7,6 +7,7 @@ keys, its description).
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -119,6 +120,19 @@ async def test_a_copy_of_what_a_thread_uses_leads_to_a_copy_of_the_address(make:
         assert copied._address is not scribe
         weak: Any = scribe.weak
         assert make(weak.from_thread)._address is weak
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("make", [*COPIES, pytest.param(pickle.dumps, id="pickle")])
+async def test_a_mailbox_that_is_run_by_hand_isnt_copied_and_lives_on(make: Copy) -> None:
+    mailbox, address = open_mailbox(Scribe)
+    address.try_send(Scribe.note, 1)
+    with pytest.raises(TypeError, match=r"<open mailbox 'scribe'> can't be"):
+        make(mailbox)
+    gc.collect()
+    address.close()
+    await mailbox.run(Scribe)
+    assert address.account().handled == 1
 
 
 @dataclass

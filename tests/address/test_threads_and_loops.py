@@ -359,11 +359,8 @@ async def _use(use: str, address: Address[Scribe]) -> None:
         await asyncio.wait_for(made, 5)
 
 
-WAKES = ["send", "call", "try_send", "ping", "stream", "recipient.call", "options.send", "weak.call", "stop"]
-
-
-@pytest.mark.parametrize("use", WAKES)
-def test_in_another_loop_of_the_same_thread_who_would_wake_the_actor_is_refused(use: str) -> None:
+@uses
+def test_in_another_loop_of_the_same_thread_each_use_is_refused(use: str) -> None:
     with TwoLoops() as loops:
         before = Look(loops.address)
         with pytest.raises(WrongLoop, match="another event loop"):

@@ -104,7 +104,7 @@ def say_where_it_stands() -> None:
             alive = [f"{place.mailbox.path} #{place.number}" for place in found.root.actors() if place.alive()]
             node = found.root.node
             phase = "no node" if node is None else f"{node.machine.phase}"
-            print(f"tree: ended={found.ended} killing={found.killing} alive={alive} root: {phase}", file=sys.stderr)
+            print(f"tree: ended={found.ended} alive={alive} root: {phase}", file=sys.stderr)
         elif isinstance(found, asyncio.Task | trio.lowlevel.Task):
             task: Any = cast("Any", found)
             name = getattr(task, "name", None) or task.get_name()

@@ -277,7 +277,7 @@ def hearing(then: BaseException | None = None) -> Generator[Hears]:
         logger.removeHandler(handler)
 
 
-@pytest.mark.parametrize("then", [None, OSError("the log's disk"), SystemExit(1)])
+@pytest.mark.parametrize("then", [None, OSError("the log's disk"), SystemExit(1), GeneratorExit()])
 async def test_a_probe_without_file_descriptors_ends_nothing_and_is_answered_later(
     monkeypatch: pytest.MonkeyPatch, then: BaseException | None
 ) -> None:

@@ -6,6 +6,7 @@ Tested (SEMANTICS 44, 46): calls and sends, of plain, async and concurrent handl
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import anyio
@@ -63,6 +64,66 @@ class Writer(Clerk):
     @with_ink
     def write(self, paper: Any, ink: str) -> str:
         return str(paper + ink)
+
+
+def with_paper_of(method: Any) -> Any:
+    """A decorator that asks for something else than what it wraps does."""
+
+    @functools.wraps(method)
+    def asked(self: Clerk, request: dict[str, Any]) -> str:
+        filed: str = method(self, request["paper"] + " ", drawer=request["drawer"])
+        return filed
+
+    return asked
+
+
+def timed(method: Any) -> Any:
+    """A decorator that takes whatever it is given."""
+
+    @functools.wraps(method)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        return method(*args, **kwargs)
+
+    return measured
+
+
+def validated(method: Any) -> Any:
+    """A decorator that says of itself what it takes, and isn't right."""
+
+    def checked(self: Clerk, paper: Any, ink: str = "blue") -> str:
+        return str(paper + ink)
+
+    checked.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    return checked
+
+
+class Archivist(Clerk):
+    @with_paper_of
+    def keep(self, paper: str, drawer: int) -> str:
+        return self.file(paper, drawer=drawer)
+
+    @timed
+    @timed
+    def weigh(self, paper: str) -> int:
+        return len(paper)
+
+    @validated
+    def sign(self, paper: str, ink: str) -> str:
+        return paper + ink
+
+    @functools.singledispatchmethod
+    def count(self, papers: Any, each: int) -> int:
+        raise Boom(papers)
+
+    @count.register
+    def _(self, papers: int, each: int) -> int:
+        return papers * each
+
+    @count.register
+    def _(self, papers: list, each: int) -> int:  # type: ignore[type-arg]
+        return each + len(papers[0])
+
+    shelve = functools.partialmethod(Clerk.file, drawer=3)
 
 
 def takes_nothing(_: Clerk) -> None: ...
@@ -169,3 +230,44 @@ async def test_what_a_decorated_handler_itself_raises_is_a_crash_though_its_argu
         assert await writer.call(Writer.write, "paper, ") == "paper, blue"
         with pytest.raises(ActorCrashed, match="TypeError"):
             await writer.call(Writer.write, 7)
+
+
+KEEP: Any = Archivist.keep
+WEIGH: Any = Archivist.weigh
+
+
+@pytest.mark.parametrize(
+    ("handler", "args"),
+    [
+        pytest.param(KEEP, (), id="what a decorator takes itself"),
+        pytest.param(KEEP, ({}, 1), id="what only the wrapped function would take"),
+        pytest.param(WEIGH, (), id="behind decorators that take anything"),
+        pytest.param(Archivist.shelve, (), id="a partialmethod"),
+        pytest.param(Archivist.count, (1,), id="a singledispatchmethod"),
+        pytest.param(functools.partial(Clerk.file, drawer=4), (), id="a partial function"),
+        pytest.param(functools.partial(Clerk.file, drawer=4), (1, 2), id="too much for a partial function"),
+    ],
+)
+async def test_what_a_decorated_or_partial_handler_doesnt_take_is_the_callers_error(handler: Any, args: Any) -> None:
+    async with Supervisor("app", child(Archivist, name="archivist")) as app:
+        archivist: Any = app.find("archivist")
+        with pytest.raises(BadCall, match="doesn't fit"):
+            await archivist.call(handler, *args)
+        assert app.restarts == 0
+        assert await archivist.call(Archivist.shelve, "a") == "a in 3"
+
+
+@pytest.mark.parametrize(
+    ("handler", "args"),
+    [
+        pytest.param(KEEP, ({"paper": 1, "drawer": 1},), id="in the decorator"),
+        pytest.param(WEIGH, (1,), id="behind decorators that take anything"),
+        pytest.param(Archivist.count, ([1], 1), id="in one of several"),
+        pytest.param(Archivist.sign, (1,), id="in what says something wrong of itself"),
+    ],
+)
+async def test_what_a_decorated_handler_raises_is_a_crash_whatever_the_wrapped_one_takes(handler: Any, args: Any) -> None:
+    async with Supervisor("app", child(Archivist, name="archivist")) as app:
+        with pytest.raises(ActorCrashed) as crashed:
+            await app.find("archivist").call(handler, *args)
+        assert type(crashed.value.__cause__) is TypeError

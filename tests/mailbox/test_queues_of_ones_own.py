@@ -356,3 +356,38 @@ async def test_what_a_predicate_raises_leaves_all_as_it_was(error: BaseException
         await at_rest()
         assert log == [0, 1, 2, 3]
         assert scribe.account().balanced
+
+
+class Proxy:
+    """A queue that finds what it is asked for by itself."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Any] = deque()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kept, name)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._kept)
+
+
+async def test_what_is_made_and_is_no_queue_is_said_to_who_sends_and_nothing_is_accepted() -> None:
+    def heap() -> Any:
+        return [*()]
+
+    async with Supervisor("app", child(Scribe, queue=heap)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        for _ in range(2):
+            with pytest.raises(TypeError, match=r"heap made \[\], which has no appendleft, popleft"):
+                await scribe.send(Scribe.note, 1)
+        assert scribe.account().accepted == 0
+        assert app.restarts == 0
+
+
+async def test_a_queue_that_finds_its_methods_by_itself_is_one() -> None:
+    make: Any = Proxy
+    async with Supervisor("app", child(Scribe, queue=make)) as app:
+        assert await app.find("scribe").call(Scribe.note, 1) == 1

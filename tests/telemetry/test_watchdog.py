@@ -264,12 +264,15 @@ async def test_the_thread_is_gone_when_the_body_raises_or_the_tree_has_ended() -
     assert watchdogs() == []
 
 
-async def test_a_listener_that_raises_is_logged_and_the_watchdog_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [KeyError("tell"), SystemExit(3), GeneratorExit()])
+async def test_a_listener_that_raises_is_logged_and_the_watchdog_goes_on(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     findings = Findings()
 
     def tell(finding: Event) -> None:
         findings.tell(finding)
-        raise KeyError("tell")
+        raise error
 
     async with Supervisor("app") as app:
         db = await app.start(Db)

@@ -43,6 +43,8 @@ Upset: TypeAlias = Literal[
     "operator restart",
     "operator limit",
     "start one more",
+    "start a subtree",
+    "end a subtree",
 ]
 Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
 
@@ -206,6 +208,12 @@ disturbances: st.SearchStrategy[Disturb] = st.builds(
             "operator restart",
             "operator limit",
             "start one more",
+            "start a subtree",
+            "start a subtree",
+            "start a subtree",
+            "end a subtree",
+            "end a subtree",
+            "end a subtree",
         ]
     ),
     actor=_actor,

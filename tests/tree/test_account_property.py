@@ -2,7 +2,7 @@
 
 Tested, in trees of any strategy with a nested supervisor, with senders and callers that wait, time out and are cancelled,
 crashes, kills, stops, slow handlers, small mailboxes of all policies, with lanes of both choices, pauses, concurrent handlers,
-redelivery, weak addresses, timers, messages that are dropped, starts that fail:
+redelivery, weak addresses, timers, messages that are dropped, starts that fail, subtrees that come and go:
 - promise 1, SEMANTICS 21: each accepted message has exactly one end; every mailbox and the tree balance at every step
 - promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice (unless redelivery was asked for), no
   two lives and no two handlers of an actor overlap (but those that are marked), and a send that failed or was cancelled was
@@ -145,6 +145,9 @@ class Play:
         self.stage = Stage()
         self.senders = [Sender(number, cast.native and backend == "asyncio", cast.parts) for number in range(SENDERS)]
         self.addresses: list[Address[Player]] = []
+        self.subtrees: list[tuple[RunningSupervisor, RunningSupervisor]] = []
+        """What was started below whom while the tree ran."""
+        self.grown = 0
         self.account: Callable[[], Account] = Account
 
     def tree(self) -> Supervisor:
@@ -156,7 +159,7 @@ class Play:
             "app", a, b, inner, strategy=self.cast.strategy, intensity=Intensity(100_000, per=5), listener=self.hear
         )
 
-    def part(self, number: int) -> Child[Player]:
+    def part(self, number: int, name: str | None = None) -> Child[Player]:
         part = self.cast.parts[number]
         factory = Factory(self.stage, part)
         make: Callable[[], Any] = factory.at_once
@@ -166,7 +169,7 @@ class Play:
         by_addresses = part.lives_by_addresses and part.restart != "permanent"
         return child(
             make,
-            name=ACTORS[number].split("/")[-1],
+            name=ACTORS[number].split("/")[-1] if name is None else name,
             restart=Restart(part.restart, wait=wait),  # type: ignore[arg-type]  # a name will do
             capacity=part.capacity,
             overflow=part.overflow,
@@ -231,6 +234,10 @@ class Play:
                 start_soon(self.control, step)
             case Disturb(what="operator stop" | "operator start" | "operator restart" | "operator limit" | "start one more"):
                 start_soon(self.operate, step, app)
+            case Disturb(what="start a subtree"):
+                start_soon(self.start_subtree, step, app)
+            case Disturb(what="end a subtree"):
+                start_soon(self.end_subtree, step)
             case Disturb():
                 start_soon(self.disturb, step, app)
 
@@ -250,6 +257,31 @@ class Play:
                 await more.send(Player.tick)
             else:
                 await getattr(ada, step.what.removeprefix("operator "))(path)
+
+    async def start_subtree(self, step: Disturb, app: RunningSupervisor) -> None:
+        """Two actors below a supervisor that the running tree, or its inner supervisor, didn't have before."""
+        self.grown += 1
+        eve, fay = self.part(step.actor, "eve"), self.part((step.actor + 1) % len(ACTORS), "fay")
+        branch = Supervisor(f"grown-{self.grown}", eve, fay, intensity=Intensity(self.cast.inner_intensity, per=5))
+        with refusals():
+            parent = app.supervisor("inner") if ACTORS[step.actor].startswith("inner/") else app
+            subtree = await parent.start_child(branch)
+            self.subtrees.append((parent, subtree))
+            there = [subtree.find(eve), subtree.find(fay)]
+            self.addresses += there
+            for address in there:
+                await address.send(Player.play, Line(-1, self.grown, "begin a task", 0.5, None))
+
+    async def end_subtree(self, step: Disturb) -> None:
+        """In one of the ways in which that can be done, and its name is free again."""
+        if self.subtrees:
+            parent, subtree = self.subtrees.pop(step.actor % len(self.subtrees))
+            with refusals():
+                if step.actor % 2:
+                    await subtree.stop()
+                else:
+                    await parent.terminate_child(subtree)
+                    await parent.delete_child(subtree.name)
 
     async def disturb(self, step: Disturb, app: RunningSupervisor) -> None:
         branch, _, name = ACTORS[step.actor].rpartition("/")
