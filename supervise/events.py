@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitReason, leaves
+from supervise_strategies.kind import traceback_of
 
 _OURS: Final = os.path.dirname(__file__) + os.sep
 _ADAPTED: Final = tuple(os.path.join(_OURS, room, "") for room in ("adapters", "health", "cli"))
@@ -33,7 +34,7 @@ def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
     """The lines of its traceback, outermost first, at most the last 20 of them; of a group, those of the first one inside."""
     if error is None:
         return ()
-    traceback: TracebackType | None = next(leaves(error)).__traceback__
+    traceback: TracebackType | None = traceback_of(next(leaves(error)))
     frames: deque[Frame] = deque(maxlen=20)
     while traceback is not None:
         code = traceback.tb_frame.f_code

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import suppress
 from typing import Final
 
 from supervise_strategies.exit_reason import leaves
-from supervise_strategies.kind import is_of
+from supervise_strategies.kind import is_of, name_of_kind
 
 logger: Final = logging.getLogger("supervise")
 
@@ -35,5 +34,8 @@ def say(level: int, text: str, *args: object, error: BaseException | None = None
 def complain(error: BaseException) -> None:
     """The log itself can't be written: say so where `logging` would, in one line, if there is such a place."""
     if logging.raiseExceptions:  # `logging`'s own switch for this
-        with suppress(Exception):  # standard error may be closed
-            sys.stderr.write(f"supervise: a record is lost, as a handler of the log raised {type(error).__name__}\n")
+        try:
+            sys.stderr.write(f"supervise: a record is lost, as a handler of the log raised {name_of_kind(type(error))}\n")
+        except BaseException as raised:  # standard error may be closed, or be the user's own, too
+            if interrupts(raised):
+                raise

@@ -113,7 +113,9 @@ class ChildRestarting(AdminError):
 class ChildAlreadyStarted(AdminError):
     """A child of that name runs. OTP: `{already_started, Pid}`."""
 
-    template = "child {child!r} is already started: use find({child!r}), or another name="
+    template = (
+        "child {child!r} is already started: use find({child!r}), or supervisor({child!r}) if it is one, or another name="
+    )
 
 
 class ChildAlreadyPresent(AdminError):
@@ -151,7 +153,7 @@ class NotForDynamic(AdminError):
 
     template = (
         "child {child!r}: {detail} takes a name, and a dynamic supervisor knows its children by address only: "
-        "use terminate_child(address), and start a new one"
+        "use terminate_child(address), or of a subtree its handle, and start a new one"
     )
 
 

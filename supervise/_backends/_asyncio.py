@@ -62,6 +62,9 @@ class AsyncioBackend:
         reply = cast("asyncio.Future[Any]", future)
         return not reply.cancelled() and isinstance(reply.exception(), Expired)
 
+    def is_closed(self) -> bool:
+        return self._loop.is_closed()
+
     def elsewhere(self) -> str | None:
         if self._loop.is_closed():
             return "its event loop is closed"

@@ -115,6 +115,10 @@ class Backend(Protocol):
         """Whether the loop runs. 40 ns, so it is asked for each wake-up, in the loop's own thread: then it is this one."""
         ...
 
+    def is_closed(self) -> bool:
+        """Whether nothing will ever run in the loop again; from any thread."""
+        ...
+
     def elsewhere(self) -> str | None:
         """Of a loop that doesn't run: why nobody can be woken there. None: it may go on later, and nothing is lost."""
         ...

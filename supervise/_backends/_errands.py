@@ -4,7 +4,7 @@ Scenarios this must survive:
 
 - The loop ends before it has begun with an errand, in the middle of it, or is stopped and never closed: whoever has the errands
   closes them at its own end, and from then on none is taken.
-- The thread of the loop has ended without that: who waits looks, now and then.
+- The thread of the loop has ended without that, or the loop was stopped and closed: who waits looks, now and then.
 - A task of ours that raises would end a trio run with an internal error; so nothing but a cancellation leaves one.
 """
 
@@ -63,8 +63,8 @@ class Errands:
 
     @property
     def abandoned(self) -> bool:
-        """Whether the thread of the loop has ended."""
-        return not self._thread.is_alive()
+        """Whether the loop is closed, or its thread has ended."""
+        return not self._thread.is_alive() or self._backend.is_closed()
 
 
 class Errand:

@@ -138,6 +138,9 @@ class TrioBackend:
     def has_expired(self, future: Future) -> bool:
         return False  # who is to be woken can't be cancelled before it has run
 
+    def is_closed(self) -> bool:
+        return False  # a run ends with all its tasks, and with them the errands
+
     def elsewhere(self) -> str | None:
         return None
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from supervise._backends import is_cancellation
+from supervise_strategies.kind import context_of, exc_info_of
 
 if TYPE_CHECKING:
     from .incarnation import Incarnation
@@ -36,7 +37,7 @@ def leave_kill_scope(life: Incarnation, error: BaseException | None) -> BaseExce
     if scope is None:
         return error
     try:
-        scope.__exit__(type(error) if error is not None else None, error, error.__traceback__ if error is not None else None)
+        scope.__exit__(*exc_info_of(error))
     except BaseException as raised:  # a handler left a scope or a group open; or a group whose remains are raised
         return raised
     return error
@@ -46,14 +47,12 @@ def leave_life_scope(life: Incarnation, error: BaseException | None, raised: Bas
     """Leave it, if there is one, as `with` would; `error` is what stands besides what was `raised` through it."""
     scope, life.life_scope = life.life_scope, None
     if scope is None:
-        return raised or error
+        return error if raised is None else raised
     try:
-        caught = scope.__exit__(
-            None if raised is None else type(raised), raised, None if raised is None else raised.__traceback__
-        )
+        caught = scope.__exit__(*exc_info_of(raised))
     except BaseException as again:  # an exit hook left a scope or a group open; or a group whose remains are raised
         return again
-    return error if caught else raised or error
+    return error if caught or raised is None else raised
 
 
 def is_being_closed(life: Incarnation) -> bool:
@@ -70,5 +69,5 @@ def masked(error: BaseException | None, cancelled: type[BaseException]) -> BaseE
     while error is not None and seen < 50:
         if not is_cancellation(error, cancelled):
             return error
-        error, seen = error.__context__, seen + 1
+        error, seen = context_of(error), seen + 1
     return None

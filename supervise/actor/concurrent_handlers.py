@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from supervise.mailbox.handler import Concurrency
@@ -40,23 +40,25 @@ class ConcurrentHandlers:
         self.held_up: set[Lane] = set()  # lanes whose first message waits for a place
         self.in_hand: dict[int, tuple[Lane, Envelope]] = {}  # by the identity of the envelope, in the order of hand-over
 
-    def take(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> bool:
-        """Begin one more. False: as many run as its limit allows, or the end has begun, and nothing of it was begun."""
+    def has_place(self, concurrency: Concurrency, lane: Lane) -> bool:
+        """Whether one more may begin. False: as many run as its limit allows, or the end has begun; its lane is held up."""
         if self._running[concurrency.key] >= concurrency.limit or self._cancelled:
-            coroutine.close()
             self.held_up.add(lane)
             return False
-        self._running[concurrency.key] += 1
-        self.in_hand[id(envelope)] = (lane, envelope)
-        self._nursery.start_soon(self._run, concurrency, lane, envelope, coroutine, name=concurrency.key)
         return True
 
-    async def _run(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def begin(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, result: Awaitable[Any]) -> None:
+        """Begin one more, for which there is a place."""
+        self._running[concurrency.key] += 1
+        self.in_hand[id(envelope)] = (lane, envelope)
+        self._nursery.start_soon(self._run, concurrency, lane, envelope, result, name=concurrency.key)
+
+    async def _run(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, awaited: Awaitable[Any]) -> None:
         CURRENT.set(self._turn(envelope))
         result: Any = None
         failure: BaseException | None = None
         try:
-            result = await coroutine
+            result = await awaited
         except BaseException as error:
             failure = error
         self._running[concurrency.key] -= 1

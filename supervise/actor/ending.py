@@ -15,7 +15,7 @@ from supervise.log import interrupts, say
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
-from supervise_strategies.kind import is_of, name_of_kind
+from supervise_strategies.kind import exc_info_of, is_of, name_of_kind
 
 from .cancellation import is_being_closed, leave_kill_scope, leave_life_scope, masked
 
@@ -72,19 +72,17 @@ async def _end_nursery(life: Incarnation, *, cancel: bool) -> None:
 async def _exit(life: Incarnation, error: BaseException | None) -> BaseException | None:
     """Run the exit hook. A cancellation that is ours leaves it as an exception, for the life scope that it belongs to."""
     made, life.manager = life.manager, None
-    cause = error or life.failure
+    cause = life.failure if error is None else error
     life.arm_end_timer()
     try:
-        await class_of(made).__aexit__(
-            made, None if cause is None else type(cause), cause, None if cause is None else cause.__traceback__
-        )
+        await class_of(made).__aexit__(made, *exc_info_of(cause))
     except BaseException as raised:
         life.pass_up(raised)
         cancelled = life.mailbox.backend.cancelled
         if is_cancellation(raised, cancelled):
             if life.killed:
                 raise
-            return error or raised
+            return raised if error is None else error
         if cause is None or is_cancellation(cause, cancelled):
             return raised
         if raised is not cause:
@@ -153,7 +151,8 @@ async def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
     if life.told:
         owner.broken(error)
         return None
-    life.failure = life.failure or error
+    if life.failure is None:
+        life.failure = error
     await leave(life, error)
     return _tell_owner(life, crashed(error), error)
 

@@ -126,7 +126,8 @@ class Incarnation(IncarnationTurn):
         mailbox.wake()  # first: in the wrong event loop it raises, and nothing was changed
         ended = backend.future()
         self.ended_waiters = [*(self.ended_waiters or ()), ended]
-        mailbox.refuse("stopped")
+        if mailbox.refusal is None:  # else somebody has decided what follows
+            mailbox.refuse("leaving")
         self.patient = True
         self.stop(NORMAL, drain=True)
         within = self.owner.end_within if grace is None else grace

@@ -153,13 +153,19 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                                 function, is_coroutine, name, attribute = find(actor, table, handler)
                                 backend.lets_interrupt(function if attribute is None else attribute)
                             known = handler
-                        result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
-                        if is_coroutine is True or (is_coroutine is False and awaitable(result)):
+                        if is_coroutine is True:  # each way is written out: a common call would be asked of once more, 10 ns
+                            result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
                             if life.kill_scope is None:
                                 enter_kill_scope(life)
                             result = await result
-                        elif is_coroutine is not False:
-                            if _begin(life, is_coroutine, envelope, result) and not mailbox.attention:
+                        elif is_coroutine is False:
+                            result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
+                            if awaitable(result):
+                                if life.kill_scope is None:
+                                    enter_kill_scope(life)
+                                result = await result
+                        else:
+                            if _begin(life, is_coroutine, envelope, function) and not mailbox.attention:
                                 continue
                             break
                     except BaseException as raised:
@@ -250,13 +256,24 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     return lane.queue, 1
 
 
-def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, coroutine: Any) -> bool:
-    """Hand a message over to those that run beside others; False: it waits in its lane, as there is no place for it yet."""
-    lane = life.lane or life.mailbox
+def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, function: Any) -> bool:
+    """Hand a message over to those that run beside others; False: it waits in its lane, as there is no place for it yet.
+
+    The function is called here, once there is a place: what doesn't fit it, and what a decorator raises before it awaits
+    anything, is as with any handler. A decorator that answers by itself, as a cache does, has answered.
+    """
+    lane, (_, args, kwargs, *_) = life.lane or life.mailbox, envelope
     if life.concurrent is None:
         life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(_answer, life), life.fail_first)
-    begun = life.concurrent.take(concurrency, lane, envelope, coroutine)
-    if not begun:
+    begun = life.concurrent.has_place(concurrency, lane)
+    if begun:
+        result = function(life.instance, *args, **kwargs)
+        if awaitable(result):
+            life.concurrent.begin(concurrency, lane, envelope, result)
+        else:
+            life.in_hand = None
+            _answer(life, lane, envelope, result, None, concurrency.isolate)
+    else:
         life.mailbox.attention = True
         options = envelope[5]
         if options is not None and options.source is not None:

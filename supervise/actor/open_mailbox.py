@@ -82,6 +82,8 @@ class OpenMailbox(Generic[A]):
 
     def _lost(self) -> None:
         mailbox = self._mailbox
+        if self._is_closed:
+            return
         if self._runner is not None:
             mailbox.wake()
             return
@@ -157,7 +159,8 @@ class OpenMailbox(Generic[A]):
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: run(Counter, 10)"
             raise InvalidSpec(f"mailbox {self._mailbox.path!r}", "factory", factory, cure)
-        if self._is_closed:
+        if not self._lifetime.open and not self._mailbox.waiting:
+            self._lost()  # who tells of it comes a moment later, through the loop
             await self._backend.checkpoint()
             return Ended(NORMAL)
         self._number += 1
@@ -185,6 +188,8 @@ class OpenMailbox(Generic[A]):
                 self._end()
         runner.raise_fatal()
         reason = runner.reason
+        if self._mailbox.refusal == "leaving":
+            self._mailbox.accept_again()
         if reason.abnormal:
             return Crashed(reason, runner.error)
         if self._mailbox.refusal is None:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
+from weakref import WeakSet
 
 import anyio
+
+from supervise.errors import WrongProcess
+from supervise_strategies.kind import is_of
 
 
 class Handoff:
     """Made in the loop; settled once, from any thread; awaited in the loop.
 
-    It is settled through the loop and not by a task, so nothing that cancels tasks can keep it from those who wait.
+    It is settled through the loop and not by a task, so nothing that cancels tasks can keep it from those who wait. In a
+    process that is forked off there is no such thread, so nothing will come: there it is settled with `WrongProcess`.
     """
 
-    __slots__ = ("_error", "_result", "_settled", "_soon")
+    __slots__ = ("__weakref__", "_error", "_result", "_settled", "_soon")
 
     def __init__(self, soon: Callable[[Callable[[], object]], object]) -> None:
         self._soon = soon
         self._settled = anyio.Event()
         self._result: Any = None
         self._error: BaseException | None = None
+        _all.add(self)
 
     def give(self, result: Any) -> None:
         """From any thread: the result. What is settled already stays as it is."""
@@ -70,10 +78,10 @@ class Handoff:
             try:
                 with anyio.CancelScope(shield=late is not None):
                     await self._settled.wait()
-            except GeneratorExit:  # the loop is gone, and nobody can wait
-                raise
             except BaseException as error:
-                late = late or error
+                if is_of(error, GeneratorExit, Exception):  # the loop is gone, and nobody can wait
+                    raise
+                late = error if late is None else late
         if late is not None:
             try:
                 raise late
@@ -86,3 +94,16 @@ def _means_the_same(error: BaseException) -> bool:
     if isinstance(error, Exception):
         return not isinstance(error, StopIteration)
     return isinstance(error, KeyboardInterrupt | SystemExit | BaseExceptionGroup)
+
+
+_all: Final[WeakSet[Handoff]] = WeakSet()
+
+
+def _forked() -> None:
+    for handoff in [*_all]:
+        with suppress(Exception):  # another thread than the loop's has forked: nobody will ever go on there
+            handoff.settle(None, WrongProcess("this belongs to a thread of the process that this one was forked from"))
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forked)

@@ -11,6 +11,7 @@ from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 from supervise.actor.factory import Factory, name_for
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.kind import exc_info_of
 
 from .facade import Facade, facade_of, methods_of
 from .handoff import Handoff
@@ -81,7 +82,7 @@ class OwnThread:
             _do(actor, *job)
             del job  # an idle thread doesn't keep the last arguments
         if self._last == "__exit__":
-            made.__exit__(None if job is None else type(job), job, None if job is None else job.__traceback__)
+            made.__exit__(*exc_info_of(job))
         elif self._last == "close":
             made.close()
 

@@ -27,6 +27,7 @@ from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import cause_of, exc_info_of
 
 from .facade import Facade, facade_of
 from .handoff import Handoff
@@ -125,7 +126,7 @@ class PykkaActor:
                 self._ref.tell(_Method(name, args, kwargs, answer))
             except pykka.ActorDeadError as dead:
                 await self.ended.until_settled()
-                raise (self.failure or dead) from None
+                raise (dead if self.failure is None else self.failure) from None
             return await answer.result()
         finally:
             self._in_hand = None
@@ -282,7 +283,7 @@ class Reference:
                 future.set(await coroutine)
             except BaseException as error:
                 seen = _as_pykka_says(error)
-                future.set_exception((type(seen), seen, seen.__traceback__))
+                future.set_exception(exc_info_of(seen))
                 if not isinstance(error, Exception):
                     raise
 
@@ -346,8 +347,8 @@ def _named(name: str) -> Callable[..., Any]:
 
 
 def _as_pykka_says(error: BaseException) -> BaseException:
-    if isinstance(error, ActorCrashed) and error.__cause__ is not None:
-        return error.__cause__
+    if isinstance(error, ActorCrashed) and (cause := cause_of(error)) is not None:
+        return cause
     if isinstance(error, ActorStopped | MailboxClosed):
         return pykka.ActorDeadError(str(error))
     return error

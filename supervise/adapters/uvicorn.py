@@ -13,6 +13,7 @@ from supervise._backends import current_backend
 from supervise.actor.factory import Factory
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.kind import context_of
 
 try:
     import uvicorn
@@ -107,7 +108,7 @@ class Server:
         try:
             await server.serve()
         except SystemExit as exit:  # how uvicorn says that it can't start; it isn't the end of the whole tree
-            said = exit.__context__
+            said = context_of(exit)
             why = f": {said}" if isinstance(said, Exception) else ", its application's startup failed" * (not server.started)
             raise ServerFailed(f"uvicorn ended with status {exit.code}{why}") from said
         finally:

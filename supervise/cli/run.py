@@ -9,6 +9,9 @@
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
 | a second signal: all process groups are killed, and the process is left at once | 128 + its number |
 
+In the last milliseconds of the interpreter, when it runs no Python code any more, a second signal ends it by itself: a shell
+calls that 128 + its number, too.
+
 A signal counts from the first moment: see `supervise/_signals.py`. A start that hangs is cancelled, an import of the user's
 module is given up. What is done when the end takes long stands in `ending.py`.
 """
@@ -34,6 +37,7 @@ from supervise.health import ServiceManager, serve
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import cause_of
 
 from .ending import Ending
 from .outputs import unbreak
@@ -232,5 +236,5 @@ def _print_chain(error: GaveUp | StartFailed) -> None:
     if isinstance(error, GaveUp):
         for number, crash in enumerate(error.crashes, 1):
             print(f"  {number}. {crash}", file=sys.stderr)
-    elif error.__cause__ is not None:
-        print(f"  because of {describe(error.__cause__)}", file=sys.stderr)
+    elif (cause := cause_of(error)) is not None:
+        print(f"  because of {describe(cause)}", file=sys.stderr)

@@ -10,7 +10,7 @@ from supervise.errors import BadCall
 from supervise.log import interrupts
 from supervise.message import describe
 from supervise_strategies.exit_reason import describe as describe_error
-from supervise_strategies.kind import attribute_of_kind, is_of
+from supervise_strategies.kind import attribute_of_kind, is_of, traceback_of
 from supervise_strategies.text import said
 
 from .handler import resolve
@@ -33,7 +33,7 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
         if is_of(attribute_of_kind(actor, name), functools.partialmethod, functools.singledispatchmethod):
             function = getattr(actor, name)  # what they make for the class says what they take
         function, signature = _declared(function)
-        if _was_entered(_body(function), error.__traceback__):
+        if _was_entered(_body(function), traceback_of(error)):
             return None
     except BaseException as raised:  # a callable of the user's own may say anything of itself
         if interrupts(raised):

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from .throttle import Bucket
     from .turn import IncarnationTurn, Turn
 
-Refusal: TypeAlias = Literal["stopped", "closed", "unstoppable"]
+Refusal: TypeAlias = Literal["leaving", "stopped", "closed", "unstoppable"]
+"""`leaving`: it ends by itself, and its owner has still to decide whether another life follows."""
 
 _ids = count(1)
 
@@ -332,11 +333,12 @@ class Mailbox(Lane):
     @property
     def is_over(self) -> bool:
         """Whether no message is begun any more, and no life follows."""
-        return self.refusal is not None and self.restarting
+        return self.refusal is not None and self.restarting and self.refusal != "leaving"
 
     def refuse(self, refusal: Refusal) -> None:
-        """Accept nothing from now on; senders that wait for room get the refusal."""
-        self.refusal = refusal
+        """Accept nothing from now on; senders that wait for room get the refusal. What is closed stays so."""
+        if self.refusal != "closed":
+            self.refusal = refusal
         self.shut()
         pings, self._pings = self._pings, None
         for pong in pings or ():
@@ -368,7 +370,7 @@ class Mailbox(Lane):
                     self.dead_letter(envelope, why)
                     if reply is not None:
                         cause = None if self.causes is None else self.causes.get(id(reply))
-                        reply.set_exception(cause or self.refused(*envelope[:3]))
+                        reply.set_exception(self.refused(*envelope[:3]) if cause is None else cause)
 
     def refused(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendError:
         """The error that a refused message gets, with the message attached."""
@@ -377,6 +379,8 @@ class Mailbox(Lane):
             return MailboxClosed(f"{self.path} is gone for good: find or start its successor, and use that address", message)
         if self.refusal == "unstoppable":
             return ActorStopped(f"{self.path} was cancelled and still runs: it takes no messages until it has ended", message)
+        if self.refusal == "leaving":
+            return ActorStopped(f"{self.path} is ending, as it was asked to: watch() tells whether it comes back", message)
         cure = "restart_child()" if self.parent else "run()"
         return ActorStopped(f"{self.path} is stopped: {cure} starts it again on this mailbox", message)
 

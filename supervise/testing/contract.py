@@ -22,6 +22,7 @@ from supervise.mailbox.message_queue import MessageQueue
 from supervise.tree.child import child
 from supervise.tree.supervisor import Supervisor
 from supervise_strategies.intensity import Intensity
+from supervise_strategies.kind import cause_of
 
 
 class Specimen:
@@ -121,7 +122,7 @@ class AddressContract:
             await address.send(Specimen.note, "lost with its instance")
             with pytest.raises(ActorCrashed, match="ValueError: boom") as raised:
                 await address.call(Specimen.crash, "boom")
-            assert isinstance(raised.value.__cause__, ValueError)
+            assert isinstance(cause_of(raised.value), ValueError)
             assert await address.call(Specimen.note, "a") == 1
 
     async def test_a_crash_in_a_send_is_nobodys_error_and_what_comes_after_it_is_handled(self) -> None:

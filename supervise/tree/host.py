@@ -28,7 +28,6 @@ class Host:
         self._tree = tree
         self._backend = current_backend()
         self._opened = anyio.Event()
-        self._closing = anyio.Event()
         self._over = anyio.Event()
         self._scope = anyio.CancelScope()
         self._app: RunningSupervisor | None = None
@@ -52,13 +51,18 @@ class Host:
 
     async def close(self) -> None:
         """Stop the tree in order, wait until nothing of it is left, and raise what ended it, if nobody was told."""
-        self._closing.set()
+        if self._app is not None:
+            self._app._branch.tree.stop()
         await self.wait()
 
     async def wait(self) -> None:
         """Wait until it has ended, and raise what ended it, if nobody was told."""
         await self._over.wait()
         self._raise()
+
+    async def left(self) -> None:
+        """Wait until its task has left the tree, which then can run again."""
+        await self._over.wait()
 
     async def _live(self) -> None:
         try:
@@ -67,7 +71,7 @@ class Host:
                     app._branch.tree.hosted = self
                     self._app = app
                     self._opened.set()
-                    await self._closing.wait()
+                    await app._branch.tree.over.wait()
         except (self._backend.cancelled, GeneratorExit):
             raise
         except BaseException as error:

@@ -136,7 +136,7 @@ class ActorPlace:
         if self.child.handler_deadline is not None:
             node.tree.deadlines.leave(self, self.child.handler_deadline)
         observers.incarnation_ended(mailbox, number, reason)
-        if mailbox.refusal == "unstoppable":
+        if mailbox.refusal in ("unstoppable", "leaving"):  # what follows decides
             mailbox.accept_again()
         now = node.tree.backend.now()
         if self.over:

@@ -44,12 +44,11 @@ class Watcher(Protocol):
 class Runnable(Description):
     """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
 
-    __slots__ = ("_tree", "_unwatch", "listener", "metrics", "tracing")
+    __slots__ = ("_tree", "listener", "metrics", "tracing")
     listener: Listener | None
     metrics: Watcher | None
     tracing: TracingOption
     _tree: Tree | None
-    _unwatch: Callable[[], object]
 
     def _look_with(self, listener: Listener | None, metrics: Watcher | None, tracing: TracingOption) -> None:
         """What looks at the tree, if this is its root."""
@@ -101,19 +100,28 @@ class Runnable(Description):
             await app.wait()
 
     async def __aenter__(self) -> RunningSupervisor:
-        running: Tree | None = getattr(self, "_tree", None)
-        if running is not None and running.ended is None:
-            raise RuntimeError(f"supervisor {self.name!r} runs already: leave its `async with` first, or describe another")
+        await self._left()
         tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
         app = RunningSupervisor(tree.root)
-        self._unwatch = _nothing if self.metrics is None else _watch(self.metrics, app)
+        if self.metrics is not None:
+            tree.unwatch = _watch(self.metrics, app)
         self._tree = tree
         try:
             await tree.open()
         except BaseException:
-            self._ended()
+            self._ended(tree)
             raise
         return app
+
+    async def _left(self) -> None:
+        """Nobody is in its block any more. Who has opened it, and seen its end, needn't wait for the task that held it."""
+        tree: Tree | None = getattr(self, "_tree", None)
+        if tree is not None and tree.ended is not None and tree.hosted is not None:
+            await tree.hosted.left()
+        tree = getattr(self, "_tree", None)
+        if tree is not None and (tree.ended is None or tree.in_body):
+            cure = "leave its `async with` first" if tree.hosted is None else "close() it first"
+            raise RuntimeError(f"supervisor {self.name!r} runs already: {cure}, or describe another")
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -129,21 +137,17 @@ class Runnable(Description):
             raise
         finally:
             if done:
-                self._ended()
+                self._ended(tree)
 
-    def _ended(self) -> None:
-        self._tree = None
-        unwatch, self._unwatch = self._unwatch, _nothing
+    def _ended(self, tree: Tree) -> None:
+        if self._tree is tree:
+            self._tree = None
         try:
-            unwatch()
+            tree.unwatch()
         except BaseException as error:  # whatever leaves the tree is what counts
             if interrupts(error):
                 raise
             say(logging.ERROR, "supervisor %r: the end of its metrics raised %s", self.name, describe(error), error=error)
-
-
-def _nothing() -> None:
-    pass
 
 
 def _watch(metrics: Watcher, app: RunningSupervisor) -> Callable[[], object]:

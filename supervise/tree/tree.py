@@ -14,7 +14,7 @@ from supervise.log import interrupts, say
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe, leaves
-from supervise_strategies.kind import is_of, name_of_kind
+from supervise_strategies.kind import exc_info_of, is_of, name_of_kind
 from supervise_strategies.restart import Draw, draw
 
 from .agenda import Agenda
@@ -25,7 +25,6 @@ from .registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from supervise._backends import Backend, Handle
     from supervise.events import Listener
@@ -78,6 +77,7 @@ class Tree:
         self.handle = handle
         self.host: object = backend.current_task()
         self.hosted: Host | None = None
+        self.unwatch: Callable[[], object] = _nothing
         self.bus: Bus = Bus(self.fatal)
         backend.pass_up = self.fatal
         if listener is not None:
@@ -96,7 +96,7 @@ class Tree:
         self._budget = description.shutdown_budget
         self._budget_ends = math.inf
         self._budget_timer: Handle | None = None
-        self._in_body = False
+        self.in_body: bool = False
         self._error: BaseException | None = None
         self._broken: BaseException | None = None
         self._look: Handle | None = None  # for those who can't say that they have ended
@@ -121,7 +121,7 @@ class Tree:
         except BaseException as error:
             self._note(error)
             await self._stop_shielded()
-            self._scope.__exit__(type(error), error, error.__traceback__)
+            self._scope.__exit__(*exc_info_of(error))
             await self.backend.close()
             if is_of(self._error, KeyboardInterrupt):  # it passes up, though this was cancelled before
                 raise self._error from None
@@ -136,7 +136,7 @@ class Tree:
             if is_of(cause, KeyboardInterrupt, SystemExit):
                 raise cause
             raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
-        self._in_body = True
+        self.in_body = True
         if self.ended is not None:  # ready, and over before the host could look: the body is cancelled where it first waits
             self._scope.cancel()
 
@@ -237,7 +237,7 @@ class Tree:
         self.root.forget()
         self.over.set()
         self.started()
-        if self._in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):
+        if self.in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):
             self._scope.cancel()
 
     async def close(self, exc: BaseException | None) -> bool:
@@ -246,7 +246,7 @@ class Tree:
         In another task than the one that entered, the tree is stopped all the same; then RuntimeError. What that task has
         opened, it alone can close.
         """
-        self._in_body = False
+        self.in_body = False
         if self.backend.current_task() is not self.host:
             await self._refuse_to_leave()
         outer: BaseException | None = None
@@ -264,10 +264,9 @@ class Tree:
                         self.kill()
                     await self._stop_shielded()
         leaving = exc if outer is None else outer
-        traceback: TracebackType | None = None if leaving is None else leaving.__traceback__
         swallowed, rest = False, None
         try:
-            swallowed = bool(self._scope.__exit__(None if leaving is None else type(leaving), leaving, traceback))
+            swallowed = bool(self._scope.__exit__(*exc_info_of(leaving)))
         except BaseException as raised:  # trio took our cancellation out of the body's group: what is left is the body's own
             rest = leaving = exc = raised
         await self.backend.close()
@@ -327,3 +326,7 @@ class Tree:
         for leaf in leaves(error):
             if is_of(leaf, KeyboardInterrupt):
                 self._error = leaf
+
+
+def _nothing() -> None:
+    pass

@@ -5,6 +5,7 @@ Tested: SEMANTICS 17 (in the nursery, replies from there), 15 and 16 (a crash of
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
 
 import anyio
@@ -244,3 +245,64 @@ async def test_an_actor_that_ends_by_itself_gives_its_concurrent_handlers_the_ti
         begun = anyio.current_time()
         await fetcher.watch()
         assert anyio.current_time() - begun == pytest.approx(1)
+
+
+# -- below a decorator that knows nothing of it ---------------------------------------------------------------------------
+
+
+def remembered(method: Any) -> Any:
+    """A plain function around a coroutine function, of which `functools.wraps` copies all that it is marked with."""
+
+    @functools.wraps(method)
+    def look(self: Library, key: str) -> Any:
+        self.looks.append(key)
+        if key == "wrong":
+            raise Boom(key)
+        return self.known[key] if key in self.known else method(self, key)
+
+    return look
+
+
+class Library:
+    def __init__(self, looks: list[str]) -> None:
+        self.looks = looks
+        self.known = {"hit": "from the cache"}
+
+    @remembered
+    @concurrent(limit=1)
+    async def read(self, key: str) -> str:
+        await anyio.sleep(10)
+        return f"read {key}"
+
+
+async def test_a_decorator_is_called_once_a_message_and_when_there_is_a_place() -> None:
+    looks: list[str] = []
+    async with Supervisor("app", child(Library, looks)) as app, anyio.create_task_group() as group:
+        library: Address[Library] = app.find("library")
+        outcomes = Outcomes(group)
+        for key in "abc":
+            await outcomes.watch(key, library.call(Library.read, key))
+        assert looks == ["a"]
+        await anyio.sleep(31)
+        assert outcomes.of == {key: f"read {key}" for key in "abc"}
+        assert looks == ["a", "b", "c"]
+
+
+async def test_a_decorator_that_answers_by_itself_has_answered() -> None:
+    async with Supervisor("app", child(Library, list[str]())) as app:
+        library: Address[Library] = app.find("library")
+        for _ in range(3):  # it took no place
+            assert await library.call(Library.read, "hit") == "from the cache"
+        await library.send(Library.read, "hit")
+        await at_rest()
+        assert library.account() == (4, 4, 0, 0, 0, 0, 0)
+        assert app.restarts == 0
+
+
+async def test_what_a_decorator_raises_is_a_crash_as_of_any_handler() -> None:
+    async with Supervisor("app", child(Library, list[str]())) as app:
+        library: Address[Library] = app.find("library")
+        with pytest.raises(ActorCrashed, match="Boom"):
+            await library.call(Library.read, "wrong")
+        assert app.restarts == 1
+        assert library.account().balanced

@@ -267,6 +267,7 @@ async def test_its_life_is_told_to_the_listener() -> None:
     mailbox, address = open_mailbox(Scribe, listener=lambda event: heard.append(str(event)))
     await address.send(Scribe.crash)
     await mailbox.run(Scribe)
+    await address.send(Scribe.note, 1)
     address.close()
     await mailbox.run(Scribe)
     assert heard[0] == "scribe #1 started"

@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from supervise import Address, Crashed, Ended, MailboxClosed, OpenMailbox, current, open_mailbox
+from supervise import ActorStopped, Address, Crashed, Ended, MailboxClosed, OpenMailbox, current, open_mailbox
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes, Scribe
 from tests.real_clock import on_the_real_clock
 
 pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def no_life() -> Generator[Callable[[], Scribe]]:
+    """A factory that isn't called."""
+    made: list[Scribe] = []
+
+    def factory() -> Scribe:
+        made.append(Scribe())
+        return made[0]
+
+    yield factory
+    assert made == []
 
 
 async def by_hand(mailbox: OpenMailbox[Scribe], factory: Callable[..., Any], *args: Any) -> int:
@@ -262,3 +276,53 @@ async def test_another_thread_that_waits_for_a_mailbox_that_goes_is_told(anyio_b
         gc.collect()
         await anyio.to_thread.run_sync(thread.join)
         assert [type(error) for error in raised] == [MailboxClosed]
+
+
+async def test_a_run_right_after_the_last_address_is_closed_is_over_at_once_and_has_no_life() -> None:
+    mailbox, address = open_mailbox(Scribe)
+    address.close()
+    with no_life() as factory:
+        assert isinstance(await mailbox.run(factory), Ended)
+        await at_rest()
+        assert isinstance(await mailbox.run(factory), Ended)
+
+
+async def test_what_waits_is_handled_though_its_last_address_is_closed_right_before_the_run() -> None:
+    log: list[Any] = []
+    mailbox, address = open_mailbox(Scribe)
+    await address.send(Scribe.note, "waits")
+    address.close()
+    assert isinstance(await mailbox.run(Scribe, log), Ended)
+    assert log == ["waits"]
+
+
+async def test_what_is_closed_stays_closed_whoever_else_asks_for_an_end() -> None:
+    mailbox, address = open_mailbox(Scribe)
+    async with anyio.create_task_group() as group:
+        outcomes, gate = Outcomes(group), Gate()
+        await outcomes.watch("run", mailbox.run(Scribe))
+        await address.send(Scribe.hold, gate)
+        await gate.reached.wait()
+        mailbox.close()
+        await outcomes.watch("stop", address.stop())
+        gate.open()
+        await at_rest()
+        assert isinstance(outcomes.of["run"], Ended)
+        with pytest.raises(MailboxClosed):
+            await address.send(Scribe.note, "late")
+        with pytest.raises(MailboxClosed):
+            await mailbox.run(Scribe)
+
+
+async def test_a_watch_returns_after_a_stop_by_address() -> None:
+    mailbox, address = open_mailbox(Scribe)
+    async with anyio.create_task_group() as group:
+        outcomes = Outcomes(group)
+        await outcomes.watch("run", mailbox.run(Scribe))
+        await outcomes.watch("watch", address.watch())
+        assert str(await address.stop()) == "normal"
+        await at_rest()
+        assert isinstance(outcomes.of["run"], Ended)
+        assert outcomes.of["watch"].incarnation == 1
+        with pytest.raises(ActorStopped, match=r"run\(\)"):
+            await address.send(Scribe.note, "late")

@@ -385,6 +385,17 @@ async def test_what_comes_in_an_exit_hook_after_a_crash_is_handled_by_the_next_l
         assert leaver.account().balanced
 
 
+async def test_what_comes_in_an_exit_hook_after_a_stop_by_address_is_handled_by_the_life_that_follows() -> None:
+    log: list[Any] = []
+    async with Supervisor("app", child(Leaver, log, 1)) as app:
+        leaver: Address[Leaver] = app.find("leaver")
+        await leaver.stop()
+        await anyio.sleep(2)
+        assert {"piped", "task"} <= {*log}
+        await app.terminate_child("leaver")
+        assert leaver.account().balanced
+
+
 # -- in every phase -------------------------------------------------------------------------------------------------------
 
 

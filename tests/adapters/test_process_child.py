@@ -21,6 +21,7 @@ import pytest
 
 from supervise import Address, ExitKind, InvalidSpec, StartFailed
 from supervise.adapters.process import Process, process
+from supervise.adapters.processes.lines import Lines
 from supervise.adapters.processes.status import describe_status
 from supervise.events import Overran, Started
 from tests.real_clock import BACKENDS
@@ -177,6 +178,23 @@ async def test_what_it_writes_is_logged_line_by_line_under_its_path(caplog: pyte
     assert "".join(out[2:-1]) == "x" * 20000
     assert out[-1] == "no newline"
     assert err == ["bad ÿ thing", ""]
+
+
+async def test_many_lines_at_once_dont_hold_up_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    feed = Lines.feed
+
+    def count(self: Lines, piece: bytes) -> list[str]:
+        lines = feed(self, piece)
+        told.append(len(lines))
+        return lines
+
+    monkeypatch.setattr(Lines, "feed", count)
+    program = "import sys; sys.stdout.write('\\n' * 5000 + 'a\\n' * 5000 + 'end')"
+    async with witnessed(process(python(program))) as (_, witness):
+        await witness.ended()
+    assert sum(told) == 10_000
+    assert max(told) <= 200
 
 
 async def test_ready_is_when_a_line_matches() -> None:

@@ -1,7 +1,7 @@
 """Threads whose end isn't a plain one, on the real clock: SEMANTICS 10, 63, 64, 65.
 
 Tested: whatever a thread raises is told, StopIteration and GeneratorExit too; KeyboardInterrupt and SystemExit pass up; a loop
-that is closed; native cancellation, which doesn't end the wait for a thread; nothing keeps the last arguments.
+that is closed; a fork; native cancellation, which doesn't end the wait for a thread; nothing keeps the last arguments.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import os
 import threading
 import weakref
 from typing import Any
@@ -26,6 +27,7 @@ from supervise.events import Stopped
 from tests.real_clock import BACKENDS
 
 from .promises import present, tree, witnessed
+from .whole_programs import GUARD, line_of, program
 
 
 @pytest.fixture(params=BACKENDS)
@@ -153,3 +155,50 @@ def test_a_thread_whose_loop_is_closed_raises_nothing_there(monkeypatch: pytest.
     late.join(20)
     assert raised == []
     assert not ended.settled
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform doesn't fork")
+@pytest.mark.parametrize("end", ["SystemExit", "ValueError"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_forked_process_that_leaves_its_copy_of_the_tree_waits_for_no_thread_of_its_parent(backend: str, end: str) -> None:
+    code = f"""
+import os, signal, sys, threading
+import anyio
+from supervise import Intensity, Supervisor, child
+from supervise.adapters.own_thread import own_thread
+from supervise.adapters.process import process
+from supervise.adapters.thread import thread
+
+class Rows:
+    def fetch(self):
+        return os.getpid()
+
+class Forks:
+    def fork(self):
+        pid = os.fork()
+        if not pid:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)  # a hang
+            raise {end}
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+def serve(stop):
+    stop.wait()
+
+async def main():
+    here, children = os.getpid(), []
+    children += [child(process(["sleep", "60"]), name="process"), child(own_thread(Rows), name="rows")]
+    children += [child(thread(serve), name="thread"), child(Forks, name="forks")]
+    try:
+        async with Supervisor("app", *children, intensity=Intensity(0)) as app:
+            await app.find("forks").call(Forks.fork)
+            os._exit(0)  # the two share what their loops wait for, so no end of this one is to be had
+    finally:
+        if os.getpid() != here:
+            os._exit(7)
+
+anyio.run(main, backend={backend!r})
+"""
+    with program(code) as running:
+        assert line_of(running) == "7"
+        running.wait(GUARD)

@@ -164,6 +164,52 @@ async def test_a_permanent_child_that_is_stopped_by_address_comes_back_on_its_ma
         assert app.which_children()[0].incarnation == 2
 
 
+async def test_while_it_leaves_it_refuses_and_in_the_backoff_that_follows_it_accepts() -> None:
+    log: list[Any] = []
+    async with (
+        Supervisor("app", child(Scribe, log, restart=Restart.permanent(wait=lambda _: 5.0))) as app,
+        anyio.create_task_group() as group,
+    ):
+        scribe: Address[Scribe] = app.find("scribe")
+        outcomes, gate = Outcomes(group), await fill(scribe)
+        await outcomes.watch("stop", scribe.stop())
+        with pytest.raises(ActorStopped, match=r"is ending, as it was asked to: watch\(\)"):
+            await scribe.send(Scribe.note, "while it leaves")
+        gate.open()
+        await at_rest()
+        assert str(outcomes.of["stop"]) == "normal"
+        await scribe.send(Scribe.note, "in the backoff")
+        await outcomes.watch("call", scribe.call(Scribe.note, "too"))
+        assert log == []
+        await anyio.sleep(6)
+        assert log == ["in the backoff", "too"]
+
+
+class Clings(Scribe):
+    """Is cancelled, and goes on all the same until the gate is open."""
+
+    async def cling(self, gate: Gate) -> None:
+        with anyio.CancelScope(shield=True):
+            await gate.walk_through()
+
+
+async def test_a_stop_by_address_changes_nothing_of_what_was_decided_before() -> None:
+    async with Supervisor("app", child(Clings, name="clings", stop_within=1)) as app, anyio.create_task_group() as group:
+        clings: Address[Clings] = app.find("clings")
+        outcomes, gate = Outcomes(group), Gate()
+        await clings.send(Clings.cling, gate)
+        await gate.reached.wait()
+        await outcomes.watch("terminate", app.terminate_child("clings"))
+        await anyio.sleep(5)
+        with pytest.raises(ActorStopped, match="was cancelled and still runs"):
+            await clings.send(Clings.note, 1)
+        await outcomes.watch("stop", clings.stop())
+        with pytest.raises(ActorStopped, match="was cancelled and still runs"):
+            await clings.send(Clings.note, 1)
+        gate.open()
+        await at_rest()
+
+
 async def test_stops_that_cannot_be_are_refused() -> None:
     async with Supervisor("app", child(Scribe, restart=Restart.permanent(wait=lambda _: 5.0))) as app:
         scribe: Address[Scribe] = app.find("scribe")

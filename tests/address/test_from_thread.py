@@ -145,6 +145,18 @@ def test_where_a_loop_is_stopped_and_never_closed_who_calls_is_told_once_the_tre
     loop.close()
 
 
+def test_who_waits_in_a_loop_that_is_stopped_and_then_closed_is_told() -> None:
+    loop = asyncio.new_event_loop()
+    app = loop.run_until_complete(Supervisor("app", child(Scribe)).open())
+    foreign, run, gate = app.find("scribe").from_thread, InThread(), Gate()
+    thread = threading.Thread(target=run, args=(lambda: foreign.call(Scribe.hold, gate),), daemon=True)
+    thread.start()
+    loop.run_until_complete(gate.reached.wait())
+    loop.close()
+    thread.join(30)
+    assert [type(outcome) for outcome in run.outcome] == [MailboxClosed]
+
+
 def test_where_the_thread_of_the_loop_has_ended_and_nothing_was_closed_who_calls_is_told() -> None:
     loop = asyncio.new_event_loop()
     opened: list[tuple[OpenMailbox[Scribe], Address[Scribe]]] = []

@@ -95,6 +95,55 @@ async def test_what_ended_it_is_raised_by_whichever_comes_first_and_only_once(fi
     await app.wait()
 
 
+async def test_whoever_waits_for_one_that_is_stopped_hears_of_its_end() -> None:
+    log: list[str] = []
+    app = await _tree(log).open()
+    async with anyio.create_task_group() as group:
+        group.start_soon(app.wait)
+        await virtual_time.at_rest()
+        await app.stop()
+    await app.wait()
+    await app.close()
+    assert log == ["a begins", "b begins", "b ends", "a ends"]
+
+
+@pytest.mark.parametrize("closes_first", [False, True])
+async def test_a_description_runs_again_right_after_a_stop_and_the_first_handle_ends_nothing_of_it(closes_first: bool) -> None:
+    log: list[str] = []
+    tree = _tree(log)
+    first = await tree.open()
+    await first.stop()
+    if closes_first:
+        await first.close()
+    second = await tree.open()
+    await first.close()
+    await first.wait()
+    assert second.running
+    assert log[4:] == ["a begins", "b begins"]
+    await second.stop()
+    async with tree as third:
+        assert third.running
+    await second.close()
+    assert tree.running is None
+    assert log == ["a begins", "b begins", "b ends", "a ends"] * 3
+
+
+async def test_what_runs_already_is_refused_with_the_cure() -> None:
+    tree = _tree(_NOBODY)
+    app = await tree.open()
+    for entered in (tree.open, tree.__aenter__):
+        with pytest.raises(RuntimeError, match=r"runs already: close\(\) it first"):
+            await entered()
+    await app.close()
+    async with tree as app:
+        with pytest.raises(RuntimeError, match="runs already: leave its `async with` first"):
+            await tree.open()
+        await app.stop()
+        with pytest.raises(RuntimeError, match="runs already: leave its `async with` first"):
+            await tree.open()
+    await (await tree.open()).close()
+
+
 async def test_whoever_waits_already_hears_of_a_give_up() -> None:
     app = await _tree(_NOBODY, intensity=Intensity(0)).open()
     async with anyio.create_task_group() as group:

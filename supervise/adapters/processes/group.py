@@ -347,7 +347,8 @@ class Group:
 
     def broken(self, error: BaseException) -> None:
         """A step of its own raised: nothing is certain but that it must end."""
-        self._error = self._error or error
+        if self._error is None:
+            self._error = error
         self._killed = True
         self._signal_all(signal.SIGKILL)
         with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ from typing import Final
 LONGEST_LINE: Final = 8192  # bytes; what is longer is told in pieces
 
 # What a terminal obeys, and what turns the order of letters or breaks a line; a tab does no harm.
-_HARMFUL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_HARMFUL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Lines:

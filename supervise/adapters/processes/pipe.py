@@ -10,12 +10,13 @@ from typing import Final
 from .keeper import Keeper, Kept
 
 PIECE: Final = 65536  # bytes, which is what a pipe holds
+LINES: Final = 200  # that are told at once: 65,536 empty ones held up the event loop for a second
 
 
 class Pipe:
     """Lives in the keeper's thread. `said` gets each piece, and answers whether `go_on` will be called for it."""
 
-    __slots__ = ("_closed", "_keeper", "_kept", "_late", "_said", "_taken", "descriptor")
+    __slots__ = ("_closed", "_keeper", "_kept", "_late", "_rest", "_said", "_taken", "descriptor")
 
     def __init__(
         self, descriptor: int, kept: Kept, keeper: Keeper, said: Callable[[bytes], bool], closed: Callable[[], object]
@@ -26,6 +27,7 @@ class Pipe:
         self._keeper = keeper
         self._said = said
         self._closed = closed
+        self._rest = b""  # of what was read, and is still to be told
         self._taken = True
         self._late = False
         keeper.watch(descriptor, kept, self._hear)
@@ -36,10 +38,13 @@ class Pipe:
             return
         self._taken = True
         if self._late:
+            self._tell()
             os.set_blocking(self.descriptor, False)
             with contextlib.suppress(BlockingIOError):
                 self._hear()
             self.close()
+        elif self._rest:
+            self._taken = not self._tell()
         else:
             self._keeper.watch(self.descriptor, self._kept, self._hear)
 
@@ -62,6 +67,14 @@ class Pipe:
         piece = os.read(self.descriptor, PIECE)
         if not piece:
             self.close()
-        elif self._said(piece):
+            return
+        self._rest = piece
+        if self._tell():
             self._taken = False
             self._keeper.unwatch(self.descriptor)
+
+    def _tell(self) -> bool:
+        """Tell the next lines; all of them, if it is late. The answer is that of `said`."""
+        piece = self._rest
+        self._rest = b"" if self._late else b"".join(piece.split(b"\n", LINES)[LINES:])
+        return bool(piece) and self._said(piece[: len(piece) - len(self._rest)])

@@ -1,0 +1,78 @@
+"""An exception of the user's own may say anything of itself: it has a length, a truth value, a `__traceback__` that raises.
+
+Tested (SEMANTICS 65): the library asks none of them, wherever it stands. What a crash does then stands in
+`tests/actor/test_hostile_errors.py`; here the source is looked at, since such a question is easily written again.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.house import MODULES, source_of
+
+ASKED_OF_ITS_CLASS = {"__traceback__": "traceback_of", "__cause__": "cause_of", "__context__": "context_of"}
+NAMES = {"error", "raised", "exc", "cause", "failure", "again", "fatal", "outer"}  # of what was raised
+HOME = "supervise_strategies.kind"
+
+
+def complaints(source: str) -> list[str]:
+    """What is asked of an exception that it may answer as it likes, in words."""
+    tree = ast.parse(source)
+    flags = {name for name in NAMES if _is_flag(tree, name)}
+    wrong: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in ASKED_OF_ITS_CLASS:
+            wrong.append(f"line {node.lineno}: {ast.unparse(node)}: use {ASKED_OF_ITS_CLASS[node.attr]}()")
+        for asked in _conditions(node):
+            name = ast.unparse(asked).rpartition(".")[2].lstrip("_")
+            if isinstance(asked, ast.Name | ast.Attribute) and name in NAMES - flags:
+                wrong.append(f"line {asked.lineno}: the truth value of {ast.unparse(asked)}: say `is not None`")
+    return wrong
+
+
+def _conditions(node: ast.AST) -> Iterator[ast.expr]:
+    """What is asked for its truth value."""
+    if isinstance(node, ast.BoolOp):
+        yield from node.values[:-1]
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield node.operand
+    elif isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
+        yield node.test
+
+
+def _is_flag(tree: ast.AST, name: str) -> bool:
+    """It is said to be a bool."""
+    return any(
+        isinstance(node, ast.arg | ast.AnnAssign)
+        and (node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)) == name
+        and node.annotation is not None
+        and ast.unparse(node.annotation) == "bool"
+        for node in ast.walk(tree)
+    )
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {HOME}))
+def test_no_module_asks_an_exception_what_its_class_may_answer(module: str) -> None:
+    assert complaints(source_of(module)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "frames = error.__traceback__",
+        "cause = crash.error.__cause__",
+        "said = self._error or other",
+        "if error: pass",
+        "given = None if not raised else 1",
+        "while failure: pass",
+    ],
+)
+def test_the_check_sees_each_way(source: str) -> None:
+    assert len(complaints(source)) == 1
+
+
+def test_the_check_lets_through_what_is_no_question() -> None:
+    assert complaints("error.__cause__ = None\nsaid = other or error\nif error is not None: pass") == []
