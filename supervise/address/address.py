@@ -154,8 +154,9 @@ class _AnyAddress(MailboxView, Generic[A_co]):
     async def stop(self, *, grace: float | None = None) -> ExitReason:
         """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
 
-        What still runs after `grace` seconds (default: the child's `stop_within`) is killed. For its supervisor it is an end
-        by itself, and a normal one: a permanent child comes back, on the same mailbox; `terminate_child` keeps it down.
+        What still runs after `grace` seconds (default: the child's `stop_within`; 5 s if that is `"brutal_kill"`) is killed.
+        For its supervisor it is an end by itself, and a normal one: a permanent child comes back, on the same mailbox;
+        `terminate_child` keeps it down.
         `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own tasks: use `current().stop()`.
         """
         mailbox = self._own_mailbox()
