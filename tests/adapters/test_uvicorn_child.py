@@ -35,7 +35,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("uvicorn_is_silent")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("uvicorn_is_silent", "uvicorn_looks_at_each_tick")]
+
+
+@pytest.fixture
+def uvicorn_looks_at_each_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It calls `callback_notify`, which is how it is crashed here, at one of ten ticks, so once a second."""
+    on_tick = uvicorn.Server.on_tick
+
+    def each(self: uvicorn.Server, counter: int) -> Any:
+        return on_tick(self, counter - counter % 10)
+
+    monkeypatch.setattr(uvicorn.Server, "on_tick", each)
 
 
 class Application:

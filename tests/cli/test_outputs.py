@@ -17,8 +17,11 @@ import pytest
 
 from supervise.cli import outputs
 from tests.house import ROOT
+from tests.side_by_side import begun, side_by_side
 
 from .command import AS_MODULE, GUARD
+
+__all__ = ("begun",)
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])}
 STATUS = {"ORDERLY": 0, "GIVES_UP": 1, "OPENS": 0}
@@ -30,6 +33,7 @@ def command(target: str) -> list[str]:
 
 @pytest.mark.parametrize("target", STATUS)
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@side_by_side
 def test_79_what_was_closed_changes_nothing(target: str, closed: str) -> None:
     line = ["sh", "-c", f'exec "$@" {closed}', "sh", *command(target)]
     done = subprocess.run(line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=GUARD, check=False)
@@ -40,6 +44,7 @@ def test_79_what_was_closed_changes_nothing(target: str, closed: str) -> None:
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("target", ["ORDERLY", "GIVES_UP"])
 @pytest.mark.parametrize("gone", [{"stdout"}, {"stderr"}, {"stdout", "stderr"}], ids="-".join)
+@side_by_side
 def test_79_a_reader_that_went_away_changes_nothing(target: str, gone: set[str], unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -13,21 +13,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.collector import Collector
+from tests.side_by_side import begun, side_by_side
+
+__all__ = ("begun",)
 
 ROOT = Path(__file__).parents[2]
 GUARD = 30.0  # seconds after which a process that hangs is given up; each takes about one
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+BACKENDS = ("asyncio", "trio")
+on_both = pytest.mark.parametrize("backend", BACKENDS)
 
 
 @contextmanager
@@ -52,6 +53,8 @@ def until(process: subprocess.Popen[str], line: str) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@on_both
+@side_by_side
 def test_a_signal_stops_the_tree_in_reverse_order_with_status_0(backend: str, signum: signal.Signals) -> None:
     with running("tests.cli.trees:ORDERLY", "--backend", backend) as process:
         until(process, "start b")
@@ -61,6 +64,8 @@ def test_a_signal_stops_the_tree_in_reverse_order_with_status_0(backend: str, si
         assert process.returncode == 0
 
 
+@on_both
+@side_by_side
 def test_a_tree_that_gives_up_ends_with_status_1_and_its_chain_of_crashes(backend: str) -> None:
     with running("tests.cli.trees:DOOMED", "--backend", backend) as process:
         _, err = process.communicate(timeout=GUARD)
@@ -73,6 +78,8 @@ def test_a_tree_that_gives_up_ends_with_status_1_and_its_chain_of_crashes(backen
         assert "gives up" in chain[third:]
 
 
+@on_both
+@side_by_side
 def test_a_tree_that_does_not_start_ends_with_status_1_and_the_cause(backend: str) -> None:
     with running("tests.cli.trees:UNBORN", "--backend", backend) as process:
         _, err = process.communicate(timeout=GUARD)
@@ -81,6 +88,8 @@ def test_a_tree_that_does_not_start_ends_with_status_1_and_the_cause(backend: st
         assert "OSError: no such device" in err
 
 
+@on_both
+@side_by_side
 def test_a_second_signal_cancels_everything_at_once(backend: str) -> None:
     with running("tests.cli.trees:SLOW", "--backend", backend) as process:
         until(process, "start a")
@@ -91,6 +100,8 @@ def test_a_second_signal_cancels_everything_at_once(backend: str) -> None:
         assert process.returncode == 128 + signal.SIGTERM
 
 
+@on_both
+@side_by_side
 def test_a_stop_that_takes_longer_than_the_budget_is_cancelled(backend: str) -> None:
     with running("tests.cli.trees:SLOW", "--backend", backend, "--shutdown-budget", "0.2") as process:
         until(process, "start a")
@@ -99,6 +110,8 @@ def test_a_stop_that_takes_longer_than_the_budget_is_cancelled(backend: str) -> 
         assert process.returncode == 0
 
 
+@on_both
+@side_by_side
 def test_what_outlives_its_cancellation_is_named_and_left_with_status_70(backend: str) -> None:
     with running("tests.cli.trees:DEAF", "--backend", backend, "--shutdown-budget", "0.1") as process:
         until(process, "start a")
@@ -119,6 +132,7 @@ def test_what_outlives_its_cancellation_is_named_and_left_with_status_70(backend
         ("tests.cli.trees:NUMBER", ["int", "name a Supervisor"]),
     ],
 )
+@side_by_side
 def test_a_wrong_target_is_one_line_that_names_it_and_the_cure_with_status_2(target: str, words: list[str]) -> None:
     with running(target) as process:
         _, err = process.communicate(timeout=GUARD)
@@ -137,6 +151,7 @@ class Serving:
 
 
 @pytest.mark.parametrize("how", ["--otlp", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+@on_both
 def test_a_signal_in_mid_traffic_delivers_the_spans_that_ended_before(backend: str, how: str) -> None:
     with Collector() as collector:
         serving = Serving(how, collector.endpoint)
@@ -152,28 +167,38 @@ def test_a_signal_in_mid_traffic_delivers_the_spans_that_ended_before(backend: s
         assert collector.spans[-1].name == "stop"  # of the tree's own end
 
 
-def test_a_collector_that_hangs_holds_up_neither_work_nor_the_end(backend: str) -> None:
-    with Collector("hangs") as collector:
-        with running("tests.cli.trees:BUSY", "--backend", backend, "--otlp", collector.endpoint) as process:
+@contextmanager
+def on_both_at_once(tree: str, *arguments: str) -> Generator[dict[str, subprocess.Popen[str]], None, None]:
+    with ExitStack() as both:
+        yield {name: both.enter_context(running(tree, "--backend", name, *arguments)) for name in BACKENDS}
+
+
+def test_a_collector_that_hangs_holds_up_neither_work_nor_the_end() -> None:
+    with Collector("hangs") as collector, on_both_at_once("tests.cli.trees:BUSY", "--otlp", collector.endpoint) as both:
+        for process in both.values():
             until(process, "100")
             process.send_signal(signal.SIGTERM)
+        for backend, process in both.items():
             _, err = process.communicate(timeout=GUARD)
-            assert process.returncode == 0
-        assert err.count("spans can't be delivered") == 1
-        assert "Traceback" not in err
+            assert process.returncode == 0, (backend, err)
+            assert err.count("spans can't be delivered") == 1, backend
+            assert "Traceback" not in err, backend
 
 
-def test_what_is_left_behind_with_status_70_delivers_its_spans_too(backend: str) -> None:
+def test_what_is_left_behind_with_status_70_delivers_its_spans_too() -> None:
     with Collector() as collector:
-        arguments = ["--backend", backend, "--shutdown-budget", "0.1", "--otlp", collector.endpoint]
-        with running("tests.cli.trees:DEAF_AND_TRACED", *arguments) as process:
-            until(process, "start a")
-            process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=GUARD)
-            assert process.returncode == 70, err
-        assert collector.named("start a")
+        arguments = ["--shutdown-budget", "0.1", "--otlp", collector.endpoint]
+        with on_both_at_once("tests.cli.trees:DEAF_AND_TRACED", *arguments) as both:
+            for process in both.values():
+                until(process, "start a")
+                process.send_signal(signal.SIGTERM)
+            for backend, process in both.items():
+                _, err = process.communicate(timeout=GUARD)
+                assert process.returncode == 70, (backend, err)
+        assert [span.name for span in collector.spans].count("start a") == 2
 
 
+@on_both
 def test_the_log_is_json_and_says_the_whole_story(backend: str, tmp_path: Path) -> None:
     log = tmp_path / "app.jsonl"
     with running("tests.cli.trees:DOOMED", "--backend", backend, "--log", str(log)) as process:
@@ -192,6 +217,7 @@ def test_the_log_is_json_and_says_the_whole_story(backend: str, tmp_path: Path) 
         (["--log", "no/such/folder/app.jsonl"], ["--log no/such/folder/app.jsonl: No such file", "that can be written"]),
     ],
 )
+@side_by_side
 def test_telemetry_that_can_not_be_is_one_line_with_the_cure_and_status_2(arguments: list[str], words: list[str]) -> None:
     with running("tests.cli.trees:ORDERLY", *arguments) as process:
         out, err = process.communicate(timeout=GUARD)

@@ -15,12 +15,14 @@ import anyio
 import pytest
 
 from tests.adapters.http import get
-from tests.cli.test_run import GUARD, backend, running, until
+from tests.cli.test_run import GUARD, on_both, running, until
 from tests.cli.test_stop_in_traffic import number_after
+from tests.side_by_side import begun, side_by_side
 
-__all__ = ("backend",)
+__all__ = ("begun",)
 
 
+@on_both
 def test_probes_are_answered_while_the_tree_runs_and_while_it_stops(backend: str) -> None:
     arguments = ["--backend", backend, "--health", "127.0.0.1:0", "--shutdown-budget", "20"]
     with running("tests.cli.trees:SLOW", *arguments) as process:
@@ -38,6 +40,7 @@ def test_probes_are_answered_while_the_tree_runs_and_while_it_stops(backend: str
         assert process.returncode == 128 + signal.SIGTERM
 
 
+@on_both
 def test_a_service_manager_is_told(backend: str, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.settimeout(GUARD)
@@ -55,6 +58,7 @@ def test_a_service_manager_is_told(backend: str, tmp_path: Path) -> None:
             assert process.returncode == 0
 
 
+@on_both
 def test_a_give_up_is_the_beginning_of_the_end(backend: str, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.settimeout(GUARD)
@@ -69,6 +73,8 @@ def test_a_give_up_is_the_beginning_of_the_end(backend: str, tmp_path: Path) -> 
         assert heard[-1] == b"STOPPING=1"
 
 
+@on_both
+@side_by_side
 def test_a_port_that_is_taken_is_one_line_with_the_cure_and_status_2(backend: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -82,6 +88,7 @@ def test_a_port_that_is_taken_is_one_line_with_the_cure_and_status_2(backend: st
 
 
 @pytest.mark.parametrize("where", ["8080", "localhost", ":8080", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:70000"])
+@side_by_side
 def test_what_is_no_address_is_one_line_with_the_cure_and_status_2(where: str) -> None:
     with running("tests.cli.trees:ORDERLY", "--health", where) as process:
         out, err = process.communicate(timeout=GUARD)

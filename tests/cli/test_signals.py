@@ -12,8 +12,9 @@ import signal
 
 import pytest
 
+from tests.side_by_side import begun, side_by_side
+
 from .command import Command
-from .side_by_side import begun, side_by_side
 
 __all__ = ("begun",)
 

@@ -16,9 +16,7 @@ import pytest
 
 from supervise import Account
 from tests.adapters.http import get
-from tests.cli.test_run import backend, running
-
-__all__ = ("backend",)
+from tests.cli.test_run import on_both, running
 
 BUDGET = 20.0  # seconds; it takes less than one
 CLIENTS = 8
@@ -108,6 +106,7 @@ async def browser(traffic: Traffic, port: int, probes: int) -> None:
         traffic.one_more()
 
 
+@on_both
 def test_chat_is_stopped_in_the_middle_of_its_clients_talk(backend: str) -> None:
     with running("tests.cli.served:CHAT", "--backend", backend, "--shutdown-budget", str(BUDGET)) as process:
         assert process.stdout is not None

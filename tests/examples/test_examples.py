@@ -12,9 +12,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.side_by_side import begun, side_by_side
+
+__all__ = ("begun",)
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"chat.py", "test_an_actor.py"}
@@ -41,16 +46,18 @@ RUNS = runs(ROOT / "examples")
 
 
 @pytest.mark.parametrize(("script", "arguments"), RUNS, ids=["-".join((s.stem, *a)) for s, a in RUNS])
-def test_runs_without_a_failure_or_a_warning(script: Path, arguments: tuple[str, ...], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", str(script), *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=HANG_GUARD,
-        check=False,
-    )
+@side_by_side
+def test_runs_without_a_failure_or_a_warning(script: Path, arguments: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory() as elsewhere:
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-W", "error", str(script), *arguments],
+            cwd=elsewhere,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=HANG_GUARD,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     assert done.stdout, "an example shows something"
     strange = [line for line in done.stderr.splitlines() if not LOG_LINE.fullmatch(line)]

@@ -78,7 +78,9 @@ def main() -> int:
     failed = sum(map(len, found.values()))
     print(f"{said.examples} examples on {said.backend}, {failed} failed, {time.perf_counter() - begun:.1f} s")
     for kind, seeds in sorted(found.items(), key=lambda item: -len(item[1])):
-        print(f"{len(seeds):5}  {kind}; seeds {', '.join(str(seed) for _, seed in sorted(seeds)[:5])}")
+        first, *others = (seed for _, seed in sorted(seeds)[:5])  # those with the fewest deeds
+        print(f"{len(seeds):5}  {kind}; seeds {', '.join(map(str, (first, *others)))}")
+        print(f"       {command(said.backend, first, ' -v')}")
     return 1 if failed else 0
 
 

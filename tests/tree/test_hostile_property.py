@@ -13,25 +13,30 @@ the library, whenever it is called. Tested, at every step and at the end of each
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+import subprocess
+import sys
 
 import pytest
 
-from .hostile import command, play
+from tests.house import ROOT
+from tests.side_by_side import begun, side_by_side
+
+from .hostile import play
 from .malice import KINDS
+
+__all__ = ("begun",)
 
 EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 500
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@side_by_side
 def test_hostile_code_harms_nobody_but_itself(backend: str) -> None:
-    failed: defaultdict[str, list[str]] = defaultdict(list)
-    for seed in range(EXAMPLES):
-        _, failures = play(backend, seed, frozenset(KINDS))
-        if failures:
-            failed[failures[0].kind].append(f"{command(backend, seed, ' -v')}\n    {failures[0].text}")
-    told = [f"{len(found)} x {kind}\n  {found[0]}" for kind, found in failed.items()]
-    assert not told, "\n".join(told)
+    command = [sys.executable, "-W", "error", "-m", "tests.tree.hostile", "--backend", backend, "--examples", str(EXAMPLES)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])}
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""  # as of an exception that nobody could raise
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

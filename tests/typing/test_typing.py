@@ -8,9 +8,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.side_by_side import begun, side_by_side
+
+__all__ = ("begun",)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -24,22 +29,26 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
 
 
+@side_by_side
 def test_mypy_accepts_and_refuses_what_it_should() -> None:
     done = run("mypy", "tests/typing/accepted.py", "tests/typing/refused.py")
     assert done.returncode == 0, done.stdout
 
 
+@side_by_side
 def test_pyright_accepts_and_refuses_what_it_should() -> None:
     done = run("pyright", "--pythonpath", sys.executable, "tests/typing/accepted.py", "tests/typing/refused.py")
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
-def test_a_line_that_isnt_refused_any_more_is_found_out(checker: str, tmp_path: Path) -> None:
-    changed = tmp_path / "refused_changed.py"
+@side_by_side
+def test_a_line_that_isnt_refused_any_more_is_found_out(checker: str) -> None:
     source = (HERE / "refused.py").read_text(encoding="utf-8")
-    changed.write_text(f"{source}\n\nright: int = 1  # type: ignore[assignment]\n", encoding="utf-8")
-    done = run(checker, *(["--pythonpath", sys.executable] if checker == "pyright" else []), str(changed))
+    with tempfile.TemporaryDirectory() as elsewhere:
+        changed = Path(elsewhere) / "refused_changed.py"
+        changed.write_text(f"{source}\n\nright: int = 1  # type: ignore[assignment]\n", encoding="utf-8")
+        done = run(checker, *(["--pythonpath", sys.executable] if checker == "pyright" else []), str(changed))
     assert done.returncode == 1
     (complaint,) = [line for line in done.stdout.splitlines() if "error: " in line]
     assert "nnecessary" in complaint or "unused-ignore" in complaint
@@ -50,6 +59,7 @@ def test_the_cases_can_be_imported_and_do_nothing(name: str) -> None:
     assert importlib.import_module(f"tests.typing.{name}").__doc__
 
 
+@side_by_side
 def test_every_public_symbol_has_a_known_type() -> None:
     try:
         importlib.metadata.version("supervise-actors")

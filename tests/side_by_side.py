@@ -1,4 +1,7 @@
-"""Tests that wait for processes, several at a time: they all begin with the first of them in their module."""
+"""Tests that wait for processes, several at a time: they all begin with the first of them in their module.
+
+They make no threads of their own: each test of the suite looks whether one is left, and would see those of its neighbours.
+"""
 
 from __future__ import annotations
 
