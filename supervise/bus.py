@@ -19,7 +19,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from .log import complain, interrupts, logger, say
+from supervise_strategies.exception import interrupts
+
+from .log import complain, logger, say
 from .message import name_of
 
 if TYPE_CHECKING:
@@ -110,14 +112,17 @@ class Bus:
 
     def _tell(self, listener: Listener, event: Event) -> None:
         try:
-            listener(event)
-        except BaseException as error:
-            if interrupts(error):
-                self._fatal(error)
-            elif listener is _log:
-                complain(error)
-            else:
-                say(logging.ERROR, "the listener %s raised at event %s", name_of(listener), event, error=error)
+            try:
+                listener(event)
+            except BaseException as error:
+                if interrupts(error):
+                    raise
+                if listener is _log:
+                    complain(error)
+                else:
+                    say(logging.ERROR, "the listener %s raised at event %s", name_of(listener), event, error=error)
+        except BaseException as struck:  # a KeyboardInterrupt, in the listener, or as that was told
+            self._fatal(struck)
 
 
 def _write(event: Event) -> None:

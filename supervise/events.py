@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 
 from supervise_strategies.directives import Action, Cause, Decision
-from supervise_strategies.exit_reason import ExitReason, leaves
-from supervise_strategies.kind import traceback_of
+from supervise_strategies.exception import leaves, traceback_of
+from supervise_strategies.exit_reason import ExitReason
 
 _OURS: Final = os.path.dirname(__file__) + os.sep
 _ADAPTED: Final = tuple(os.path.join(_OURS, room, "") for room in ("adapters", "health", "cli"))

@@ -8,27 +8,44 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Final
 
-from supervise_strategies.exit_reason import leaves
+from supervise_strategies.exception import interrupts
+from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of, name_of_kind
 
 logger: Final = logging.getLogger("supervise")
 
 
-def interrupts(error: BaseException) -> bool:
-    """Whether it is a KeyboardInterrupt, or has one in it: that passes up from anywhere, whoever's code it struck in."""
-    return not is_of(error, Exception) and any(is_of(leaf, KeyboardInterrupt) for leaf in leaves(error))
+def say(
+    level: int,
+    text: str,
+    *args: object,
+    error: BaseException | None = None,
+    to: logging.Logger = logger,
+    pass_up: Callable[[BaseException], object] | None = None,
+) -> None:
+    """Write one record; of an argument that is an exception, what `describe` says of it.
 
-
-def say(level: int, text: str, *args: object, error: BaseException | None = None, to: logging.Logger = logger) -> None:
-    """Write one record. What a handler or a filter raises is told on standard error; a KeyboardInterrupt is let through."""
+    What a handler or a filter raises is told on standard error. A KeyboardInterrupt goes to `pass_up`, which whoever is in the
+    middle of a change has to give; else it is let through.
+    """
     try:
-        to.log(level, text, *args, exc_info=error, stacklevel=2)
-    except BaseException as raised:
-        if interrupts(raised):
+        try:
+            to.log(level, text, *map(_described, args), exc_info=error, stacklevel=2)
+        except BaseException as raised:
+            if interrupts(raised):
+                raise
+            complain(raised)
+    except BaseException as struck:
+        if pass_up is None:
             raise
-        complain(raised)
+        pass_up(struck)
+
+
+def _described(value: object) -> object:
+    return describe(value) if is_of(value, BaseException) else value
 
 
 def complain(error: BaseException) -> None:

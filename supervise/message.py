@@ -11,6 +11,7 @@ from itertools import islice
 from types import FunctionType
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+from supervise_strategies.exception import interrupts
 from supervise_strategies.kind import name_of_kind
 from supervise_strategies.text import LONG, SHORT, one_line, shown
 
@@ -70,8 +71,8 @@ def _named(handler: AnyHandler, attribute: str) -> str:
     else:
         try:
             found = getattr(handler, attribute, "")
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
+        except BaseException as error:
+            if interrupts(error):
+                raise
             return ""
     return str.__getitem__(cast(str, found), slice(1000)) if issubclass(type(found), str) else ""

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from supervise import Address, Intensity, RunningSupervisor, SuperviseError, Supervisor, child
-from supervise.events import Event
+from supervise.events import Event, Stopped
 from supervise.testing import virtual_time
 from supervise_strategies import StrategyError
 from tests.doubles import Boom, Scribe, fill
@@ -214,6 +214,32 @@ async def test_what_who_hears_raises_ends_nothing(
                 await _play(app)
             assert error.__name__ in capsys.readouterr().err
         assert app.ended is None
+
+
+@pytest.mark.parametrize("group", [False, True])
+async def test_ctrl_c_as_it_is_logged_what_a_listener_raised_passes_up_and_the_change_goes_on(group: bool) -> None:
+    def strike(record: logging.LogRecord) -> None:
+        if "fail raised" in record.getMessage() and struck:
+            raise struck.pop()
+
+    def fail(event: Event) -> None:
+        if isinstance(event, Stopped) and event.path == "app/scribe":
+            raise Boom
+
+    plain = KeyboardInterrupt()
+    struck: list[BaseException] = [BaseExceptionGroup("deep", [ValueError(), plain]) if group else plain]
+    kept: list[Address[Scribe]] = []
+    heard: list[Event] = []
+    with pytest.raises(KeyboardInterrupt), _logging_to(strike):
+        async with Supervisor("app", child(Scribe)) as app:
+            app.subscribe(fail)
+            app.subscribe(heard.append)
+            kept.append(app.find("scribe"))
+            await kept[0].send(Scribe.crash)
+            await anyio.sleep(10)
+    assert not struck
+    assert next(event.reason.kind for event in heard if isinstance(event, Stopped) and event.path == "app/scribe") == "crashed"
+    assert kept[0].account().balanced
 
 
 @pytest.mark.parametrize("raises", [False, True])

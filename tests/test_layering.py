@@ -129,6 +129,7 @@ def test_the_decisions_are_pure(module: str) -> None:
 def test_what_a_message_is_called_knows_nothing_of_ours_but_how_texts_are_made() -> None:
     found = {found for found, *_ in imports("supervise.message", source_of("supervise.message"))}
     assert {name for name in found if name.startswith("supervise")} == {
+        "supervise_strategies.exception",
         "supervise_strategies.kind",
         "supervise_strategies.text",
     }

@@ -5,10 +5,10 @@ It holds text, never an exception: a kept exception keeps its frames, and frames
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
+from .exception import leaves
 from .kind import is_of, name_of_kind
 from .text import LONG, one_line, said
 
@@ -74,22 +74,3 @@ def describe(error: BaseException, limit: int = LONG) -> str:
         text = said(error, limit)
         line = f"{name}: {text}" if text else name
     return one_line(line, limit)
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions inside nested groups, in order, however deep; task groups wrap even a single one.
-
-    A group that is inside twice is looked into once: groups that share their parts can have more leaves than there is time.
-    """
-    waiting = [error]
-    seen: set[int] = set()
-    while waiting:
-        found = waiting.pop()
-        if not is_of(found, BaseExceptionGroup):
-            yield found
-        elif id(found) not in seen:
-            seen.add(id(found))
-            waiting.extend(reversed(_inside(found)))
-
-
-_inside: Final = cast("Callable[[BaseException], tuple[BaseException, ...]]", BaseExceptionGroup.__dict__["exceptions"].__get__)

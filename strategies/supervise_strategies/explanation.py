@@ -15,7 +15,8 @@ from . import directives as do
 from .child_state import RUNNING, UNSTOPPABLE, ChildState
 from .directives import Action, Decision, Directive
 from .errors import ChildNotFound
-from .exit_reason import SHUTDOWN, ExitKind, ExitReason, leaves
+from .exception import leaves
+from .exit_reason import SHUTDOWN, ExitKind, ExitReason
 from .kind import is_of
 from .supervisor_state import Phase
 

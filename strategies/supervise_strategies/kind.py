@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Final, TypeAlias, TypeGuard, TypeVar, cast
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 T = TypeVar("T")
-ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 _mro: Final = cast("Callable[[type], tuple[type, ...]]", type.__dict__["__mro__"].__get__)
 _dict: Final = cast("Callable[[type], dict[str, Any]]", type.__dict__["__dict__"].__get__)
@@ -54,30 +52,3 @@ def name_in_kind(kind: type, value: object) -> str | None:
 def is_of(value: object, *kinds: type[T]) -> TypeGuard[T]:
     """Whether a value is an instance: by its type, and not by what it says of itself."""
     return issubclass(type(value), kinds)
-
-
-# -- what stands in an exception, whatever its class makes of these names ------------------------------------------------
-
-_cause: Final = cast("Callable[[BaseException], BaseException | None]", BaseException.__dict__["__cause__"].__get__)
-_context: Final = cast("Callable[[BaseException], BaseException | None]", BaseException.__dict__["__context__"].__get__)
-_traceback: Final = cast("Callable[[BaseException], TracebackType | None]", BaseException.__dict__["__traceback__"].__get__)
-
-
-def cause_of(error: BaseException) -> BaseException | None:
-    """Its `__cause__`."""
-    return _cause(error)
-
-
-def context_of(error: BaseException) -> BaseException | None:
-    """Its `__context__`."""
-    return _context(error)
-
-
-def traceback_of(error: BaseException) -> TracebackType | None:
-    """Its `__traceback__`."""
-    return _traceback(error)
-
-
-def exc_info_of(error: BaseException | None) -> ExcInfo:
-    """What `__exit__` is given; `sys.exc_info()` of an exception that is at hand."""
-    return (None, None, None) if error is None else (type(error), error, _traceback(error))

@@ -20,7 +20,8 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_none
 
 from .errors import InvalidSpec
-from .exit_reason import ExitKind, ExitReason, leaves
+from .exception import leaves
+from .exit_reason import ExitKind, ExitReason
 from .kind import is_of, kind_of, name_of_kind
 from .text import shown
 

@@ -23,6 +23,7 @@ from itertools import islice
 from types import FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from .exception import interrupts
 from .kind import attribute_of_kind, kind_of, name_of_kind
 
 SHORT: Final = 60
@@ -49,9 +50,9 @@ def text_of(value: object, limit: int) -> str:
     """What `str` says of a value, with its lines as they are, cut at `limit` characters."""
     try:
         text = _str(value, limit, DEPTH)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
+        if interrupts(error):
+            raise
         text = f"<its str() raised {name_of_kind(type(error))}>"
     return cut(text, limit)
 
@@ -73,9 +74,9 @@ def one_line(text: str, limit: int) -> str:
 def _shown(value: object, room: int, depth: int) -> str:
     try:
         return _repr(value, room, depth)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
+        if interrupts(error):
+            raise
         return f"<{name_of_kind(kind_of(value))}: its repr() raised {name_of_kind(type(error))}>"
 
 

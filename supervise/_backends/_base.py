@@ -7,7 +7,7 @@ from contextvars import Context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from supervise_strategies.exit_reason import leaves
+from supervise_strategies.exception import leaves
 from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:

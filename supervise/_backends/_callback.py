@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from supervise.log import interrupts, say
-from supervise_strategies.exit_reason import describe
+from supervise.log import say
+from supervise_strategies.exception import interrupts
 
 if TYPE_CHECKING:
     from ._base import Backend
@@ -23,4 +23,4 @@ def call_back(backend: Backend, callback: Callable[[], object]) -> None:
                 raise
             backend.pass_up(error)
             return
-        say(logging.ERROR, "a callback of the event loop raised %s", describe(error), error=error)
+        say(logging.ERROR, "a callback of the event loop raised %s", error, error=error, pass_up=backend.pass_up)

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from supervise_strategies.exit_reason import leaves
+from supervise_strategies.exception import leaves
 
 from ._base import Expired, Future, Handle, Running, Scope
 from ._callback import call_back

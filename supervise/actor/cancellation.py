@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from supervise._backends import is_cancellation
-from supervise_strategies.kind import context_of, exc_info_of
+from supervise_strategies.exception import context_of, exc_info_of
 
 if TYPE_CHECKING:
     from .incarnation import Incarnation

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from supervise._backends import is_cancellation
 from supervise.errors import ActorCrashed, ActorStopped, HandlerLate, IgnoreStart
-from supervise.log import interrupts, say
+from supervise.log import say
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
+from supervise_strategies.exception import exc_info_of, interrupts
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
-from supervise_strategies.kind import exc_info_of, is_of, name_of_kind
+from supervise_strategies.kind import is_of, name_of_kind
 
 from .cancellation import is_being_closed, leave_kill_scope, leave_life_scope, masked
 
@@ -86,7 +87,8 @@ async def _exit(life: Incarnation, error: BaseException | None) -> BaseException
         if cause is None or is_cancellation(cause, cancelled):
             return raised
         if raised is not cause:
-            say(logging.ERROR, "%s #%d: its exit hook raised %s", life.mailbox.path, life.number, describe(raised))
+            text = "%s #%d: its exit hook raised %s"
+            say(logging.ERROR, text, life.mailbox.path, life.number, raised, pass_up=life.pass_up)
     return error
 
 
@@ -146,7 +148,8 @@ async def rescue(life: Incarnation, error: BaseException) -> Incarnation | None:
     """What is never raised, as far as we know, was raised in the actor's task itself. Its owner is told of the end even so."""
     mailbox, owner = life.mailbox, life.owner
     if not interrupts(error):  # which may strike anywhere, on asyncio, and is nobody's bug
-        say(logging.CRITICAL, "%s #%d: its own task raised %s", mailbox.path, life.number, describe(error), error=error)
+        text = "%s #%d: its own task raised %s"
+        say(logging.CRITICAL, text, mailbox.path, life.number, error, error=error, pass_up=life.pass_up)
     life.pass_up(error)
     if life.told:
         owner.broken(error)
@@ -242,7 +245,8 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
     try:
         lane.put_back(again)
     except Exception as raised:  # of a queue of the user's own
-        say(logging.ERROR, "%s: a message can't be tried again, as its queue raised %s", life.mailbox.path, describe(raised))
+        text = "%s: a message can't be tried again, as its queue raised %s"
+        say(logging.ERROR, text, life.mailbox.path, raised, pass_up=life.pass_up)
         return False
     if reply is not None and error is not None:
         life.mailbox.hold_cause(reply, _crash(life, life.owner.bus.text(describe, error), error))

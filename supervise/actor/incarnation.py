@@ -18,7 +18,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise.mailbox.turn import IncarnationTurn, Turn
-from supervise_strategies.exit_reason import NORMAL, ExitReason, leaves
+from supervise_strategies.exception import leaves
+from supervise_strategies.exit_reason import NORMAL, ExitReason
 from supervise_strategies.kind import is_of
 
 from .nursery import Nursery

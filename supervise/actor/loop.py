@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 from supervise._backends import is_cancellation
 from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Expected
-from supervise.log import interrupts
 from supervise.mailbox.bad_call import bad_call
 from supervise.mailbox.envelope import is_beginning
 from supervise.mailbox.handler import (
@@ -35,6 +34,7 @@ from supervise.mailbox.handler import (
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
 from supervise.message import describe as describe_message
+from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import NORMAL, describe
 from supervise_strategies.kind import is_of
 

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from supervise.mailbox.turn import CURRENT, Turn
 from supervise.message import name_of
-from supervise_strategies.exit_reason import leaves
+from supervise_strategies.exception import leaves
 from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:

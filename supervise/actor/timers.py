@@ -29,7 +29,6 @@ from supervise.log import say
 from supervise.mailbox.source import Source
 from supervise.message import AnyHandler, name_of
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exit_reason import describe
 from supervise_strategies.text import shown
 
 if TYPE_CHECKING:
@@ -111,10 +110,11 @@ class Timer(Source):
         try:
             self._put(self._args, self._kwargs)
         except BaseException as error:
-            self._timers._incarnation.pass_up(error)
+            pass_up = self._timers._incarnation.pass_up
+            pass_up(error)
             self._queued = None
             self.skipped += 1
-            say(logging.ERROR, "%r lost a tick, as the mailbox raised %s", self, describe(error))
+            say(logging.ERROR, "%r lost a tick, as the mailbox raised %s", self, error, pass_up=pass_up)
             if self.period is None:
                 self._timers._forget(self)
 

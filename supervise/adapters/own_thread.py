@@ -11,7 +11,7 @@ from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 from supervise.actor.factory import Factory, name_for
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.kind import exc_info_of
+from supervise_strategies.exception import exc_info_of
 
 from .facade import Facade, facade_of, methods_of
 from .handoff import Handoff

@@ -26,8 +26,8 @@ from supervise.address.address import Address
 from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import cause_of, exc_info_of
 from supervise_strategies.exit_reason import describe
-from supervise_strategies.kind import cause_of, exc_info_of
 
 from .facade import Facade, facade_of
 from .handoff import Handoff

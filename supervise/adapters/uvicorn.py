@@ -13,7 +13,7 @@ from supervise._backends import current_backend
 from supervise.actor.factory import Factory
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.kind import context_of
+from supervise_strategies.exception import context_of
 
 try:
     import uvicorn

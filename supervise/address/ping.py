@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
 
 from .address import address_of
@@ -45,7 +46,10 @@ async def ping(mailbox: Mailbox, timeout: float | None) -> Pong:
         return Pong(None, f"no answer within {timeout} s")
     except Exception as error:  # the mailbox may have a queue of the user's own
         return Pong(None, describe(error))
-    except KeyboardInterrupt as error:  # it would end the loop from the task of a group, past everybody
+    except BaseException as error:
+        if not interrupts(error):
+            raise
+        # It would end the loop from the task of a group, past everybody.
         mailbox.dead_letters.bus.pass_up(error)
         return Pong(None, describe(error))
     return Pong(now() - begun)

@@ -36,8 +36,8 @@ from supervise.errors import GaveUp, StartFailed
 from supervise.health import ServiceManager, serve
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
+from supervise_strategies.exception import cause_of
 from supervise_strategies.exit_reason import describe
-from supervise_strategies.kind import cause_of
 
 from .ending import Ending
 from .outputs import unbreak

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from supervise.log import say
+from supervise_strategies.exception import interrupts
 
 from .snapshot import Source, health, is_live, readiness
 
@@ -46,9 +47,9 @@ class Endpoint:
         """What is answered to a request. Raises nothing but KeyboardInterrupt."""
         try:
             return self._answer(method, path)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # a probe must not end what it looks at
+            if interrupts(error):
+                raise
             say(logging.ERROR, "%s: the health of the tree couldn't be told", path, error=error)
             return _json(500, {"error": f"the health of the tree couldn't be told: {type(error).__name__}"})
 

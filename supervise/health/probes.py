@@ -18,7 +18,7 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
 
 from supervise.log import say
-from supervise_strategies.kind import cause_of
+from supervise_strategies.exception import cause_of
 
 from .asgi import Answer, Endpoint
 from .snapshot import Source
@@ -69,7 +69,7 @@ class _Probes:
         now = time.monotonic()
         if now - self._complained >= COMPLAIN_EVERY:
             self._complained = now
-            text = "health: no connection can be taken, so probes aren't answered: %r"
+            text = "health: no connection can be taken, so probes aren't answered: %s"
             cause = cause_of(error)
             say(logging.WARNING, text, error if cause is None else cause)
 

@@ -7,10 +7,10 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise.errors import BadCall
-from supervise.log import interrupts
 from supervise.message import describe
+from supervise_strategies.exception import interrupts, traceback_of
 from supervise_strategies.exit_reason import describe as describe_error
-from supervise_strategies.kind import attribute_of_kind, is_of, traceback_of
+from supervise_strategies.kind import attribute_of_kind, is_of
 from supervise_strategies.text import said
 
 from .handler import resolve

@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
-from supervise.log import interrupts, say
+from supervise.log import say
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from supervise.errors import NotAHandler, UnknownHandler
 from supervise.message import AnyHandler, name_of, owner_of, short_name_of
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import interrupts
 from supervise_strategies.kind import attribute_of_kind, is_of, kind_of, name_in_kind, name_of_kind, qualified_name_of_kind
 from supervise_strategies.text import shown
 
@@ -192,9 +193,9 @@ def _on_the_class(actor: type, name: str) -> Any:
     """What the class itself says that it has: a descriptor may make something, and may raise."""
     try:
         return getattr(actor, name, None)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BaseException as error:
+        if interrupts(error):
+            raise
         return None
 
 
@@ -224,9 +225,9 @@ def _way(function: Callable[..., Any]) -> bool | Concurrency:
         if type(body) is not FunctionType and not inspect.isbuiltin(body):
             body = attribute_of_kind(kind_of(body), "__call__", body)
         yields = inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a callable of anybody's own class
+    except BaseException as error:  # a callable of anybody's own class
+        if interrupts(error):
+            raise
         return False
     if yields:
         raise NotAHandler(f"handler={name_of(function)} {_YIELDS}")

@@ -345,10 +345,10 @@ class Lane(ABC):
         if not wanted:
             return []
         queue = self.queue
-        taken = [envelope for envelope in queue if id(envelope) in wanted]  # without those that `chosen` itself took out
         if isinstance(queue, KeptQueue):
-            queue.take_out(wanted)
+            taken: list[Envelope] = queue.take_out(wanted)
         else:  # the same object: the actor's loop may be in the middle of it
+            taken = [envelope for envelope in queue if id(envelope) in wanted]  # without those that `chosen` itself took out
             kept = [envelope for envelope in queue if id(envelope) not in wanted]
             for _ in range(len(queue)):
                 queue.popleft()

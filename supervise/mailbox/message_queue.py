@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
-from supervise.log import interrupts, say
+from supervise.log import say
 from supervise.message import name_of
+from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import attribute_of_kind, is_of, kind_of
 from supervise_strategies.text import shown
@@ -100,13 +101,17 @@ class KeptQueue:
             oldest = next(iter(self._given), None)
             return None if oldest is None else self._given.pop(oldest)
 
-    def take_out(self, gone: set[int]) -> None:
-        """Take some out, by their identity; the others keep their order. If the queue fails, a deque takes its place."""
-        kept = [envelope for envelope in self if id(envelope) not in gone]
-        known = {*self._given}
+    def take_out(self, gone: set[int]) -> list[Any]:
+        """Take some out, by their identity; the others keep their order. If the queue fails, a deque takes its place.
+
+        They are gone before the queue is asked for anything: its code may take others out, and send, in the middle of it.
+        """
+        order = [*self]
+        taken = [envelope for envelope in order if id(envelope) in gone and self._given.pop(id(envelope), None) is not None]
+        kept = [envelope for envelope in order if id(envelope) in self._given]
         queue, ask = self._queue, self._ask_inside
         try:
-            for _ in range(len(self._given)):
+            for _ in order:
                 ask("popleft", queue.popleft)
             for envelope in kept:
                 ask("append", queue.append, envelope)
@@ -118,12 +123,13 @@ class KeptQueue:
                     ask("appendleft", queue.appendleft, envelope)
         except Exception as error:
             self._queue = deque(kept)
-            say(logging.ERROR, "a queue= failed, and a deque takes its place; nothing is lost: %s", describe(error))
-        late = [envelope for number, envelope in self._given.items() if number not in known]
-        if late:  # that code has sent something itself, in the middle of it
-            kept += late
-            self._queue = deque(kept)
-        self._given = {id(envelope): envelope for envelope in kept}
+            text = "a queue= failed, and a deque takes its place; nothing is lost: %s"
+            say(logging.ERROR, text, error, pass_up=self._pass_up)
+        known = {id(envelope) for envelope in kept}
+        if known != self._given.keys():
+            late = [envelope for number, envelope in self._given.items() if number not in known]
+            self._queue = deque([envelope for envelope in kept if id(envelope) in self._given] + late)
+        return taken
 
     def __len__(self) -> int:
         return len(self._given)

@@ -31,7 +31,8 @@ from supervise.errors import WouldDeadlock
 from supervise.log import say
 from supervise.message import name_of
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exit_reason import ExitKind, ExitReason, describe
+from supervise_strategies.exception import interrupts
+from supervise_strategies.exit_reason import ExitKind, ExitReason
 
 from .handler import class_of, resolve, table_for
 from .subscription import Subscription, WhenFull
@@ -100,8 +101,13 @@ class Monitor:
             if not mailbox.credits:
                 mailbox.grant(1)
             mailbox.accept((notice, (down,), {}, None, None if turn is None else turn.mailbox, None))
-        except Exception as error:  # the watcher's own queue; the end goes on, and the others are told
-            say(logging.ERROR, "%s wasn't told that %s, as its queue raised %s", mailbox.path, down, describe(error))
+        except BaseException as error:  # the watcher's own queue; the end goes on, and the others are told
+            pass_up = mailbox.dead_letters.bus.pass_up
+            if interrupts(error):
+                pass_up(error)
+            else:
+                text = "%s wasn't told that %s, as its queue raised %s"
+                say(logging.ERROR, text, mailbox.path, down, error, pass_up=pass_up)
 
     def __repr__(self) -> str:
         return f"<Monitor of {self.path} by {self._watcher.mailbox.path}{' (closed)' if self._closed else ''}>"
@@ -197,7 +203,7 @@ def publish(mailbox: Mailbox, event: object) -> None:
             try:
                 wanted = isinstance(event, kind)
             except Exception as error:  # a class may have an `__instancecheck__` of its own
-                say(logging.ERROR, "%s: a subscriber's kind raised %s, and misses an event", mailbox.path, describe(error))
+                say(logging.ERROR, "%s: a subscriber's kind raised %s, and misses an event", mailbox.path, error)
                 continue
             if wanted:
                 subscription.put(event)

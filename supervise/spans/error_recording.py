@@ -9,7 +9,7 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
-from supervise.log import interrupts
+from supervise_strategies.exception import interrupts
 from supervise_strategies.kind import is_of, qualified_name_of_kind
 from supervise_strategies.text import said
 

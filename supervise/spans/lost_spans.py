@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Final, ParamSpec, TypeAlias
 
-from supervise.log import interrupts, say
+from supervise.log import say
+from supervise_strategies.exception import interrupts
 
 P = ParamSpec("P")
 logger: Final = logging.getLogger("supervise.tracing")
@@ -30,7 +31,8 @@ def lost(error: BaseException, pass_up: PassUp | None = None) -> None:
         return
     if time.monotonic() - _said_at > 60:
         _said_at = time.monotonic()
-        say(logging.ERROR, "spans are lost: the tracer provider, or one of its processors, raised", error=error, to=logger)
+        text = "spans are lost: the tracer provider, or one of its processors, raised"
+        say(logging.ERROR, text, error=error, to=logger, pass_up=pass_up)
 
 
 def harmless(function: Callable[P, None]) -> Callable[P, None]:

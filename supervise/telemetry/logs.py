@@ -23,6 +23,7 @@ from opentelemetry import trace
 from supervise import events
 from supervise.actor.incarnation import Incarnation, NurseryTurn
 from supervise.mailbox.turn import CURRENT
+from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of, kind_of, name_of_kind
 from supervise_strategies.text import cut, said, shown, text_of
@@ -87,9 +88,9 @@ def _or(ask: Callable[[], T], otherwise: T) -> T:
     """What is said, unless it raises."""
     try:
         return ask()
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BaseException as error:
+        if interrupts(error):
+            raise
         return otherwise
 
 
@@ -143,9 +144,9 @@ class JsonFormatter(logging.Formatter):
         values = _Values(self._redact)
         try:
             return json.dumps(self._line(record, values))
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # its class, or its fields, are somebody's own
+            if interrupts(error):
+                raise
             return json.dumps({"message": values.text(f"<a record that can't be told: {describe(error)}>")})
 
     def _line(self, record: logging.LogRecord, values: _Values) -> dict[str, Any]:
@@ -177,9 +178,9 @@ class JsonFormatter(logging.Formatter):
     def _traceback(self, exception: Any) -> str:
         try:
             return self.formatException(exception)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
+            if interrupts(error):
+                raise
             lines = "".join(_or(lambda: traceback.format_tb(exception[2]), []))
             text = next((describe(part) for part in exception if is_of(part, BaseException)), shown(exception))
             return f"{lines}{text} <its traceback can't be formatted: {name_of_kind(type(error))}>"
@@ -197,9 +198,9 @@ class _Values:
         if self._redact is not None:
             try:
                 redacted: Any = self._redact(text)
-            except KeyboardInterrupt:
-                raise
             except BaseException as error:
+                if interrupts(error):
+                    raise
                 return f"<left out: redact raised {name_of_kind(type(error))}>"
             if not is_of(redacted, str):
                 return f"<left out: redact returned {name_of_kind(kind_of(redacted))}>"
@@ -225,9 +226,9 @@ class _Values:
         self._room -= 4
         try:
             return self._plain(value, depth)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
+        except BaseException as error:
+            if interrupts(error):
+                raise
             return self.text(shown(value, LONGEST))
 
     def _plain(self, value: Any, depth: int) -> Any:
@@ -251,9 +252,9 @@ class _Values:
 def _time_of(created: Any) -> str:
     try:
         return datetime.fromtimestamp(created, UTC).isoformat(timespec="microseconds")
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BaseException as error:
+        if interrupts(error):
+            raise
         return shown(created)
 
 
@@ -263,9 +264,9 @@ def _message_of(record: logging.LogRecord) -> str:
         if is_of(message, str):
             return str.__str__(message)
         why = f"TypeError: getMessage() returned {name_of_kind(kind_of(message))}"
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # a wrong number of arguments; a `__str__` that raises
+        if interrupts(error):
+            raise
         why = name_of_kind(type(error))
     return f"{text_of(vars(record).get('msg'), LONGEST)} <its arguments don't fit: {why}>"
 

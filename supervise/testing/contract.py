@@ -21,8 +21,8 @@ from supervise.errors import ActorCrashed, NotAHandler, UnknownHandler
 from supervise.mailbox.message_queue import MessageQueue
 from supervise.tree.child import child
 from supervise.tree.supervisor import Supervisor
+from supervise_strategies.exception import cause_of
 from supervise_strategies.intensity import Intensity
-from supervise_strategies.kind import cause_of
 
 
 class Specimen:

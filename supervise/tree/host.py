@@ -10,7 +10,6 @@ import anyio
 
 from supervise._backends import current_backend
 from supervise.log import say
-from supervise_strategies.exit_reason import describe
 
 if TYPE_CHECKING:
     from .running import RunningSupervisor
@@ -96,6 +95,6 @@ class Host:
                 logging.CRITICAL,
                 "%s ended, and neither wait() nor close() told anybody: %s",
                 name,
-                describe(error),
+                error,
                 error=error,
             )

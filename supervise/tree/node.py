@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from supervise import events
 from supervise_strategies import directives as do
 from supervise_strategies.directives import Action, Directive
-from supervise_strategies.exit_reason import leaves
+from supervise_strategies.exception import leaves
 from supervise_strategies.kind import is_of
 from supervise_strategies.supervision import Supervision
 from supervise_strategies.supervisor_state import Phase

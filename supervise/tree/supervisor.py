@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from anyio import TASK_STATUS_IGNORED
 
 from supervise._backends import current_backend
-from supervise.log import interrupts, say
+from supervise.log import say
 from supervise.spans.chosen import TracingOption, check_option, chosen
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
@@ -115,11 +116,14 @@ class Runnable(Description):
 
     async def _left(self) -> None:
         """Nobody is in its block any more. Who has opened it, and seen its end, needn't wait for the task that held it."""
-        tree: Tree | None = getattr(self, "_tree", None)
-        if tree is not None and tree.ended is not None and tree.hosted is not None:
+        while True:
+            tree: Tree | None = getattr(self, "_tree", None)
+            if tree is None or (tree.ended is not None and not tree.backend.in_its_thread()):  # nobody goes on in that loop
+                return
+            if tree.ended is None or tree.hosted is None:
+                break
             await tree.hosted.left()
-        tree = getattr(self, "_tree", None)
-        if tree is not None and (tree.ended is None or tree.in_body):
+        if tree.ended is None or tree.in_body:
             cure = "leave its `async with` first" if tree.hosted is None else "close() it first"
             raise RuntimeError(f"supervisor {self.name!r} runs already: {cure}, or describe another")
 
@@ -147,7 +151,7 @@ class Runnable(Description):
         except BaseException as error:  # whatever leaves the tree is what counts
             if interrupts(error):
                 raise
-            say(logging.ERROR, "supervisor %r: the end of its metrics raised %s", self.name, describe(error), error=error)
+            say(logging.ERROR, "supervisor %r: the end of its metrics raised %s", self.name, error, error=error)
 
 
 def _watch(metrics: Watcher, app: RunningSupervisor) -> Callable[[], object]:

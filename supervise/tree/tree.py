@@ -10,11 +10,12 @@ import anyio
 
 from supervise.bus import Bus
 from supervise.errors import GaveUp, StartFailed
-from supervise.log import interrupts, say
+from supervise.log import say
 from supervise.mailbox.dead_letters import DeadLetters
 from supervise_strategies.directives import Cause, StopMode
-from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe, leaves
-from supervise_strategies.kind import exc_info_of, is_of, name_of_kind
+from supervise_strategies.exception import exc_info_of, interrupts, leaves
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
+from supervise_strategies.kind import is_of, name_of_kind
 from supervise_strategies.restart import Draw, draw
 
 from .agenda import Agenda
@@ -188,7 +189,7 @@ class Tree:
         self._broken = error
         if not interrupts(error):  # which may strike anywhere, on asyncio, and is nobody's bug
             text = "%s: a bug in supervise: %s; the tree is cancelled"
-            say(logging.CRITICAL, text, self.root.path, describe(error), error=error)
+            say(logging.CRITICAL, text, self.root.path, error, error=error, pass_up=self.fatal)
         self.kill()
 
     def kill(self) -> None:

@@ -232,6 +232,37 @@ async def test_what_a_queue_sends_itself_while_some_are_taken_out_is_handled_aft
         assert scribe.account() == (6, 5, 0, 1, 0, 0, 0)
 
 
+@pytest.mark.parametrize("when", ["popleft", "append", "iter"])
+@pytest.mark.parametrize("inner", [{0, 3}, {1}, {2}, {0, 1, 2, 3}])
+async def test_each_is_taken_out_once_though_the_queue_takes_some_out_itself_meanwhile(
+    odd: type[Odd], when: str, inner: set[int]
+) -> None:
+    log: list[Any] = []
+    taken: list[Any] = []
+    async with Supervisor("app", child(Scribe, log, queue=odd), intensity=OFTEN) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = await fill(scribe, *range(4))
+
+        def take(among: set[int]) -> None:
+            taken.extend(message.args[0] for message in scribe.take(lambda message: message.args[0] in among))
+
+        def take_others(queue: Odd) -> Any:
+            del odd.lies[when]
+            take(inner)
+            return queue.kept.popleft() if when == "popleft" else iter([*queue.kept])
+
+        odd.lies[when] = take_others
+        take({1, 2})
+        odd.lies.clear()
+        account = scribe.account()
+        assert account.balanced
+        assert (account.dead_lettered, sorted(taken)) == (len(taken), sorted({1, 2} | inner))
+        gate.open()
+        await at_rest()
+        assert log == [n for n in range(4) if n not in {1, 2} | inner]
+        assert scribe.account().balanced
+
+
 @pytest.mark.parametrize("error", FAILURES)
 async def test_what_cannot_be_put_back_after_a_crash_is_told_its_caller(odd: type[Odd], error: BaseException) -> None:
     log: list[Any] = []

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from supervise_strategies.errors import ChildNotFound, InvalidSpec
-from supervise_strategies.exit_reason import describe, leaves
+from supervise_strategies.exception import leaves
+from supervise_strategies.exit_reason import describe
 from supervise_strategies.text import LONG, SHORT, one_line, said, shown, text_of
 from tests.hostile import rude
 
@@ -237,6 +238,16 @@ def test_whatever_a_repr_or_str_raises_is_named(raised: type[BaseException]) -> 
 def test_keyboard_interrupt_passes_up(ask: Callable[[Any], str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         ask(RudeError(KeyboardInterrupt))
+
+
+@pytest.mark.parametrize("ask", [shown, said, describe])
+def test_a_group_with_a_keyboard_interrupt_in_it_passes_up_too(ask: Callable[[Any], str]) -> None:
+    def raises(_: object) -> str:
+        raise BaseExceptionGroup("of a task group", [ValueError(), BaseExceptionGroup("in it", [KeyboardInterrupt()])])
+
+    error: Any = type("Interrupted", (Exception,), {"__repr__": raises, "__str__": raises})()
+    with pytest.raises(BaseExceptionGroup, match="of a task group"):
+        ask(error)
 
 
 Liar: Any = rude(on="__class__ __getattribute__")

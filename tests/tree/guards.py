@@ -59,8 +59,10 @@ def tear_down_in(seconds: float) -> None:
 @contextmanager
 def _unraisable(play: HostilePlay) -> Generator[None]:
     def hear(found: Any) -> None:
+        error = found.exc_value
+        if isinstance(error, KeyError) and error.args == ("__import__",):
+            return  # "never awaited" can't be said where a named tuple is being made: that code has no builtins
         if not play.failures:
-            error = found.exc_value
             play.fail(f"unraisable {type(error).__name__} at {where(error)}", f"{found.err_msg} {found.object!r}")
 
     before, sys.unraisablehook = sys.unraisablehook, hear

@@ -30,7 +30,7 @@ from supervise._backends import current_backend
 from supervise.events import Decided, Event, Overran, Stopped
 from supervise.testing import virtual_time
 from supervise_strategies import ExitKind
-from supervise_strategies.exit_reason import leaves
+from supervise_strategies.exception import leaves
 from tests.doubles import Boom, Gate, Scribe
 from tests.members import Member
 

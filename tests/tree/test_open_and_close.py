@@ -355,6 +355,26 @@ def test_a_prompt_where_each_line_is_a_run_of_the_loop() -> None:
     assert log == [1, 2, 3]
 
 
+def test_a_loop_that_was_closed_right_after_the_stop_keeps_nobody_from_opening_it_in_another() -> None:
+    log: list[str] = []
+    tree = _tree(log)
+
+    async def again() -> None:
+        async with tree as app:
+            await app.stop()
+
+    loop = asyncio.new_event_loop()
+    app = loop.run_until_complete(tree.open())
+    stop = loop.create_task(app.stop())
+    stop.add_done_callback(lambda _: loop.stop())  # in the very turn of its end
+    loop.run_forever()
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+    asyncio.run(again())
+    assert log == ["a begins", "b begins", "b ends", "a ends"] * 2
+
+
 def test_a_notebook_whose_cells_are_tasks_of_a_loop_that_runs() -> None:
     cells: dict[str, Any] = {}
 
