@@ -259,20 +259,28 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
 def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, function: Any) -> bool:
     """Hand a message over to those that run beside others; False: it waits in its lane, as there is no place for it yet.
 
-    The function is called here, once there is a place: what doesn't fit it, and what a decorator raises before it awaits
-    anything, is as with any handler. A decorator that answers by itself, as a cache does, has answered.
+    The function is called here, once there is a place, so what doesn't fit it is as with any handler. A decorator that answers
+    by itself, as a cache does, has answered; what it raises is isolated as what the handler raises.
     """
     lane, (_, args, kwargs, *_) = life.lane or life.mailbox, envelope
     if life.concurrent is None:
         life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(_answer, life), life.fail_first)
     begun = life.concurrent.has_place(concurrency, lane)
     if begun:
-        result = function(life.instance, *args, **kwargs)
-        if awaitable(result):
+        result: Any = None
+        failure: Exception | None = None
+        try:
+            result = function(life.instance, *args, **kwargs)
+        except Exception as error:
+            misfit = type(error) is TypeError and bad_call(class_of(life.instance), envelope, error) is not None
+            if misfit or not concurrency.isolate:
+                raise
+            failure = error
+        if failure is None and awaitable(result):
             life.concurrent.begin(concurrency, lane, envelope, result)
         else:
             life.in_hand = None
-            _answer(life, lane, envelope, result, None, concurrency.isolate)
+            _answer(life, lane, envelope, result, failure, concurrency.isolate)
     else:
         life.mailbox.attention = True
         options = envelope[5]

@@ -139,7 +139,8 @@ class KeptQueue:
             found = [envelope for envelope in self._ask_inside("iter", list, self._queue) if id(envelope) in self._given]
         except Exception:
             found = []
-        return iter(found if len(found) == len(self._given) else [*self._given.values()])
+        whole = len(found) == len(self._given) == len({id(envelope) for envelope in found})
+        return iter(found if whole else [*self._given.values()])
 
     def _ask_inside(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """Call the user's code where only an `Exception` can be answered for."""

@@ -10,6 +10,7 @@ import anyio
 
 from supervise._backends import current_backend
 from supervise.log import say
+from supervise_strategies.exception import interrupts
 
 if TYPE_CHECKING:
     from .running import RunningSupervisor
@@ -41,6 +42,8 @@ class Host:
             self._scope.cancel()
             with anyio.CancelScope(shield=True):
                 await self._over.wait()
+            if self._error is not None and interrupts(self._error):  # it passes up, though this was cancelled before
+                self._raise()
             self._error = None
             raise
         if self._app is None:

@@ -118,9 +118,9 @@ class Runnable(Description):
         """Nobody is in its block any more. Who has opened it, and seen its end, needn't wait for the task that held it."""
         while True:
             tree: Tree | None = getattr(self, "_tree", None)
-            if tree is None or (tree.ended is not None and not tree.backend.in_its_thread()):  # nobody goes on in that loop
+            if tree is None or (tree.ended is not None and tree.backend.is_closed()):  # nobody goes on in that loop
                 return
-            if tree.ended is None or tree.hosted is None:
+            if tree.ended is None or tree.hosted is None or not tree.backend.in_its_thread():
                 break
             await tree.hosted.left()
         if tree.ended is None or tree.in_body:

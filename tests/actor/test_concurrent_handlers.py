@@ -11,7 +11,18 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from supervise import ActorCrashed, ActorStopped, Address, Intensity, InvalidSpec, Supervisor, child, concurrent, current
+from supervise import (
+    ActorCrashed,
+    ActorStopped,
+    Address,
+    BadCall,
+    Intensity,
+    InvalidSpec,
+    Supervisor,
+    child,
+    concurrent,
+    current,
+)
 from supervise.events import Event, Expected
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes
@@ -297,6 +308,31 @@ async def test_a_decorator_that_answers_by_itself_has_answered() -> None:
         await at_rest()
         assert library.account() == (4, 4, 0, 0, 0, 0, 0)
         assert app.restarts == 0
+
+
+class Branch(Library):
+    @remembered
+    @concurrent(isolate=True)
+    async def lend(self, key: str) -> str:
+        await anyio.sleep(10)
+        return f"lent {key}"
+
+
+async def test_what_a_decorator_of_an_isolated_handler_raises_is_told_its_caller_alone() -> None:
+    async with Supervisor("app", child(Branch, list[str]())) as app, anyio.create_task_group() as group:
+        branch: Address[Branch] = app.find("branch")
+        outcomes = Outcomes(group)
+        await outcomes.watch("neighbour", branch.call(Branch.lend, "a"))
+        with pytest.raises(Boom, match="wrong"):
+            await branch.call(Branch.lend, "wrong")
+        await branch.send(Branch.lend, "wrong")
+        lend: Any = Branch.lend
+        with pytest.raises(BadCall):
+            await branch.call(lend)
+        await anyio.sleep(11)
+        assert outcomes.of == {"neighbour": "lent a"}
+        assert app.restarts == 0
+        assert branch.account().balanced
 
 
 async def test_what_a_decorator_raises_is_a_crash_as_of_any_handler() -> None:

@@ -232,6 +232,21 @@ async def test_what_a_queue_sends_itself_while_some_are_taken_out_is_handled_aft
         assert scribe.account() == (6, 5, 0, 1, 0, 0, 0)
 
 
+async def test_a_queue_that_shows_one_twice_and_another_not_at_all_costs_no_life(odd: type[Odd]) -> None:
+    log: list[Any] = []
+    async with Supervisor("app", child(Scribe, log, queue=odd), intensity=OFTEN) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = await fill(scribe, *range(4))
+        odd.lies["iter"] = lambda queue: iter([queue.kept[0], *[*queue.kept][:-1]])
+        assert [message.args[0] for message in scribe.take(lambda message: message.args[0] == 2)] == [2]
+        odd.lies.clear()
+        gate.open()
+        await at_rest()
+        assert log == [0, 1, 3]
+        assert app.restarts == 0
+        assert scribe.account().balanced
+
+
 @pytest.mark.parametrize("when", ["popleft", "append", "iter"])
 @pytest.mark.parametrize("inner", [{0, 3}, {1}, {2}, {0, 1, 2, 3}])
 async def test_each_is_taken_out_once_though_the_queue_takes_some_out_itself_meanwhile(

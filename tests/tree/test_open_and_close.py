@@ -183,6 +183,25 @@ async def test_an_open_that_is_cancelled_leaves_nothing() -> None:
     assert tree.running is None
 
 
+async def test_ctrl_c_in_an_open_that_is_cancelled_passes_up() -> None:
+    class Struck:
+        async def __aenter__(self) -> Struck:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    class Late:
+        async def __aenter__(self) -> Late:
+            await anyio.sleep(100)
+            return self
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    with pytest.raises(KeyboardInterrupt), anyio.move_on_after(10):
+        await Supervisor("app", child(Struck), child(Late)).open()
+
+
 async def test_an_open_that_is_cancelled_as_the_start_fails_has_told_whoever_wanted_to_know(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -373,6 +392,30 @@ def test_a_loop_that_was_closed_right_after_the_stop_keeps_nobody_from_opening_i
     loop.close()
     asyncio.run(again())
     assert log == ["a begins", "b begins", "b ends", "a ends"] * 2
+
+
+def test_a_block_that_another_loop_hasnt_left_yet_keeps_the_description() -> None:
+    tree = _tree(_NOBODY)
+    loop = asyncio.new_event_loop()
+    stopped, leave = asyncio.Event(), asyncio.Event()
+
+    async def first() -> None:
+        async with tree as app:
+            await app.stop()
+            stopped.set()
+            await leave.wait()
+
+    async def second() -> None:
+        with pytest.raises(RuntimeError, match="runs already: leave its `async with` first"):
+            await tree.open()
+
+    block = loop.create_task(first())
+    loop.run_until_complete(stopped.wait())
+    asyncio.run(second())
+    leave.set()
+    loop.run_until_complete(block)
+    loop.close()
+    assert tree.running is None
 
 
 def test_a_notebook_whose_cells_are_tasks_of_a_loop_that_runs() -> None:
