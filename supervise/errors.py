@@ -3,11 +3,13 @@
 SuperviseError
 ├── SendError                     the message wasn't accepted; it is attached as `.message`
 │   ├── MailboxFull               no room, and the policy or `try_send` doesn't wait
+│   ├── SendTimeout (also TimeoutError)  the deadline passed while it waited for room
 │   └── MailboxClosed             the actor is gone for good; get a new address
 ├── CallError                     the call was accepted, and there will be no reply
 │   ├── ActorCrashed              the handler raised; `__cause__` is what it raised
 │   ├── MessageDropped            a full mailbox dropped it (`overflow="drop_..."`), or somebody took it out
 │   ├── ActorRestarting           `on_restart="fail"`: the actor crashed while the call waited
+│   ├── CallTimeout (also TimeoutError)  the deadline passed while it was queued, or in hand
 │   └── CallCycle                 the call would wait for itself
 ├── ActorStopped                  (a SendError and a CallError) stopped, but listed: it may be started again
 ├── UnknownHandler                the live instance has no such handler
@@ -25,13 +27,15 @@ SuperviseError
 ├── StartFailed                   the tree didn't start; `__cause__` says why
 └── GaveUp                        the tree ended: too many restarts; `.crashes` is the chain of ends that led there
 
-TimeoutError                      the builtin, for every deadline
+TimeoutError                      the builtin: every deadline's error is one
 StrategyError                     what a supervision decision refuses; its tree is in `supervise_strategies.errors`
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from .message import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,15 +45,18 @@ if TYPE_CHECKING:
 
 
 class SuperviseError(Exception):
-    """The base of all errors of this package but those of `supervise_strategies`."""
+    """The base of all errors of this package but those of `supervise_strategies`.
+
+    A message that was refused, or given up, is attached as `.message`, as its sender gave it: it can be sent once more.
+    """
+
+    def __init__(self, text: str = "", message: Message | None = None) -> None:
+        super().__init__(text)
+        self.message: Message | None = message
 
 
 class SendError(SuperviseError):
     """The message wasn't accepted. Nothing was lost: it is attached as `.message`."""
-
-    def __init__(self, text: str, message: Message | None = None) -> None:
-        super().__init__(text)
-        self.message = message
 
 
 class MailboxFull(SendError):
@@ -67,8 +74,9 @@ class CallError(SuperviseError):
 class ActorCrashed(CallError):
     """The handler raised, or the actor crashed while it handled the call. `__cause__` is the exception itself."""
 
-    def __init__(self, path: str, incarnation: int, what: str) -> None:
-        super().__init__(f"{path} #{incarnation} crashed: {what}")
+    def __init__(self, path: str, incarnation: int, what: str, message: Message | None = None) -> None:
+        held = "" if message is None else f" with {name_of(message.handler)} in hand"
+        super().__init__(f"{path} #{incarnation} crashed{held}: {what}", message)
         self.path: str = path
         self.incarnation: int = incarnation
 
@@ -88,12 +96,22 @@ class ActorStopped(SendError, CallError):
 class CallCycle(CallError):
     """The call would wait for itself: each actor of the cycle waits for the next one. `.cycle` holds their paths."""
 
-    def __init__(self, cycle: Sequence[str]) -> None:
-        super().__init__(
-            f"{' -> '.join(cycle)}: this call would wait for itself for ever; "
-            "use send, or call from a task of current().nursery"
-        )
+    def __init__(self, cycle: Sequence[str], message: Message | None = None) -> None:
+        call = "this call" if message is None else f"this call of {name_of(message.handler)}"
+        cure = "use send, or call from a task of current().nursery"
+        super().__init__(f"{' -> '.join(cycle)}: {call} would wait for itself for ever; {cure}", message)
         self.cycle: tuple[str, ...] = tuple(cycle)
+
+
+class SendTimeout(SendError, TimeoutError):
+    """The deadline of `options(timeout=…)` has passed while the message waited for room. It wasn't accepted."""
+
+
+class CallTimeout(CallError, TimeoutError):
+    """The deadline of `options(timeout=…)` has passed, and there was no answer.
+
+    If nobody has begun with the call it is skipped; a handler that has begun goes on, unless `on_cancel="cancel"` was said.
+    """
 
 
 class UnknownHandler(SuperviseError):

@@ -14,6 +14,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
 
+from supervise_strategies.answers import Why
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exception import leaves, traceback_of
 from supervise_strategies.exit_reason import ExitReason
@@ -156,20 +157,28 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """A handler raised one of the child's `expects=` for a send: nobody is there to be told, and the actor lives on."""
+class Raised:
+    """A handler raised, its actor lives on, and nobody gets the error: it was a send, or the caller has gone."""
 
     path: str
     incarnation: int
     message: str
     error: str
-    isolated: bool = False
-    """It isn't one of `expects=`, but the handler is marked `isolate=True`: nothing that it raises ends the actor."""
+    why: Why
+    """Why the actor lives on: it is one of the child's `expects=`, the child has `on_error="reply"`, or the handler is marked
+    `isolate=True`."""
+    called: bool = False
+    """It was a call, whose caller has gone."""
     level: ClassVar[int] = logging.WARNING
 
     def __str__(self) -> str:
-        what = f"{self.error}; it is isolated, so the actor lives on" if self.isolated else f"the expected {self.error}"
-        return f"{self.path} #{self.incarnation}: {self.message} raised {what}"
+        what = {
+            "expected": f"the expected {self.error}",
+            "reply": f"{self.error}; on_error='reply', so the actor lives on",
+            "isolated": f"{self.error}; it is isolated, so the actor lives on",
+        }[self.why]
+        gone = "; its caller has gone" if self.called else ""
+        return f"{self.path} #{self.incarnation}: {self.message} raised {what}{gone}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,18 +275,7 @@ class Asked:
 
 
 Event: TypeAlias = (
-    Started
-    | StartFailed
-    | Stopped
-    | Decided
-    | Overran
-    | DeadLetter
-    | Expected
-    | AddressDropped
-    | Asked
-    | Late
-    | Blocked
-    | Stuck
+    Started | StartFailed | Stopped | Decided | Overran | DeadLetter | Raised | AddressDropped | Asked | Late | Blocked | Stuck
 )
 Listener: TypeAlias = Callable[[Event], object]
 

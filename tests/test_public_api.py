@@ -32,7 +32,7 @@ PINNED = [
     "task",
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
     "ChildAmbiguous", "ChildTemporary", "Explanation", "Operator",
-    "BadCall", "WrongLoop", "WrongProcess", "WrongThread",
+    "BadCall", "CallTimeout", "SendTimeout", "WrongLoop", "WrongProcess", "WrongThread",
 ]
 # fmt: on
 
@@ -45,7 +45,7 @@ def test_the_names_of_supervise_are_pinned() -> None:
 # fmt: off
 PATHS: dict[str, set[str]] = {
     "supervise.events": {
-        "AddressDropped", "Asked", "Blocked", "DeadLetter", "Decided", "Event", "Expected", "Frame", "Late", "Listener",
+        "AddressDropped", "Asked", "Blocked", "DeadLetter", "Decided", "Event", "Raised", "Frame", "Late", "Listener",
         "Overran", "Started", "StartFailed", "Stopped", "Stuck", "as_dict",
     },
     "supervise.telemetry": {

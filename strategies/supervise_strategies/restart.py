@@ -29,6 +29,8 @@ PolicyState: TypeAlias = RetryCallState
 Wait: TypeAlias = wait_base | Callable[[RetryCallState], float]
 Stop: TypeAlias = stop_base | Callable[[RetryCallState], bool]
 When: TypeAlias = retry_base | Callable[[RetryCallState], bool]
+Predicate: TypeAlias = retry_base | Callable[[Exception], bool]
+"""Says something of an exception: one of tenacity's `retry_if_…` objects as it is, or a function of the exception."""
 Draw: TypeAlias = Callable[[Wait, RetryCallState], float]
 
 
@@ -150,6 +152,20 @@ class Restart:
             if not matched:
                 return Rule(False, f"when={_name(self.when)} doesn't match {name_of_kind(type(leaf))}")
         return Rule(True, f"{self.type.value}, when={_name(self.when)} matches" if asked else self.type.value)
+
+
+def matches(predicate: Predicate, error: BaseException) -> tuple[bool, BaseException | None]:
+    """Whether each exception in it matches, groups looked into, as only an `Exception` can; and what the predicate raised."""
+    for leaf in leaves(error):
+        if not is_of(leaf, Exception):
+            return False, None
+        try:
+            asked: Any = retry_state(leaf, attempt=1, first=0.0, now=0.0) if isinstance(predicate, retry_base) else leaf
+            if not predicate(asked):
+                return False, None
+        except BaseException as raised:
+            return False, raised
+    return True, None
 
 
 def as_restart(value: Restart | RestartName) -> Restart:

@@ -9,6 +9,8 @@ Rules, which decide about everything else:
   the exit hook; a scope put around the exit hook alone corrupts the stack when the enter hook had opened a task group.
 - "Was it asked for?" is decided by our own flag, never by the exception's type: on asyncio, a handler that awaits a foreign
   cancelled task sees the very same exception as one that is killed.
+- The kill scope is also cancelled when a caller is gone that takes along its handler (`on_cancel="cancel"`). Then nothing ends
+  but the handler: the scope is left, and the next async handler enters another one.
 - A crash whose `finally` awaits in a cancelled scope is masked by the cancellation; the cause is then in `__context__`.
 """
 
@@ -41,6 +43,29 @@ def leave_kill_scope(life: Incarnation, error: BaseException | None) -> BaseExce
     except BaseException as raised:  # a handler left a scope or a group open; or a group whose remains are raised
         return raised
     return error
+
+
+def is_withdrawn(life: Incarnation) -> bool:
+    """Whether the caller of the message in hand has cancelled its handler, and nobody has ended the life."""
+    scope = life.kill_scope
+    return scope is not None and scope.cancel_called and not life.killed and life.failure is None
+
+
+def leave_cancelled_scope(life: Incarnation, error: BaseException | None = None) -> bool:
+    """Leave the kill scope if a caller has cancelled it; whether all that it raised as `error` was its own cancellation.
+
+    Else somebody has cancelled the task natively at the same time, which may be the end of the loop.
+    """
+    if not is_withdrawn(life):
+        return False
+    scope, life.kill_scope = life.kill_scope, None
+    if scope is None:
+        return False
+    try:
+        return bool(scope.__exit__(*exc_info_of(error)))
+    except BaseException as raised:  # the handler left a scope or a group open
+        life.fail(raised)
+        return False
 
 
 def leave_life_scope(life: Incarnation, error: BaseException | None, raised: BaseException | None) -> BaseException | None:

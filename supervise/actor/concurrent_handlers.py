@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from supervise.mailbox.envelope import cancels_with_caller
 from supervise.mailbox.handler import Concurrency
 from supervise.mailbox.turn import CURRENT, Turn
 from supervise_strategies.kind import is_of
@@ -13,6 +14,7 @@ from supervise_strategies.kind import is_of
 from .nursery import Nursery
 
 if TYPE_CHECKING:
+    from supervise._backends import Future, Scope
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.lane import Lane
 
@@ -23,7 +25,7 @@ class ConcurrentHandlers:
     A message that finds as many at work as its limit allows waits in its lane, first of all, and holds that lane up alone.
     """
 
-    __slots__ = ("_answer", "_cancelled", "_nursery", "_running", "_turn", "held_up", "in_hand")
+    __slots__ = ("_answer", "_cancelled", "_nursery", "_running", "_scopes", "_turn", "held_up", "in_hand")
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class ConcurrentHandlers:
         self._nursery = Nursery(first.mailbox, first, crashed)
         self._running: Counter[str] = Counter()
         self._cancelled = False
+        self._scopes: dict[int, Scope] = {}  # by the identity of the reply: of calls whose callers take their handler along
         self.held_up: set[Lane] = set()  # lanes whose first message waits for a place
         self.in_hand: dict[int, tuple[Lane, Envelope]] = {}  # by the identity of the envelope, in the order of hand-over
 
@@ -57,20 +60,43 @@ class ConcurrentHandlers:
         CURRENT.set(self._turn(envelope))
         result: Any = None
         failure: BaseException | None = None
+        withdrawn = False
         try:
-            result = await awaited
+            if cancels_with_caller(lane.mailbox, envelope):
+                withdrawn, result = await self._withdrawable(envelope, awaited)
+            else:
+                result = await awaited
         except BaseException as error:
             failure = error
         self._running[concurrency.key] -= 1
         if is_of(failure, GeneratorExit):  # the loop is gone
             raise failure
-        if self._answer(lane, envelope, result, failure, concurrency.isolate):
+        if withdrawn:
+            del self.in_hand[id(envelope)]
+            lane.mailbox.abandon(lane, envelope)
+        elif self._answer(lane, envelope, result, failure, concurrency.isolate):
             del self.in_hand[id(envelope)]
         elif failure is not None:
             raise failure
         self.held_up.clear()
         if lane.mailbox.attention:  # it waits for this place, or, being about to end, for those that run
             lane.mailbox.wake()
+
+    async def _withdrawable(self, envelope: Envelope, awaited: Awaitable[Any]) -> tuple[bool, Any]:
+        """Await it in a scope of its own; whether its caller has cancelled that, and what it returned if not."""
+        with self._turn(None).mailbox.backend.scope() as scope:
+            self._scopes[id(envelope[3])] = scope
+            try:
+                return False, await awaited
+            finally:
+                del self._scopes[id(envelope[3])]
+        return True, None
+
+    def withdraw(self, reply: Future) -> None:
+        """The caller of this call is gone: its handler is cancelled, if it may be."""
+        scope = self._scopes.get(id(reply))
+        if scope is not None:
+            scope.cancel()
 
     def cancel(self) -> None:
         """Cancel all that run, and begin none any more."""

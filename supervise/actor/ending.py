@@ -14,6 +14,7 @@ from supervise.errors import ActorCrashed, ActorStopped, HandlerLate, IgnoreStar
 from supervise.log import say
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
+from supervise.message import Message, name_of
 from supervise_strategies.exception import exc_info_of, interrupts
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
 from supervise_strategies.kind import is_of, name_of_kind
@@ -249,7 +250,7 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
         say(logging.ERROR, text, life.mailbox.path, raised, pass_up=life.pass_up)
         return False
     if reply is not None and error is not None:
-        life.mailbox.hold_cause(reply, _crash(life, life.owner.bus.text(describe, error), error))
+        life.mailbox.hold_cause(reply, _crash(life, envelope, life.owner.bus.text(describe, error), error))
     return True
 
 
@@ -259,13 +260,15 @@ def _cut(life: Incarnation, lane: Lane, envelope: Envelope, reason: ExitReason, 
         mailbox.dead_letter(envelope, f"in hand when #{life.number} ended: {reason}")
         return
     if reason.kind is ExitKind.CRASHED:
-        failure: Exception = _crash(life, reason.detail, error)
+        failure: Exception = _crash(life, envelope, reason.detail, error)
     else:
-        failure = ActorStopped(f"{mailbox.path} #{life.number} was stopped ({reason}) while it handled this call")
+        cure = "a longer stop_within lets it finish" if reason.kind is ExitKind.KILLED else "call again once it is back"
+        held = f"{mailbox.path} #{life.number} was stopped ({reason}) with {name_of(envelope[0])} in hand"
+        failure = ActorStopped(f"{held}: {cure}", Message(*envelope[:3]))
     mailbox.cut(lane, envelope, failure, "")
 
 
-def _crash(life: Incarnation, what: str, error: BaseException | None) -> ActorCrashed:
-    failure = ActorCrashed(life.mailbox.path, life.number, what)
+def _crash(life: Incarnation, envelope: Envelope, what: str, error: BaseException | None) -> ActorCrashed:
+    failure = ActorCrashed(life.mailbox.path, life.number, what, Message(*envelope[:3]))
     failure.__cause__ = error
     return failure

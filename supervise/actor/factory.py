@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
+from supervise_strategies.answers import OnError
+
 A_co = TypeVar("A_co", covariant=True)
 
 
@@ -16,10 +18,14 @@ class Factory(Generic[A_co]):
     It was validated when it was built, and can be used for any number of children. Its name is the default of `name=`.
     """
 
-    __slots__ = ("__name__", "_make")
+    __slots__ = ("__name__", "_make", "on_error")
 
-    def __init__(self, name: str, make: Callable[[], AbstractAsyncContextManager[A_co]]) -> None:
+    def __init__(
+        self, name: str, make: Callable[[], AbstractAsyncContextManager[A_co]], *, on_error: OnError = "crash"
+    ) -> None:
         self.__name__: str = name
+        self.on_error: OnError = on_error
+        """What `on_error=` of the child is, if the child says nothing of `on_error=` and `expects=`."""
         self._make = make
 
     def __call__(self) -> AbstractAsyncContextManager[A_co]:

@@ -144,6 +144,16 @@ class Incarnation(IncarnationTurn):
             self.concurrent.held_up.clear()
             self.mailbox.wake()
 
+    def withdraw(self, reply: Future) -> None:
+        """The caller of this call is gone, and takes along the handler that is at work for it, if there is one."""
+        if self.killed or self.failure is not None or self.mailbox.restarting:
+            return
+        if self.in_hand is not None and self.in_hand[3] is reply:
+            if self.kill_scope is not None:
+                self.kill_scope.cancel()
+        elif self.concurrent is not None:
+            self.concurrent.withdraw(reply)
+
     def kill(self) -> None:
         """End now, as somebody outside of the tree would have it."""
         self.owner.kill()

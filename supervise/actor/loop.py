@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import is_cancellation
 from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
-from supervise.events import Expected
+from supervise.events import Raised
 from supervise.mailbox.bad_call import bad_call
 from supervise.mailbox.envelope import is_beginning
 from supervise.mailbox.handler import (
@@ -33,13 +33,14 @@ from supervise.mailbox.handler import (
 )
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
+from supervise.message import Message
 from supervise.message import describe as describe_message
 from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import NORMAL, describe
 from supervise_strategies.kind import is_of
 
 from .beginning import build, enter
-from .cancellation import enter_kill_scope, is_being_closed, leave_kill_scope
+from .cancellation import enter_kill_scope, is_being_closed, is_withdrawn, leave_cancelled_scope, leave_kill_scope
 from .concurrent_handlers import ConcurrentHandlers
 from .ending import finish, go_out_of_service, leave, rescue
 from .incarnation import Incarnation, NurseryTurn
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
+    from supervise_strategies.answers import Why
 
 _kind_of: Callable[[object], Any] = type
 BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
@@ -135,7 +137,7 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                     handler, args, kwargs, reply, _, options = envelope
                     if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(backend.now)):
                         life.in_hand = None
-                        mailbox.abandon(life.lane or mailbox, reply)
+                        mailbox.abandon(life.lane or mailbox, envelope)
                         continue
                     try:
                         if handler is not known:
@@ -180,6 +182,7 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                         elif reply.done():
                             mailbox.handled += 1
                             (life.lane or mailbox).given_up -= 1
+                            leave_cancelled_scope(life)
                         elif result is not None and (  # a function of its own for this would cost a call 50 ns of 2800
                             (kind := _kind_of(result)) is GeneratorType
                             or kind is AsyncGeneratorType
@@ -308,11 +311,11 @@ def _answer(
             else:
                 reply.set_result(result)
         return True
-    if _tolerates(life, error):
-        _tell(life, lane, envelope, error)
-        return True
-    if isolated and is_of(error, Exception):
-        _tell(life, lane, envelope, error, isolated=True)
+    why = _answers(life, error, call=reply is not None)
+    if why is None and isolated and is_of(error, Exception):
+        why = "isolated"
+    if why is not None:
+        _tell(life, lane, envelope, error, why)
         return True
     if life.crashed_on is None and not is_cancellation(error, mailbox.backend.cancelled):
         life.crashed_on = envelope
@@ -321,6 +324,12 @@ def _answer(
 
 def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> bool:
     """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
+    if is_withdrawn(life):
+        ended = is_cancellation(error, life.mailbox.backend.cancelled)
+        if leave_cancelled_scope(life, error if ended else None) and ended:
+            life.in_hand = None
+            life.mailbox.abandon(life.lane or life.mailbox, envelope)
+            return True
     if not found and is_of(error, UnknownHandler, NotAHandler):  # one that the handler itself met is a crash
         life.in_hand = None  # before anybody is told, who may look at the account
         _refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
@@ -331,43 +340,43 @@ def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, fo
             life.in_hand = None
             _refuse(life.mailbox, life.lane or life.mailbox, envelope, misfit)
             return True
-    if not _tolerates(life, error):
+    why = _answers(life, error, call=envelope[3] is not None)
+    if why is None:
         if not is_cancellation(error, life.mailbox.backend.cancelled):
             life.crashed_on = envelope
         return False
     life.in_hand = None
-    _tell(life, life.lane or life.mailbox, envelope, error)
+    _tell(life, life.lane or life.mailbox, envelope, error, why)
     return True
 
 
 def _refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseError) -> None:
     """A message that the actor can't be asked for is its sender's fault."""
-    mailbox.cut(lane, envelope, error, str(error))
+    why = str(error)
+    error.args = (f"{mailbox.path}: {why}",)
+    error.message = Message(*envelope[:3])
+    mailbox.cut(lane, envelope, error, why)
 
 
-def _tolerates(life: Incarnation, error: BaseException) -> bool:
-    """Whether it is one of the answers that the child `expects`."""
-    expects = life.owner.expects
-    if not expects or is_of(error, KeyboardInterrupt, SystemExit, GeneratorExit):
-        return False
-    try:
-        expected = isinstance(error, expects)
-    except BaseException as raised:  # a class may have an `__instancecheck__` of its own
-        if interrupts(raised):
-            life.pass_up(raised)
-        return False
-    return expected and not is_cancellation(error, life.mailbox.backend.cancelled)
+def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:
+    """Why it is an answer, by what the child says; None: it isn't."""
+    if is_cancellation(error, life.mailbox.backend.cancelled):
+        return None
+    why, raised = life.owner.answers.judge(error, call=call)
+    if raised is not None and interrupts(raised):
+        life.pass_up(raised)
+    return why
 
 
-def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseException, *, isolated: bool = False) -> None:
-    """A handler raised, and the actor lives on: its caller gets the exception; for a send, it is said and counted."""
+def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseException, why: Why) -> None:
+    """A handler raised, and the actor lives on: its caller gets the exception; if there is none, it is said and counted."""
     mailbox, reply = life.mailbox, envelope[3]
     mailbox.failed += 1
-    if reply is None:
+    if reply is None or reply.done():
         bus = life.owner.bus
         shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)
-        bus.publish(Expected(mailbox.path, life.number, shown, raised, isolated))
-    else:
+        bus.publish(Raised(mailbox.path, life.number, shown, raised, why, reply is not None))
+    if reply is not None:
         mailbox.answer(lane, reply, _deliverable(error))
 
 

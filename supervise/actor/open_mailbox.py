@@ -26,6 +26,7 @@ from supervise.mailbox.mailbox import Mailbox
 from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
 from supervise.mailbox.message_queue import MessageQueue
 from supervise.mailbox.throttle import Throttle
+from supervise_strategies.answers import CRASHES
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason, crashed
@@ -215,7 +216,7 @@ class _Runner:
         self.mailbox = mailbox
         self.factory = factory
         self.args = args
-        self.expects: tuple[type[BaseException], ...] = ()
+        self.answers = CRASHES
         self.end_within = math.inf
         self.redeliver = 0
         self.over = anyio.Event()

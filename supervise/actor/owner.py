@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from supervise.bus import Bus
     from supervise.mailbox.mailbox import Mailbox
+    from supervise_strategies.answers import Answers
     from supervise_strategies.exit_reason import ExitReason
 
     from .incarnation import Incarnation
@@ -30,7 +31,7 @@ class Owner(Protocol):
     @property
     def args(self) -> tuple[Any, ...]: ...
     @property
-    def expects(self) -> tuple[type[BaseException], ...]: ...
+    def answers(self) -> Answers: ...
     @property
     def end_within(self) -> float: ...
     @property

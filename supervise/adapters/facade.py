@@ -49,4 +49,5 @@ def _handler(name: str, function: Any) -> Callable[..., Any]:
     handler.__name__ = name
     handler.__qualname__ = getattr(function, "__qualname__", name)
     handler.__doc__ = getattr(function, "__doc__", None)
+    handler.__dict__["__wrapped__"] = function  # it says what it takes, so a call that doesn't fit is its caller's error
     return handler

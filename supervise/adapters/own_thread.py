@@ -61,6 +61,7 @@ class OwnThread:
     async def _hand(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         answer = Handoff(self._soon)
         self._jobs.put((name, args, kwargs, answer))
+        await answer.until_settled()  # a thread can't be cancelled: the message is in hand until the method has ended
         return await answer.result()
 
     # -- in the thread ---------------------------------------------------------------------------------------------------
@@ -104,6 +105,9 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
     address is that of the class: `await db.call(sqlite3.Connection.execute, "…")`. Only methods of the class can be sent: any
     other function would run in the loop's thread. `current()` isn't known in the thread.
 
+    What a method raises to a call goes to its caller, and the object lives on; what it raises to a send is a crash. With
+    `expects=` or `on_error="crash"` on the child, those decide.
+
     A method that doesn't return can't be ended: a second after `stop_within` it is reported (`Overran`), the child is
     unstoppable, isn't restarted while it runs, and the tree's end waits for it.
 
@@ -121,4 +125,4 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
     facade = facade_of(cls)
     built = cast("Callable[..., Any]", cls)
     make: Any = lambda: OwnThread(lambda: built(*args, **kwargs), facade, last)  # noqa: E731
-    return Factory(name_for(cls, "object"), make)
+    return Factory(name_for(cls, "object"), make, on_error="reply")

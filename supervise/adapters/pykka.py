@@ -6,8 +6,9 @@ A pykka actor's inbox ends with its thread. Here messages wait in the mailbox of
 one at a time: the next one when the last has been answered. A pykka actor starts as a subclass of the given class, whose
 public hooks (`on_start`, `on_stop`, `on_failure`, `stop`) report to the loop, and whose `on_receive` takes our own message.
 
-What its method raises is a crash of the child, as everywhere; the actor is then made to fail the way pykka's own actors do,
-with its `on_failure` called. Whoever holds a pykka `ActorRef` may go on using it, but it is that of one life.
+What its method raises to a call goes to the caller, and what it raises to a send is a crash of the child: pykka's own rule
+for ask and tell. At a crash the actor is made to fail the way pykka's own actors do, with its `on_failure` called. Whoever
+holds a pykka `ActorRef` may go on using it, but it is that of one life.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class PykkaActor:
         self._facade = facade
         self._ref: Any = None
         self._in_hand: Handoff | None = None
+        self._outlasting: Handoff | None = None  # of a method whose handler was cancelled
         self.thread: threading.Thread | None = None
         self.failure: BaseException | None = None
 
@@ -128,8 +130,13 @@ class PykkaActor:
                 await self.ended.until_settled()
                 raise (dead if self.failure is None else self.failure) from None
             return await answer.result()
+        except anyio.get_cancelled_exc_class():
+            self._outlasting = answer  # a thread can't be cancelled: the message is in hand until the method, or it, has ended
+            if not self.ended.settled:
+                await answer.until_settled()
+            raise
         finally:
-            self._in_hand = None
+            self._in_hand = self._outlasting = None
 
     # -- told by the actor, in its thread ----------------------------------------------------------------------------
 
@@ -141,6 +148,11 @@ class PykkaActor:
         if failure is not None:
             self.failure = failure
         self.ended.give(None)
+        self.soon(self._let_go)
+
+    def _let_go(self) -> None:
+        if self._outlasting is not None:
+            self._outlasting.settle(None, None)
 
 
 def _supervised(cls: type[Any]) -> type[Any]:
@@ -206,10 +218,11 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
     `await counter.call(Counter.add, 1)`, or `await counter.call(Counter.on_receive, message)` for what was `ref.ask(message)`.
     A method that returns a pykka future answers with that future. Only methods of the class can be sent.
 
-    What a method raises is a crash (unless the child `expects` it), and pykka's `on_failure` is called. The child also
-    crashes when a message from another pykka actor crashes it, and ends normally when it stops itself. What waits in the
-    child's mailbox is kept; what others put into its pykka inbox, through an `ActorRef` of one life, ends with that life: give
-    them a `reference` instead.
+    What a method raises to a call goes to the caller, and the actor lives on; what it raises to a send is a crash, and pykka's
+    `on_failure` is called. With `expects=` or `on_error="crash"` on the child, those decide. The child also crashes when a
+    message from another pykka actor crashes it, and ends normally when it stops itself. What waits in the child's mailbox is
+    kept; what others put into its pykka inbox, through an `ActorRef` of one life, ends with that life: give them a `reference`
+    instead.
 
     The constructor runs in a worker thread, `on_start` before the child is ready. A method that doesn't return can't be
     ended; it is reported (`Overran`), and the child isn't restarted while it runs. Raises `InvalidSpec` for anything but a
@@ -227,7 +240,7 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
         return supervised.start(life, args, kwargs)
 
     make: Any = lambda: PykkaActor(start, facade)  # noqa: E731
-    return Factory(name_for(cls, "actor"), make)
+    return Factory(name_for(cls, "actor"), make, on_error="reply")
 
 
 class Reference:
@@ -256,7 +269,7 @@ class Reference:
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """As pykka's: `on_receive(message)`, and its answer, or a pykka future if it doesn't block.
 
-        What the actor raises is raised here; here it has crashed of it, and was restarted.
+        What the actor raises is raised here, and it lives on.
         """
         return self._ask("on_receive", (message,), {}, block=block, timeout=timeout)
 

@@ -32,6 +32,9 @@ def runnable(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Factory[A]:
     The child ends as `run()` does: normally when it returns, by a crash when it raises. A stop cancels it. A handler and
     `run()` take turns as any two tasks do. Each life builds the object afresh.
 
+    What a handler raises to a call goes to the caller, and the child lives on; what it raises to a send is a crash. With
+    `expects=` or `on_error="crash"` on the child, those decide.
+
     Raises `InvalidSpec` for a class without a `run()` that can be awaited, and for what can't build an object.
     """
     if not callable(factory):
@@ -53,4 +56,4 @@ def runnable(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Factory[A]:
         Work().start(made.run)
         yield made
 
-    return Factory(name_for(factory, "runnable"), live)
+    return Factory(name_for(factory, "runnable"), live, on_error="reply")

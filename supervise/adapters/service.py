@@ -73,6 +73,9 @@ def service(  # type: ignore[misc]  # mypy binds the type variables of the secon
     `stop` is called at each end, after a crash too, but not if `start` raised. What ends by itself is only noticed through
     `wait`, a coroutine function that returns, or raises, when it has: then the child has ended, or crashed.
 
+    What its methods raise to a call goes to the caller, and the child lives on; what they raise to a send is a crash. With
+    `expects=` or `on_error="crash"` on the child, those decide.
+
     Raises `InvalidSpec` for what isn't callable, or doesn't wait.
     """
     if factory is not None and not callable(factory):
@@ -88,4 +91,4 @@ def service(  # type: ignore[misc]  # mypy binds the type variables of the secon
         raise InvalidSpec(who, "wait", wait, cure)
     make = None if factory is None else lambda: factory(*args)
     name = name_for(factory if factory is not None else getattr(start, "__self__", None), "service")
-    return Factory(name, lambda: _RunningService(make, start, stop, wait))
+    return Factory(name, lambda: _RunningService(make, start, stop, wait), on_error="reply")

@@ -6,14 +6,15 @@ import itertools
 from collections.abc import Awaitable, Callable
 from threading import get_ident
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 
 from supervise._backends import answered, note
 from supervise.errors import ActorRestarting, WouldDeadlock
-from supervise.mailbox.envelope import OnRestart
+from supervise.mailbox.envelope import OnCancel, OnRestart
 from supervise.mailbox.handler import check
 from supervise.mailbox.lifetime import FOREVER, Token
 from supervise.mailbox.observers import Down, subscribe, watch
+from supervise.mailbox.refusal import refused
 from supervise.mailbox.subscription import Subscription, WhenFull
 from supervise.mailbox.turn import CURRENT
 from supervise.message import Message
@@ -51,8 +52,8 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         A call never outlives its callee. Instead of a result it raises: what the handler raised, if the child `expects` it;
         `ActorCrashed` (the cause is attached) if the handler, or anything else of the actor, crashed meanwhile;
         `ActorStopped` or `MailboxClosed` if the actor is stopped or gone; `CallCycle` at once, if the call would wait for
-        itself; `UnknownHandler`; `TimeoutError`, if a view set a timeout. A caller that is cancelled is forgotten: the call
-        is skipped while it is queued, and a handler that has begun goes on.
+        itself; `UnknownHandler`; `BadCall`; `TimeoutError`, if a view set a timeout. A caller that is cancelled is forgotten:
+        the call is skipped while it is queued, and a handler that has begun goes on, unless `on_cancel="cancel"` was said.
 
         A function whose qualified name names a class (`Counter.add`) is looked up by that name on the live instance. Any
         other callable is run with the instance as its first argument.
@@ -82,12 +83,12 @@ class _AnyAddress(MailboxView, Generic[A_co]):
                 return await reply
             except BaseException:
                 if reply.cancelled():
-                    mailbox.give_up()
+                    mailbox.give_up(reply, None)
                 note(reply)
                 raise
             finally:
                 del reply  # an error's traceback has this frame, and the reply has the error
-        called = self._open_lane().call(handler, args, kwargs, self._options())
+        called = self._lane_for(handler, args, kwargs).call(handler, args, kwargs, self._options())
         del self
         return await called
 
@@ -113,21 +114,21 @@ class _AnyAddress(MailboxView, Generic[A_co]):
             mailbox.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, None))
             mailbox.credits -= 1
         else:
-            sent = self._open_lane().send(handler, args, kwargs, self._options())
+            sent = self._lane_for(handler, args, kwargs).send(handler, args, kwargs, self._options())
             del self  # who waits for room doesn't keep the actor alive, nor does the frame of an error that somebody keeps
             await sent
 
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
-        self._open_lane().try_send(handler, args, kwargs, self._options())
+        self._lane_for(handler, args, kwargs).try_send(handler, args, kwargs, self._options())
 
     # -- control: it isn't held up by what is queued -----------------------------------------------------------------
 
     def _own_mailbox(self) -> Mailbox:
         """What is asked of the mailbox itself is asked where its actor's loop runs."""
-        mailbox = self._open_lane().mailbox
-        mailbox.check_here()
-        return mailbox
+        self._mailbox.check_here()
+        self._check_open()
+        return self._mailbox
 
     async def ping(self) -> float:
         """The seconds until the actor looks around, which it does between messages, also when it is paused.
@@ -168,7 +169,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         turn = mailbox.turn
         if turn is None:
             if mailbox.refusal is not None:
-                raise mailbox.refused(_stop, (), {})
+                raise refused(mailbox, _STOP)
             cure = "terminate_child() on its supervisor keeps it down" if mailbox.parent else "its mailbox runs none now"
             raise ActorRestarting(f"{mailbox.path} is restarting: {cure}")
         reason: ExitReason = await turn.leave(grace)
@@ -252,15 +253,22 @@ class Address(_AnyAddress[A_co]):
         return weak_address_of(self._mailbox, self._view_options)
 
     def options(
-        self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        on_restart: OnRestart = "wait",
+        lane: str | None = None,
+        on_cancel: OnCancel | None = None,
     ) -> Address[A_co]:
         """A view of this address that says how its messages travel.
 
-        `timeout`, in seconds, covers the wait for room, the queue and the handling: then `TimeoutError`, and an envelope that
-        nobody has begun is skipped. `on_restart="fail"`: a call raises `ActorRestarting` at once when the actor is restarting,
-        or crashes while the call is queued. `lane`: one of those that the child was described with.
+        `timeout`, in seconds, covers the wait for room, the queue and the handling: then `CallTimeout`, or `SendTimeout` if it
+        wasn't accepted, both `TimeoutError`s, and an envelope that nobody has begun is skipped. `on_restart="fail"`: a call
+        raises `ActorRestarting` at once when the actor is restarting, or crashes while the call is queued. `lane`: one of those
+        that the child was described with. `on_cancel="cancel"`: a caller that is cancelled, or whose timeout passes, takes the
+        handler along, which is cancelled; the actor lives on. Default: what the child says, or else that the handler goes on.
         """
-        return Address(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane))
+        return Address(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel))
 
     @overload
     def recipient(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /) -> Recipient[P, R]: ...
@@ -311,10 +319,15 @@ class WeakAddress(_AnyAddress[A_co]):
         return Address(self._mailbox, Token(self._mailbox.lifetime), self._view_options)
 
     def options(
-        self, *, timeout: float | None = None, on_restart: OnRestart = "wait", lane: str | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        on_restart: OnRestart = "wait",
+        lane: str | None = None,
+        on_cancel: OnCancel | None = None,
     ) -> WeakAddress[A_co]:
         """A weak view; see `Address.options`."""
-        return WeakAddress(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane))
+        return WeakAddress(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel))
 
     def __copy__(self) -> WeakAddress[A_co]:
         return self
@@ -335,3 +348,7 @@ def weak_address_of(mailbox: Mailbox, view_options: ViewOptions | None = None) -
 
 def _stop(_: object) -> None:
     """Stands for a stop where a message is shown."""
+
+
+_stop.__name__ = _stop.__qualname__ = "a stop"
+_STOP: Final = Message(_stop, (), {})

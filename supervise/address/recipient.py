@@ -28,20 +28,20 @@ class Recipient(MailboxView, Generic[P, R_co]):
 
     async def call(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """See `Address.call`."""
-        called = self._open_lane().call(self._handler, args, kwargs, self._options())
+        called = self._lane_for(self._handler, args, kwargs).call(self._handler, args, kwargs, self._options())
         del self  # as in Address.send
         result: R_co = await called
         return result
 
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.send`."""
-        sent = self._open_lane().send(self._handler, args, kwargs, self._options())
+        sent = self._lane_for(self._handler, args, kwargs).send(self._handler, args, kwargs, self._options())
         del self
         await sent
 
     def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.try_send`."""
-        self._open_lane().try_send(self._handler, args, kwargs, self._options())
+        self._lane_for(self._handler, args, kwargs).try_send(self._handler, args, kwargs, self._options())
 
     def __copy__(self) -> Recipient[P, R_co]:
         mailbox = self._mailbox

@@ -6,11 +6,13 @@ Nobody who holds one holds the actor, or its queue: the mailbox behind it can on
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from supervise.errors import MailboxClosed
-from supervise.mailbox.envelope import MessageOptions, OnRestart
+from supervise.errors import MailboxClosed, SuperviseError
+from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel, OnRestart
+from supervise.mailbox.mailbox_options import check_on_cancel
 from supervise.mailbox.turn import CURRENT
+from supervise.message import AnyHandler, Message
 from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 class ViewOptions:
     """What a view says about each message that it sends."""
 
-    __slots__ = ("lane", "on_restart", "timeout")
+    __slots__ = ("lane", "on_cancel", "on_restart", "timeout")
 
-    def __init__(self, mailbox: Mailbox, timeout: float | None, on_restart: OnRestart, lane: str | None) -> None:
+    def __init__(
+        self, mailbox: Mailbox, timeout: float | None, on_restart: OnRestart, lane: str | None, on_cancel: OnCancel | None
+    ) -> None:
         path = mailbox.path
         good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
         if not good or (timeout is not None and math.isnan(timeout)):
@@ -33,14 +37,18 @@ class ViewOptions:
         if on_restart not in ("wait", "fail"):
             raise InvalidSpec(f"options of {path!r}", "on_restart", on_restart, "'wait' or 'fail'")
         self.timeout: float | None = timeout
+        if on_cancel is not None:
+            check_on_cancel(f"options of {path!r}", on_cancel)
         self.on_restart: OnRestart = on_restart
+        self.on_cancel: OnCancel | None = on_cancel
         self.lane: Lane = mailbox.lane(lane)
 
     def for_message(self, mailbox: Mailbox) -> MessageOptions | None:
         """What travels with the next message; None: there is nothing to be said."""
-        if self.timeout is None and self.on_restart == "wait":
+        if self.timeout is None and self.on_restart == "wait" and self.on_cancel is None:
             return None
-        return MessageOptions(None if self.timeout is None else mailbox.backend.now() + self.timeout, self.on_restart)
+        deadline = None if self.timeout is None else Deadline(mailbox.backend.now(), self.timeout)
+        return MessageOptions(deadline, self.on_restart, self.on_cancel)
 
 
 class MailboxView:
@@ -82,10 +90,14 @@ class MailboxView:
     def __reduce__(self) -> NoReturn:
         raise cant_be_pickled(self, self.path)
 
-    def _open_lane(self) -> Lane:
-        """The lane that its messages go to. Raises where it can't be used: here, or any more."""
-        self._mailbox.check_thread()
-        self._check_open()
+    def _lane_for(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Lane:
+        """The lane that its messages go to. Raises, with the message attached, where it can't be used: here, or any more."""
+        try:
+            self._mailbox.check_thread()
+            self._check_open()
+        except SuperviseError as refusal:
+            refusal.message = Message(handler, args, kwargs)
+            raise
         return self._mailbox if self._view_options is None else self._view_options.lane
 
     def _check_open(self) -> None:

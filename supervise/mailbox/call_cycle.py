@@ -7,23 +7,24 @@ waits for (of the nursery, a child task of the handler, a thread) keeps no actor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from supervise.errors import CallCycle
+from supervise.message import AnyHandler, Message
 
 if TYPE_CHECKING:
     from .lane import Lane
     from .turn import Turn
 
 
-def check_cycle(turn: Turn, lane: Lane) -> None:
+def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise CallCycle if a call from this turn to this mailbox can never be answered, because it waits for the turn itself."""
     path = [turn.mailbox.path]
     while True:
         path.append(lane.mailbox.path)
         at = lane.mailbox.turn
         if at is turn:
-            raise CallCycle(path)
+            raise CallCycle(path, Message(handler, args, kwargs))
         if at is None or at.awaits is None or at.pending is None:
             return
         lane = at.awaits

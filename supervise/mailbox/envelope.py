@@ -15,14 +15,44 @@ if TYPE_CHECKING:
     from .source import Source
 
 OnRestart: TypeAlias = Literal["wait", "fail"]
+OnCancel: TypeAlias = Literal["finish", "cancel"]
+
+
+class Deadline:
+    """Until when a message is to be answered, and what became of the time so far. Instants are of the loop's clock."""
+
+    __slots__ = ("accepted", "at", "begun", "seconds", "since")
+
+    def __init__(self, since: float, seconds: float) -> None:
+        self.since: float = since
+        self.seconds: float = seconds
+        self.at: float = since + seconds
+        self.accepted: float | None = None
+        """When it had its place in the mailbox."""
+        self.begun: float | None = None
+        """When it was taken out to be handled; of one that was tried again, for the last time."""
+
+    def spent(self, now: float) -> str:
+        """Where the time went, in words."""
+        parts: list[str] = []
+        accepted = now if self.accepted is None else self.accepted
+        begun = now if self.begun is None else self.begun
+        if self.accepted is None or accepted > self.since:
+            parts.append(f"waited {accepted - self.since:.3g} s for room")
+        if self.accepted is not None:
+            parts.append(f"queued {begun - accepted:.3g} s")
+            parts.append("never begun" if self.begun is None else f"in hand {now - begun:.3g} s")
+        return ", ".join(parts)
 
 
 class MessageOptions(NamedTuple):
     """What isn't an argument of the handler and still travels with one message."""
 
-    deadline: float | None = None
-    """An instant of the loop's clock; an envelope whose deadline has passed is skipped."""
+    deadline: Deadline | None = None
+    """An envelope whose deadline has passed is skipped."""
     on_restart: OnRestart = "wait"
+    on_cancel: OnCancel | None = None
+    """Whether a caller who is gone takes along the handler; None: as the child says."""
     failures: int = 0
     """How often it ended a life, where the child asks for redelivery."""
     attempt: int = 1
@@ -40,7 +70,14 @@ class MessageOptions(NamedTuple):
         """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""
         if self.source is not None:
             return self.source._taken_out(self)
-        return self.deadline is None or self.deadline > now()
+        deadline = self.deadline
+        if deadline is None:
+            return True
+        instant = now()
+        if deadline.at <= instant:
+            return False
+        deadline.begun = instant
+        return True
 
 
 def with_span(options: MessageOptions | None, span: AnyMessageSpan) -> MessageOptions:
@@ -72,3 +109,10 @@ def fails_fast(envelope: Envelope) -> bool:
     """Whether it is a call that doesn't wait for a restart."""
     reply, options = envelope[3], envelope[5]
     return reply is not None and options is not None and options.on_restart == "fail"
+
+
+def cancels_with_caller(mailbox: Mailbox, envelope: Envelope) -> bool:
+    """Whether it is a call whose caller takes the handler along when it is gone."""
+    reply, options = envelope[3], envelope[5]
+    rule = None if options is None else options.on_cancel
+    return reply is not None and (rule or mailbox.options.on_cancel) == "cancel"

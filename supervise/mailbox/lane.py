@@ -19,14 +19,15 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import Expired, note
-from supervise.errors import ActorRestarting
-from supervise.message import AnyHandler, describe
+from supervise.errors import NotAHandler
+from supervise.message import AnyHandler, Message
 
 from .call_cycle import check_cycle
 from .envelope import Envelope, MessageOptions, is_given_up, with_span
 from .handler import check
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue, new_queue
-from .overflow import WaitingSenders, full, take_place
+from .overflow import WaitingSenders, take_place
+from .refusal import full, refused, restarting, too_late
 from .turn import CURRENT, Turn
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Lane(ABC):
     ) -> None:
         """Return once the message is in the mailbox. `Address.send` does the same by itself where nothing is special."""
         if type(handler) is not FunctionType:
-            check(handler)
+            self._check(handler, args, kwargs)
         turn = CURRENT.get(None)
         instrument = self.mailbox.instrument
         if instrument is not None:
@@ -75,6 +76,15 @@ class Lane(ABC):
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if self.credits or await self._admission(envelope, turn):
             self.accept(envelope)
+
+    def _check(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse what no actor can run, before anything is sent."""
+        try:
+            check(handler)
+        except NotAHandler as refusal:
+            refusal.args = (f"{self.mailbox.path}: {refusal}",)
+            refusal.message = Message(handler, args, kwargs)
+            raise
 
     def put_own(self, handler: AnyHandler, args: tuple[Any, ...]) -> None:
         """What an actor has for itself, and nobody may refuse: above capacity if need be. After its end it is a dead letter."""
@@ -96,7 +106,7 @@ class Lane(ABC):
     ) -> None:
         """Put the message in now, or raise MailboxFull with it attached; a policy that drops does so here, too."""
         if type(handler) is not FunctionType:
-            check(handler)
+            self._check(handler, args, kwargs)
         turn = CURRENT.get(None)
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
@@ -106,14 +116,14 @@ class Lane(ABC):
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if not self.credits:
             if self.mailbox.refuses(turn):
-                raise self.mailbox.refused(handler, args, kwargs)
+                raise refused(self.mailbox, Message(handler, args, kwargs))
             if self.mailbox.is_over:
                 self.lose(envelope)
                 return
             if self.room > 0:
                 self.grant(1)
             elif self.mailbox.options.overflow in ("wait", "reject"):
-                raise full(self, envelope, "try_send doesn't wait")
+                raise full(self, envelope, "try_send doesn't wait for room, and send does")
             else:
                 take_place(self, envelope)
                 return
@@ -124,32 +134,34 @@ class Lane(ABC):
     ) -> Any:
         """Put the message in, and wait for the handler's result. `Address.call` does it by itself where nothing is special."""
         if type(handler) is not FunctionType:
-            check(handler)
+            self._check(handler, args, kwargs)
         turn = CURRENT.get(None)
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
             with instrument.calls(handler, turn) as span:
                 return await self.call(handler, args, kwargs, with_span(options, span))
         if self.mailbox.refuses(turn) or self.mailbox.is_over:
-            raise self.mailbox.refused(handler, args, kwargs)
+            raise refused(self.mailbox, Message(handler, args, kwargs))
         fail_fast = options is not None and options.on_restart == "fail"
         if fail_fast and self.mailbox.restarting:
-            raise self._restarting(handler, args, kwargs)
+            raise restarting(self.mailbox, (handler, args, kwargs, None, None, options))
         # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
         waits = turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task()
         if turn is not None and waits:
-            check_cycle(turn, self)
+            check_cycle(turn, self, handler, args, kwargs)
         reply = self.mailbox.backend.future()
         envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
         if self.credits or await self._admission(envelope, turn, fail_fast, turn if waits else None):
             if fail_fast and self.mailbox.restarting:  # since the room was given to it
                 self.give_on()
-                raise self._restarting(handler, args, kwargs)
+                raise restarting(self.mailbox, envelope)
             self.accept(envelope)
         else:  # it has its place, or was dropped and says so
             waits = waits and not reply.done()
         try:
             if options is not None:
+                if options.deadline is not None:
+                    options.deadline.accepted = self.mailbox.backend.now()
                 return await self._reply(reply, options, turn if waits else None)
             if turn is None or not waits:
                 return await reply
@@ -158,12 +170,13 @@ class Lane(ABC):
                 return await reply
             finally:
                 turn.awaits = turn.pending = None
-        except Expired as expired:
-            self.give_up()
-            raise TimeoutError(str(expired)) from None
+        except Expired:
+            late = too_late(self.mailbox, envelope)  # as it stands now: who takes along the handler ends it
+            self.give_up(reply, options)
+            raise late from None
         except BaseException:
             if reply.cancelled() or (options is not None and reply.done() and self.mailbox.backend.has_expired(reply)):
-                self.give_up()
+                self.give_up(reply, options)
             note(reply)
             raise
         finally:
@@ -177,7 +190,7 @@ class Lane(ABC):
         try:
             if options.deadline is None:
                 return await reply
-            return await self.mailbox.backend.until(reply, options.deadline)
+            return await self.mailbox.backend.until(reply, options.deadline.at)
         finally:
             del reply
             if turn is not None:
@@ -185,9 +198,12 @@ class Lane(ABC):
             if options.on_restart == "fail":
                 self.mailbox.fail_fast -= 1
 
-    def give_up(self) -> None:
+    def give_up(self, reply: Future, options: MessageOptions | None) -> None:
         """The caller of a call that was accepted is gone. In the queue that holds no room from now on."""
         self.given_up += 1
+        turn = self.mailbox.turn
+        if turn is not None and ((options and options.on_cancel) or self.mailbox.options.on_cancel) == "cancel":
+            turn.withdraw(reply)
         if self._dead > FEW and 2 * self._dead > len(self.queue):  # so each is paid for once, however often this happens
             self.mailbox.abandoned += len(self.take_out(is_given_up))
         self.admit()
@@ -207,7 +223,7 @@ class Lane(ABC):
         self.count_accepted()
         self.mailbox.dead_letter(envelope, "it came after the end of its actor")
         if envelope[3] is not None:
-            envelope[3].set_exception(self.mailbox.refused(*envelope[:3]))
+            envelope[3].set_exception(refused(self.mailbox, Message(*envelope[:3])))
 
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
@@ -263,12 +279,12 @@ class Lane(ABC):
         """
         mailbox = self.mailbox
         if mailbox.refuses(turn):
-            raise mailbox.refused(*envelope[:3])
+            raise refused(mailbox, Message(*envelope[:3]))
         if self._stint >= BURST:
             await mailbox.backend.checkpoint()
             self._stint = self.credits
             if mailbox.refuses(turn):
-                raise mailbox.refused(*envelope[:3])
+                raise refused(mailbox, Message(*envelope[:3]))
             if self.credits:  # meanwhile the actor was at work
                 return True
         if mailbox.is_over:
@@ -285,7 +301,7 @@ class Lane(ABC):
             take_place(self, envelope)
             return False
         if turn is not None and turn.mailbox is mailbox and turn.task is mailbox.backend.current_task():
-            raise full(self, envelope, "it is the actor's own, which nobody else empties: use a nursery task, or try_send")
+            raise full(self, envelope, "it is the actor's own, which nobody else empties; use a nursery task, or try_send")
         if self.waiting_senders is None:
             self.waiting_senders = WaitingSenders()
         await self.waiting_senders.wait(self, envelope, turn, fail_fast, calling)
@@ -312,11 +328,6 @@ class Lane(ABC):
             self._revoke()
         self.admit()
         self.mailbox.wake()  # the actor may have waited for that very message before its end
-
-    def _restarting(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRestarting:
-        return ActorRestarting(
-            f"{self.mailbox.path} is restarting, and the call {describe(handler, args, kwargs)} doesn't wait"
-        )
 
     # -- what its mailbox asks ---------------------------------------------------------------------------------------
 
@@ -375,7 +386,7 @@ class Lane(ABC):
     def turn_away(self) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line for room."""
         if self.waiting_senders is not None:
-            self.waiting_senders.turn_away(f"{self.mailbox.path} crashed while this call waited for room")
+            self.waiting_senders.turn_away(self.mailbox)
 
     def shut_intake(self) -> None:
         """Nothing comes in any more, or only what an actor has for itself: whoever else waits for room is told."""

@@ -16,16 +16,10 @@ from __future__ import annotations
 
 from itertools import count
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
-from supervise.errors import (
-    ActorRestarting,
-    ActorStopped,
-    MailboxClosed,
-    MessageDropped,
-    SendError,
-)
-from supervise.message import AnyHandler, Message, describe
+from supervise.errors import MessageDropped
+from supervise.message import Message, describe
 from supervise_strategies.errors import InvalidSpec
 
 from .account import Account
@@ -34,6 +28,7 @@ from .choice import STRICT, Choosing, choosing
 from .envelope import Envelope, fails_fast, is_beginning
 from .lane import Lane
 from .mailbox_options import MailboxOptions
+from .refusal import Refusal, refused, restarting, too_late
 from .side_lane import SideLane
 
 if TYPE_CHECKING:
@@ -47,9 +42,6 @@ if TYPE_CHECKING:
     from .lifetime import Lifetime
     from .throttle import Bucket
     from .turn import IncarnationTurn, Turn
-
-Refusal: TypeAlias = Literal["leaving", "stopped", "closed", "unstoppable"]
-"""`leaving`: it ends by itself, and its owner has still to decide whether another life follows."""
 
 _ids = count(1)
 
@@ -208,7 +200,7 @@ class Mailbox(Lane):
     def ping(self) -> Future:
         """What is answered, with the instant, as soon as the actor looks around: before its next message, also if paused."""
         if self.refusal is not None:
-            raise self.refused(_ping, (), {})
+            raise refused(self, _PING)
         self.wake()
         pong = self.backend.future()
         self._pings = [*(self._pings or ()), pong]
@@ -242,22 +234,22 @@ class Mailbox(Lane):
     def dead_letter(self, envelope: Envelope, why: str) -> None:
         """This message is lost, and said to be."""
         self.dead_lettered += 1
-        self.dead_letters.add(self.path, self._text(envelope), why)
+        self.dead_letters.add(self.path, self.text(envelope), why)
 
-    def _text(self, envelope: Envelope) -> str:
+    def text(self, envelope: Envelope) -> str:
+        """The message for people, in the middle of a change."""
         return self.dead_letters.bus.text(describe, *envelope[:3])
 
-    def abandon(self, lane: Lane, reply: Future | None) -> None:
+    def abandon(self, lane: Lane, envelope: Envelope) -> None:
         """It was taken out, and nobody wants it to be handled any more."""
         self.abandoned += 1
-        if reply is not None:
-            self._expire(lane, reply)
-
-    def _expire(self, lane: Lane, reply: Future) -> None:
+        reply = envelope[3]
+        if reply is None:
+            return
         if reply.done():
             lane.given_up -= 1
         else:  # its deadline has passed, but the timer is still to come
-            reply.set_exception(TimeoutError("the deadline of this message has passed"))
+            reply.set_exception(too_late(self, envelope))
 
     def answer(self, lane: Lane, reply: Future, error: BaseException) -> None:
         """A call in hand ends with an error, if anybody waits for it still."""
@@ -281,11 +273,12 @@ class Mailbox(Lane):
         if reply is not None and reply.done():
             self.abandoned += 1
         elif options is not None and not options.still_wanted(self.backend.now):
-            self.abandon(self, reply)
+            self.abandon(self, envelope)
         else:
             self.dead_letter(envelope, why)
             if reply is not None and not reply.done():
-                reply.set_exception(MessageDropped(f"{self.path} dropped {self._text(envelope)}: {why}"))
+                text = f"{self.path} dropped {self.text(envelope)}: {why}"
+                reply.set_exception(MessageDropped(text, Message(*envelope[:3])))
 
     def remove(self, chosen: Callable[[Message], bool], why: str) -> list[Message]:
         """Take out what waits and is chosen; it is dead letters."""
@@ -315,8 +308,7 @@ class Mailbox(Lane):
                     self.abandoned += 1
                 else:
                     self.failed += 1
-                    shown = self._text(envelope)
-                    reply.set_exception(ActorRestarting(f"{self.path} is restarting, and the call {shown} doesn't wait"))
+                    reply.set_exception(restarting(self, envelope))
             lane.turn_away()
             lane.admit()
 
@@ -343,7 +335,7 @@ class Mailbox(Lane):
         pings, self._pings = self._pings, None
         for pong in pings or ():
             if not pong.done():
-                pong.set_exception(self.refused(_ping, (), {}))
+                pong.set_exception(refused(self, _PING))
 
     def shut(self) -> None:
         """Nothing comes in any more, or only what an actor has for itself."""
@@ -370,20 +362,12 @@ class Mailbox(Lane):
                     self.dead_letter(envelope, why)
                     if reply is not None:
                         cause = None if self.causes is None else self.causes.get(id(reply))
-                        reply.set_exception(self.refused(*envelope[:3]) if cause is None else cause)
-
-    def refused(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SendError:
-        """The error that a refused message gets, with the message attached."""
-        message = Message(handler, args, kwargs)
-        if self.refusal == "closed":
-            return MailboxClosed(f"{self.path} is gone for good: find or start its successor, and use that address", message)
-        if self.refusal == "unstoppable":
-            return ActorStopped(f"{self.path} was cancelled and still runs: it takes no messages until it has ended", message)
-        if self.refusal == "leaving":
-            return ActorStopped(f"{self.path} is ending, as it was asked to: watch() tells whether it comes back", message)
-        cure = "restart_child()" if self.parent else "run()"
-        return ActorStopped(f"{self.path} is stopped: {cure} starts it again on this mailbox", message)
+                        reply.set_exception(refused(self, Message(*envelope[:3])) if cause is None else cause)
 
 
 def _ping(_: object) -> None:
     """Stands for a ping where a message is shown."""
+
+
+_ping.__name__ = _ping.__qualname__ = "a ping"
+_PING: Final = Message(_ping, (), {})

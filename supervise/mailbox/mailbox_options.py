@@ -11,6 +11,7 @@ from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.kind import is_of
 
 from .choice import Choice, as_choice
+from .envelope import OnCancel
 from .message_queue import MessageQueue, lacking
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class MailboxOptions(NamedTuple):
     lanes: tuple[str, ...] = ()
     choice: Choice = "strict"
     throttle: Throttle | None = None
+    on_cancel: OnCancel = "finish"
 
     def checked(self, who: str) -> MailboxOptions:
         """The same, with nothing in it that could change. InvalidSpec, with the cure, for what no mailbox can be."""
@@ -36,6 +38,7 @@ class MailboxOptions(NamedTuple):
         if self.overflow not in ("wait", "reject", "drop_oldest", "drop_newest"):
             cure = "'wait', 'reject', 'drop_oldest' or 'drop_newest'"
             raise InvalidSpec(who, "overflow", self.overflow, cure)
+        check_on_cancel(who, self.on_cancel)
         if not callable(self.queue):
             raise InvalidSpec(who, "queue", self.queue, "a class, or a function without arguments, that makes a queue")
         missing = lacking(self.queue) if is_of(self.queue, type) else []
@@ -47,3 +50,10 @@ class MailboxOptions(NamedTuple):
             cure = "a tuple of two or more names, most urgent first: messages that don't say go to the last one"
             raise InvalidSpec(who, "lanes", lanes, cure)
         return self._replace(choice=as_choice(who, self.choice, self.lanes))
+
+
+def check_on_cancel(who: str, on_cancel: object) -> None:
+    """InvalidSpec for what isn't a rule for handlers whose caller is gone."""
+    if on_cancel not in ("finish", "cancel"):
+        cure = "'finish' (a handler that has begun goes on) or 'cancel' (a caller who is gone takes it along)"
+        raise InvalidSpec(who, "on_cancel", on_cancel, cure)

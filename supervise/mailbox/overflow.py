@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from supervise._backends import note
-from supervise.errors import ActorRestarting, MailboxFull
+from supervise._backends import Expired, note
 from supervise.message import Message
+from supervise_strategies.kind import is_of
+
+from .refusal import full, refused, restarting, too_late
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -36,7 +38,7 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
     """
     policy = lane.mailbox.options.overflow
     if policy == "reject":
-        raise full(lane, envelope, "overflow='reject'")
+        raise full(lane, envelope, "overflow='reject'; 'wait' waits for room")
     if policy == "drop_newest":
         lane.count_accepted()  # and this is its end
         lane.mailbox.drop(envelope, "the mailbox was full (overflow='drop_newest')")
@@ -50,20 +52,14 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
             lane.mailbox.drop(oldest, "a newer one took its place (overflow='drop_oldest')")
 
 
-def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:
-    """The error of a message that finds no room, with the message attached."""
-    text = f"the mailbox of {lane.mailbox.path} is full ({lane.mailbox.options.capacity:g} messages wait), and {why}"
-    return MailboxFull(text, Message(*envelope[:3]))
-
-
 class WaitingSenders:
     """Those that wait for room in one lane, in the order in which they came. Made by the first of them."""
 
     __slots__ = ("line", "reservations")
 
     def __init__(self) -> None:
-        # Each with whose turn it waits in, and whether it is a call that doesn't wait for a restart.
-        self.line: deque[tuple[Future, Turn | None, bool]] = deque()
+        # Each with whose turn it waits in, and the message, if it is a call that doesn't wait for a restart.
+        self.line: deque[tuple[Future, Turn | None, Envelope | None]] = deque()
         self.reservations: list[Future] = []
         """Room that was given to senders that haven't run since."""
 
@@ -74,7 +70,7 @@ class WaitingSenders:
         """
         mailbox, options = lane.mailbox, envelope[5]
         room = mailbox.backend.future()
-        entry = (room, turn, fail_fast)
+        entry = (room, turn, envelope if fail_fast else None)
         self.line.append(entry)
         if not self.reservations:
             mailbox.attention = True
@@ -83,22 +79,24 @@ class WaitingSenders:
             calling.awaits, calling.pending = lane, room
         try:
             if options is not None and options.deadline is not None:
-                await mailbox.backend.until(room, options.deadline)
+                await mailbox.backend.until(room, options.deadline.at)
             else:
                 await room
-        except BaseException:
+        except BaseException as error:
             if entry in self.line:
                 self.line.remove(entry)
             elif self._redeem(room):  # the next one may have it
                 lane.give_on()
             note(room)
+            if is_of(error, Expired):
+                raise too_late(mailbox, envelope) from None
             raise
         finally:
             mailbox.fail_fast -= fail_fast
             if calling is not None:
                 calling.awaits = calling.pending = None
         if not self._redeem(room):
-            raise mailbox.refused(*envelope[:3])
+            raise refused(mailbox, Message(*envelope[:3]))
 
     def _redeem(self, room: Future) -> bool:
         """Take a reservation back; False where there is none, as the mailbox has refused since."""
@@ -121,14 +119,14 @@ class WaitingSenders:
                 room -= 1
         self.reservations = admitted
 
-    def turn_away(self, why: str) -> None:
+    def turn_away(self, mailbox: Mailbox) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line, with `ActorRestarting`."""
         for entry in [*self.line]:
-            room, _, fail_fast = entry
-            if fail_fast:
+            room, _, call = entry
+            if call is not None:
                 self.line.remove(entry)
                 if not room.done():
-                    room.set_exception(ActorRestarting(why))
+                    room.set_exception(restarting(mailbox, call, "crashed while this call waited for room"))
 
     def refuse(self, mailbox: Mailbox) -> None:
         """Nothing comes in any more but what an actor has for itself: all others, let in already or not, get the refusal."""

@@ -58,6 +58,10 @@ class IncarnationTurn(Turn, ABC):
         """A message that waits for a place of its own, and holds up its lane, may be gone."""
 
     @abstractmethod
+    def withdraw(self, reply: Future) -> None:
+        """The caller of this call is gone, and takes along the handler that is at work for it, if there is one."""
+
+    @abstractmethod
     def leave(self, grace: float | None) -> Future:
         """End normally once all that waits is handled, within so many seconds; done when it has ended."""
 

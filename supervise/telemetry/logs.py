@@ -46,7 +46,7 @@ _EVENTS: Final = (
     events.Blocked,
     events.Stuck,
     events.DeadLetter,
-    events.Expected,
+    events.Raised,
     events.AddressDropped,
     events.Asked,
 )

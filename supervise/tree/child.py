@@ -7,9 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack, overload
 
-from supervise.actor.factory import default_name
+from supervise.actor.factory import Factory, default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
 from supervise.message import AnyHandler
+from supervise_strategies.answers import Answers
 from supervise_strategies.child_spec import ChildSpec
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import RestartName
@@ -41,7 +42,9 @@ class Child(Generic[A_co]):
             raise InvalidSpec("child" if self.name is None else f"child {self.name!r}", "factory", factory, cure)
         self.factory: Callable[..., Any] = factory
         self.args: tuple[Any, ...] = args
-        id = self.name if self.name is not None else default_name(factory)
+        if isinstance(factory, Factory) and factory.on_error == "reply" and "expects" not in options:
+            options = {"on_error": factory.on_error, **options}
+        id = self.name if self.name is not None else default_name(self.factory)
         try:  # the type belongs to the key: True and 1 are equal, and only one of them is a good number of seconds
             self._options = checked(id, default, tuple((key, type(value), value) for key, value in options.items()))
         except TypeError:  # something in it has no hash
@@ -75,8 +78,9 @@ class Child(Generic[A_co]):
         return self._options.required
 
     @property
-    def expects(self) -> tuple[type[BaseException], ...]:
-        return self._options.expects
+    def answers(self) -> Answers:
+        """Which errors of its handlers are answers."""
+        return self._options.answers
 
     @property
     def drain(self) -> bool:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, Typ
 
 from supervise.errors import NotAHandler
 from supervise.mailbox.choice import Choice
+from supervise.mailbox.envelope import OnCancel
 from supervise.mailbox.handler import check
 from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
 from supervise.mailbox.message_queue import MessageQueue
 from supervise.message import AnyHandler
+from supervise_strategies.answers import Answers, Expects, OnError, as_answers
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
@@ -42,7 +44,15 @@ class ChildOptions(TypedDict, total=False):
     limit: A restart budget of its own, `Intensity(restarts, per=seconds)`; beyond it the child is left stopped, while its
         siblings live.
     on_limit: What its own limit's end means: `"stop"` (default), or `"escalate"`: the supervisor gives up.
-    expects: Exception classes that are answers, not crashes: they go to the caller as they are. Default: none.
+    expects: Which exceptions of a handler are answers, not crashes: they go to the caller as they are. Classes, `(KeyError,)`,
+        matched on the exception itself; or a predicate, one of tenacity's `retry_if_…` objects or a function of the
+        exception, asked of each exception in a group. `retry_if_not_exception_type(ConnectionError)`: only a lost connection
+        is a crash. Of a send an answer is logged and counted. Default: none.
+    on_error: `"crash"` (default), or `"reply"`: any `Exception` that a handler raises to a call goes to its caller as it is,
+        and the actor lives on; what it raises to a send is a crash, unless `expects` says otherwise. `"reply"` is the default
+        of `service`, `own_thread`, `runnable` and `pykka.actor`, if nothing is said of `expects`.
+    on_cancel: What becomes of a handler whose caller is cancelled, or whose `timeout` passes: `"finish"` (default), it goes on;
+        `"cancel"`, it is cancelled, if it is an async one, and the actor lives on. `options(on_cancel=…)` says it for one call.
     capacity: How many messages its mailbox holds: default 1000; `math.inf` for no bound.
     overflow: What a full mailbox does: `"wait"` (default), `"reject"` (`MailboxFull`), `"drop_oldest"`, or
         `"drop_newest"`.
@@ -73,7 +83,9 @@ class ChildOptions(TypedDict, total=False):
     stop_within: StopWithin
     limit: Intensity | None
     on_limit: OnLimit
-    expects: tuple[type[BaseException], ...]
+    expects: Expects
+    on_error: OnError
+    on_cancel: OnCancel
     capacity: float
     overflow: Overflow
     lanes: tuple[str, ...]
@@ -107,8 +119,8 @@ class CheckedOptions:
     """What a child's options say, checked: shared by all children that say the same, 350 bytes for each of them."""
 
     __slots__ = (
+        "answers",
         "drain",
-        "expects",
         "handler_deadline",
         "lifetime",
         "mailbox",
@@ -148,6 +160,7 @@ class CheckedOptions:
             options.get("lanes", ()),
             options.get("choice", "strict"),
             options.get("throttle"),
+            options.get("on_cancel", "finish"),
         ).checked(who)
         self.redeliver: int = options.get("redeliver", 0)
         if isinstance(self.redeliver, bool) or not isinstance(self.redeliver, int) or self.redeliver < 0:
@@ -158,11 +171,7 @@ class CheckedOptions:
                 check(self.on_tree_started)
             except NotAHandler as error:
                 raise InvalidSpec(who, "on_tree_started", self.on_tree_started, str(error)) from None
-        self.expects: tuple[type[BaseException], ...] = options.get("expects", ())
-        if not isinstance(self.expects, tuple) or not all(
-            isinstance(e, type) and issubclass(e, BaseException) for e in self.expects
-        ):
-            raise InvalidSpec(who, "expects", self.expects, "a tuple of exception classes, e.g. (KeyError,)")
+        self.answers: Answers = as_answers(who, options.get("expects", ()), options.get("on_error", "crash"))
         self.drain: bool = options.get("drain", False)
         if self.drain not in (True, False):
             raise InvalidSpec(who, "drain", self.drain, "True or False")

@@ -99,7 +99,7 @@ class Current:
         options = None if envelope is None else envelope[5]
         if options is None or options.deadline is None:
             return None
-        return max(0.0, options.deadline - self._incarnation.mailbox.backend.now())
+        return max(0.0, options.deadline.at - self._incarnation.mailbox.backend.now())
 
     def stop(self, *, shutdown: str | None = None) -> None:
         """End after the message in hand: normally, or in an orderly way for a reason (OTP's `{shutdown, Reason}`).

@@ -90,4 +90,5 @@ class _Round:
             message = actor.bus.text(describe, *incarnation.in_hand[:3])
             stack = await_stack(coroutine_of(incarnation.task))[1:]  # without the actor's own loop
             actor.bus.publish(Late(actor.mailbox.path, incarnation.number, message, self._seconds, stack))
-            actor.crash(HandlerLate(f"{message} was in hand for longer than its handler_deadline of {self._seconds:g} s"))
+            text = f"{actor.mailbox.path}: {message} was in hand for longer than its handler_deadline of {self._seconds:g} s"
+            actor.crash(HandlerLate(text))

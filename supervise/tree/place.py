@@ -22,6 +22,7 @@ from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.bus import Bus
+    from supervise_strategies.answers import Answers
 
     from .branch import BranchPlace
     from .child import Child
@@ -81,8 +82,8 @@ class ActorPlace:
         return self.child.args
 
     @property
-    def expects(self) -> tuple[type[BaseException], ...]:
-        return self.child.expects
+    def answers(self) -> Answers:
+        return self.child.answers
 
     @property
     def end_within(self) -> float:

@@ -23,7 +23,7 @@ from supervise import (
     concurrent,
     current,
 )
-from supervise.events import Event, Expected
+from supervise.events import Event, Raised
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes
 
@@ -137,7 +137,7 @@ async def test_an_isolated_one_only_fails_its_caller() -> None:
             await fetcher.call(Fetcher.crash_alone)
         await fetcher.send(Fetcher.crash_alone)
         assert await fetcher.call(Fetcher.who) == (1, True)
-        assert [e.error for e in events if isinstance(e, Expected)] == ["Boom: alone"]
+        assert [e.error for e in events if isinstance(e, Raised)] == ["Boom: alone"]
         assert fetcher.account()[:4] == (3, 1, 2, 0)
 
 

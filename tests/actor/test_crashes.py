@@ -159,7 +159,7 @@ async def test_a_call_in_hand_raises_actor_crashed_with_path_incarnation_and_cau
 
     async with Supervisor("app", Supervisor("inner", child(Scribe))) as app:
         scribe: Address[Scribe] = app.find("inner/scribe")
-        with pytest.raises(ActorCrashed, match="app/inner/scribe #1 crashed: Boom: second") as raised:
+        with pytest.raises(ActorCrashed, match=r"app/inner/scribe #1 crashed with \S+ in hand: Boom: second") as raised:
             await scribe.call(crash)
         assert (raised.value.path, raised.value.incarnation) == ("app/inner/scribe", 1)
         cause = raised.value.__cause__

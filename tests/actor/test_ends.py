@@ -332,7 +332,7 @@ async def test_a_kill_and_a_stop_name_no_cause(handler: Any) -> None:
         scribe.kill()
         await at_rest()
         assert [str(reason) for reason in ends.reasons] == ["killed"]
-        assert "handled" not in str(outcomes.of["call"]).replace("handled this call", "")
+        assert "handled" not in str(outcomes.of["call"]).replace("handled_by_except", "")
         assert outcomes.of["call"].__cause__ is None
 
 

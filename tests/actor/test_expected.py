@@ -77,6 +77,6 @@ async def test_errors_of_other_actors_that_a_handler_meets_are_its_own_crash() -
         await bank.call(Bank.withdraw, 11)
 
     async with Supervisor("app", child(Bank, expects=(ValueError,)), child(Scribe)) as app:
-        with pytest.raises(ActorCrashed, match="app/scribe #1 crashed: ValueError"):
+        with pytest.raises(ActorCrashed, match=r"app/scribe #1 crashed with \S+ in hand: ValueError"):
             await app.find("scribe").call(ask, app.find("bank"))
         assert app.get_childspec("bank").incarnation == 1

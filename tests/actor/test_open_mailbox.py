@@ -77,7 +77,7 @@ async def test_the_loop_by_hand_restarts_after_crashes_and_ends_with_an_orderly_
     async with anyio.create_task_group() as group:
         group.start_soon(supervise)
         for n in range(3):
-            with pytest.raises(ActorCrashed, match=f"scribe #{n + 1} crashed: Boom"):
+            with pytest.raises(ActorCrashed, match=f"scribe #{n + 1} crashed with Scribe.crash in hand: Boom"):
                 await address.call(Scribe.crash)
             await address.send(Scribe.note, n)
         assert await address.call(incarnation) == 4

@@ -34,7 +34,7 @@ from supervise import (
     current,
     open_mailbox,
 )
-from supervise.events import DeadLetter, Event, Expected
+from supervise.events import DeadLetter, Event, Raised
 from supervise.testing.virtual_time import JumpingLoop, at_rest
 from tests.doubles import Boom, Gate, Scribe
 
@@ -654,7 +654,7 @@ async def test_what_a_tick_may_raise_is_said_and_its_timer_goes_on() -> None:
         actor = await app.start(Clockwork, expects=(Boom,))
         await actor.call(Clockwork.every, 1, Clockwork.crash)
         await anyio.sleep(3.5)
-        assert sum(isinstance(event, Expected) for event in expected) == 3
+        assert sum(isinstance(event, Raised) for event in expected) == 3
 
 
 async def test_an_actor_that_was_asked_to_end_gets_no_tick_any_more_but_drains_what_waits() -> None:

@@ -21,7 +21,18 @@ pytest.importorskip("pykka")
 
 import pykka
 
-from supervise import ActorCrashed, ActorStopped, Address, ExitKind, InvalidSpec, StartFailed, Supervisor, child, current
+from supervise import (
+    ActorCrashed,
+    ActorStopped,
+    Address,
+    BadCall,
+    ExitKind,
+    InvalidSpec,
+    StartFailed,
+    Supervisor,
+    child,
+    current,
+)
 from supervise.adapters.pykka import actor
 from supervise.adapters.pykka import reference as reference_to
 from supervise.events import Overran, Started, Stopped
@@ -141,7 +152,7 @@ async def test_call_and_send_reach_its_methods_in_its_thread() -> None:
 
 async def test_what_its_method_raises_crashes_it_and_what_waits_is_handled_by_the_next() -> None:
     log: list[str] = []
-    async with tree(actor(Counter, 100, log=log)) as (app, counter, witness):
+    async with tree(actor(Counter, 100, log=log), on_error="crash") as (app, counter, witness):
         assert await counter.call(Counter.add, 1) == 101
         await counter.send(Counter.add, -1)
         for amount in (1, 2, 3):
@@ -157,7 +168,21 @@ async def test_what_its_method_raises_crashes_it_and_what_waits_is_handled_by_th
     assert log == ["start", first, "start", second, "start", "stop"]
 
 
-async def test_what_it_is_expected_to_raise_is_an_answer() -> None:
+async def test_what_an_ask_raises_goes_to_the_asker_and_what_a_tell_raises_stops_it_as_in_pykka() -> None:
+    async with tree(actor(Counter, 100)) as (_, counter, witness):
+        with pytest.raises(Boom, match="can't add -1"):
+            await counter.call(Counter.add, -1)
+        assert await counter.call(Counter.add, 1) == 101
+        assert not witness.of(Stopped)
+        await counter.send(Counter.add, -2)
+        assert await counter.call(Counter.add, 1) == 101
+        assert [event.reason.detail for event in witness.of(Stopped)] == ["Boom: can't add -2"]
+
+
+async def test_what_it_is_expected_to_raise_is_an_answer_and_all_else_a_crash() -> None:
+    async with tree(actor(Counter), expects=(KeyError,)) as (_, counter, _witness):
+        with pytest.raises(ActorCrashed):
+            await counter.call(Counter.add, -1)
     async with tree(actor(Counter), expects=(Boom,)) as (_, counter, witness):
         with pytest.raises(Boom):
             await counter.call(Counter.add, -1)
@@ -196,7 +221,7 @@ async def test_a_message_in_front_of_which_it_stops_is_told_to_its_caller() -> N
         async with anyio.create_task_group() as group:
 
             async def call() -> None:
-                with pytest.raises(ActorCrashed, match="stopped before it handled this message"):
+                with pytest.raises(pykka.ActorDeadError, match="stopped before it handled this message"):
                     await counter.call(Counter.add, 1)
 
             group.start_soon(call)
@@ -289,13 +314,14 @@ async def test_a_reference_is_used_as_pykkas_own_and_outlives_a_crash() -> None:
             answers = [held.ask("mail"), held.proxy().add(1).get(), held.ask("mail", block=False).get()]
             with pytest.raises(Boom, match="can't add -1"):  # the exception itself, as pykka raises it
                 held.proxy().add(-1).get()
+            assert held.proxy().add(1).get() == 7  # which is no crash
             held.tell("mail")
             return [*answers, held.proxy().add(1).get()]
 
-        assert await other_thread(use) == ["got mail", 6, "got mail", 6]
+        assert await other_thread(use) == ["got mail", 6, "got mail", 8]
         held_too = reference_to(counter)
         await other_thread(held_too.tell, "crash")
-        await witness.started(3)
+        await witness.started(2)
         assert await other_thread(held.ask, "mail") == "got mail"
 
 
@@ -367,3 +393,14 @@ def test_the_wrong_kind_of_object_is_refused_with_the_cure(make: Any, words: lis
         make()
     for word in words:
         assert word in str(refused.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"on_error": "crash"}])
+async def test_a_call_that_does_not_fit_is_its_callers_error(options: Any) -> None:
+    async with tree(actor(Counter), **options) as (_, counter, witness):
+        wrong: Any = counter
+        with pytest.raises(BadCall, match=r"app/it: Counter\.add\(1, 2, 3\) doesn't fit"):
+            await wrong.call(Counter.add, 1, 2, 3)
+        await wrong.send(Counter.add)
+        assert await counter.call(Counter.add, 1) == 1
+        assert not witness.of(Stopped)

@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from supervise import ActorCrashed, Address, ExitKind, InvalidSpec, StartFailed, Supervisor, child
+from supervise import ActorCrashed, Address, BadCall, ExitKind, InvalidSpec, StartFailed, Supervisor, child
 from supervise.adapters.own_thread import own_thread
 from supervise.adapters.thread import thread
 from supervise.events import Overran, Started, Stopped
@@ -163,7 +163,7 @@ class Locked(Ledger):
 async def test_a_class_in_its_own_thread_loses_nothing_that_waits_at_a_crash() -> None:
     log: list[str] = []
     before = present()
-    async with tree(own_thread(Ledger, log)) as (app, ledger, witness):
+    async with tree(own_thread(Ledger, log), on_error="crash") as (app, ledger, witness):
         assert await ledger.call(Ledger.add, 1) == 1
         await ledger.send(Ledger.add, -1)
         await ledger.send(Ledger.add, 10)
@@ -210,15 +210,17 @@ async def test_sqlite_which_checks_it_is_used_in_one_thread_only() -> None:
         await db.call(sqlite3.Connection.execute, "create table t (n)")
         await db.call(sqlite3.Connection.execute, "insert into t values (?)", (7,))
         await db.call(sqlite3.Connection.commit)
-        with pytest.raises(ActorCrashed, match="no such table"):
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
             await db.call(sqlite3.Connection.execute, "select * from absent")
-        with pytest.raises(ActorCrashed, match="no such table: t"):  # it was in the memory of the first life
+        await db.call(sqlite3.Connection.execute, "select * from t")
+        await db.send(sqlite3.Connection.execute, "select * from absent")
+        with pytest.raises(sqlite3.OperationalError, match="no such table: t"):  # it was in the memory of the first life
             await db.call(sqlite3.Connection.execute, "select * from t")
 
 
 async def test_what_would_run_in_the_loop_says_so() -> None:
     async with tree(own_thread(Ledger, [])) as (_, ledger, _w):
-        with pytest.raises(ActorCrashed, match=r"lives in a thread of its own.*call\(Ledger\.method\)"):
+        with pytest.raises(AttributeError, match=r"lives in a thread of its own.*call\(Ledger\.method\)"):
             await ledger.call(lambda self: self.total)
 
 
@@ -293,3 +295,14 @@ async def test_it_can_stand_in_a_description() -> None:
         address: Address[Ledger] = app.find(ledger)
         total: int = await address.call(Ledger.add, 1)
         assert total == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"on_error": "crash"}])
+async def test_a_call_that_does_not_fit_is_its_callers_error(options: Any) -> None:
+    async with tree(own_thread(Ledger, []), **options) as (_, ledger, witness):
+        wrong: Any = ledger
+        with pytest.raises(BadCall, match=r"app/it: Ledger\.add\(1, 2, 3\) doesn't fit: it takes \(self, amount"):
+            await wrong.call(Ledger.add, 1, 2, 3)
+        await wrong.send(Ledger.add)
+        assert await ledger.call(Ledger.add, 1) == 1
+        assert not witness.of(Stopped)

@@ -58,7 +58,7 @@ async def test_whatever_a_thread_raises_is_a_crash_that_is_told(error: BaseExcep
     name = type(error).__name__
     async with witnessed(thread(work, stop=None)) as (_, witness):
         assert (await witness.ended()).reason.detail == f"RuntimeError: {name} was raised in the thread"
-    async with tree(own_thread(Rows)) as (_, rows, _w):
+    async with tree(own_thread(Rows), on_error="crash") as (_, rows, _w):
         with pytest.raises(ActorCrashed) as crashed:
             await rows.call(Rows.fetch, error)
         assert crashed.value.__cause__ is not None

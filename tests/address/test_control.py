@@ -173,7 +173,7 @@ async def test_while_it_leaves_it_refuses_and_in_the_backoff_that_follows_it_acc
         scribe: Address[Scribe] = app.find("scribe")
         outcomes, gate = Outcomes(group), await fill(scribe)
         await outcomes.watch("stop", scribe.stop())
-        with pytest.raises(ActorStopped, match=r"is ending, as it was asked to: watch\(\)"):
+        with pytest.raises(ActorStopped, match=r"is ending, as it was asked to, and doesn't get Scribe.note: watch\(\)"):
             await scribe.send(Scribe.note, "while it leaves")
         gate.open()
         await at_rest()

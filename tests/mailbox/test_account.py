@@ -167,7 +167,7 @@ async def test_the_account_balances_whenever_a_listener_hears_anything() -> None
             await Outcomes(group).watch("stop", app.terminate_child("scribe"))
             gate.open()
     assert [name for name, _ in heard].count("DeadLetter") == 7
-    assert {"Expected", "Stopped", "Decided", "Started"} < {name for name, _ in heard}
+    assert {"Raised", "Stopped", "Decided", "Started"} < {name for name, _ in heard}
     assert [entry for entry in heard if not entry[1].balanced] == []
 
 

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from supervise import ActorCrashed, BadCall, ChildNotFound, Supervisor, child, concurrent
-from supervise.events import DeadLetter, Event, Expected, Stopped
+from supervise.events import DeadLetter, Event, Raised, Stopped
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom
 
@@ -207,8 +207,8 @@ async def test_an_unexpected_error_of_an_isolated_handler_is_not_said_to_be_expe
     async with Supervisor("app", child(Clerk, name="clerk"), listener=said.append) as app:
         await app.find("clerk").send(Clerk.tear)
         await at_rest()
-    (event,) = [event for event in said if isinstance(event, Expected)]
-    assert event.isolated
+    (event,) = [event for event in said if isinstance(event, Raised)]
+    assert event.why == "isolated"
     assert str(event) == "app/clerk #1: Clerk.tear() raised Boom: torn; it is isolated, so the actor lives on"
 
 

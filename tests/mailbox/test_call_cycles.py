@@ -61,7 +61,7 @@ async def test_a_call_to_oneself_is_a_cycle() -> None:
         with pytest.raises(ActorCrashed) as raised:
             await a.call(Link.follow, a)
         assert cycle_of(raised.value) == ("app/a", "app/a")
-        assert "app/a -> app/a: this call would wait for itself" in str(raised.value.__cause__)
+        assert "app/a -> app/a: this call of Link.follow would wait for itself" in str(raised.value.__cause__)
         assert "nursery" in str(raised.value.__cause__)
 
 

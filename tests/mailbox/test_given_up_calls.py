@@ -16,7 +16,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from supervise import Address, Intensity, MailboxFull, Supervisor, child, concurrent
+from supervise import Address, CallTimeout, Intensity, MailboxFull, Supervisor, child, concurrent
 from supervise.mailbox.envelope import is_given_up
 from supervise.mailbox.lane import FEW, Lane
 from supervise.testing.virtual_time import at_rest
@@ -401,7 +401,7 @@ async def test_a_deadline_that_passed_before_its_timer_fires() -> None:
         await outcomes.watch("late", scribe.options(timeout=1).call(Scribe.note, "late"))
         await outcomes.watch("early", scribe.options(timeout=0.999_999).call(Scribe.note, "early"))
         await anyio.sleep(2)
-        assert [type(outcomes.of[which]) for which in ("late", "early")] == [TimeoutError] * 2
+        assert [type(outcomes.of[which]) for which in ("late", "early")] == [CallTimeout] * 2
         all_is_settled(scribe)
 
 

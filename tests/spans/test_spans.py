@@ -128,7 +128,8 @@ start Supervisor  INTERNAL shop  supervise.actor.path=shop
 POST /orders  SERVER shop
   call Orders.place  CLIENT shop  supervise.actor.path=shop/orders
     process Orders.place  SERVER shop  supervise.actor.path=shop/orders
-      call Payments.charge  CLIENT shop  ERROR: shop/payments #1 crashed: Boom: the card reader is gone  \
+      call Payments.charge  CLIENT shop  \
+ERROR: shop/payments #1 crashed with Payments.charge in hand: Boom: the card reader is gone  \
 supervise.actor.path=shop/payments
         process Payments.charge  SERVER shop  ERROR: the card reader is gone  supervise.actor.path=shop/payments
           ! exception

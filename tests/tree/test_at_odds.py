@@ -18,6 +18,7 @@ from supervise import (
     ActorRestarting,
     ActorStopped,
     Address,
+    CallTimeout,
     Child,
     DynamicSupervisor,
     GaveUp,
@@ -294,7 +295,7 @@ async def test_a_timeout_and_a_cancelled_caller_while_a_message_waits_for_a_plac
         await outcomes.watch("b", worker.options(timeout=2).call(Worker.one, "b", 1))
         await outcomes.watch("c", worker.options(timeout=3).call(Worker.one, "c", 1))
         await anyio.sleep(4)
-        assert (type(outcomes.of["b"]), type(outcomes.of["c"])) == (TimeoutError, TimeoutError)
+        assert (type(outcomes.of["b"]), type(outcomes.of["c"])) == (CallTimeout, CallTimeout)
         worker.kill()
         await at_rest()
         assert isinstance(outcomes.of["a"], ActorStopped)
@@ -374,7 +375,7 @@ async def test_lanes_that_drop_their_oldest_tell_callers_in_time_and_balance() -
             await outcomes.watch(-n - 1, scribe.options(timeout=3).call(Scribe.note, -n - 1))
         assert {key: type(got) for key, got in outcomes.of.items()} == dict.fromkeys((0, 1, -1, -2), MessageDropped)
         await anyio.sleep(4)
-        assert {key: type(got) for key, got in outcomes.of.items() if key < -2} == {-3: TimeoutError, -4: TimeoutError}
+        assert {key: type(got) for key, got in outcomes.of.items() if key < -2} == {-3: CallTimeout, -4: CallTimeout}
         await scribe.send(Scribe.note, "late")  # it takes the place of one whose caller is gone
         gate.open()
         await at_rest()

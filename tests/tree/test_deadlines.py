@@ -46,7 +46,7 @@ async def test_a_handler_is_crashed_between_one_and_one_and_a_quarter_of_its_dea
         cause = crash.value.__cause__
         assert isinstance(cause, HandlerLate)
         assert isinstance(cause, TimeoutError)
-        assert str(cause) == "Sleeper.sleep(1000) was in hand for longer than its handler_deadline of 10 s"
+        assert str(cause) == "app/sleeper: Sleeper.sleep(1000) was in hand for longer than its handler_deadline of 10 s"
         assert await sleeper.call(Sleeper.life) == 2
 
 
@@ -91,7 +91,7 @@ async def test_the_event_says_who_which_message_and_where_it_waits() -> None:
     assert letter.message == "Sleeper.sleep(1000)"
     stopped = next(event for event in after if isinstance(event, Stopped))
     assert stopped.reason.kind is ExitKind.CRASHED
-    assert stopped.reason.detail.startswith("HandlerLate: Sleeper.sleep(1000) was in hand")
+    assert stopped.reason.detail.startswith("HandlerLate: app/sleeper: Sleeper.sleep(1000) was in hand")
 
 
 async def test_it_is_restarted_under_the_same_budget() -> None:

@@ -1,0 +1,67 @@
+"""What the sender of a message is told that a mailbox refuses, or that came to nothing: the errors, and their cures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from supervise.errors import (
+    ActorRestarting,
+    ActorStopped,
+    CallTimeout,
+    MailboxClosed,
+    MailboxFull,
+    SendError,
+    SendTimeout,
+)
+from supervise.message import Message, name_of
+
+if TYPE_CHECKING:
+    from .envelope import Envelope
+    from .lane import Lane
+    from .mailbox import Mailbox
+
+Refusal: TypeAlias = Literal["leaving", "stopped", "closed", "unstoppable"]
+"""`leaving`: it ends by itself, and its owner has still to decide whether another life follows."""
+
+
+def refused(mailbox: Mailbox, message: Message) -> SendError:
+    """The error of a message that the mailbox refuses now, for whatever reason."""
+    who, name = mailbox.path, name_of(message.handler)
+    match mailbox.refusal:
+        case "closed":
+            text = f"{who} is gone for good, and doesn't get {name}: find or start its successor, and use that address"
+            return MailboxClosed(text, message)
+        case "unstoppable":
+            text = f"{who} was cancelled and still runs: it gets neither {name} nor another message until it has ended"
+        case "leaving":
+            text = f"{who} is ending, as it was asked to, and doesn't get {name}: watch() tells whether it comes back"
+        case _:
+            cure = "restart_child()" if mailbox.parent else "run()"
+            text = f"{who} is stopped, and doesn't get {name}: {cure} starts it again on this mailbox"
+    return ActorStopped(text, message)
+
+
+def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:
+    """The error of a message that finds no room."""
+    waiting = f"{lane.mailbox.options.capacity:g} messages wait"
+    text = f"the mailbox of {lane.mailbox.path} is full ({waiting}), and doesn't take {name_of(envelope[0])}: {why}"
+    return MailboxFull(text, Message(*envelope[:3]))
+
+
+def restarting(mailbox: Mailbox, envelope: Envelope, what: str = "is restarting") -> ActorRestarting:
+    """The error of a call that doesn't wait for a restart."""
+    cure = "on_restart='wait' lets it wait for the next life"
+    text = f"{mailbox.path} {what}, and the call {mailbox.text(envelope)} doesn't wait: {cure}"
+    return ActorRestarting(text, Message(*envelope[:3]))
+
+
+def too_late(mailbox: Mailbox, envelope: Envelope) -> SendTimeout | CallTimeout:
+    """The error of a message whose deadline has passed."""
+    deadline = envelope[5] and envelope[5].deadline
+    assert deadline is not None
+    shown, message = mailbox.text(envelope), Message(*envelope[:3])
+    within = f"within {deadline.seconds:g} s: {deadline.spent(mailbox.backend.now())}"
+    state = " (it is paused)" if mailbox.paused else " (it is restarting)" if mailbox.restarting else ""
+    if deadline.accepted is None:
+        return SendTimeout(f"{mailbox.path}: {shown} found no room {within}{state}", message)
+    return CallTimeout(f"{mailbox.path}: {shown} had no answer {within}{state}", message)
