@@ -70,9 +70,14 @@ class MailboxClosed(SendError):
 class CallError(SuperviseError):
     """The call was accepted, and there will be no reply."""
 
+    begun: bool = False
+    """Whether a handler had begun with it, and so may have done some of its work; else nothing was done."""
+
 
 class ActorCrashed(CallError):
     """The handler raised, or the actor crashed while it handled the call. `__cause__` is the exception itself."""
+
+    begun = True
 
     def __init__(self, path: str, incarnation: int, what: str, message: Message | None = None) -> None:
         held = "" if message is None else f" with {name_of(message.handler)} in hand"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from . import directives as do
 from .child_spec import ChildSpec
-from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Slot
+from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Afterwards, Slot
 from .directives import StopMode
 from .errors import (
     ChildAlreadyPresent,
@@ -48,7 +48,7 @@ def terminate_child(state: SupervisorState, id: str, ticket: object, now: float)
     if slot is None:
         state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is UNSTOPPABLE:
-        slot.resume = slot.held = False
+        slot.afterwards, slot.held = Afterwards.CLOSE, False
         state.out.append(do.Reply(ticket, ChildUnstoppable(id)))
     else:
         state.work = work = Work(Purpose.TERMINATE_CHILD, subject=slot, ticket=ticket)
@@ -82,7 +82,8 @@ def renew_child(state: SupervisorState, id: str, ticket: object, now: float) -> 
         restart_group(state, slot, state.affected_by(slot), 0.0, now)
     else:
         work = Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket)
-        work.stops.append(slot)
+        if slot.state is not STOPPED:  # else a dynamic supervisor would forget it
+            work.stops.append(slot)
         _begin(state, work, slot, now)
 
 
@@ -127,6 +128,8 @@ def delete_child(state: SupervisorState, id: str, ticket: object, now: float) ->
 
 
 def _begin(state: SupervisorState, work: Work, slot: Slot, now: float) -> None:
+    if slot.spent:  # somebody wants it all the same, and so it has all of its patience again
+        slot.backoff = slot.window = slot.row = None
     state.work = work
     work.starts.append(slot)
     advance(state, now)

@@ -54,9 +54,10 @@ class Answers:
         if self.expects == () or is_of(error, KeyboardInterrupt, SystemExit, GeneratorExit):
             return Verdict(None)
         try:
-            if isinstance(self.expects, tuple):
-                return Verdict("expected" if isinstance(error, self.expects) else None)
-            matched, raised = matches(self.expects, error)
+            expects: Any = self.expects
+            if issubclass(type(expects), tuple):
+                return Verdict("expected" if isinstance(error, expects) else None)
+            matched, raised = matches(expects, error)
         except BaseException as failed:  # a class may have an `__instancecheck__` of its own
             return Verdict(None, failed)
         return Verdict("expected" if matched else None, raised)

@@ -32,7 +32,8 @@ class ChildSpec:
 
     `stop_within` is what an ordered stop may take: seconds, `math.inf`, or `"brutal_kill"` (cancelled at once); the default
     is 5 s for a worker and infinity for a supervisor, as in OTP. `limit` is a budget of the child's own: beyond it the child
-    is left stopped while its siblings live (`on_limit="escalate"`: the supervisor gives up).
+    is left stopped while its siblings live (`on_limit="escalate"`: the supervisor gives up). `retry_start`: its first start is
+    tried again like a restart. `quarantine`: after so many crashes in a row of one fingerprint it is left stopped.
     """
 
     id: str
@@ -42,6 +43,8 @@ class ChildSpec:
     type: ChildType = "worker"
     limit: Intensity | None = None
     on_limit: OnLimit = "stop"
+    retry_start: bool = False
+    quarantine: int | None = None
 
     def __post_init__(self) -> None:
         check_name("child", self.id)
@@ -62,6 +65,23 @@ class ChildSpec:
             raise InvalidSpec(who, "limit", self.limit, "Intensity(restarts, per=seconds), or None")
         if self.on_limit not in ("stop", "escalate"):
             raise InvalidSpec(who, "on_limit", self.on_limit, "'stop' or 'escalate'")
+        self._check_patience(who)
+
+    def _check_patience(self, who: str) -> None:
+        never = self.restart.type is RestartType.TEMPORARY
+        if self.restart.counted and self.limit is not None:
+            raise InvalidSpec(who, "restart", self.restart, "without counted=True: its own limit= counts all of its restarts")
+        if self.retry_start not in (True, False):
+            raise InvalidSpec(who, "retry_start", self.retry_start, "True or False")
+        if self.retry_start and never:
+            cure = "a temporary child is never started again: make it permanent or transient, or leave it out"
+            raise InvalidSpec(who, "retry_start", True, cure)
+        row = self.quarantine
+        if row is not None and (isinstance(row, bool) or not isinstance(row, int) or row < 1):
+            raise InvalidSpec(who, "quarantine", row, "after how many crashes of one kind in a row: a whole number, 1 or more")
+        if row is not None and never:
+            cure = "a temporary child is never restarted: make it permanent or transient, or leave it out"
+            raise InvalidSpec(who, "quarantine", row, cure)
 
     @property
     def seconds(self) -> float:
@@ -144,6 +164,8 @@ def warn_of_immortal_loop(supervisor: SupervisorSpec, child: ChildSpec) -> None:
     limit, whose = child.limit, "its own limit"
     if limit is None:
         limit, whose = supervisor.intensity, f"the intensity of supervisor {supervisor.id!r}"
+    if limit is not child.limit and child.restart.wait is not None and not child.restart.counted:
+        return  # its restarts are paced, and count against nothing
     if child.restart.type is RestartType.TEMPORARY or (child.stop_within is None and limit == Intensity()):
         return
     if limit.restarts and limit.per / limit.restarts <= child.seconds < math.inf:

@@ -11,6 +11,7 @@ from .restart import RestartType
 
 if TYPE_CHECKING:
     from .backoff import Backoff
+    from .crash_row import CrashRow
     from .exit_reason import ExitReason
     from .intensity import RestartWindow
 
@@ -51,6 +52,10 @@ class ChildInfo(NamedTuple):
     """Why it last ended abnormally, or failed to start, since its supervisor started."""
     finished: bool = False
     """Stopped, and that is in order: it ended normally and isn't restarted, or ignored its start."""
+    fingerprint: str = ""
+    """Which crash the last one was, of a child with `quarantine=`."""
+    alike: int = 0
+    """How many crashes of that kind came in a row."""
 
     @property
     def alive(self) -> bool:
@@ -67,23 +72,49 @@ class ChildCount(NamedTuple):
     workers: int
 
 
+class Afterwards(Enum):
+    """What follows when a coroutine that outlived its cancellation has ended after all."""
+
+    CLOSE = "close"
+    """It stays down, listed."""
+    START = "start"
+    """A restart that waited for nothing else."""
+    JUDGE = "judge"
+    """Its start overran, and that was a failed one: whether it is tried again is decided then."""
+    FORGET = "forget"
+    """It was never up, and nobody wants it any more."""
+
+
+class FirstStart:
+    """A first start that is tried again: who asked for it, if that was at run time, and is still to be answered."""
+
+    __slots__ = ("ticket", "withdrawn")
+
+    def __init__(self) -> None:
+        self.ticket: object = None
+        self.withdrawn: bool = False  # whoever asked was cancelled: no further try
+
+
 class Slot:
     """One child, as long as it is listed."""
 
     __slots__ = (
         "added",
+        "afterwards",
         "backoff",
         "dead",
         "due",
         "finished",
+        "first",
         "held",
         "id",
         "last",
         "number",
         "over",
         "restarts",
-        "resume",
+        "row",
         "spec",
+        "spent",
         "state",
         "token",
         "up_since",
@@ -101,7 +132,10 @@ class Slot:
         self.due: float | None = None
         self.dead: bool = False  # its end is queued and not served yet
         self.held: bool = False  # down with its group, whose restart is pending
-        self.resume: bool = False  # unstoppable: to be started as soon as it has ended
+        self.afterwards: Afterwards = Afterwards.CLOSE  # of one that is unstoppable
+        self.first: FirstStart | None = FirstStart() if spec.retry_start else None  # until it was up once
+        self.row: CrashRow | None = None  # of crashes of one fingerprint
+        self.spent: bool = False  # it is down by its own limit, or in quarantine: no group brings it back
         self.over: bool = False  # nobody can reach it any more, so it is never started again
         self.backoff: Backoff | None = None
         self.window: RestartWindow | None = None
@@ -116,6 +150,7 @@ class Slot:
             setattr(other, field, getattr(self, field))
         other.backoff = None if self.backoff is None else self.backoff.copy()
         other.window = None if self.window is None else self.window.copy()
+        other.row = None if self.row is None else self.row.copy()
         return other
 
     @property
@@ -126,4 +161,5 @@ class Slot:
         """What its supervisor shows of it."""
         spec = self.spec if self.spec.id == self.id else replace(self.spec, id=self.id)  # a spec may be shared
         finished = self.finished and self.state is STOPPED
-        return ChildInfo(self.id, self.state, self.number, spec, self.due, self.restarts, self.last, finished)
+        row = ("", 0) if self.row is None else (self.row.fingerprint, self.row.number)
+        return ChildInfo(self.id, self.state, self.number, spec, self.due, self.restarts, self.last, finished, *row)

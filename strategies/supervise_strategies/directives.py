@@ -129,13 +129,19 @@ class Decision(NamedTuple):
     delay: float
     affected: tuple[str, ...]
     at: float
+    ordinal: str = ""
+    """Which restart it is, in words: `restart 2 of 3 within 5 s`, `restart 3 of 30`, `restart 7, paced`."""
+    number: int = 0
+    """Which restart it is, by what `ordinal` says."""
+    fingerprint: str = ""
+    """Which crash it was: equal for the same exception type from the same lines. Empty for another end."""
 
     def __str__(self) -> str:
         what = f"{self.child} #{self.incarnation} ended: {self.reason}; {self.rule}"
         if self.action is Action.RESTART:
             others = f" with {', '.join(i for i in self.affected if i != self.child)}" if len(self.affected) > 1 else ""
             after = f" after {self.delay:g} s" if self.delay else ""
-            return f"{what} -> restart {self.used} of {self.allowed} within {self.per:g} s{others}{after}"
+            return f"{what} -> {self.ordinal}{others}{after}"
         if self.action is Action.GIVE_UP:
             return f"{what} -> gives up: more than {self.allowed} restarts within {self.per:g} s"
         return f"{what} -> {'shuts down' if self.action is Action.SHUT_DOWN else 'not restarted'}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import directives as do
-from .child_state import RUNNING, UNSTOPPABLE, ChildState
+from .child_state import RUNNING, STOPPED, UNSTOPPABLE, ChildState
 from .directives import Action, Decision, Directive
 from .errors import ChildNotFound
 from .exception import leaves
@@ -101,10 +101,12 @@ def explain(
     *,
     error: BaseException | None = None,
     path: str | None = None,
+    fingerprint: str = "",
 ) -> Explanation:
     """What the child's end at `now` would cause. The machine is left as it is; its policies are asked, as they would be.
 
-    `error` is for policies that look at it (`when=`, and waits that depend on it). `path`: of the supervisor.
+    `error` is for policies that look at it (`when=`, and waits that depend on it). `path`: of the supervisor. `fingerprint`
+    names the crash; without it the crash is taken for one like the last.
     Raises `ChildNotFound`, and a KeyboardInterrupt that strikes in a policy.
     """
     info = machine.child(id)
@@ -116,7 +118,8 @@ def explain(
     if machine.phase in (Phase.STOPPING, Phase.DONE):
         note = "its supervisor is stopping, and restarts nothing"
     elif info.state is not RUNNING:
-        note = f"it can't crash now: it is {info.state.value}"
+        why = f"; {info.last}" if info.last is not None and info.state is STOPPED else ""
+        note = f"it can't crash now: it is {info.state.value}{why}"
     if note:
         return Explanation(f"{above}/{id}", above, info.state, (), (), (), left, left, None, note)
     if machine.busy:
@@ -126,7 +129,8 @@ def explain(
     stops: list[str] = []
     starts: list[str] = []
     ends: ExitReason | None = None
-    out: deque[Directive] = deque(trial.child_exited(id, info.incarnation, reason, now, error=error))
+    known = fingerprint or info.fingerprint
+    out: deque[Directive] = deque(trial.child_exited(id, info.incarnation, reason, now, error=error, fingerprint=known))
     while out:
         directive = out.popleft()
         if isinstance(directive, do.PassUp):

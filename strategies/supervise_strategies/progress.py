@@ -9,9 +9,9 @@ from __future__ import annotations
 import heapq
 
 from . import directives as do
-from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Slot
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Afterwards, Slot
 from .directives import Cause, StopMode
-from .errors import ChildUnstoppable, SupervisorNotRunning
+from .errors import ChildStartFailed, ChildUnstoppable, SupervisorNotRunning
 from .exit_reason import ExitReason
 from .strategy import Strategy
 from .supervisor_state import Call, Phase, SupervisorState
@@ -51,6 +51,8 @@ def advance(state: SupervisorState, now: float) -> None:
         _put_off(state, work, work.subject, now)
     else:
         _start_next(state, work)
+        if state.work is not work:  # the start of those that it held up
+            advance(state, now)
 
 
 def _start_next(state: SupervisorState, work: Work) -> None:
@@ -60,7 +62,8 @@ def _start_next(state: SupervisorState, work: Work) -> None:
         if slot.state is STARTING:
             return
         if slot.state is UNSTOPPABLE:
-            slot.resume = not slot.temporary
+            if slot.afterwards is not Afterwards.JUDGE:
+                slot.afterwards = Afterwards.CLOSE if slot.temporary else Afterwards.START
         elif slot.over and slot.state is not RUNNING:
             end_for_good(state, slot)
         elif slot.state is not RUNNING and state.slots.get(slot.id) is slot:
@@ -68,7 +71,8 @@ def _start_next(state: SupervisorState, work: Work) -> None:
             slot.number += 1
             slot.token += 1
             slot.due = None
-            slot.finished = False
+            slot.held = False
+            slot.finished = slot.spent = False
             state.out.append(do.Start(slot.id, slot.number))
             return
         work.starts.popleft()
@@ -87,11 +91,33 @@ def _finish(state: SupervisorState, work: Work) -> None:
     if work.purpose is Purpose.BOOT:
         state.phase = Phase.RUNNING
         state.out.append(do.Ready())
-    elif work.ticket is not None:
+        return
+    if work.ticket is not None:
         subject = work.subject
         stuck = subject is not None and subject.state is UNSTOPPABLE  # it was to be stopped first
         up = subject is not None and subject.state is RUNNING
         state.out.append(do.Reply(work.ticket, ChildUnstoppable(subject.id) if stuck and subject is not None else up))
+    go_on_with_boot(state, work.subject)
+
+
+def go_on_with_boot(state: SupervisorState, subject: Slot | None) -> None:
+    """Start those that the supervisor's own start hasn't come to, once the one that held it up has its next try, or is up."""
+    if not state.boot or state.work is not None or state.phase is not Phase.STARTING:
+        return
+    first = state.boot[0]
+    if first.state in (STOPPED, RUNNING) or first.held or (subject is not None and state.takes_boot_along(subject)):
+        first.held = False
+        state.work = work = Work(Purpose.BOOT)
+        work.starts, state.boot = state.boot, work.starts
+        if first.finished or first.spent or first.state is RUNNING:
+            work.starts.popleft()
+
+
+def answer_start(state: SupervisorState, slot: Slot, result: bool | Exception) -> None:
+    """Whoever asked for a start that is tried again has the answer, once."""
+    first, slot.first = slot.first, None
+    if first is not None and first.ticket is not None:
+        state.out.append(do.Reply(first.ticket, result))
 
 
 def finish_call(state: SupervisorState, result: Exception | None) -> None:
@@ -120,6 +146,7 @@ def after_stop(state: SupervisorState, slot: Slot) -> None:
     if _gone_when_stopped(state, slot):
         forget(state, slot)
     elif work is not None and work.purpose is Purpose.TERMINATE_CHILD:
+        answer_start(state, slot, ChildStartFailed(slot.id, "it was terminated meanwhile"))
         slot.held = False
         state.out.append(do.Close(slot.id))
         release_held(state)
@@ -153,6 +180,7 @@ def forget(state: SupervisorState, slot: Slot) -> None:
     if state.slots.get(slot.id) is slot:
         del state.slots[slot.id]
         slot.token += 1
+        answer_start(state, slot, ChildStartFailed(slot.id, "it was stopped meanwhile"))
         state.out.append(do.Forget(slot.id))
 
 
@@ -163,13 +191,15 @@ def release_held(state: SupervisorState) -> None:
     slots = [*state.slots.values()]
     covered: set[str] = set()
     for slot in slots:
-        if slot.state is RESTARTING:
+        if slot.state is RESTARTING and slot.first is None:
             covered.update(s.id for s in state.spec.strategy.affected(slots, slot))
     for slot in slots:
-        if slot.held and slot.id not in covered:
+        if slot.held and slot.id not in covered and slot not in state.boot:
             slot.held = False
             if slot.state is STOPPED:
                 state.out.append(do.Close(slot.id))
+    if state.boot and state.boot[0].id not in covered:
+        go_on_with_boot(state, None)
 
 
 def shut_down(state: SupervisorState, *, mode: StopMode, reason: ExitReason, cause: Cause) -> None:
@@ -183,7 +213,10 @@ def shut_down(state: SupervisorState, *, mode: StopMode, reason: ExitReason, cau
     if interrupted is not None and interrupted.ticket is not None:
         state.out.append(do.Reply(interrupted.ticket, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile")))
     abandon_calls(state)
+    state.boot.clear()
     slots = [*state.slots.values()]
+    for slot in slots:
+        answer_start(state, slot, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile"))
     work.stops = [s for s in slots if s.state is not STARTING and s.state is not STOPPING]
     for slot in slots:  # what is under way ends first, then the others in reverse order
         if slot.state is STARTING:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from tenacity import Future, RetryCallState
 from tenacity.retry import retry_base
-from tenacity.stop import stop_base
+from tenacity.stop import stop_after_attempt, stop_base
 from tenacity.wait import wait_base, wait_none
 
 from .errors import InvalidSpec
@@ -71,6 +71,10 @@ class Restart:
     after failures in a row; `when` decides per exception between a restart and an end. A life of `healthy_after` seconds
     starts the row of failures anew. Of several exceptions in a group the most severe rule wins: one that `when` doesn't
     match ends the child. `when` is only asked about an `Exception`; a kill follows the restart type alone.
+
+    A restart that `wait` has put off, by 10 ms or more, isn't counted against the supervisor's intensity: that is there to stop
+    loops that are hot, and OTP, whose rule it is, knows no delays. So a backoff lasts as long as it has to; `stop`, or a
+    `limit=` of the child, bounds it. `counted=True` counts it all the same.
     """
 
     type: RestartType = RestartType.PERMANENT
@@ -78,6 +82,7 @@ class Restart:
     stop: Stop | None = None
     when: When | None = None
     healthy_after: float = 5.0
+    counted: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -96,6 +101,12 @@ class Restart:
         after = self.healthy_after
         if isinstance(after, bool) or not isinstance(after, int | float) or math.isnan(after) or after < 0:
             raise InvalidSpec("Restart", "healthy_after", after, "seconds, 0 or more; math.inf for never")
+        if self.counted not in (True, False):
+            raise InvalidSpec("Restart", "counted", self.counted, "True or False")
+        if self.counted and self.wait is None:
+            raise InvalidSpec("Restart", "counted", True, "leave it out: a restart without wait= is always counted")
+        if self.counted and self.stop is not None:
+            raise InvalidSpec("Restart", "counted", True, "leave it out: stop= bounds the restarts, and nothing else does then")
 
     def _check_policy(self, field: str, example: str) -> None:
         policy: object = getattr(self, field)
@@ -111,17 +122,29 @@ class Restart:
 
     @classmethod
     def permanent(
-        cls, *, wait: Wait | None = None, stop: Stop | None = None, when: When | None = None, healthy_after: float = 5.0
+        cls,
+        *,
+        wait: Wait | None = None,
+        stop: Stop | None = None,
+        when: When | None = None,
+        healthy_after: float = 5.0,
+        counted: bool = False,
     ) -> Restart:
         """Restarted always, also after a normal end (which counts against the intensity)."""
-        return cls(RestartType.PERMANENT, wait, stop, when, healthy_after)
+        return cls(RestartType.PERMANENT, wait, stop, when, healthy_after, counted)
 
     @classmethod
     def transient(
-        cls, *, wait: Wait | None = None, stop: Stop | None = None, when: When | None = None, healthy_after: float = 5.0
+        cls,
+        *,
+        wait: Wait | None = None,
+        stop: Stop | None = None,
+        when: When | None = None,
+        healthy_after: float = 5.0,
+        counted: bool = False,
     ) -> Restart:
         """Restarted only after a crash, a kill or a give-up; after an orderly end it stays listed, stopped."""
-        return cls(RestartType.TRANSIENT, wait, stop, when, healthy_after)
+        return cls(RestartType.TRANSIENT, wait, stop, when, healthy_after, counted)
 
     @classmethod
     def temporary(cls) -> Restart:
@@ -130,7 +153,16 @@ class Restart:
 
     def __str__(self) -> str:
         parts = [f"{field}={_name(value)}" for field in ("wait", "stop", "when") if (value := getattr(self, field)) is not None]
+        parts += ["counted"] if self.counted else []
         return f"{self.type.value}({', '.join(parts)})" if parts else self.type.value
+
+    def ordinal(self, number: int) -> str:
+        """The restart of this number in a row, in words, where no limit counts it: by `stop` or else by `wait`."""
+        if self.stop is None:
+            return f"restart {number}, paced"
+        if isinstance(self.stop, stop_after_attempt):  # attempts are lives, and the first one is no restart
+            return f"restart {number} of {self.stop.max_attempt_number - 1}"
+        return f"restart {number}, until {_name(self.stop)}"
 
     def rule(self, reason: ExitReason, error: BaseException | None = None) -> Rule:
         """Whether an end with this reason is followed by a restart, and the rule that says so, in words.

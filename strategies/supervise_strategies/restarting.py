@@ -5,23 +5,51 @@ What re-implementations of Erlang/OTP's supervisor usually get wrong here:
 - A failed restart costs budget again at each try; one_for_all tries the whole group again, rest_for_one from the child that
   failed (`retry`). `terminate_child` of that child cancels the retry, and the rest stay as they are (`release_held`).
 - A group restart also brings back members that were stopped by hand, had ended or were ignored; temporary ones go for good.
+- A first start that is tried again holds up nobody but the younger ones in its supervisor's own start (`SupervisorState.boot`).
 - Only a child's own end that isn't followed by a restart can trigger auto-shutdown.
 """
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 from . import directives as do
 from .backoff import Backoff
-from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Slot
+from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Afterwards, Slot
+from .crash_row import CrashRow
 from .directives import Action, Cause, Decision, StopMode
-from .errors import ChildStartFailed
+from .errors import ChildStartFailed, InvalidSpec
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
 from .kind import is_of
-from .progress import abandon_calls, advance, after_stop, finish_call, forget, leave, release_held, shut_down
+from .progress import (
+    abandon_calls,
+    advance,
+    after_stop,
+    answer_start,
+    finish_call,
+    forget,
+    leave,
+    release_held,
+    shut_down,
+)
 from .strategy import AutoShutdown
 from .supervisor_state import Phase, SupervisorState, pending
 from .work import Purpose, Work
+
+PACED: Final = 0.01
+"""Seconds from which on a delay paces a restart; a shorter one stops no loop that is hot."""
+
+
+class End(NamedTuple):
+    """An end, or a start that failed, as it is judged."""
+
+    reason: ExitReason
+    error: BaseException | None = None
+    up_since: float | None = None
+    again: bool = False
+    """It was by a message that had ended a life before, and was tried again."""
+    fingerprint: str = ""
 
 
 def exited(
@@ -31,6 +59,7 @@ def exited(
     reason: ExitReason,
     error: BaseException | None,
     again: bool,
+    fingerprint: str,
     now: float,
 ) -> None:
     """The turn of an end: it is a restart, or not. `again`: by a message that ended a life before, which costs no limit."""
@@ -38,15 +67,29 @@ def exited(
         return  # swallowed: its group was stopped, or it was terminated, in the meantime (rule 31)
     slot.dead = False
     slot.state = STOPPED
+    end = End(reason, error, slot.up_since, again, fingerprint if reason.kind is ExitKind.CRASHED else "")
+    slot.up_since = None
     restart, rule = _rule(state, slot, reason, error)
-    up_since, slot.up_since = slot.up_since, None
-    if restart:
-        _restart(state, slot, reason, error, rule, up_since, now, again)
-    else:
+    in_a_row = _count_alike(slot, end, now)
+    if not restart:
         slot.finished = not reason.abnormal
-        _decide(state, Action.LEAVE, slot, reason, rule, now)
+        _decide(state, Action.LEAVE, slot, end, rule, now)
         leave(state, slot)
-        _consider_shutdown(state, slot, reason, now)
+        _consider_shutdown(state, slot, end, now)
+    elif slot.spec.quarantine is not None and in_a_row >= slot.spec.quarantine:
+        _quarantine(state, slot, end, in_a_row, now)
+    else:
+        _restart(state, slot, end, rule, in_a_row, now)
+
+
+def _count_alike(slot: Slot, end: End, now: float) -> int:
+    """How many crashes of this kind came in a row; 0 where nobody counts them, or for one that costs nothing."""
+    if slot.spec.quarantine is None or end.again:
+        return 0
+    if slot.row is None:
+        slot.row = CrashRow()
+    healthy = end.up_since is not None and now - end.up_since >= slot.spec.restart.healthy_after
+    return slot.row.crashed(end.fingerprint, healthy=healthy)
 
 
 def _rule(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> tuple[bool, str]:
@@ -55,26 +98,18 @@ def _rule(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseExc
     return (False, "nobody can reach it any more") if restart and slot.over else (restart, rule)
 
 
-def _restart(
-    state: SupervisorState,
-    slot: Slot,
-    reason: ExitReason,
-    error: BaseException | None,
-    rule: str,
-    up_since: float | None,
-    now: float,
-    again: bool = False,
-) -> None:
-    """A restart is due: count it against the limit that applies, then do it, put it off, or give up."""
+def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: int, now: float) -> None:
+    """A restart is due: count it against what bounds it, then do it, put it off, or give up."""
     policy, limit = slot.spec.restart, slot.spec.limit
-    delay, enough = 0.0, False
-    if again:
+    delay, enough, number = 0.0, False, 0
+    if end.again:
         rule = f"{rule}; by a message that was tried again, so it isn't counted"
     elif policy.wait is not None or policy.stop is not None:
         if slot.backoff is None:
             slot.backoff = Backoff()
         try:
-            delay, enough = slot.backoff.failed(policy, now, up_since, error, state.draw)
+            delay, enough = slot.backoff.failed(policy, now, end.up_since, end.error, state.draw)
+            number = slot.backoff.attempts
         except BaseException as failure:  # a user's policy; the restart must not depend on it
             _pass_up(state, failure)
             rule = f"{rule}; its wait= or stop= raised {describe(failure)}, so it comes back at once"
@@ -83,18 +118,30 @@ def _restart(
         if slot.window is None:
             slot.window = RestartWindow(limit)
         window = slot.window
-    if again:
-        pass
-    elif limit is not None or policy.stop is not None:
-        if enough or (limit is not None and not window.add(now)):
-            _own_limit(state, slot, reason, "stop= says enough" if enough else f"its own limit of {limit} is spent", now)
+    if end.again:
+        ordinal = "restart, not counted"
+    elif enough:
+        _own_limit(state, slot, end, "stop= says enough", now)
+        return
+    elif limit is not None:
+        if not window.add(now):
+            _own_limit(state, slot, end, f"its own limit of {limit} is spent", now)
             return
-    elif not window.add(now):
-        _give_up(state, slot, reason, rule, now)
+        number, ordinal = len(window), ""
+    elif policy.stop is not None or (delay >= PACED and not policy.counted):
+        ordinal = policy.ordinal(number)
+    elif in_a_row > 1 and slot.spec.quarantine is not None:
+        number, most = in_a_row - 1, slot.spec.quarantine - 1
+        ordinal = f"restart {number} of {most} after the same crash (quarantine={slot.spec.quarantine})"
+    elif window.add(now):
+        number, ordinal = len(window), ""
+    else:
+        _give_up(state, slot, end, rule, now)
         return
     group = state.affected_by(slot)
     affected = tuple(s.id for s in group if not s.temporary)
-    _decide(state, Action.RESTART, slot, reason, rule, now, window=window, delay=delay, affected=affected)
+    said = (window, delay, affected, ordinal, number)
+    _decide(state, Action.RESTART, slot, end, rule, now, *said)
     restart_group(state, slot, group, delay, now)
 
 
@@ -109,19 +156,26 @@ def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: 
     state.work = work = Work(Purpose.RESTART, subject=slot, delay=delay)
     work.starts.extend(group)
     work.stops = [member for member in group if member is not slot]
+    if state.takes_boot_along(slot) and state.boot[0].state is RESTARTING:  # its own wait is over: it comes after the group
+        state.boot[0].token += 1
+        state.boot[0].due = None
+        state.boot[0].held = True
     advance(state, now)
 
 
 def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
-    """The turn of a restart whose start failed: it counts as one more (rule 14), unless `when=` ends the child."""
+    """The turn of a start that failed: it counts as one more (rule 14), unless `when=` ends the child."""
     if not pending(slot, token):
         return
+    end = End(reason, error)
     restart, rule = _rule(state, slot, reason, error)
-    rule = f"its restart failed to start; {rule}"
-    if restart:
-        _restart(state, slot, reason, error, rule, None, now)
+    rule = f"its {'restart failed to start' if slot.first is None else 'first start failed'}; {rule}"
+    if slot.first is not None and slot.first.withdrawn:
+        _patience_spent(state, slot, end, f"{rule}; nobody waits for it any more", now)
+    elif restart:
+        _restart(state, slot, end, rule, 0, now)
     else:
-        _stay_down(state, slot, reason, reason, rule, now)
+        _stay_down(state, slot, end, reason, rule, now)
 
 
 def due(state: SupervisorState, slot: Slot, token: int, now: float) -> None:
@@ -131,30 +185,73 @@ def due(state: SupervisorState, slot: Slot, token: int, now: float) -> None:
         restart_group(state, slot, state.affected_by(slot), 0.0, now)
 
 
-def _own_limit(state: SupervisorState, slot: Slot, reason: ExitReason, rule: str, now: float) -> None:
-    if slot.spec.on_limit == "escalate":
-        _give_up(state, slot, reason, rule, now)
+def _own_limit(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
+    if slot.spec.on_limit == "escalate" and slot.first is None:
+        _give_up(state, slot, end, rule, now)
         return
-    _stay_down(state, slot, reason, ExitReason(ExitKind.GAVE_UP, reason.detail), rule, now)
+    slot.spent = True
+    _stay_down(state, slot, end, ExitReason(ExitKind.GAVE_UP, end.reason.detail), rule, now)
 
 
-def _stay_down(state: SupervisorState, slot: Slot, reason: ExitReason, told: ExitReason, rule: str, now: float) -> None:
-    """A restart was due, or under way, and isn't to be: the child is left as it is, and so is its group."""
+def _quarantine(state: SupervisorState, slot: Slot, end: End, in_a_row: int, now: float) -> None:
+    """It crashes always in the same way, and no restart mends that. It stays listed, whatever it is a child of."""
+    times = f"{in_a_row} {'crashes' if in_a_row > 1 else 'crash'} in a row"
+    told = ExitReason(ExitKind.GAVE_UP, f"systematic: {times} at {end.fingerprint}; last: {end.reason.detail}")
+    slot.spent = True
     slot.state = STOPPED
-    _decide(state, Action.LEAVE, slot, told, rule, now)
+    _decide(state, Action.LEAVE, slot, end, f"quarantine={slot.spec.quarantine}: {times} of one kind", now, told=told)
+    state.out.append(do.Close(slot.id))
+    release_held(state)
+    _consider_shutdown(state, slot, end, now)
+
+
+def _stay_down(state: SupervisorState, slot: Slot, end: End, told: ExitReason, rule: str, now: float) -> None:
+    """A restart was due, or under way, and isn't to be: the child is left as it is, and so is its group."""
+    if slot.first is not None:
+        _patience_spent(state, slot, end, rule, now)
+        return
+    slot.state = STOPPED
+    _decide(state, Action.LEAVE, slot, end, rule, now, told=told)
     leave(state, slot)
     release_held(state)
-    _consider_shutdown(state, slot, reason, now)
+    _consider_shutdown(state, slot, end, now)
 
 
-def _give_up(state: SupervisorState, slot: Slot, reason: ExitReason, rule: str, now: float) -> None:
-    _decide(state, Action.GIVE_UP, slot, reason, rule, now)
+def _give_up(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
+    if slot.first is not None:
+        _patience_spent(state, slot, end, f"{rule}; {state.window.intensity} restarts are spent", now)
+        return
+    _decide(state, Action.GIVE_UP, slot, end, rule, now)
     slot.state = STOPPED
-    why = ExitReason(state.spec.give_up_as, f"child {slot.id!r} ended: {reason}")
+    why = ExitReason(state.spec.give_up_as, f"child {slot.id!r} ended: {end.reason}")
     shut_down(state, mode=StopMode.RESTART, reason=why, cause=Cause.GAVE_UP)
 
 
-def _consider_shutdown(state: SupervisorState, slot: Slot, reason: ExitReason, now: float) -> None:
+def _patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
+    """A first start was tried again, and isn't any more: the supervisor's own start fails with it, or the call that asked."""
+    slot.state = STOPPED
+    _decide(state, Action.LEAVE, slot, end, rule, now)
+    if state.phase is Phase.STARTING:
+        _boot_failed(state, slot, end.reason)
+        return
+    failure = ChildStartFailed(slot.id, end.reason.detail or str(end.reason))
+    failure.__cause__ = end.error
+    answer_start(state, slot, failure)
+    forget(state, slot)
+
+
+def _boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason) -> None:
+    """The supervisor's own start has failed: those that run stop in reverse order."""
+    why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
+    state.work = stop = Work(Purpose.SHUTDOWN)
+    stop.stops.extend(state.slots.values())
+    stop.reason, stop.cause, stop.failed = why, Cause.START_FAILED, slot.id
+    state.phase = Phase.STOPPING
+    state.boot.clear()
+    abandon_calls(state)
+
+
+def _consider_shutdown(state: SupervisorState, slot: Slot, end: End, now: float) -> None:
     """A significant child ended by itself and isn't restarted (rules 37 and 38)."""
     mode = state.spec.auto_shutdown
     if not slot.spec.significant or mode is AutoShutdown.NEVER:
@@ -163,7 +260,7 @@ def _consider_shutdown(state: SupervisorState, slot: Slot, reason: ExitReason, n
         s.spec.significant and s is not slot and s.state in (RUNNING, RESTARTING, UNSTOPPABLE) for s in state.slots.values()
     ):
         return
-    _decide(state, Action.SHUT_DOWN, slot, reason, f"auto_shutdown={mode.value!r}", now)
+    _decide(state, Action.SHUT_DOWN, slot, end, f"auto_shutdown={mode.value!r}", now)
     shut_down(state, mode=StopMode.RESTART, reason=SHUTDOWN, cause=Cause.AUTO_SHUTDOWN)
 
 
@@ -171,25 +268,34 @@ def _decide(
     state: SupervisorState,
     action: Action,
     slot: Slot,
-    reason: ExitReason,
+    end: End,
     rule: str,
     now: float,
-    *,
     window: RestartWindow | None = None,
     delay: float = 0.0,
     affected: tuple[str, ...] = (),
+    ordinal: str = "",
+    number: int = 0,
+    *,
+    told: ExitReason | None = None,
 ) -> None:
+    """Report it. `told`: the reason that is shown, where that isn't the end's own."""
+    reason = end.reason if told is None else told
     slot.restarts += action is Action.RESTART
     if reason.abnormal:
         slot.last = reason
-    used = state.window if window is None else window
-    limit = used.intensity
-    decision = Decision(action, slot.id, slot.number, reason, rule, len(used), limit.restarts, limit.per, delay, affected, now)
+    counted = state.window if window is None else window
+    used, most, per = len(counted), counted.intensity.restarts, counted.intensity.per
+    if action is Action.RESTART and not ordinal:
+        ordinal = f"restart {used} of {most} within {per:g} s"
+    decision = Decision(
+        action, slot.id, slot.number, reason, rule, used, most, per, delay, affected, now, ordinal, number, end.fingerprint
+    )
     state.out.append(do.Report(decision))
 
 
 def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
-    """What that means depends on what it was started for."""
+    """What that means depends on what it was started for. A start that can't be cancelled has failed, too, and goes on."""
     work = state.work
     if work is None:
         return
@@ -201,45 +307,85 @@ def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
     if ignored:
         slot.held = False
         slot.finished = True
+        answer_start(state, slot, False)
         leave(state, slot)
+    elif _is_tried_again(slot, work, error):
+        if work.purpose is Purpose.BOOT:
+            work.starts.appendleft(slot)
+            state.boot, state.work = work.starts, None
+        elif work.purpose is Purpose.START_CHILD:
+            assert slot.first is not None
+            slot.first.ticket, state.work = work.ticket, None
+        _judge_later(state, slot, reason, error)
     elif work.purpose is Purpose.BOOT:
-        why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
-        state.work = stop = Work(Purpose.SHUTDOWN)
-        stop.stops.extend(state.slots.values())
-        stop.reason, stop.cause, stop.failed = why, Cause.START_FAILED, slot.id
-        state.phase = Phase.STOPPING
-        abandon_calls(state)
+        _boot_failed(state, slot, reason)
     elif work.purpose is Purpose.RESTART:
-        state.work = None
-        slot.state = RESTARTING
-        slot.token += 1
-        for member in work.starts:
-            member.held = True
-        state.queue.append((retry, slot, slot.token, reason, error))
+        if slot.state is not UNSTOPPABLE:
+            state.work = None
+            for member in work.starts:
+                member.held = True
+        _judge_later(state, slot, reason, error)
     else:
         failure = ChildStartFailed(slot.id, reason.detail or str(reason))
         failure.__cause__ = error
         slot.last = reason
-        if work.purpose is Purpose.START_CHILD:
+        if slot.state is UNSTOPPABLE:
+            slot.afterwards = Afterwards.FORGET if work.purpose is Purpose.START_CHILD else Afterwards.CLOSE
+        elif work.purpose is Purpose.START_CHILD:
             forget(state, slot)
         else:
             state.out.append(do.Close(slot.id))
         finish_call(state, failure)
 
 
-def unstoppable_ended(state: SupervisorState, slot: Slot) -> None:
+def _is_tried_again(slot: Slot, work: Work, error: BaseException | None) -> bool:
+    """Whether it is a first start that is tried again. A description that can never work is the same at each try."""
+    return slot.first is not None and work.purpose is not Purpose.RESTART_CHILD and not is_of(error, InvalidSpec)
+
+
+def _judge_later(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
+    """A start has failed: its turn comes behind what waits already, or when its coroutine has ended after all."""
+    if slot.state is UNSTOPPABLE:
+        slot.afterwards = Afterwards.JUDGE
+        return
+    slot.state = RESTARTING
+    slot.token += 1
+    state.queue.append((retry, slot, slot.token, reason, error))
+
+
+def unstoppable_ended(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
     """The coroutine that nothing could end has ended after all."""
+    afterwards, slot.afterwards = slot.afterwards, Afterwards.CLOSE
     if state.phase is Phase.STOPPING:
         after_stop(state, slot)
-    elif slot.resume:
-        slot.resume = False
+    elif afterwards is Afterwards.JUDGE:
+        _judge_later(state, slot, reason, error)
+    elif afterwards is Afterwards.START:
         slot.state = RESTARTING
         slot.token += 1
         state.queue.append((_resume, slot, slot.token))
-    elif slot.temporary or state.spec.dynamic:
+    elif afterwards is Afterwards.FORGET or slot.temporary or state.spec.dynamic:
         forget(state, slot)
     elif not slot.held and (state.work is None or slot not in state.work.starts):  # else it comes back with its group
         state.out.append(do.Close(slot.id))
+
+
+def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
+    """Whoever asked for a new child, whose start is tried again, was cancelled."""
+    work = state.work
+    if work is not None and work.purpose is Purpose.START_CHILD and work.ticket is ticket:
+        if work.subject is not None and work.subject.first is not None:  # the first try: no other follows
+            work.subject.first.withdrawn = True
+        return
+    for slot in [*state.slots.values()]:
+        first = slot.first
+        if first is None or first.ticket is not ticket:
+            continue
+        first.withdrawn = True
+        if slot.state is RESTARTING:
+            end = End(slot.last or ExitReason(ExitKind.CRASHED))
+            _patience_spent(state, slot, end, "nobody waits for it any more", now)
+        return
 
 
 def _resume(state: SupervisorState, slot: Slot, token: int, now: float) -> None:

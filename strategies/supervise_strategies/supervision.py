@@ -30,11 +30,11 @@ from .child_spec import ChildSpec, SupervisorSpec
 from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, ChildCount, ChildInfo
 from .directives import Cause, Directive, StopMode
 from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRunning
-from .exit_reason import SHUTDOWN, ExitReason
+from .exit_reason import KILLED, SHUTDOWN, ExitReason
 from .intensity import Intensity
-from .progress import advance, after_stop, end_for_good, finish_call, shut_down, stop_ended
+from .progress import advance, after_stop, answer_start, end_for_good, finish_call, go_on_with_boot, shut_down, stop_ended
 from .restart import Draw, Restart, draw
-from .restarting import due, exited, start_failed, unstoppable_ended
+from .restarting import due, exited, start_failed, unstoppable_ended, withdrawn
 from .supervisor_state import Call, Phase, SupervisorState
 from .work import Purpose, Work
 
@@ -138,6 +138,7 @@ class Supervision:
         slot.state = RUNNING
         slot.up_since = now
         slot.held = False
+        answer_start(state, slot, True)
         if state.phase is Phase.STOPPING and state.work is not None:  # it was ready before its cancellation reached it
             state.work.pending -= 1
             state.work.stops.append(slot)
@@ -174,10 +175,12 @@ class Supervision:
         *,
         error: BaseException | None = None,
         again: bool = False,
+        fingerprint: str = "",
     ) -> list[Directive]:
         """The incarnation is over: nothing of it runs any more. `error` is looked at by policies, and not kept.
 
         `again`: by a message that had ended a life before, and was tried again; its tries bound that, so it costs no limit.
+        `fingerprint` names a crash, so that the same one is known again.
         """
         state = self._state
         slot = state.slots.get(id)
@@ -189,13 +192,13 @@ class Supervision:
             after_stop(state, slot)
         elif slot.state is UNSTOPPABLE:
             slot.state = STOPPED
-            unstoppable_ended(state, slot)
+            unstoppable_ended(state, slot, reason, error)
         elif slot.state is STARTING:
             return self.start_failed(id, number, reason, now, error=error)
         elif slot.state is RUNNING and not slot.dead:
             slot.dead = True
             if state.phase is not Phase.STOPPING:
-                state.queue.append((exited, slot, number, reason, error, again))
+                state.queue.append((exited, slot, number, reason, error, again, fingerprint))
         return self._go_on(now)
 
     def child_over(self, id: str, now: float) -> list[Directive]:
@@ -211,16 +214,31 @@ class Supervision:
         alone = slot.state is RESTARTING and len(state.affected_by(slot)) == 1  # else its group waits for its restart
         if slot.state is STOPPED or alone:
             end_for_good(state, slot)
+            go_on_with_boot(state, None)
         return self._go_on(now)
 
-    def stop_overran(self, id: str, number: int, now: float) -> list[Directive]:
-        """A child that was stopped, or whose start was cancelled, still runs. Only its own restart waits for it any longer."""
+    def stop_overran(
+        self,
+        id: str,
+        number: int,
+        now: float,
+        *,
+        reason: ExitReason = KILLED,
+        error: BaseException | None = None,
+    ) -> list[Directive]:
+        """A child that was stopped, or whose start was cancelled, still runs. Only its own restart waits for it any longer.
+
+        `reason` and `error`: why its start was cancelled, if nobody has stopped it; that start has failed by now.
+        """
         state = self._state
         slot = state.slots.get(id)
         if slot is None or slot.number != number:
             return []
-        cancelled = slot.state is STARTING and state.phase is Phase.STOPPING
-        if slot.state is not STOPPING and not cancelled:
+        if slot.state is STARTING and state.phase is not Phase.STOPPING:
+            slot.state = UNSTOPPABLE
+            start_failed(state, slot, reason, error, ignored=False)
+            return self._go_on(now)
+        if slot.state is not STOPPING and slot.state is not STARTING:
             return []
         slot.state = UNSTOPPABLE
         stop_ended(state)
@@ -270,18 +288,32 @@ class Supervision:
         return self._call(Call(admin.terminate_child, id, ticket), now)
 
     def restart_child(self, id: str, ticket: object, now: float) -> list[Directive]:
-        """Start a child that is listed but stopped. It counts against no limit. OTP: `restart_child`."""
+        """Start a child that is listed but stopped. It counts against no limit. OTP: `restart_child`.
+
+        What a limit of its own, or a quarantine, has counted is forgotten: it begins anew.
+        """
         if self._state.spec.dynamic:
             return self._refuse(NotForDynamic(id, "restart_child"), ticket, now)
         return self._call(Call(admin.restart_child, id, ticket), now)
+
+    def start_withdrawn(self, ticket: object, now: float) -> list[Directive]:
+        """Whoever asked for a new child was cancelled. If its start is tried again, no further try is made for it.
+
+        One that waits for its next try is forgotten at once. Nothing else is changed: a start under way may succeed.
+        """
+        withdrawn(self._state, ticket, now)
+        return self._go_on(now)
 
     def renew_child(self, id: str, ticket: object, now: float) -> list[Directive]:
         """Stop a child and start it again on its mailbox. It counts against no limit, and touches no sibling.
 
         One that is stopped is only started. One that waits for a restart gets it now, with its group, and the answer doesn't
-        wait for that. OTP has no such call; `terminate_child` and `restart_child` in one, without the end of the mailbox.
+        wait for that. Of a dynamic supervisor's children only one in quarantine can be renewed. OTP has no such call;
+        `terminate_child` and `restart_child` in one, without the end of the mailbox. What a limit of its own, or a quarantine,
+        has counted is forgotten.
         """
-        if self._state.spec.dynamic:
+        slot = self._state.slots.get(id)
+        if self._state.spec.dynamic and (slot is None or not slot.spent):
             return self._refuse(NotForDynamic(id, "renew_child"), ticket, now)
         return self._call(Call(admin.renew_child, id, ticket), now)
 
@@ -316,14 +348,12 @@ class Supervision:
     def _go_on(self, now: float) -> list[Directive]:
         """Go on with what is under way; when nothing is, serve what waits, in order, until something is again."""
         state = self._state
-        advance(state, now)
-        queue = state.queue
-        while queue and state.work is None and not state.holds and state.phase is Phase.RUNNING:
-            entry = queue.popleft()
+        while True:
+            advance(state, now)
+            entry = None if state.work is not None or state.holds else state.next_entry()
+            if entry is None:
+                return state.flush()
             if type(entry) is Call:
                 entry.serve(state, entry.subject, entry.ticket, now)
             else:
                 entry[0](state, *entry[1:], now)
-        if state.phase is Phase.STOPPING:  # an end that was just served made it give up or shut down
-            advance(state, now)
-        return state.flush()

@@ -44,6 +44,7 @@ class SupervisorState:
     """What one supervisor knows, from its start to its end."""
 
     __slots__ = (
+        "boot",
         "draw",
         "holds",
         "out",
@@ -66,6 +67,7 @@ class SupervisorState:
         self.slots: dict[str, Slot] = {}
         self.queue: deque[Any] = deque()  # calls, and ends as tuples: a function of this package, and what it is given
         self.work: Work | None = None
+        self.boot: deque[Slot] = deque()  # while a first start is tried again: that one, then the younger ones
         self.out: list[Directive] = []
         self.holds: int = 0
         self.waiting: list[tuple[float, int, Slot, int]] = []  # a heap of pending backoffs: due, tie-break, slot, token
@@ -77,9 +79,35 @@ class SupervisorState:
             slot.over = child.id in over
 
     def affected_by(self, slot: Slot) -> list[Slot]:
-        """Whom its restart takes along, itself included, in start order."""
+        """Whom its restart takes along, itself included, in start order.
+
+        One that was never up takes along nobody. None takes along those that are down by their own limit or in quarantine, or
+        that a start of the supervisor, still under way, hasn't come to.
+        """
         strategy = self.spec.strategy
-        return [slot] if strategy is Strategy.ONE_FOR_ONE else strategy.affected([*self.slots.values()], slot)
+        if strategy is Strategy.ONE_FOR_ONE or slot.first is not None:
+            return [slot]
+        affected = strategy.affected([*self.slots.values()], slot)
+        return [other for other in affected if other is slot or not (other.spent or other in self.boot)]
+
+    def takes_boot_along(self, slot: Slot) -> bool:
+        """Whether a first start that waits to be tried again is tried again with this one's restart."""
+        strategy = self.spec.strategy
+        if not self.boot or strategy is Strategy.ONE_FOR_ONE or slot.first is not None:
+            return False
+        return self.boot[0] in strategy.affected([*self.slots.values()], slot)
+
+    def next_entry(self) -> Any:
+        """Take out what is served next; None if nothing is. While the supervisor's own start waits, calls wait, too."""
+        queue = self.queue
+        if self.phase is Phase.RUNNING:
+            return queue.popleft() if queue else None
+        if self.phase is Phase.STARTING and self.boot:
+            for index, entry in enumerate(queue):
+                if type(entry) is not Call:
+                    del queue[index]
+                    return entry
+        return None
 
     def trial(self) -> SupervisorState:
         """A copy to try one fact on: it runs, with the same children and counts, as if what is under way had been done.
@@ -87,9 +115,10 @@ class SupervisorState:
         Calls and ends that wait in the queue aren't in it. Policies are shared: they are asked again, and keep no counts.
         """
         other = SupervisorState(self.spec, self.draw, {})
-        other.phase = Phase.RUNNING
+        other.phase = Phase.STARTING if self.boot else Phase.RUNNING
         other.window = self.window.copy()
         other.slots = {id: slot.copy() for id, slot in self.slots.items()}
+        other.boot = deque(other.slots[slot.id] for slot in self.boot)
         for slot in other.slots.values():
             if slot.state is STARTING:
                 slot.state = RUNNING
@@ -108,7 +137,7 @@ class SupervisorState:
         waiting = self.waiting
         while waiting and not pending(waiting[0][2], waiting[0][3]):
             heapq.heappop(waiting)
-        wake = waiting[0][0] if waiting and self.phase is Phase.RUNNING else None
+        wake = waiting[0][0] if waiting and self.phase in (Phase.STARTING, Phase.RUNNING) else None
         if wake != self.told_wake:
             self.told_wake = wake
             self.out.append(do.WakeAt(wake))

@@ -265,6 +265,7 @@ def _cut(life: Incarnation, lane: Lane, envelope: Envelope, reason: ExitReason, 
         cure = "a longer stop_within lets it finish" if reason.kind is ExitKind.KILLED else "call again once it is back"
         held = f"{mailbox.path} #{life.number} was stopped ({reason}) with {name_of(envelope[0])} in hand"
         failure = ActorStopped(f"{held}: {cure}", Message(*envelope[:3]))
+        failure.begun = True
     mailbox.cut(lane, envelope, failure, "")
 
 

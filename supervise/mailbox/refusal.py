@@ -64,4 +64,6 @@ def too_late(mailbox: Mailbox, envelope: Envelope) -> SendTimeout | CallTimeout:
     state = " (it is paused)" if mailbox.paused else " (it is restarting)" if mailbox.restarting else ""
     if deadline.accepted is None:
         return SendTimeout(f"{mailbox.path}: {shown} found no room {within}{state}", message)
-    return CallTimeout(f"{mailbox.path}: {shown} had no answer {within}{state}", message)
+    late = CallTimeout(f"{mailbox.path}: {shown} had no answer {within}{state}", message)
+    late.begun = deadline.begun is not None
+    return late

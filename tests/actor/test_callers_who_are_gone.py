@@ -329,6 +329,7 @@ async def test_a_deadline_says_where_the_time_went() -> None:
             "paused": "app/worker: Worker.tell() had no answer within 2 s: queued 2 s, never begun (it is paused)",
         }
         assert outcomes.of["paused"].message == Message(Worker.tell, (), {})
+        assert (outcomes.of["held"].begun, outcomes.of["paused"].begun) == (True, False)
 
 
 async def test_a_deadline_that_passes_while_the_message_waits_for_room_says_that_it_was_not_accepted() -> None:
@@ -358,3 +359,7 @@ async def test_a_caller_whose_callee_was_stopped_knows_what_it_asked_for() -> No
         stopped = outcomes.of["held"]
         assert isinstance(stopped, ActorStopped)
         assert stopped.message == Message(Worker.work, (gate,), {})
+        assert stopped.begun
+        with pytest.raises(ActorStopped) as refused:
+            await worker.call(Worker.tell)
+        assert not refused.value.begun

@@ -248,7 +248,7 @@ async def _write(seen: Soak, addresses: list[Address[Worker]], chance: random.Ra
             except ActorCrashed:
                 seen.told += 1
             except SendError as error:
-                if isinstance(error, ActorStopped) and error.message is None:  # it was in hand when its actor was killed
+                if isinstance(error, ActorStopped) and error.begun:  # it was in hand when its actor was killed
                     seen.told += 1
                 else:
                     seen.refused += 1

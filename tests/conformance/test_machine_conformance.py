@@ -145,9 +145,9 @@ def retries_what_was_cancelled(patch: pytest.MonkeyPatch) -> None:
 def serves_a_swallowed_end(patch: pytest.MonkeyPatch) -> None:
     serve = restarting.exited
 
-    def again(state: SupervisorState, slot: Slot, number: int, reason: ExitReason, error: Any, tried: bool, now: float) -> None:
+    def again(state: SupervisorState, slot: Slot, number: int, reason: ExitReason, error: Any, *rest: Any) -> None:
         slot.dead, number = True, slot.number
-        serve(state, slot, number, reason, error, tried, now)
+        serve(state, slot, number, reason, error, *rest)
 
     patch.setattr(supervision, "exited", again)
 

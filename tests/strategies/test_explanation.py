@@ -136,7 +136,7 @@ def explained(rig: Rig, name: str, **how: Any) -> Explanation:
 
 
 def test_a_group_stops_backwards_and_starts_forwards_after_the_delay_and_costs_one_restart() -> None:
-    rig = Rig("a", spec("b", Restart.permanent(wait=wait_fixed(7))), "c", "d", strategy="rest_for_one")
+    rig = Rig("a", spec("b", Restart.permanent(wait=wait_fixed(7), counted=True)), "c", "d", strategy="rest_for_one")
     found = explained(rig.up(), "b")
     assert (found.stops, found.starts, found.delay) == (("d", "c"), ("b", "c", "d"), 7.0)
     assert (found.left, found.left_after, found.ends, found.above) == (3, 2, None, None)

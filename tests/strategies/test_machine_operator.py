@@ -34,7 +34,7 @@ from supervise_strategies import (
 from supervise_strategies.exit_reason import NORMAL
 from tests.strategies.rig import CRASH, Rig, spec
 
-SLOWLY = Restart.permanent(wait=wait_fixed(7))
+SLOWLY = Restart.permanent(wait=wait_fixed(7), counted=True)
 
 
 def renew(rig: Rig, name: str) -> list[Directive]:

@@ -44,7 +44,7 @@ from supervise_strategies.exit_reason import NORMAL, crashed
 from .rig import spec
 
 CRASH = crashed(ValueError("x"))
-WAIT = Restart.permanent(wait=wait_fixed(10))
+WAIT = Restart.permanent(wait=wait_fixed(10), counted=True)
 
 
 def up(*children: ChildSpec, **more: Any) -> Supervision:
