@@ -16,6 +16,7 @@ SuperviseError
 ├── BadCall (also TypeError)      the arguments don't fit the handler's signature; the actor lives on
 ├── NotAHandler (also TypeError)  what was given to call or send can't be one
 ├── HandlerLate                   (also TimeoutError) a handler overran its `handler_deadline`: the cause of the crash
+├── StartLate                     (also TimeoutError) a start overran its `start_within`: the cause of a start that failed
 ├── SubscriberTooSlow             a subscription with `overflow="close"` was full
 ├── WrongThread (also RuntimeError)   an address belongs to the thread of its event loop; from_thread is for others
 ├── WrongLoop (also RuntimeError)     another event loop runs here, or its own is closed
@@ -149,6 +150,10 @@ class WouldDeadlock(SuperviseError):
 
 class HandlerLate(SuperviseError, TimeoutError):
     """A handler took longer than the `handler_deadline` of its child: it was cancelled, and this is why the actor crashed."""
+
+
+class StartLate(SuperviseError, TimeoutError):
+    """A start took longer than the `start_within` of its child: it was cancelled, and has failed."""
 
 
 class SubscriberTooSlow(SuperviseError):

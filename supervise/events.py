@@ -44,7 +44,7 @@ def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
     return tuple(frames)
 
 
-def _is_ours(file: str) -> bool:
+def is_ours(file: str) -> bool:
     """Whether a line of this file tells a user nothing; one of an adapter, or of a command, may."""
     return file.startswith(_OURS) and not file.startswith(_ADAPTED)
 
@@ -79,8 +79,9 @@ class StartFailed:
 class Stopped:
     """An incarnation, or a supervisor, is over: nothing of it runs any more.
 
-    `waiting` is how many messages its mailbox held then; `cause` says for a supervisor what made it end. For a crash,
-    `frames` are the lines of the traceback.
+    `waiting` is how many messages its mailbox held then; `cause` says for a supervisor what made it end. For a crash, `frames`
+    are the lines of the traceback, `fingerprint` is equal for all crashes of the same type from the same lines, and `alike` how
+    often that came within 60 s, this time included: the same one again has no `frames`.
     """
 
     path: str
@@ -89,6 +90,8 @@ class Stopped:
     waiting: int = 0
     cause: Cause | None = None
     frames: tuple[Frame, ...] = ()
+    fingerprint: str = ""
+    alike: int = 0
 
     @property
     def level(self) -> int:
@@ -102,9 +105,29 @@ class Stopped:
     def __str__(self) -> str:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
         # Where the user's own code was: a reply that raised ends in this package, which tells nobody anything.
-        frame = next((f for f in reversed(self.frames) if not _is_ours(f.file)), None)
+        frame = next((f for f in reversed(self.frames) if not is_ours(f.file)), None)
         where = f" in {frame.function} ({frame.file}:{frame.line})" if frame is not None else ""
-        return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{waiting}"
+        again = f"; the same crash as before, {self.alike} times within 60 s" if self.alike > 1 else ""
+        return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{again}{waiting}"
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """A start takes long: it is told at 5 s, and each time that it has doubled."""
+
+    path: str
+    incarnation: int
+    seconds: float
+    stack: tuple[Frame, ...] = ()
+    """What it waits in, outermost line first, as far as it can be seen."""
+    cure: str = ""
+    level: ClassVar[int] = logging.WARNING
+
+    def __str__(self) -> str:
+        where = next((frame for frame in reversed(self.stack) if not is_ours(frame.file)), None)
+        at = f", and waits in {where.function} ({where.file}:{where.line})" if where is not None else ""
+        cure = f"; {self.cure}" if self.cure else ""
+        return f"{self.path} #{self.incarnation} has been starting for {self.seconds:g} s{at}{cure}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +298,19 @@ class Asked:
 
 
 Event: TypeAlias = (
-    Started | StartFailed | Stopped | Decided | Overran | DeadLetter | Raised | AddressDropped | Asked | Late | Blocked | Stuck
+    Starting
+    | Started
+    | StartFailed
+    | Stopped
+    | Decided
+    | Overran
+    | DeadLetter
+    | Raised
+    | AddressDropped
+    | Asked
+    | Late
+    | Blocked
+    | Stuck
 )
 Listener: TypeAlias = Callable[[Event], object]
 

@@ -25,7 +25,7 @@ PINNED = [
     "DynamicSupervisor", "TreeEnded", "ExitKind", "ExitReason", "Ended", "Factory", "GaveUp", "IgnoreStart",
     "ImmortalLoopWarning", "Intensity", "InvalidSpec", "MailboxClosed", "MailboxFull", "Message",
     "NoActor", "NotAHandler", "NotForDynamic", "Nursery", "OpenMailbox", "Recipient", "Restart",
-    "RunningSupervisor", "SendError", "StartFailed", "Strategy", "StrategyError", "SuperviseError",
+    "RunningSupervisor", "SendError", "StartFailed", "StartLate", "Strategy", "StrategyError", "SuperviseError",
     "Supervisor", "SupervisorNotRunning", "Task", "Timer", "Timers", "TooManyChildren", "UnknownHandler", "Unsupervised",
     "WeakAddress", "WouldDeadlock", "child", "current", "open_mailbox",
     "FromThread", "MessageDropped", "MessageQueue", "Throttle", "concurrent",
@@ -46,7 +46,7 @@ def test_the_names_of_supervise_are_pinned() -> None:
 PATHS: dict[str, set[str]] = {
     "supervise.events": {
         "AddressDropped", "Asked", "Blocked", "DeadLetter", "Decided", "Event", "Raised", "Frame", "Late", "Listener",
-        "Overran", "Started", "StartFailed", "Stopped", "Stuck", "as_dict",
+        "Overran", "Started", "Starting", "StartFailed", "Stopped", "Stuck", "as_dict",
     },
     "supervise.telemetry": {
         "ActorFilter", "JsonFormatter", "Metrics", "Spans", "Tracing", "Watchdog", "configure", "json_handler",

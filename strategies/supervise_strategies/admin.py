@@ -128,8 +128,7 @@ def delete_child(state: SupervisorState, id: str, ticket: object, now: float) ->
 
 
 def _begin(state: SupervisorState, work: Work, slot: Slot, now: float) -> None:
-    if slot.spent:  # somebody wants it all the same, and so it has all of its patience again
-        slot.backoff = slot.window = slot.row = None
+    slot.row = None  # somebody wants it all the same; a limit of its own has counted what it has counted
     state.work = work
     work.starts.append(slot)
     advance(state, now)

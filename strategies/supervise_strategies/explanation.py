@@ -118,7 +118,7 @@ def explain(
     if machine.phase in (Phase.STOPPING, Phase.DONE):
         note = "its supervisor is stopping, and restarts nothing"
     elif info.state is not RUNNING:
-        why = f"; {info.last}" if info.last is not None and info.state is STOPPED else ""
+        why = f"; {info.last}" if info.last is not None and info.last.kind is ExitKind.GAVE_UP and info.state is STOPPED else ""
         note = f"it can't crash now: it is {info.state.value}{why}"
     if note:
         return Explanation(f"{above}/{id}", above, info.state, (), (), (), left, left, None, note)

@@ -153,7 +153,7 @@ class Restart:
 
     def __str__(self) -> str:
         parts = [f"{field}={_name(value)}" for field in ("wait", "stop", "when") if (value := getattr(self, field)) is not None]
-        parts += ["counted"] if self.counted else []
+        parts += ["counted=True"] if self.counted else []
         return f"{self.type.value}({', '.join(parts)})" if parts else self.type.value
 
     def ordinal(self, number: int) -> str:

@@ -290,7 +290,7 @@ class Supervision:
     def restart_child(self, id: str, ticket: object, now: float) -> list[Directive]:
         """Start a child that is listed but stopped. It counts against no limit. OTP: `restart_child`.
 
-        What a limit of its own, or a quarantine, has counted is forgotten: it begins anew.
+        It lifts a quarantine, whose row begins anew. A limit of its own has no new budget.
         """
         if self._state.spec.dynamic:
             return self._refuse(NotForDynamic(id, "restart_child"), ticket, now)
@@ -309,8 +309,7 @@ class Supervision:
 
         One that is stopped is only started. One that waits for a restart gets it now, with its group, and the answer doesn't
         wait for that. Of a dynamic supervisor's children only one in quarantine can be renewed. OTP has no such call;
-        `terminate_child` and `restart_child` in one, without the end of the mailbox. What a limit of its own, or a quarantine,
-        has counted is forgotten.
+        `terminate_child` and `restart_child` in one, without the end of the mailbox. It lifts a quarantine.
         """
         slot = self._state.slots.get(id)
         if self._state.spec.dynamic and (slot is None or not slot.spent):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from supervise.mailbox.handler import awaitable, class_of
+from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.kind import is_of
 
 from .cancellation import is_being_closed
@@ -40,6 +41,7 @@ async def enter(life: Incarnation) -> BaseException | None:
     made, life.made = life.made, None
     life.life_scope = scope = life.mailbox.backend.scope()
     scope.__enter__()
+    life.owner.entering(life)
     try:
         if life.killed:  # by what the factory itself did, before there was a scope to be cancelled
             scope.cancel()
@@ -63,7 +65,11 @@ async def enter(life: Incarnation) -> BaseException | None:
 
 def _ready(life: Incarnation, instance: Any) -> None:
     if instance is None:
-        raise TypeError(f"the factory of {life.mailbox.path} returned None: it has to return the actor")
+        cure = "it has to return the actor; a function that does the work itself is a task: child(task(function))"
+        raise InvalidSpec(f"the factory of {life.mailbox.path}", "result", None, cure)
+    if life.timer is not None:  # over its start
+        life.timer.cancel()
+        life.timer = None
     life.instance = instance
     life.running = True
     life.mailbox.restarting = False

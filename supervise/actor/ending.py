@@ -130,7 +130,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
 
 def _end_timers(life: Incarnation) -> None:
     life.over = True  # whoever of its code is still asked something can't begin anything any more
-    for timer in (life.end_timer, life.throttle_timer):
+    for timer in (life.end_timer, life.timer):
         if timer is not None:
             timer.cancel()
     if life.timers is not None:

@@ -67,7 +67,7 @@ class Incarnation(IncarnationTurn):
         "signal",
         "stop_reason",
         "tasks",
-        "throttle_timer",
+        "timer",
         "timers",
         "told",
     )
@@ -94,7 +94,7 @@ class Incarnation(IncarnationTurn):
         self.concurrent: ConcurrentHandlers | None = None
         self.crashed_on: Envelope | None = None  # the message whose handler raised
         self.lane: Lane | None = None  # that the message in hand came from, if there are several
-        self.throttle_timer: Handle | None = None
+        self.timer: Handle | None = None  # of its start, and then of its throttle
         self.ended_waiters: list[Future] | None = None
         self.over: bool = False
         self.told: bool = False  # its owner knows of its end

@@ -240,13 +240,13 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
     if mailbox.paused and not life.signal and not lost:
         return mailbox.queue, 0
-    if life.throttle_timer is not None:
-        life.throttle_timer.cancel()
-        life.throttle_timer = None
+    if life.timer is not None:
+        life.timer.cancel()
+        life.timer = None
     rest = mailbox.hold_back()
     if rest > 0:
         backend = mailbox.backend
-        life.throttle_timer = backend.call_at(backend.now() + rest, mailbox.wake)
+        life.timer = backend.call_at(backend.now() + rest, mailbox.wake)
         return mailbox.queue, 0
     lane = mailbox.choose(held_up or ())  # only now: a lane that is chosen and not served would have had its turn
     if lane is None:

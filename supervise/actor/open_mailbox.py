@@ -226,6 +226,9 @@ class _Runner:
         self.error: BaseException | None = None
         self._fatal: BaseException | None = None
 
+    def entering(self, incarnation: Incarnation) -> None:
+        pass  # whoever runs it may bound it
+
     def started(self, incarnation: Incarnation) -> None:
         self.bus.publish(events.Started(self.mailbox.path, incarnation.number))
 

@@ -37,6 +37,7 @@ LONGEST: Final = 4000
 LONGEST_RECORD: Final = 16 * LONGEST
 """Characters of all the values of one record, about; what comes after them is `…`."""
 _EVENTS: Final = (
+    events.Starting,
     events.Started,
     events.StartFailed,
     events.Stopped,

@@ -39,6 +39,8 @@ async def ask(branch: BranchPlace, call: Callable[[Node, object, float], list[Di
 async def add(branch: BranchPlace, name: str, description: Child[Any] | Description, *, keyed: bool = True) -> Place:
     """Start a child at the end of the others; its place, when it is ready. Raises what `RunningSupervisor.start` does.
 
+    A caller that is cancelled leaves a start under way to go on, but no other try is made, where `retry_start=` asks for one.
+
     `keyed`: somebody has the description, and may look the child up by it.
     """
     node = branch.running_node()
@@ -47,7 +49,11 @@ async def add(branch: BranchPlace, name: str, description: Child[Any] | Descript
     warn_of_immortal_loop(branch.description.spec, spec)
     check_deadlock(branch, None)
     offer = node.offer(name, spec, description, keyed=keyed)
-    await answered(offer.answer)
+    try:
+        await answered(offer.answer)
+    except node.tree.backend.cancelled:
+        node.step(node.machine.start_withdrawn, offer, node.tree.backend.now())
+        raise
     return cast("Place", offer.place)
 
 

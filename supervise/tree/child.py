@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, NoReturn, TypeVar, TypeVarTuple, Unpack, overload
 
 from supervise.actor.factory import Factory, default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
-from supervise.message import AnyHandler
+from supervise.message import AnyHandler, name_of
 from supervise_strategies.answers import Answers
 from supervise_strategies.child_spec import ChildSpec
 from supervise_strategies.errors import InvalidSpec
@@ -40,6 +41,7 @@ class Child(Generic[A_co]):
         if not callable(factory):
             cure = "a class, or a function that returns the actor; its arguments follow: start(Counter, 10)"
             raise InvalidSpec("child" if self.name is None else f"child {self.name!r}", "factory", factory, cure)
+        _check_returns_an_actor(factory, self.name)
         self.factory: Callable[..., Any] = factory
         self.args: tuple[Any, ...] = args
         if isinstance(factory, Factory) and factory.on_error == "reply" and "expects" not in options:
@@ -90,6 +92,10 @@ class Child(Generic[A_co]):
     def handler_deadline(self) -> float | None:
         return self._options.handler_deadline
 
+    @property
+    def start_within(self) -> float | None:
+        return self._options.start_within
+
     def spec_as_child(self, name: str) -> ChildSpec:
         """What its supervisor knows of it, under the name that it has there."""
         return self.spec if name == self.spec.id else replace(self.spec, id=name)
@@ -129,3 +135,18 @@ def child(factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, **options: Unpack
     Raises `InvalidSpec` at once for what can never work.
     """
     return Child(factory, args, options, default="permanent")
+
+
+def _check_returns_an_actor(factory: Callable[..., Any], name: str | None) -> None:
+    """Refuse a coroutine function that says of itself that it never returns an actor: its start would never be over."""
+    code = getattr(factory, "__code__", None)
+    if code is None or not code.co_flags & inspect.CO_COROUTINE:
+        return
+    said: Any = getattr(factory, "__annotations__", {}).get("return", _NOTHING)
+    if said is None or said in _NEVER:
+        cure = f"it returns no actor; a function that does the work itself is a task: child(task({name_of(factory)}))"
+        raise InvalidSpec("child" if name is None else f"child {name!r}", "factory", factory, cure)
+
+
+_NOTHING: Final = object()
+_NEVER: Final = (Never, NoReturn, "None", "Never", "NoReturn")

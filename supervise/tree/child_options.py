@@ -44,6 +44,15 @@ class ChildOptions(TypedDict, total=False):
     limit: A restart budget of its own, `Intensity(restarts, per=seconds)`; beyond it the child is left stopped, while its
         siblings live.
     on_limit: What its own limit's end means: `"stop"` (default), or `"escalate"`: the supervisor gives up.
+    retry_start: Whether a first start that fails is tried again, as a restart is: by the child's `wait=`, `stop=` and limits.
+        In the supervisor's own start the elders run meanwhile, and the younger wait; `start` holds up nobody, and returns when
+        the child is up. Patience that is spent is `StartFailed`, or `ChildStartFailed`. Default: False, as in Erlang/OTP.
+    start_within: Seconds that factory and enter hook may take; then the start is cancelled, and has failed (`StartLate`). A
+        factory that blocks can't be cancelled. Default: None; but who takes more than 5 s is said to (`Starting`).
+    quarantine: After so many crashes in a row of one kind, the same exception type from the same lines, the child is left
+        stopped, and its siblings live. The same crash again isn't counted against the supervisor's intensity. Another crash, or
+        a life of `healthy_after` seconds, begins a new row; starts that fail are no step of it: a service that is down is for
+        `wait=`. `operator(…).restart` lifts it. Default: None, never.
     expects: Which exceptions of a handler are answers, not crashes: they go to the caller as they are. Classes, `(KeyError,)`,
         matched on the exception itself; or a predicate, one of tenacity's `retry_if_…` objects or a function of the
         exception, asked of each exception in a group. `retry_if_not_exception_type(ConnectionError)`: only a lost connection
@@ -83,6 +92,9 @@ class ChildOptions(TypedDict, total=False):
     stop_within: StopWithin
     limit: Intensity | None
     on_limit: OnLimit
+    retry_start: bool
+    start_within: float | None
+    quarantine: int | None
     expects: Expects
     on_error: OnError
     on_cancel: OnCancel
@@ -129,6 +141,7 @@ class CheckedOptions:
         "required",
         "says_restart",
         "spec",
+        "start_within",
     )
 
     def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
@@ -145,6 +158,8 @@ class CheckedOptions:
             stop_within=options.get("stop_within"),
             limit=options.get("limit"),
             on_limit=options.get("on_limit", "stop"),
+            retry_start=options.get("retry_start", False),
+            quarantine=options.get("quarantine"),
         )
         self.says_restart: bool = "restart" in options
         who = f"child {self.spec.id!r}"
@@ -176,7 +191,9 @@ class CheckedOptions:
         if self.drain not in (True, False):
             raise InvalidSpec(who, "drain", self.drain, "True or False")
         self.handler_deadline: float | None = options.get("handler_deadline")
-        _check_deadline(who, self.handler_deadline)
+        _check_seconds(who, "handler_deadline", self.handler_deadline)
+        self.start_within: float | None = options.get("start_within")
+        _check_seconds(who, "start_within", self.start_within)
         self.required: bool | None = options.get("required")
         if self.required not in (True, False, None):
             raise InvalidSpec(who, "required", self.required, "True, or False for a child whose loss only degrades the tree")
@@ -188,8 +205,8 @@ def checked(id: str, default: RestartName, options: tuple[tuple[str, type, Any],
     return CheckedOptions(id, default, cast(ChildOptions, {key: value for key, _, value in options}))
 
 
-def _check_deadline(who: str, seconds: object) -> None:
+def _check_seconds(who: str, option: str, seconds: object) -> None:
     if seconds is None:
         return
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise InvalidSpec(who, "handler_deadline", seconds, "seconds, more than 0, or None for no deadline")
+        raise InvalidSpec(who, option, seconds, "seconds, more than 0, or None for no deadline")

@@ -223,6 +223,12 @@ def _more(spec: ChildSpec, required: bool, restart: Restart | None = None) -> st
         said.append(f", stop within {within:g} s" if isinstance(within, int | float) else f", stop {within}")
     if spec.limit is not None:
         said.append(f", limit {spec.limit}{', then escalate' if spec.on_limit == 'escalate' else ''}")
+    if spec.restart.wait is not None and spec.limit is None and spec.restart.stop is None and not spec.restart.counted:
+        said.append(", paced: not counted")
+    if spec.retry_start:
+        said.append(", its first start is tried again")
+    if spec.quarantine is not None:
+        said.append(f", quarantine after {spec.quarantine} crashes alike")
     if not required:
         said.append(", optional")
     return "".join(said)

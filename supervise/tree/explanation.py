@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildNotFound, SupervisorNotRunning
+from supervise_strategies.exception import traceback_of
 from supervise_strategies.exit_reason import ExitKind, ExitReason, crashed
 from supervise_strategies.explanation import Explanation, explain
 from supervise_strategies.supervision import Supervision
 
 from .branch import Place
 from .description import Description
+from .fingerprint import fingerprint_of
 from .place import ActorPlace
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ def _first(actor: bool, error: BaseException | None) -> ExitReason:
 def _upwards(levels: _Levels, now: float, reason: ExitReason, error: BaseException | None) -> Explanation:
     chain: list[Explanation] = []
     for machine, id, path in levels:
-        found = explain(machine, id, now, reason, error=error, path=path)
+        known = "" if error is None or traceback_of(error) is None else fingerprint_of(error)
+        found = explain(machine, id, now, reason, error=error, path=path, fingerprint=known)
         chain.append(found)
         if found.ends is None:
             break

@@ -17,7 +17,10 @@ from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
 from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Stop, StopMode
-from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
+from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, crashed
+
+from .fingerprint import fingerprint_of
+from .start_watch import StartWatch
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
@@ -98,6 +101,19 @@ class ActorPlace:
     def host(self) -> object:
         return self.node.tree.host
 
+    def entering(self, incarnation: Incarnation) -> None:
+        StartWatch(self, incarnation)
+
+    def start_overran(self, error: Exception) -> None:
+        """Its start takes too long: it is cancelled, and has failed, now or when its coroutine has ended."""
+        incarnation = self.incarnation
+        if incarnation is None or incarnation.killed or incarnation.failure is not None:
+            return
+        self._cancel_timer()
+        backend = self.node.tree.backend
+        self.timer = backend.call_at(backend.now() + UNSTOPPABLE_AFTER, self._overran)
+        incarnation.fail(error)
+
     def started(self, incarnation: Incarnation) -> None:
         node, bus = self.node, self.node.tree.bus
         if self.child.handler_deadline is not None:
@@ -143,12 +159,9 @@ class ActorPlace:
         if self.over:
             node.step(node.machine.child_over, self.name, now)
         if incarnation.running:
-            bus = node.tree.bus
-            if bus.hears(events.Stopped.level_of(reason)):
-                frames = events.frames_of(error)
-                bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, frames))
+            known = self._tell_end(number, reason, error, now)
             node.asking, node.in_place = incarnation, None
-            node.step(node.machine.child_exited, self.name, number, reason, now, error=error, again=again)
+            node.step(node.machine.child_exited, self.name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
             node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
             if not node.ready and not ignored:
@@ -157,6 +170,20 @@ class ActorPlace:
             node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
         return successor
+
+    def _tell_end(self, number: int, reason: ExitReason, error: BaseException | None, now: float) -> str:
+        """Say that a life is over; the answer is the fingerprint of its crash, where anybody wants to know it."""
+        tree, mailbox = self.node.tree, self.mailbox
+        heard = tree.bus.hears(events.Stopped.level_of(reason))
+        fingerprint, alike = "", 0
+        if error is not None and reason.kind is ExitKind.CRASHED and (heard or self.child.spec.quarantine is not None):
+            fingerprint = tree.bus.text(fingerprint_of, error)
+        if heard:
+            if fingerprint:
+                alike = tree.crash_log.note(mailbox.id, fingerprint, now)
+            frames = events.frames_of(error) if alike < 2 else ()
+            tree.bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, frames, fingerprint, alike))
+        return fingerprint
 
     @property
     def redeliver(self) -> int:
@@ -270,8 +297,13 @@ class ActorPlace:
             self._tell_overran(self.incarnation)
 
     def _tell_overran(self, incarnation: Incarnation) -> None:
-        node = self.node
-        node.step(node.machine.stop_overran, self.name, incarnation.number, node.tree.backend.now())
+        node, error = self.node, incarnation.failure
+        how: dict[str, Any] = {}
+        if not incarnation.running and error is not None:  # its start has failed
+            how = {"reason": crashed(error), "error": error}
+            if not node.ready:
+                node.start_error = error
+        node.step(node.machine.stop_overran, self.name, incarnation.number, node.tree.backend.now(), **how)
 
     def _cancel_timer(self) -> None:
         if self.timer is not None:

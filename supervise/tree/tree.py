@@ -20,6 +20,7 @@ from supervise_strategies.restart import Draw, draw
 
 from .agenda import Agenda
 from .branch import BranchPlace
+from .crash_log import CrashLog
 from .deadlines import Deadlines
 from .node import Node
 from .registry import Registry
@@ -84,6 +85,7 @@ class Tree:
         if listener is not None:
             self.bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self.bus)
+        self.crash_log: CrashLog = CrashLog()
         self.deadlines: Deadlines = Deadlines(backend)
         self.agenda: Agenda = Agenda(self.bus, self.broken)
         self.draw: Draw = draw
@@ -136,6 +138,8 @@ class Tree:
                 raise self._broken
             if is_of(cause, KeyboardInterrupt, SystemExit):
                 raise cause
+            if self.ended.cause is Cause.GAVE_UP:
+                cause = GaveUp(self.root.name, node.crashes if node is not None else ())
             raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
         self.in_body = True
         if self.ended is not None:  # ready, and over before the host could look: the body is cancelled where it first waits

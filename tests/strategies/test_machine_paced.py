@@ -152,7 +152,9 @@ def test_what_can_not_be_counted_is_refused(make: Any, text: str) -> None:
 
 
 def test_a_policy_says_that_it_counts() -> None:
-    assert str(Restart.permanent(wait=wait_fixed(1), counted=True)) == "permanent(wait=wait_fixed(wait_fixed=1.0), counted)"
+    assert (
+        str(Restart.permanent(wait=wait_fixed(1), counted=True)) == "permanent(wait=wait_fixed(wait_fixed=1.0), counted=True)"
+    )
 
 
 def test_an_immortal_loop_is_never_warned_of_where_restarts_are_paced() -> None:

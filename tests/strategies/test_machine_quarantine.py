@@ -160,19 +160,24 @@ def test_it_stays_listed_under_a_dynamic_supervisor_and_an_operator_can_lift_it(
 
 
 @pytest.mark.parametrize("by", ["restart_child", "renew_child"])
-@pytest.mark.parametrize("how", ["quarantine", "limit", "stop"])
-def test_who_starts_it_by_hand_begins_all_counts_anew(by: str, how: str) -> None:
-    options: dict[str, Any] = {
-        "quarantine": {"quarantine": 2},
-        "limit": {"limit": Intensity(1, per=600)},
-        "stop": {"restart": Restart.permanent(wait=wait_fixed(0), stop=stop_after_attempt(2))},
-    }
-    rig = Rig(spec("a", **options[how])).up()
+@pytest.mark.parametrize(
+    ("options", "lives"),
+    [
+        ({"quarantine": 2}, 2),
+        ({"limit": Intensity(1, per=600)}, 1),
+        ({"restart": Restart.permanent(wait=wait_fixed(0), stop=stop_after_attempt(2))}, 1),
+    ],
+)
+def test_who_starts_it_by_hand_lifts_a_quarantine_and_gives_no_new_budget(by: str, options: Any, lives: int) -> None:
+    rig = Rig(spec("a", **options)).up()
+    assert crash(rig) is Action.RESTART
+    assert crash(rig) is Action.LEAVE
     for _ in range(2):
-        assert crash(rig) is Action.RESTART
-        assert crash(rig) is Action.LEAVE
         getattr(rig.machine, by)("a", "t", rig.now)
         rig.starts("a")
+        if lives > 1:
+            assert crash(rig) is Action.RESTART
+        assert crash(rig) is Action.LEAVE
 
 
 @pytest.mark.parametrize("options", [{"quarantine": 1}, {"limit": Intensity(0)}, {"limit": Intensity(0), "quarantine": 5}])

@@ -35,6 +35,7 @@ from supervise.events import (
     Raised,
     Started,
     StartFailed,
+    Starting,
     Stopped,
     Stuck,
     as_dict,
@@ -49,6 +50,7 @@ log = logging.getLogger("tests.telemetry.app")
 CRASH = ExitReason(ExitKind.CRASHED, "Boom: no")
 DECISION = Decision(Action.RESTART, "a", 1, CRASH, "permanent", 1, 3, 5.0, 0.1, ("a", "b"), 17.0)
 EVENTS: list[Event] = [
+    Starting("app/a", 1, 5.0, (Frame("a.py", 3, "A.b"),), "do this"),
     Started("app/a", 1),
     StartFailed("app/a", 2, CRASH, ignored=False),
     Stopped("app/a", 1, CRASH, 3, Cause.SELF, (Frame("a.py", 3, "A.b"),)),

@@ -1,0 +1,31 @@
+"""Crashes that were told lately: the same one again is told in one line with a count, not once more in full."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WINDOW: Final = 60.0
+"""Seconds in which the same crash of one actor is told in full once."""
+FEW: Final = 256
+
+
+class CrashLog:
+    """Those of one tree. It keeps texts, and forgets what is older than its window."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told: dict[
+            tuple[int, str], tuple[float, int]
+        ] = {}  # by mailbox and fingerprint: when it was told, how often it came
+
+    def note(self, mailbox: int, fingerprint: str, now: float) -> int:
+        """One more; the answer is how often it came since it was told in full, this time included."""
+        key = mailbox, fingerprint
+        told, number = self._told.get(key, (now, 0))
+        if now - told >= WINDOW:
+            told, number = now, 0
+        if not number and len(self._told) >= FEW:
+            self._told = {each: seen for each, seen in self._told.items() if now - seen[0] < WINDOW}
+        self._told[key] = told, number + 1
+        return number + 1
