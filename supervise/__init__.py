@@ -38,6 +38,7 @@ from supervise_strategies import (
     TooManyChildren,
 )
 
+from .actor.checkpoint import Checkpoint, checkpointed
 from .actor.factory import Factory
 from .actor.nursery import Nursery
 from .actor.open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
@@ -106,6 +107,7 @@ __all__ = (
     "CallCycle",
     "CallError",
     "CallTimeout",
+    "Checkpoint",
     "Child",
     "ChildAlreadyPresent",
     "ChildAlreadyStarted",
@@ -177,6 +179,7 @@ __all__ = (
     "WrongLoop",
     "WrongProcess",
     "WrongThread",
+    "checkpointed",
     "child",
     "concurrent",
     "current",

@@ -6,47 +6,17 @@ An event never holds an actor, an exception or a message: it can be kept for eve
 from __future__ import annotations
 
 import logging
-import os.path
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum
-from types import TracebackType
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 from supervise_strategies.answers import Why
 from supervise_strategies.directives import Action, Cause, Decision
-from supervise_strategies.exception import leaves, traceback_of
 from supervise_strategies.exit_reason import ExitReason
 
-_OURS: Final = os.path.dirname(__file__) + os.sep
-_ADAPTED: Final = tuple(os.path.join(_OURS, room, "") for room in ("adapters", "health", "cli"))
-
-
-class Frame(NamedTuple):
-    """One line of a traceback, without the frame."""
-
-    file: str
-    line: int
-    function: str
-
-
-def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
-    """The lines of its traceback, outermost first, at most the last 20 of them; of a group, those of the first one inside."""
-    if error is None:
-        return ()
-    traceback: TracebackType | None = traceback_of(next(leaves(error)))
-    frames: deque[Frame] = deque(maxlen=20)
-    while traceback is not None:
-        code = traceback.tb_frame.f_code
-        frames.append(Frame(code.co_filename, traceback.tb_lineno, code.co_qualname))
-        traceback = traceback.tb_next
-    return tuple(frames)
-
-
-def is_ours(file: str) -> bool:
-    """Whether a line of this file tells a user nothing; one of an adapter, or of a command, may."""
-    return file.startswith(_OURS) and not file.startswith(_ADAPTED)
+from .frame import Frame as Frame
+from .frame import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +74,8 @@ class Stopped:
 
     def __str__(self) -> str:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
-        # Where the user's own code was: a reply that raised ends in this package, which tells nobody anything.
-        frame = next((f for f in reversed(self.frames) if not is_ours(f.file)), None)
-        where = f" in {frame.function} ({frame.file}:{frame.line})" if frame is not None else ""
+        frame = place_of(self.frames)
+        where = f" in {frame}" if frame is not None else ""
         again = f"; the same crash as before, {self.alike} times within 60 s" if self.alike > 1 else ""
         return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{again}{waiting}"
 
@@ -124,8 +93,8 @@ class Starting:
     level: ClassVar[int] = logging.WARNING
 
     def __str__(self) -> str:
-        where = next((frame for frame in reversed(self.stack) if not is_ours(frame.file)), None)
-        at = f", and waits in {where.function} ({where.file}:{where.line})" if where is not None else ""
+        where = place_of(self.stack)
+        at = f", and waits in {where}" if where is not None else ""
         cure = f"; {self.cure}" if self.cure else ""
         return f"{self.path} #{self.incarnation} has been starting for {self.seconds:g} s{at}{cure}"
 

@@ -14,8 +14,8 @@ HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise_strategies",),
     ("supervise.log",),
     ("supervise._backends", "supervise._signals"),  # two things that are below everything, and don't know each other
-    # the vocabulary: four files, which know each other
-    ("supervise.events", "supervise.errors", "supervise.message", "supervise.bus"),
+    # the vocabulary: six files, which know each other
+    ("supervise.frame", "supervise.fingerprint", "supervise.events", "supervise.errors", "supervise.message", "supervise.bus"),
     ("supervise.mailbox",),
     ("supervise.address",),
     ("supervise.actor",),

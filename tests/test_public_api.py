@@ -32,7 +32,7 @@ PINNED = [
     "task",
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
     "ChildAmbiguous", "ChildTemporary", "Explanation", "Operator",
-    "BadCall", "CallTimeout", "SendTimeout", "WrongLoop", "WrongProcess", "WrongThread",
+    "BadCall", "CallTimeout", "Checkpoint", "SendTimeout", "checkpointed", "WrongLoop", "WrongProcess", "WrongThread",
 ]
 # fmt: on
 

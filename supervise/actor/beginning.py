@@ -12,6 +12,7 @@ from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.kind import is_of
 
 from .cancellation import is_being_closed
+from .checkpoint import begin_checkpoints
 
 if TYPE_CHECKING:
     from .incarnation import Incarnation
@@ -67,11 +68,9 @@ def _ready(life: Incarnation, instance: Any) -> None:
     if instance is None:
         cure = "it has to return the actor; a function that does the work itself is a task: child(task(function))"
         raise InvalidSpec(f"the factory of {life.mailbox.path}", "result", None, cure)
-    if life.timer is not None:  # over its start
-        life.timer.cancel()
-        life.timer = None
     life.instance = instance
     life.running = True
+    begin_checkpoints(life)
     life.mailbox.restarting = False
     if life.mailbox.instrument is not None:
         life.mailbox.instrument.started(instance)

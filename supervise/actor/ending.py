@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 def go_out_of_service(life: Incarnation, error: BaseException | None) -> None:
     """No message is begun any more: calls that don't wait for the next life fail now, before nursery and exit hook end."""
     life.mailbox.restarting = True
+    if life.checkpoints is not None and life.in_hand is None and error is None:
+        life.checkpoints.look()
     life.pass_up(error)  # what ends its nursery and its hook may take its place
     if life.mailbox.refusal is not None:
         life.mailbox.shut()  # what has come for itself so far is all
@@ -130,11 +132,13 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
 
 def _end_timers(life: Incarnation) -> None:
     life.over = True  # whoever of its code is still asked something can't begin anything any more
-    for timer in (life.end_timer, life.timer):
+    for timer in (life.end_timer, life.throttle_timer):
         if timer is not None:
             timer.cancel()
     if life.timers is not None:
         life.timers._end()
+    if life.checkpoints is not None:
+        life.checkpoints.end()
 
 
 def bury(life: Incarnation) -> None:

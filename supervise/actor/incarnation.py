@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.lane import Lane
 
+    from .checkpoint import Checkpoints
     from .concurrent_handlers import ConcurrentHandlers
     from .owner import Owner
     from .reading import Reading
@@ -41,6 +42,7 @@ class Incarnation(IncarnationTurn):
     """One life. Made, with its flags, before its task runs, so that a stop which lands in between isn't lost."""
 
     __slots__ = (
+        "checkpoints",
         "concurrent",
         "crashed_on",
         "draining",
@@ -67,7 +69,7 @@ class Incarnation(IncarnationTurn):
         "signal",
         "stop_reason",
         "tasks",
-        "timer",
+        "throttle_timer",
         "timers",
         "told",
     )
@@ -92,9 +94,10 @@ class Incarnation(IncarnationTurn):
         self.shareable: bool = True  # a successor may run in the same task, as far as it is known
         self.tasks: Nursery | None = None
         self.concurrent: ConcurrentHandlers | None = None
+        self.checkpoints: Checkpoints | None = None
         self.crashed_on: Envelope | None = None  # the message whose handler raised
         self.lane: Lane | None = None  # that the message in hand came from, if there are several
-        self.timer: Handle | None = None  # of its start, and then of its throttle
+        self.throttle_timer: Handle | None = None
         self.ended_waiters: list[Future] | None = None
         self.over: bool = False
         self.told: bool = False  # its owner knows of its end

@@ -230,6 +230,8 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     """Look around: where the next messages come from, and how many at once. None: a flag says to end."""
     mailbox = life.mailbox
     mailbox.answer_pings()
+    if life.checkpoints is not None:
+        life.checkpoints.look()
     if life.signal and not (life.draining and (mailbox.waiting or life.busy_beside)):
         return None
     held_up = None if life.concurrent is None else life.concurrent.held_up
@@ -240,13 +242,13 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
     if mailbox.paused and not life.signal and not lost:
         return mailbox.queue, 0
-    if life.timer is not None:
-        life.timer.cancel()
-        life.timer = None
+    if life.throttle_timer is not None:
+        life.throttle_timer.cancel()
+        life.throttle_timer = None
     rest = mailbox.hold_back()
     if rest > 0:
         backend = mailbox.backend
-        life.timer = backend.call_at(backend.now() + rest, mailbox.wake)
+        life.throttle_timer = backend.call_at(backend.now() + rest, mailbox.wake)
         return mailbox.queue, 0
     lane = mailbox.choose(held_up or ())  # only now: a lane that is chosen and not served would have had its turn
     if lane is None:
@@ -305,6 +307,8 @@ def _answer(
             _refuse(mailbox, lane, envelope, unfinished_result(envelope[0], result))
             return True
         mailbox.handled += 1
+        if life.checkpoints is not None:
+            life.checkpoints.returned(envelope)
         if reply is not None:
             if reply.done():
                 lane.given_up -= 1
@@ -372,6 +376,8 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
     """A handler raised, and the actor lives on: its caller gets the exception; if there is none, it is said and counted."""
     mailbox, reply = life.mailbox, envelope[3]
     mailbox.failed += 1
+    if life.checkpoints is not None:
+        life.checkpoints.raised(envelope)
     if reply is None or reply.done():
         bus = life.owner.bus
         shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)

@@ -17,6 +17,7 @@ from supervise._backends import current_backend
 from supervise.address.address import Address, address_of
 from supervise.bus import Bus
 from supervise.errors import MailboxClosed, Unsupervised
+from supervise.frame import frames_of
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.choice import Choice
@@ -32,6 +33,7 @@ from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason, crashed
 from supervise_strategies.text import shown
 
+from .checkpoint import forget_checkpoint
 from .ending import bury
 from .factory import default_name
 from .incarnation import Incarnation
@@ -55,6 +57,8 @@ class Ended(NamedTuple):
     """The incarnation ended in an orderly way."""
 
     reason: ExitReason
+    actor: Any = None
+    """The object that lived it, with its last state; None if it never was ready."""
 
 
 Outcome: TypeAlias = Ended | Crashed
@@ -96,6 +100,7 @@ class OpenMailbox(Generic[A]):
     def _end(self) -> None:
         """Nothing comes in any more, and nothing is left to be handled."""
         self._mailbox.refuse("closed")
+        forget_checkpoint(self._mailbox)
         self._mailbox.discard("its mailbox was closed")
         observers.actor_ended(self._mailbox)
         self._backend.errands.close()
@@ -197,7 +202,7 @@ class OpenMailbox(Generic[A]):
             self._mailbox.refuse("stopped")
             self._mailbox.discard("its actor is stopped")
             observers.actor_ended(self._mailbox)
-        return Ended(reason)
+        return Ended(reason, runner.actor)
 
     def close(self) -> None:
         """Accept nothing any more; what waits becomes dead letters, and an actor that runs ends after the message in hand."""
@@ -224,19 +229,21 @@ class _Runner:
         self.bus = bus
         self.reason = ExitReason(ExitKind.NORMAL)
         self.error: BaseException | None = None
+        self.actor: Any = None
         self._fatal: BaseException | None = None
 
     def entering(self, incarnation: Incarnation) -> None:
         pass  # whoever runs it may bound it
 
     def started(self, incarnation: Incarnation) -> None:
+        self.actor = incarnation.instance
         self.bus.publish(events.Started(self.mailbox.path, incarnation.number))
 
     def ended(
         self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool, again: bool = False
     ) -> None:
         if incarnation.running:
-            frames = events.frames_of(error)
+            frames = frames_of(error)
             self.bus.publish(events.Stopped(self.mailbox.path, incarnation.number, reason, self.mailbox.waiting, None, frames))
         else:
             self.bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
@@ -317,6 +324,7 @@ def _bury(incarnation: Incarnation) -> None:
 
 def _orphaned(mailbox: Mailbox) -> None:
     mailbox.refuse("closed")
+    forget_checkpoint(mailbox)
     mailbox.discard("nobody can run its mailbox any more")
     observers.actor_ended(mailbox)
     mailbox.backend.errands.close()

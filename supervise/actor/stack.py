@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from types import CodeType, FrameType
+from gc import get_referents
+from types import AsyncGeneratorType, CodeType, FrameType
 from typing import Any, Final
 
-from supervise.events import Frame
+from supervise.frame import Frame
+from supervise_strategies.kind import is_of
 
 MOST: Final = 50  # lines
 
@@ -27,7 +29,7 @@ def runs_now(task: object) -> bool:
 def await_stack(awaitable: Any) -> tuple[Frame, ...]:
     """The lines at which a suspended coroutine, and what it awaits, stands; outermost first.
 
-    It ends where something isn't a coroutine or a generator of Python's own: a future, an asynchronous generator's step.
+    It ends where something isn't a coroutine or a generator of Python's own, as a future.
     """
     lines: list[Frame] = []
     while awaitable is not None and len(lines) < MOST:
@@ -38,7 +40,9 @@ def await_stack(awaitable: Any) -> tuple[Frame, ...]:
                 awaitable = getattr(awaitable, inner, None)
                 break
         else:
-            break
+            # One step of an asynchronous generator, as of an `@asynccontextmanager`, doesn't say of which; the collector knows.
+            found: list[Any] = [each for each in get_referents(awaitable) if is_of(each, AsyncGeneratorType)]
+            awaitable = found[0] if found else None
     return tuple(lines)
 
 

@@ -19,15 +19,13 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import Expired, note
-from supervise.errors import NotAHandler
 from supervise.message import AnyHandler, Message
 
 from .call_cycle import check_cycle
 from .envelope import Envelope, MessageOptions, is_given_up, with_span
-from .handler import check
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue, new_queue
 from .overflow import WaitingSenders, take_place
-from .refusal import full, refused, restarting, too_late
+from .refusal import check_message, full, refused, restarting, too_late
 from .turn import CURRENT, Turn
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ class Lane(ABC):
     ) -> None:
         """Return once the message is in the mailbox. `Address.send` does the same by itself where nothing is special."""
         if type(handler) is not FunctionType:
-            self._check(handler, args, kwargs)
+            check_message(self.mailbox, Message(handler, args, kwargs))
         turn = CURRENT.get(None)
         instrument = self.mailbox.instrument
         if instrument is not None:
@@ -76,15 +74,6 @@ class Lane(ABC):
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if self.credits or await self._admission(envelope, turn):
             self.accept(envelope)
-
-    def _check(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Refuse what no actor can run, before anything is sent."""
-        try:
-            check(handler)
-        except NotAHandler as refusal:
-            refusal.args = (f"{self.mailbox.path}: {refusal}",)
-            refusal.message = Message(handler, args, kwargs)
-            raise
 
     def put_own(self, handler: AnyHandler, args: tuple[Any, ...]) -> None:
         """What an actor has for itself, and nobody may refuse: above capacity if need be. After its end it is a dead letter."""
@@ -106,7 +95,7 @@ class Lane(ABC):
     ) -> None:
         """Put the message in now, or raise MailboxFull with it attached; a policy that drops does so here, too."""
         if type(handler) is not FunctionType:
-            self._check(handler, args, kwargs)
+            check_message(self.mailbox, Message(handler, args, kwargs))
         turn = CURRENT.get(None)
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
@@ -134,7 +123,7 @@ class Lane(ABC):
     ) -> Any:
         """Put the message in, and wait for the handler's result. `Address.call` does it by itself where nothing is special."""
         if type(handler) is not FunctionType:
-            self._check(handler, args, kwargs)
+            check_message(self.mailbox, Message(handler, args, kwargs))
         turn = CURRENT.get(None)
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
@@ -209,6 +198,13 @@ class Lane(ABC):
         self.admit()
         self._first_is_another()
 
+    def fail(self, reply: Future, error: BaseException) -> None:
+        """A call that is out of the queue ends with an error. What made its text may have cancelled the caller meanwhile."""
+        if reply.done():
+            self.given_up -= 1
+        else:
+            reply.set_exception(error)
+
     @property
     def _dead(self) -> int:
         """How many in the queue nobody waits for."""
@@ -223,7 +219,7 @@ class Lane(ABC):
         self.count_accepted()
         self.mailbox.dead_letter(envelope, "it came after the end of its actor")
         if envelope[3] is not None:
-            envelope[3].set_exception(refused(self.mailbox, Message(*envelope[:3])))
+            self.fail(envelope[3], refused(self.mailbox, Message(*envelope[:3])))
 
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""

@@ -249,14 +249,11 @@ class Mailbox(Lane):
         if reply.done():
             lane.given_up -= 1
         else:  # its deadline has passed, but the timer is still to come
-            reply.set_exception(too_late(self, envelope))
+            lane.fail(reply, too_late(self, envelope))
 
     def answer(self, lane: Lane, reply: Future, error: BaseException) -> None:
         """A call in hand ends with an error, if anybody waits for it still."""
-        if reply.done():
-            lane.given_up -= 1
-        else:
-            reply.set_exception(error)
+        lane.fail(reply, error)
 
     def cut(self, lane: Lane, envelope: Envelope, error: Exception, why: str) -> None:
         """A message in hand has ended with its actor: its caller is told, or it is a dead letter."""
@@ -267,18 +264,18 @@ class Mailbox(Lane):
         self.failed += 1
         self.answer(lane, reply, error)
 
-    def drop(self, envelope: Envelope, why: str) -> None:
+    def drop(self, lane: Lane, envelope: Envelope, why: str) -> None:
         """An accepted message was taken out before anybody has handled it: a dead letter, and its caller is told."""
         reply, options = envelope[3], envelope[5]
         if reply is not None and reply.done():
             self.abandoned += 1
         elif options is not None and not options.still_wanted(self.backend.now):
-            self.abandon(self, envelope)
+            self.abandon(lane, envelope)
         else:
             self.dead_letter(envelope, why)
-            if reply is not None and not reply.done():
+            if reply is not None:
                 text = f"{self.path} dropped {self.text(envelope)}: {why}"
-                reply.set_exception(MessageDropped(text, Message(*envelope[:3])))
+                lane.fail(reply, MessageDropped(text, Message(*envelope[:3])))
 
     def remove(self, chosen: Callable[[Message], bool], why: str) -> list[Message]:
         """Take out what waits and is chosen; it is dead letters."""
@@ -286,7 +283,7 @@ class Mailbox(Lane):
         with self.dead_letters.bus:
             for lane in self.lanes:
                 for envelope in lane.take_out(lambda envelope: chosen(Message(*envelope[:3]))):
-                    self.drop(envelope, why)
+                    self.drop(lane, envelope, why)
                     taken.append(Message(*envelope[:3]))
                 lane.admit()
         return taken
@@ -308,7 +305,7 @@ class Mailbox(Lane):
                     self.abandoned += 1
                 else:
                     self.failed += 1
-                    reply.set_exception(restarting(self, envelope))
+                    lane.fail(reply, restarting(self, envelope))
             lane.turn_away()
             lane.admit()
 
@@ -362,7 +359,7 @@ class Mailbox(Lane):
                     self.dead_letter(envelope, why)
                     if reply is not None:
                         cause = None if self.causes is None else self.causes.get(id(reply))
-                        reply.set_exception(refused(self, Message(*envelope[:3])) if cause is None else cause)
+                        lane.fail(reply, refused(self, Message(*envelope[:3])) if cause is None else cause)
 
 
 def _ping(_: object) -> None:

@@ -41,7 +41,7 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
         raise full(lane, envelope, "overflow='reject'; 'wait' waits for room")
     if policy == "drop_newest":
         lane.count_accepted()  # and this is its end
-        lane.mailbox.drop(envelope, "the mailbox was full (overflow='drop_newest')")
+        lane.mailbox.drop(lane, envelope, "the mailbox was full (overflow='drop_newest')")
         return
     oldest = lane.pull()
     try:
@@ -49,7 +49,7 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
         lane.accept(envelope)
     finally:
         if oldest is not None:
-            lane.mailbox.drop(oldest, "a newer one took its place (overflow='drop_oldest')")
+            lane.mailbox.drop(lane, oldest, "a newer one took its place (overflow='drop_oldest')")
 
 
 class WaitingSenders:
@@ -125,8 +125,9 @@ class WaitingSenders:
             room, _, call = entry
             if call is not None:
                 self.line.remove(entry)
-                if not room.done():
-                    room.set_exception(restarting(mailbox, call, "crashed while this call waited for room"))
+                error = restarting(mailbox, call, "crashed while this call waited for room")
+                if not room.done():  # by now: what made the text may have cancelled it
+                    room.set_exception(error)
 
     def refuse(self, mailbox: Mailbox) -> None:
         """Nothing comes in any more but what an actor has for itself: all others, let in already or not, get the refusal."""

@@ -10,10 +10,13 @@ from supervise.errors import (
     CallTimeout,
     MailboxClosed,
     MailboxFull,
+    NotAHandler,
     SendError,
     SendTimeout,
 )
 from supervise.message import Message, name_of
+
+from .handler import check
 
 if TYPE_CHECKING:
     from .envelope import Envelope
@@ -22,6 +25,16 @@ if TYPE_CHECKING:
 
 Refusal: TypeAlias = Literal["leaving", "stopped", "closed", "unstoppable"]
 """`leaving`: it ends by itself, and its owner has still to decide whether another life follows."""
+
+
+def check_message(mailbox: Mailbox, message: Message) -> None:
+    """Refuse what no actor can run, before anything is sent."""
+    try:
+        check(message.handler)
+    except NotAHandler as refusal:
+        refusal.args = (f"{mailbox.path}: {refusal}",)
+        refusal.message = message
+        raise
 
 
 def refused(mailbox: Mailbox, message: Message) -> SendError:

@@ -110,7 +110,7 @@ class Spans:
             if what == "stop":
                 span.set_attribute(key.STOP_REASON, str(decision.reason))
             else:
-                span.set_attribute(key.RESTART_COUNT, decision.used)
+                span.set_attribute(key.RESTART_COUNT, decision.number)
                 used = decision.used / decision.allowed if decision.allowed else 1.0
                 details: Attributes = {
                     key.RESTART_DELAY: decision.delay,

@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary
 
 from supervise.address.address import Address
 from supervise.address.recipient import Recipient
-from supervise.events import Frame
+from supervise.frame import Frame
 from supervise.mailbox.handler import class_of
 from supervise.mailbox.lifetime import Token, watched
 

@@ -6,7 +6,8 @@ from typing import Final
 
 WINDOW: Final = 60.0
 """Seconds in which the same crash of one actor is told in full once."""
-FEW: Final = 256
+MOST: Final = 100
+"""Crashes that are remembered; beyond that the oldest are told in full again."""
 
 
 class CrashLog:
@@ -25,7 +26,9 @@ class CrashLog:
         told, number = self._told.get(key, (now, 0))
         if now - told >= WINDOW:
             told, number = now, 0
-        if not number and len(self._told) >= FEW:
-            self._told = {each: seen for each, seen in self._told.items() if now - seen[0] < WINDOW}
+        if not number:
+            self._told.pop(key, None)  # the newest stands last
+            if len(self._told) >= MOST:
+                del self._told[next(iter(self._told))]
         self._told[key] = told, number + 1
         return number + 1

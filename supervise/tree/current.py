@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
+from supervise.actor.checkpoint import Checkpoint, hand_over, last_checkpoint
 from supervise.actor.incarnation import Incarnation, NurseryTurn
 from supervise.actor.reading import Reading
 from supervise.actor.timers import Timer, Timers, check_period, check_wait
@@ -151,6 +152,22 @@ class Current:
 
         life.nursery().start_soon(wait, name=f"pipe to {name_of(handler)}")
         life.pipes += 1
+
+    def checkpoint(self, value: object) -> None:
+        """Keep a value for the next life, whose factory finds it as `current().last_checkpoint`. It returns at once.
+
+        In a handler it counts when the handler has returned, and not if it raises; elsewhere at once. The last one that counts
+        is kept, over crashes and restarts by whomever, until the child is forgotten. It is the value itself, never a copy:
+        what the actor goes on changing belongs into a copy. An instance that is crashing hands over nothing.
+        """
+        self._check_thread()
+        turn = self._turn
+        hand_over(self._incarnation, turn.in_hand, value, exclusive=turn.exclusive)
+
+    @property
+    def last_checkpoint(self) -> Checkpoint | None:
+        """What an earlier life, or this one, has kept last: the value, which life, and its age in seconds; None if nothing."""
+        return last_checkpoint(self._incarnation.mailbox)
 
     def publish(self, event: object) -> None:
         """Hand an event to all that subscribed to it (`Address.subscribe`). It returns at once, and nobody keeps it waiting.

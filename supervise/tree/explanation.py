@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from supervise.fingerprint import fingerprint_of
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildNotFound, SupervisorNotRunning
 from supervise_strategies.exception import traceback_of
@@ -14,7 +15,6 @@ from supervise_strategies.supervision import Supervision
 
 from .branch import Place
 from .description import Description
-from .fingerprint import fingerprint_of
 from .place import ActorPlace
 
 if TYPE_CHECKING:

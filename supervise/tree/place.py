@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from supervise import events
+from supervise.actor.checkpoint import forget_checkpoint
 from supervise.actor.ending import bury
 from supervise.actor.incarnation import Incarnation
 from supervise.actor.loop import spawn
+from supervise.fingerprint import fingerprint_of
+from supervise.frame import frames_of
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.envelope import MessageOptions
@@ -18,9 +21,6 @@ from supervise.mailbox.mailbox import Mailbox
 from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, crashed
-
-from .fingerprint import fingerprint_of
-from .start_watch import StartWatch
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
@@ -102,7 +102,7 @@ class ActorPlace:
         return self.node.tree.host
 
     def entering(self, incarnation: Incarnation) -> None:
-        StartWatch(self, incarnation)
+        self.node.tree.starts.enter(self, incarnation)
 
     def start_overran(self, error: Exception) -> None:
         """Its start takes too long: it is cancelled, and has failed, now or when its coroutine has ended."""
@@ -116,6 +116,7 @@ class ActorPlace:
 
     def started(self, incarnation: Incarnation) -> None:
         node, bus = self.node, self.node.tree.bus
+        node.tree.starts.leave(incarnation)
         if self.child.handler_deadline is not None:
             node.tree.deadlines.enter(self, self.child.handler_deadline)
         if bus.hears(events.Started.level):  # an event costs 1 to 4 us, frames included: a tenth of a restart
@@ -150,6 +151,7 @@ class ActorPlace:
         self._cancel_timer()
         node, mailbox, number = self.node, self.mailbox, incarnation.number
         self.incarnation = None
+        node.tree.starts.leave(incarnation)
         if self.child.handler_deadline is not None:
             node.tree.deadlines.leave(self, self.child.handler_deadline)
         observers.incarnation_ended(mailbox, number, reason)
@@ -181,7 +183,7 @@ class ActorPlace:
         if heard:
             if fingerprint:
                 alike = tree.crash_log.note(mailbox.id, fingerprint, now)
-            frames = events.frames_of(error) if alike < 2 else ()
+            frames = frames_of(error) if alike < 2 else ()
             tree.bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, frames, fingerprint, alike))
         return fingerprint
 
@@ -332,5 +334,6 @@ class ActorPlace:
     def forget(self) -> None:
         """Gone for good."""
         self.mailbox.refuse("closed")
+        forget_checkpoint(self.mailbox)
         self.mailbox.discard("its actor is gone for good")
         observers.actor_ended(self.mailbox)

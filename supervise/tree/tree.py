@@ -24,6 +24,7 @@ from .crash_log import CrashLog
 from .deadlines import Deadlines
 from .node import Node
 from .registry import Registry
+from .starts import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,7 @@ class Tree:
             self.bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self.bus)
         self.crash_log: CrashLog = CrashLog()
+        self.starts: Starts = Starts(backend)
         self.deadlines: Deadlines = Deadlines(backend)
         self.agenda: Agenda = Agenda(self.bus, self.broken)
         self.draw: Draw = draw
@@ -238,6 +240,7 @@ class Tree:
         for timer in (self._budget_timer, self._look):
             if timer is not None:
                 timer.cancel()
+        self.starts.end()
         self.backend.errands.close()
         self.root.forget()
         self.over.set()

@@ -58,7 +58,7 @@ async def test_messages_wait_for_an_actor_that_doesnt_exist_yet() -> None:
         assert await address.call(Scribe.note, "late") == 2
         address.close()
         await virtual_time.at_rest()
-        assert outcomes.of["run"] == Ended(ExitReason(ExitKind.NORMAL))
+        assert outcomes.of["run"].reason == ExitReason(ExitKind.NORMAL)
     assert mailbox.account() == address.account()
     assert mailbox.account()[:2] == (2, 2)
 

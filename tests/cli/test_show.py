@@ -15,7 +15,7 @@ def test_a_tree_is_printed_with_its_policies_and_nothing_of_it_runs(capsys: pyte
         "shop  [one_for_all, 3 in 5 s]",
         "  db  permanent",
         "  workers  [rest_for_one, 0 in 5 s]",
-        "    1  permanent(wait=wait_fixed(wait_fixed=2.0))",
+        "    1  permanent(wait=wait_fixed(wait_fixed=2.0), counted=True)",
         "    2  transient, optional",
         "  sessions  [dynamic, 3 in 5 s]",
         "3 supervisors, 3 actors",

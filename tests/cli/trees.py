@@ -108,7 +108,7 @@ POLICIES = Supervisor(
     child(Loud, "db", name="db"),
     Supervisor(
         "workers",
-        child(Loud, "1", name="1", restart=Restart.permanent(wait=wait_fixed(2))),
+        child(Loud, "1", name="1", restart=Restart.permanent(wait=wait_fixed(2), counted=True)),
         child(Loud, "2", name="2", restart="transient", required=False),
         strategy="rest_for_one",
         intensity=Intensity(0),

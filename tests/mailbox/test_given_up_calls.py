@@ -16,7 +16,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from supervise import Address, CallTimeout, Intensity, MailboxFull, Supervisor, child, concurrent
+from supervise import Address, CallTimeout, Intensity, MailboxFull, SuperviseError, Supervisor, child, concurrent
 from supervise.mailbox.envelope import is_given_up
 from supervise.mailbox.lane import FEW, Lane
 from supervise.testing.virtual_time import at_rest
@@ -503,3 +503,48 @@ def _on_asyncio() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+@pytest.mark.parametrize("how", ["stop", "crash", "drop", "drop_oldest"])
+async def test_a_caller_who_is_cancelled_by_the_text_of_its_own_message_is_given_up(how: str) -> None:
+    class Suicidal:
+        def __init__(self, scope: anyio.CancelScope) -> None:
+            self.scope = scope
+
+        def __repr__(self) -> str:
+            self.scope.cancel()
+            return "a text"
+
+    options: dict[str, Any] = {"overflow": "drop_oldest", "capacity": 1} if how == "drop_oldest" else {}
+    async with Supervisor("app", child(Scribe, **options)) as app, anyio.create_task_group() as group:
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = Gate()
+        await scribe.send(Scribe.hold, gate)
+        await gate.reached.wait()
+        ended: list[str] = []
+
+        async def call() -> None:
+            with anyio.CancelScope() as scope:
+                view = scribe.options(on_restart="fail") if how == "crash" else scribe
+                try:
+                    await view.call(Scribe.note, Suicidal(scope))
+                except SuperviseError as error:
+                    ended.append(type(error).__name__)
+            if scope.cancelled_caught:
+                ended.append("cancelled")
+
+        group.start_soon(call)
+        await at_rest()
+        if how == "stop":
+            group.start_soon(app.terminate_child, "scribe")
+        elif how == "crash":
+            app.kill("scribe")
+        elif how == "drop":
+            scribe.drop(lambda _: True)
+        else:
+            await scribe.send(Scribe.note, "new")
+        gate.open()
+        await at_rest()
+        assert len(ended) == 1
+        assert scribe.account().balanced
+        assert scribe._mailbox.given_up == 0

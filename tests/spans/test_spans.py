@@ -501,7 +501,7 @@ async def test_a_start_that_fails_and_one_that_is_ignored(watch: Watch) -> None:
 
 async def test_a_restart_says_why_how_often_and_after_how_long(watch: Watch) -> None:
     async with Supervisor("app", tracing=watch.provider) as app:
-        scribe = await app.start(Scribe, restart=Restart.permanent(wait=wait_fixed(2)))
+        scribe = await app.start(Scribe, restart=Restart.permanent(wait=wait_fixed(2), counted=True))
         await scribe.send(Scribe.crash)
         await anyio.sleep(5)
     crashed, restart = watch.one("process Scribe.crash"), watch.one("restart Scribe")

@@ -89,6 +89,7 @@ def test_patience_that_is_spent_fails_the_supervisors_own_start(options: Any, fa
     rig = Rig("a", spec("b", retry_start=True, **options), "c", strategy=strategy)
     rig.begins()
     rig.starts("a")
+    last: list[Any] = []
     for number in range(1, failures + 1):
         assert rig.machine.phase is Phase.STARTING
         last = rig.fails("b", error=ValueError("no route"))
@@ -222,6 +223,7 @@ def test_patience_that_is_spent_answers_the_call_and_forgets_the_child(options: 
     rig = Rig(dynamic=dynamic).up()
     rig.machine.start_child(spec("b", retry_start=True, **options), "t", rig.now)
     error = ValueError("no route")
+    last: list[Any] = []
     for number in range(1, failures + 1):
         last = rig.fails("b", error=error)
         if number < failures and rig.decisions[-1].delay:

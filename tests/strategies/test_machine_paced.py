@@ -107,7 +107,7 @@ def test_explain_says_the_same_before(options: dict[str, Any], restarts: int) ->
 def test_the_delay_that_was_drawn_decides() -> None:
     draws = iter([0.5, 0.001, 0.5, 0.002, 0.0])
     rig = Rig(spec("a", Restart.permanent(wait=lambda _: next(draws))), intensity=Intensity(3)).up()
-    words = []
+    words: list[str] = []
     for _ in range(5):
         assert crash_and_return(rig)
         words.append(rig.decisions[-1].ordinal)

@@ -5,6 +5,7 @@ Tested: SEMANTICS 52; of 54, what a message that is tried again costs; of 85, on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -81,16 +82,31 @@ def test_a_row_of_another_kind_is_charged_once_each() -> None:
 
 
 # What comes between two crashes of one kind, and whether the row goes on.
-BETWEEN: list[tuple[str, Any, bool]] = [
-    ("nothing", lambda rig: None, True),
-    ("a life of less than 5 s", lambda rig: rig.at(rig.now + 4.9), True),
-    ("a healthy life", lambda rig: rig.at(rig.now + 5), False),
-    ("another crash", lambda rig: crash(rig, OTHER), False),
-    ("a crash without a fingerprint", lambda rig: crash(rig, ""), False),
-    ("a kill", lambda rig: crash(rig, reason=KILLED), False),
-    ("a normal end", lambda rig: crash(rig, "", reason=NORMAL), False),
-    ("a crash by a message that was tried again", lambda rig: crash(rig, OTHER, again=True), True),
-    ("the same by a message that was tried again", lambda rig: crash(rig, again=True), True),
+Between = Callable[[Rig], object]
+
+
+def nothing(_: Rig) -> None:
+    pass
+
+
+def lives(seconds: float) -> Between:
+    return lambda rig: rig.at(rig.now + seconds)
+
+
+def crashes(fingerprint: str, **how: Any) -> Between:
+    return lambda rig: crash(rig, fingerprint, **how)
+
+
+BETWEEN: list[tuple[str, Between, bool]] = [
+    ("nothing", nothing, True),
+    ("a life of less than 5 s", lives(4.9), True),
+    ("a healthy life", lives(5), False),
+    ("another crash", crashes(OTHER), False),
+    ("a crash without a fingerprint", crashes(""), False),
+    ("a kill", crashes("", reason=KILLED), False),
+    ("a normal end", crashes("", reason=NORMAL), False),
+    ("a crash by a message that was tried again", crashes(OTHER, again=True), True),
+    ("the same by a message that was tried again", crashes(WHERE, again=True), True),
 ]
 
 

@@ -1,0 +1,200 @@
+"""State that outlives a crash: the last good value that an actor has handed over, for its next life to start from.
+
+Theory of operation
+-------------------
+- The value is the actor's: it is kept under the mailbox's number over all restarts, whoever does them, and is lost only with
+  the child itself. It is the value itself, never a copy, so it should be one that nobody changes.
+- What a handler hands over counts when the handler has returned, and not if it raises: until then its state may be half of the
+  next. Elsewhere (factory, hooks, nursery tasks) it counts at once.
+- A snapshot is taken between two messages, by a timer, and only if anything was handled since the last one.
+- An instance that is crashing hands over nothing: whatever made it crash may be in its state.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from supervise.log import say
+from supervise.mailbox.handler import awaitable, class_of
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import interrupts
+from supervise_strategies.kind import attribute_of_kind
+from supervise_strategies.text import shown
+
+if TYPE_CHECKING:
+    from supervise._backends import Handle
+    from supervise.mailbox.envelope import Envelope
+    from supervise.mailbox.mailbox import Mailbox
+
+    from .incarnation import Incarnation
+
+F = TypeVar("F", bound=Callable[..., Any])
+NAME: Final = "snapshot"
+_MARK: Final = "__supervise_checkpointed__"
+_NOTHING: Final = object()
+
+
+class Checkpoint(NamedTuple):
+    """What an earlier life handed over. Whether it can be trusted is the factory's to decide."""
+
+    value: Any
+    """The very object, not a copy."""
+    incarnation: int
+    """Which life handed it over."""
+    age: float
+    """Seconds since then."""
+
+
+class _Kept(NamedTuple):
+    value: Any
+    incarnation: int
+    at: float
+
+
+_KEPT: Final[dict[int, _Kept]] = {}
+"""By the mailbox's number; only of actors that have handed something over."""
+
+
+def last_checkpoint(mailbox: Mailbox) -> Checkpoint | None:
+    """The last one of this actor; None if there is none."""
+    kept = _KEPT.get(mailbox.id)
+    return None if kept is None else Checkpoint(kept.value, kept.incarnation, mailbox.backend.now() - kept.at)
+
+
+def forget_checkpoint(mailbox: Mailbox) -> None:
+    """The actor is gone for good."""
+    _KEPT.pop(mailbox.id, None)
+
+
+def checkpointed(*, every: float) -> Callable[[F], F]:
+    """Mark the method `snapshot(self)` of an actor: what it returns is kept, and the next life's factory can start from it.
+
+    It is called every so many seconds, between two messages, if anything was handled since; never after a crash has begun. It
+    is a plain function, and must not block. What it raises is logged, and the last value stays. The next factory finds the
+    value as `current().last_checkpoint`. Raises `InvalidSpec` for another name, and for a coroutine function.
+    """
+    if isinstance(every, bool) or not isinstance(every, int | float) or not 0 < every < math.inf:
+        raise InvalidSpec("@checkpointed", "every", every, "seconds, more than 0")
+    return functools.partial(_mark, every)
+
+
+def _mark(every: float, function: F) -> F:
+    name = getattr(function, "__name__", "")
+    if name != NAME:
+        raise InvalidSpec(f"@checkpointed on {name or shown(function)}", "name", name, f"the method is called {NAME}(self)")
+    if inspect.iscoroutinefunction(function):
+        cure = "a plain function, as it is called between two messages; what has to be awaited: current().checkpoint(value)"
+        raise InvalidSpec(f"@checkpointed on {name}", "function", function, cure)
+    setattr(function, _MARK, every)
+    return function
+
+
+def begin_checkpoints(life: Incarnation) -> None:
+    """The life is ready: if its class has a marked `snapshot`, it is called from now on."""
+    every = getattr(attribute_of_kind(class_of(life.instance), NAME), _MARK, None)
+    if isinstance(every, int | float):
+        life.checkpoints = Checkpoints(life, every)
+
+
+def hand_over(life: Incarnation, envelope: Envelope | None, value: object, *, exclusive: bool) -> None:
+    """See `Current.checkpoint`. `envelope`: of the handler that says so, if it is one."""
+    if life.checkpoints is None:
+        life.checkpoints = Checkpoints(life, None)
+    life.checkpoints.note(envelope, value, exclusive=exclusive)
+
+
+class Checkpoints:
+    """What one life hands over."""
+
+    __slots__ = ("_beside", "_due", "_every", "_life", "_own", "_seen", "_timer")
+
+    def __init__(self, life: Incarnation, every: float | None) -> None:
+        self._life = life
+        self._every = every
+        self._own: Any = _NOTHING  # by the message in hand, which hasn't returned yet
+        self._beside: dict[int, Any] = {}  # the same, by the identity of the envelopes of concurrent handlers
+        self._due = False
+        self._seen = self._handled
+        self._timer: Handle | None = None
+        self._wait()
+
+    @property
+    def _handled(self) -> int:
+        mailbox = self._life.mailbox
+        return mailbox.handled + mailbox.failed
+
+    def note(self, envelope: Envelope | None, value: Any, *, exclusive: bool) -> None:
+        if envelope is None:
+            self._keep(value)
+        elif exclusive:
+            self._own = value
+            self._life.mailbox.attention = True  # so that it is looked at as soon as the handler has returned
+        else:
+            self._beside[id(envelope)] = value
+
+    def returned(self, envelope: Envelope) -> None:
+        """A concurrent handler has returned."""
+        value = self._beside.pop(id(envelope), _NOTHING)
+        if value is not _NOTHING:
+            self._keep(value)
+
+    def raised(self, envelope: Envelope) -> None:
+        """A handler has raised, and the actor lives on: what the handler has handed over doesn't count."""
+        if self._life.in_hand is None:
+            self._own = _NOTHING
+        self._beside.pop(id(envelope), None)
+
+    def look(self) -> None:
+        """The actor looks around, between two messages."""
+        own, self._own = self._own, _NOTHING
+        if own is not _NOTHING:
+            self._keep(own)
+        if self._due:
+            self._due = False
+            self._seen = self._handled
+            self._take()
+            self._wait()
+
+    def end(self) -> None:
+        """The life is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _keep(self, value: Any) -> None:
+        life = self._life
+        if life.failure is None and life.crashed_on is None and not life.killed:
+            mailbox = life.mailbox
+            _KEPT[mailbox.id] = _Kept(value, life.number, mailbox.backend.now())
+
+    def _wait(self) -> None:
+        if self._every is not None and not self._life.over:
+            backend = self._life.mailbox.backend
+            self._timer = backend.call_at(backend.now() + self._every, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._handled == self._seen:  # an idle actor isn't woken for it
+            self._wait()
+            return
+        self._due = self._life.mailbox.attention = True
+        self._life.mailbox.wake()
+
+    def _take(self) -> None:
+        life = self._life
+        try:
+            value: Any = getattr(life.instance, NAME)()
+            if awaitable(value):
+                raise TypeError(f"{NAME}() has to be a plain function")
+        except BaseException as error:
+            if interrupts(error):
+                raise
+            text = "%s #%d: its snapshot() raised %s; the last checkpoint stays"
+            say(logging.ERROR, text, life.mailbox.path, life.number, error, error=error, pass_up=life.pass_up)
+        else:
+            self._keep(value)

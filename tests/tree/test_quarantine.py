@@ -1,0 +1,240 @@
+"""A child that always crashes in the same way is left down, while its siblings live; and the same crash is told once.
+
+Tested:
+- SEMANTICS 52: fingerprints, quarantine, one line with a count
+- SEMANTICS 13, 85: what its mailbox does then, and the word for it
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import anyio
+import pytest
+from tenacity import wait_fixed
+
+from supervise import ActorCrashed, ActorStopped, DynamicSupervisor, Intensity, InvalidSpec, Restart, Supervisor, child
+from supervise.events import DeadLetter, Decided, Event, Stopped
+from supervise.fingerprint import fingerprint_of
+from supervise.health import health
+from supervise.testing.virtual_time import at_rest
+from supervise.tree.crash_log import MOST, WINDOW, CrashLog
+from tests.doubles import Boom
+
+pytestmark = pytest.mark.anyio
+
+
+class Parser:
+    async def parse(self, text: str) -> int:
+        return self.number(text)
+
+    def number(self, text: str) -> int:
+        return int(text)
+
+    async def other(self) -> None:
+        raise Boom("else")
+
+    def builtin(self, text: str) -> None:
+        json.loads(text)
+
+
+async def poison(app: Any, path: str = "parser", handler: Any = Parser.parse, *args: Any) -> None:
+    await app.find(path).send(handler, *(args or ("x",)))
+    await at_rest()
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+async def test_it_is_left_down_after_the_nth_and_its_siblings_live(strategy: Any) -> None:
+    events: list[Event] = []
+    tree = Supervisor(
+        "app",
+        child(Parser, quarantine=3),
+        child(Parser, name="other"),
+        strategy=strategy,
+        intensity=Intensity(1, per=60),
+        listener=events.append,
+    )
+    async with tree as app:
+        for _ in range(3):
+            await poison(app)
+        assert [each.state.value for each in app.which_children()] == ["stopped", "running"]
+        with pytest.raises(ActorStopped, match=r"app/parser is stopped.*restart_child\(\)"):
+            await app.find("parser").call(Parser.parse, "1")
+        assert await app.find("other").call(Parser.parse, "1") == 1
+        decided = [event for event in events if isinstance(event, Decided)]
+        assert "quarantine=3: 3 crashes in a row of one kind -> not restarted" in str(decided[-1])
+        where = decided[-1].decision.fingerprint
+        assert where.startswith("ValueError at Parser.number (")
+        assert where == decided[0].decision.fingerprint
+        assert "< Parser.parse (" in where
+        told = f"systematic: 3 crashes in a row at {where}"
+        assert told in str(app.get_childspec("parser").last)
+        assert told in app.explain("parser").note
+        (line,) = health(app).why
+        assert line.startswith(
+            "app/parser is stopped: gave_up (systematic: 3 crashes in a row at ValueError at Parser.number ("
+        )
+        assert await app.operator("ada").restart("parser") is True
+        assert await app.find("parser").call(Parser.parse, "7") == 7
+
+
+async def test_what_waits_becomes_dead_letters_and_a_call_in_hand_has_its_crash() -> None:
+    events: list[Event] = []
+    async with Supervisor("app", child(Parser, quarantine=1), listener=events.append) as app:
+        parser = app.find("parser")
+        parser.pause()
+        for text in ("x", "1", "2"):
+            await parser.send(Parser.parse, text)
+        parser.resume()
+        await at_rest()
+        assert len([event for event in events if isinstance(event, DeadLetter)]) == 3
+    async with Supervisor("app", child(Parser, quarantine=1)) as app:
+        with pytest.raises(ActorCrashed, match="invalid literal"):
+            await app.find("parser").call(Parser.parse, "x")
+
+
+async def test_other_crashes_and_a_healthy_life_begin_a_new_row() -> None:
+    async with Supervisor("app", child(Parser, quarantine=2), intensity=Intensity(99)) as app:
+        for handler, args in ((Parser.parse, ("x",)), (Parser.other, ()), (Parser.parse, ("x",))):
+            await app.find("parser").send(handler, *args)
+            await at_rest()
+        await anyio.sleep(5)
+        await poison(app)
+        assert app.get_childspec("parser").state.value == "running"
+        assert app.get_childspec("parser").alike == 1
+        await poison(app)
+        assert app.get_childspec("parser").state.value == "stopped"
+
+
+async def test_under_a_dynamic_supervisor_it_stays_listed_and_can_be_restarted_and_terminated() -> None:
+    async with DynamicSupervisor("app") as app:
+        parser = await app.start(Parser, quarantine=1, restart="permanent")
+        await poison(app)
+        assert [each.state.value for each in app.which_children()] == ["stopped"]
+        await app.operator("ada").restart("parser")
+        assert await parser.call(Parser.parse, "1") == 1
+        await poison(app)
+        await app.terminate_child(parser)
+        assert app.which_children() == []
+
+
+async def test_a_restart_of_the_supervisor_lifts_it_and_a_siblings_group_restart_does_not() -> None:
+    below = Supervisor("below", child(Parser, quarantine=1), child(Parser, name="other"), strategy="one_for_all")
+    async with Supervisor("app", below) as app:
+        await poison(app, "below/parser")
+        await poison(app, "below/other")
+        states = [each.state.value for each in app.supervisor("below").which_children()]
+        assert states == ["stopped", "running"]
+        app.kill("below")
+        await at_rest()
+        assert [each.state.value for each in app.supervisor("below").which_children()] == ["running", "running"]
+
+
+async def test_failed_starts_are_no_step_of_it() -> None:
+    down = anyio.Event()
+
+    def build() -> Parser:
+        if down.is_set() and anyio.current_time() < 10:
+            raise Boom("down")
+        return Parser()
+
+    patient = Restart.permanent(wait=wait_fixed(1))
+    async with Supervisor("app", child(build, name="parser", quarantine=2, restart=patient)) as app:
+        await poison(app)
+        down.set()
+        await anyio.sleep(20)
+        info = app.get_childspec("parser")
+        assert (info.state.value, info.alike) == ("running", 1)
+        assert info.restarts > 5
+
+
+# -- which crash it was -----------------------------------------------------------------------------------------------------
+
+
+def caught(function: Any, *args: Any) -> BaseException:
+    try:
+        function(*args)
+    except BaseException as error:
+        return error
+    raise AssertionError("it raised nothing")
+
+
+def test_a_fingerprint_is_the_type_and_the_three_innermost_lines_of_ones_own() -> None:
+    def outermost(text: str) -> int:
+        return outer(text)
+
+    def outer(text: str) -> int:
+        return inner(text)
+
+    def inner(text: str) -> int:
+        return innermost(text)
+
+    def innermost(text: str) -> int:
+        return int(text)
+
+    one, two = fingerprint_of(caught(outermost, "x")), fingerprint_of(caught(outermost, "y"))
+    assert one == two, "the text of the exception is no part of it"
+    parts = one.removeprefix("ValueError at ").split(" < ")
+    assert [part.partition(" ")[0].rpartition(".")[2] for part in parts] == ["innermost", "inner", "outer"]
+    assert fingerprint_of(caught(inner, "x")) != one
+    assert fingerprint_of(caught(outermost, None)).startswith("TypeError at ")
+
+
+def test_lines_of_the_standard_library_are_nobodys_own() -> None:
+    found = fingerprint_of(caught(Parser().builtin, "{"))
+    assert found.startswith("JSONDecodeError at Parser.builtin (")
+    assert "decoder.py" not in found
+
+
+def test_without_a_line_of_ones_own_it_is_the_type_and_the_handler() -> None:
+    assert fingerprint_of(Boom("x")) == "Boom"
+    assert fingerprint_of(Boom("x"), "Parser.parse") == "Boom in Parser.parse"
+    assert fingerprint_of(ExceptionGroup("", [Boom("x"), ValueError()])) == "Boom"
+
+
+# -- what is told of the same crash -------------------------------------------------------------------------------------------
+
+
+async def test_the_same_crash_within_a_minute_is_one_line_with_a_count(caplog: pytest.LogCaptureFixture) -> None:
+    events: list[Event] = []
+    tree = Supervisor("app", child(Parser), intensity=Intensity(99), listener=events.append)
+    caplog.set_level(logging.WARNING, "supervise")
+    async with tree as app:
+        for _ in range(3):
+            await poison(app)
+        await app.find("parser").send(Parser.other)
+        await at_rest()
+        await anyio.sleep(61)
+        await poison(app)
+    ended = [event for event in events if isinstance(event, Stopped) and event.reason.abnormal]
+    assert [event.alike for event in ended] == [1, 2, 3, 1, 1]
+    assert [bool(event.frames) for event in ended] == [True, False, False, True, True]
+    lines = [text for text in caplog.messages if " ended: crashed" in text and "->" not in text]
+    assert "in Parser.number (" in lines[0]
+    assert lines[1].endswith("; the same crash as before, 2 times within 60 s")
+    assert lines[2].endswith("; the same crash as before, 3 times within 60 s")
+    assert "in Parser.number (" in lines[4]
+
+
+async def test_only_so_many_crashes_are_remembered_and_the_oldest_go_first() -> None:
+    log = CrashLog()
+    for number in range(2 * MOST):
+        assert log.note(number, "x", 0.0) == 1
+    assert len(log._told) == MOST
+    assert log.note(2 * MOST - 1, "x", WINDOW - 1) == 2
+    assert log.note(0, "x", 1.0) == 1
+
+
+async def test_bad_values_are_refused() -> None:
+    for value in (0, -1, True, 2.5, "3"):
+        wrong: Any = value
+        with pytest.raises(InvalidSpec, match="quarantine"):
+            child(Parser, quarantine=wrong)
+    with pytest.raises(InvalidSpec, match="a temporary child is never restarted"):
+        child(Parser, quarantine=3, restart=Restart.temporary())
+    for value in (0, -1, True, "3", float("inf")):
+        wrong = value
+        with pytest.raises(InvalidSpec, match="start_within"):
+            child(Parser, start_within=wrong)
