@@ -31,6 +31,7 @@ from supervise_strategies import (
     Intensity,
     InvalidSpec,
     NotForDynamic,
+    Redeliver,
     Restart,
     Strategy,
     StrategyError,
@@ -42,6 +43,7 @@ from .actor.checkpoint import Checkpoint, checkpointed
 from .actor.factory import Factory
 from .actor.nursery import Nursery
 from .actor.open_mailbox import Crashed, Ended, OpenMailbox, open_mailbox
+from .actor.redelivered import redelivered
 from .actor.timers import Timer, Timers
 from .address.address import Address, WeakAddress
 from .address.address_like import AddressLike
@@ -78,6 +80,7 @@ from .errors import (
     WrongThread,
 )
 from .mailbox.account import Account
+from .mailbox.dead_letters import Undelivered
 from .mailbox.handler import concurrent
 from .mailbox.message_queue import MessageQueue
 from .mailbox.observers import Down, Monitor
@@ -153,6 +156,7 @@ __all__ = (
     "Operator",
     "Pong",
     "Recipient",
+    "Redeliver",
     "Restart",
     "RunningSupervisor",
     "SendError",
@@ -172,6 +176,7 @@ __all__ = (
     "Timers",
     "TooManyChildren",
     "TreeEnded",
+    "Undelivered",
     "UnknownHandler",
     "Unsupervised",
     "WeakAddress",
@@ -184,5 +189,6 @@ __all__ = (
     "concurrent",
     "current",
     "open_mailbox",
+    "redelivered",
     "task",
 )

@@ -149,6 +149,29 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """An actor has lost messages: at its stop all that waited, in service those of a minute, after the first."""
+
+    path: str
+    count: int
+    first: str
+    """The first of them, as text; empty at a stop."""
+    why: str
+    """Why the first was lost."""
+    cure: str
+    more: bool = False
+    """Whether others were said before."""
+    level: ClassVar[int] = logging.WARNING
+
+    def __str__(self) -> str:
+        if not self.first:
+            return f"{self.path}: {self.why}; {self.cure}"
+        what = "a message is lost" if not self.more else f"{self.count} more lost"
+        first = ", first" if self.count > 1 else ","
+        return f"{self.path}: {what}{first} {self.first}: {self.why}; {self.cure}"
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """A handler raised, its actor lives on, and nobody gets the error: it was a send, or the caller has gone."""
 
@@ -274,6 +297,7 @@ Event: TypeAlias = (
     | Decided
     | Overran
     | DeadLetter
+    | Lost
     | Raised
     | AddressDropped
     | Asked

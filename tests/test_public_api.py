@@ -32,7 +32,8 @@ PINNED = [
     "task",
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
     "ChildAmbiguous", "ChildTemporary", "Explanation", "Operator",
-    "BadCall", "CallTimeout", "Checkpoint", "SendTimeout", "checkpointed", "WrongLoop", "WrongProcess", "WrongThread",
+    "BadCall", "CallTimeout", "Checkpoint", "Redeliver", "SendTimeout", "Undelivered", "checkpointed",
+    "redelivered", "WrongLoop", "WrongProcess", "WrongThread",
 ]
 # fmt: on
 
@@ -45,7 +46,7 @@ def test_the_names_of_supervise_are_pinned() -> None:
 # fmt: off
 PATHS: dict[str, set[str]] = {
     "supervise.events": {
-        "AddressDropped", "Asked", "Blocked", "DeadLetter", "Decided", "Event", "Raised", "Frame", "Late", "Listener",
+        "AddressDropped", "Asked", "Blocked", "DeadLetter", "Decided", "Event", "Raised", "Frame", "Late", "Listener", "Lost",
         "Overran", "Started", "Starting", "StartFailed", "Stopped", "Stuck", "as_dict",
     },
     "supervise.telemetry": {
@@ -69,12 +70,12 @@ PATHS: dict[str, set[str]] = {
     "supervise.adapters.thread": {"Thread", "thread"},
     "supervise.adapters.uvicorn": {"Server", "ServerFailed", "server"},
     "supervise_strategies": {
-        "Action", "AdminError", "AutoShutdown", "Backoff", "CancelStart", "Cause", "ChildAlreadyPresent",
+        "Action", "AdminError", "Answers", "AutoShutdown", "Backoff", "CancelStart", "Cause", "ChildAlreadyPresent",
         "ChildAlreadyStarted", "ChildAmbiguous", "ChildCount", "ChildInfo", "ChildNotFound", "ChildRestarting",
         "ChildRunning", "ChildSpec", "ChildStartFailed", "ChildState", "ChildTemporary", "ChildUnstoppable", "Close",
         "Decision", "Directive", "Done", "ExitKind", "ExitReason", "Explanation", "Forget",
         "ImmortalLoopWarning", "Intensity", "InvalidSpec", "NotForDynamic", "Overran", "PassUp", "Phase", "Ready",
-        "Reply", "Report", "Restart", "RestartType", "RestartWindow", "Start", "Stop", "StopMode", "Strategy",
+        "Redeliver", "Reply", "Report", "Restart", "RestartType", "RestartWindow", "Start", "Stop", "StopMode", "Strategy",
         "StrategyError", "Supervision", "SupervisorNotRunning", "SupervisorSpec", "TooManyChildren", "WakeAt",
         "explain",
     },

@@ -5,6 +5,7 @@ lowest room, and imports nothing of `supervise`; tenacity is imported by `restar
 `supervision.py`: facts in, directives out.
 """
 
+from .answers import Answers
 from .backoff import Backoff
 from .child_spec import ChildSpec, ImmortalLoopWarning, SupervisorSpec
 from .child_state import ChildCount, ChildInfo, ChildState
@@ -47,6 +48,7 @@ from .errors import (
 from .exit_reason import ExitKind, ExitReason
 from .explanation import Explanation, explain
 from .intensity import Intensity, RestartWindow
+from .redeliver import Redeliver
 from .restart import Restart, RestartType
 from .strategy import AutoShutdown, Strategy
 from .supervision import Supervision
@@ -55,6 +57,7 @@ from .supervisor_state import Phase
 __all__ = (
     "Action",
     "AdminError",
+    "Answers",
     "AutoShutdown",
     "Backoff",
     "CancelStart",
@@ -88,6 +91,7 @@ __all__ = (
     "PassUp",
     "Phase",
     "Ready",
+    "Redeliver",
     "Reply",
     "Report",
     "Restart",

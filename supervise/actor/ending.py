@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import logging
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from supervise._backends import is_cancellation
 from supervise.errors import ActorCrashed, ActorStopped, HandlerLate, IgnoreStart
 from supervise.log import say
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.handler import class_of
+from supervise.mailbox.losses import Loss
 from supervise.message import Message, name_of
 from supervise_strategies.exception import exc_info_of, interrupts
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
 from supervise_strategies.kind import is_of, name_of_kind
 
 from .cancellation import is_being_closed, leave_kill_scope, leave_life_scope, masked
+from .redelivered import policy_of
 
 if TYPE_CHECKING:
     from supervise.mailbox.lane import Lane
 
     from .incarnation import Incarnation
+
+T = TypeVar("T")
 
 
 def go_out_of_service(life: Incarnation, error: BaseException | None) -> None:
@@ -104,10 +108,10 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
     mailbox, instrument, crashed_on = life.mailbox, life.mailbox.instrument, life.crashed_on
     with life.owner.bus:  # nobody hears of anything before all of it is settled
         reason, error = _judge(life, error)
-        life.instance = None
         mailbox.turn = None
         mailbox.restarting = True
         redelivered = _settle(life, reason, error)
+        life.instance = None
         life.pass_up(error)
         # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
         life.shareable = life.shareable and len(copy_context()) == 1
@@ -233,35 +237,55 @@ def _overrun(life: Incarnation, error: BaseException | None) -> Envelope | None:
 
 def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool, error: BaseException | None) -> bool:
     """Put it back, if it may be tried again. To be in hand when another one ended the life is free once, and counts then."""
-    allowed = life.owner.redeliver
     handler, args, kwargs, reply, sender, options = envelope
-    if not allowed or (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
+    if (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
         return False
+    policy = policy_of(life, handler)
     options = options or MessageOptions()
+    wait = 0.0
     if culprit or options.spared:
         options = options._replace(failures=options.failures + 1)
-        if options.failures > allowed:
+        if options.failures > policy.times or (culprit and not _asked(life, policy.wants(error))):
             return False
+        wait = _asked(life, policy.delay(options.failures, error)) if culprit else 0.0
+    elif not policy.times:
+        return False
     else:
         options = options._replace(spared=True)
+    mailbox = life.mailbox
     # It isn't its timer's any more, which is over: that takes along what waits, not what was in hand.
-    options = options._replace(attempt=options.attempt + 1, source=None)
+    options = options._replace(attempt=options.attempt + 1, source=None, not_before=None)
+    if wait > 0:
+        options = options._replace(not_before=mailbox.backend.now() + wait)
+    what = "" if reply is None or error is None else life.owner.bus.text(describe, error)
+    if what:
+        options = options._replace(crash=(life.number, what))
     again = (handler, args, kwargs, reply, sender, options)
     try:
         lane.put_back(again)
     except Exception as raised:  # of a queue of the user's own
         text = "%s: a message can't be tried again, as its queue raised %s"
-        say(logging.ERROR, text, life.mailbox.path, raised, pass_up=life.pass_up)
+        say(logging.ERROR, text, mailbox.path, raised, pass_up=life.pass_up)
         return False
-    if reply is not None and error is not None:
-        life.mailbox.hold_cause(reply, _crash(life, envelope, life.owner.bus.text(describe, error), error))
+    if options.not_before is not None:
+        mailbox.held_back_until = max(mailbox.held_back_until, options.not_before)
+    if reply is not None and what:
+        mailbox.hold_cause(reply, _crash(life, envelope, what, error))
     return True
+
+
+def _asked(life: Incarnation, answer: tuple[T, BaseException | None]) -> T:
+    """What a policy says; KeyboardInterrupt and SystemExit pass up from it."""
+    said, raised = answer
+    life.pass_up(raised)
+    return said
 
 
 def _cut(life: Incarnation, lane: Lane, envelope: Envelope, reason: ExitReason, error: BaseException | None) -> None:
     mailbox = life.mailbox
     if envelope[3] is None:
-        mailbox.dead_letter(envelope, f"in hand when #{life.number} ended: {reason}")
+        why = f"in hand when #{life.number} ended: {reason}"
+        mailbox.dead_letter(envelope, why, Loss.IN_HAND, error, begun=True)
         return
     if reason.kind is ExitKind.CRASHED:
         failure: Exception = _crash(life, envelope, reason.detail, error)

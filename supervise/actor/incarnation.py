@@ -146,6 +146,8 @@ class Incarnation(IncarnationTurn):
         if self.concurrent is not None and self.concurrent.held_up:
             self.concurrent.held_up.clear()
             self.mailbox.wake()
+        elif self.mailbox.held_back_until:
+            self.mailbox.wake()
 
     def withdraw(self, reply: Future) -> None:
         """The caller of this call is gone, and takes along the handler that is at work for it, if there is one."""

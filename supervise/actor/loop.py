@@ -32,6 +32,7 @@ from supervise.mailbox.handler import (
     unfinished_result,
 )
 from supervise.mailbox.lane import LOW
+from supervise.mailbox.losses import Loss
 from supervise.mailbox.turn import CURRENT
 from supervise.message import Message
 from supervise.message import describe as describe_message
@@ -250,8 +251,12 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
         backend = mailbox.backend
         life.throttle_timer = backend.call_at(backend.now() + rest, mailbox.wake)
         return mailbox.queue, 0
-    lane = mailbox.choose(held_up or ())  # only now: a lane that is chosen and not served would have had its turn
+    held_back = {} if not mailbox.held_back_until or life.draining else mailbox.held_back()
+    # Only now: a lane that is chosen and not served would have had its turn.
+    lane = mailbox.choose((*(held_up or ()), *held_back))
     if lane is None:
+        if held_back:
+            life.throttle_timer = mailbox.backend.call_at(min(held_back.values()), mailbox.wake)
         return mailbox.queue, 0
     mailbox.count_begun()
     life.lane = lane
@@ -359,7 +364,7 @@ def _refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseEr
     why = str(error)
     error.args = (f"{mailbox.path}: {why}",)
     error.message = Message(*envelope[:3])
-    mailbox.cut(lane, envelope, error, why)
+    mailbox.cut(lane, envelope, error, why, cause=error, loss=Loss.REFUSED)
 
 
 def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:

@@ -21,7 +21,7 @@ from supervise.frame import frames_of
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.choice import Choice
-from supervise.mailbox.dead_letters import DeadLetters
+from supervise.mailbox.dead_letters import DeadLetters, OnDeadLetter
 from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
 from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
@@ -31,6 +31,7 @@ from supervise_strategies.answers import CRASHES
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason, crashed
+from supervise_strategies.redeliver import NEVER
 from supervise_strategies.text import shown
 
 from .checkpoint import forget_checkpoint
@@ -103,6 +104,7 @@ class OpenMailbox(Generic[A]):
         forget_checkpoint(self._mailbox)
         self._mailbox.discard("its mailbox was closed")
         observers.actor_ended(self._mailbox)
+        self.dead_letters.end()
         self._backend.errands.close()
 
     def __del__(self) -> None:
@@ -223,7 +225,7 @@ class _Runner:
         self.args = args
         self.answers = CRASHES
         self.end_within = math.inf
-        self.redeliver = 0
+        self.redeliver = NEVER
         self.over = anyio.Event()
         self.host = mailbox.backend.current_task()
         self.bus = bus
@@ -291,6 +293,7 @@ def open_mailbox(
     choice: Choice = "strict",
     throttle: Throttle | None = None,
     queue: Callable[[], MessageQueue] = deque,
+    on_dead_letter: OnDeadLetter | None = None,
     listener: Listener | None = None,
 ) -> tuple[OpenMailbox[A], Address[A]]:
     """A mailbox for actors of this kind, and its first address, before there is any actor.
@@ -298,7 +301,7 @@ def open_mailbox(
     Supervision by hand is `while isinstance(await mailbox.run(Counter, 10), Crashed): pass`. `kind` only types the address
     (and names it, unless `name` does). Call it where the event loop runs.
     """
-    options = MailboxOptions(capacity, overflow, queue, lanes, choice, throttle)
+    options = MailboxOptions(capacity, overflow, queue, lanes, choice, throttle, on_dead_letter=on_dead_letter)
     mailbox: OpenMailbox[A] = OpenMailbox(name if name is not None else default_name(kind), options, listener)
     return mailbox, address_of(mailbox._mailbox)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
     from supervise_strategies.answers import Answers
     from supervise_strategies.exit_reason import ExitReason
+    from supervise_strategies.redeliver import Redeliver
 
     from .incarnation import Incarnation
 
@@ -35,7 +36,7 @@ class Owner(Protocol):
     @property
     def end_within(self) -> float: ...
     @property
-    def redeliver(self) -> int: ...
+    def redeliver(self) -> Redeliver: ...
     def entering(self, incarnation: Incarnation) -> None:
         """Its start has to wait for something."""
         ...

@@ -1,30 +1,93 @@
-"""Accepted messages that no handler will finish: counted, told to listeners, and the last ones kept as text."""
+"""Accepted messages that no handler will finish: counted, told to listeners, and the last ones kept as text.
+
+Theory of operation
+-------------------
+- Who wants the messages themselves has a hook (`on_dead_letter=`), of the child or else of the tree. It is called as soon as
+  the change that lost them is done, in the same task, and may do anything but wait: send them elsewhere, write them down. What
+  it raises is logged. What is lost while a hook runs calls no hook, or one that sends to a full mailbox would go on for ever.
+- What is kept for later, and what events say, is text only: a kept argument would keep addresses, and so actors, alive.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from supervise.bus import Bus
 from supervise.events import DeadLetter
+from supervise.log import say
+from supervise.message import Message
+from supervise_strategies.exception import interrupts
+
+from .losses import CallAt, Loss, Losses
+
+if TYPE_CHECKING:
+    from .mailbox import Mailbox
+
+
+class Undelivered(NamedTuple):
+    """A message that no handler will finish, as it was sent: for whoever sends it elsewhere, or writes it down."""
+
+    message: Message
+    path: str
+    """Of the actor that it was for."""
+    why: str
+    error: BaseException | None = None
+    """What its handler raised, or what else ended the life that had it in hand; None if it was never begun."""
+    attempts: int = 0
+    """How often a handler has begun with it."""
+
+
+OnDeadLetter: TypeAlias = Callable[[Undelivered], object]
 
 
 class DeadLetters:
-    """Keeps text, never envelopes: a kept argument would keep addresses, and so actors, alive."""
+    """Those of one tree, or of one open mailbox."""
 
-    __slots__ = ("_last", "bus", "count")
+    __slots__ = ("_hook", "_in_hook", "_last", "_losses", "bus", "count")
 
-    def __init__(self, bus: Bus, keep: int = 100) -> None:
+    def __init__(self, bus: Bus, alarm: CallAt | None = None, hook: OnDeadLetter | None = None, keep: int = 100) -> None:
         self.bus: Bus = bus
+        self._hook = hook
+        self._in_hook = False
         self._last: deque[DeadLetter] = deque(maxlen=keep)
+        self._losses = Losses(bus, alarm)
         self.count: int = 0
 
-    def add(self, path: str, message: str, why: str) -> None:
-        """Count one, keep its text, tell the listeners."""
+    def add(self, mailbox: Mailbox, text: str, loss: Loss, undelivered: Undelivered) -> None:
+        """Count one, keep its text, tell the listeners; hand it to whoever has a hook."""
         self.count += 1
-        letter = DeadLetter(path, message, why)
+        letter = DeadLetter(mailbox.path, text, undelivered.why)
         self._last.append(letter)
         self.bus.publish(letter)
+        self._losses.note(mailbox, loss, text, undelivered.why)
+        hook = mailbox.options.on_dead_letter or self._hook
+        if hook is not None and not self._in_hook:
+            self.bus.then(lambda: self._hand_over(hook, undelivered))
+
+    def stopped(self, mailbox: Mailbox, lost: int) -> None:
+        """An actor was stopped, and so many waiting messages are dead letters."""
+        self._losses.say_stopped(mailbox, lost)
 
     def last(self) -> list[DeadLetter]:
         """The newest ones, oldest first."""
         return list(self._last)
+
+    def end(self) -> None:
+        """Nothing is lost any more: say what hasn't been said."""
+        self._losses.end()
+
+    def _hand_over(self, hook: OnDeadLetter, undelivered: Undelivered) -> None:
+        before, self._in_hook = self._in_hook, True
+        try:
+            hook(undelivered)
+        except BaseException as error:
+            if interrupts(error):
+                self.bus.pass_up(error)
+            else:
+                text = "%s: its on_dead_letter= raised %s"
+                say(logging.ERROR, text, undelivered.path, error, error=error, pass_up=self.bus.pass_up)
+        finally:
+            self._in_hook = before

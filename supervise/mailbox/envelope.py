@@ -57,6 +57,10 @@ class MessageOptions(NamedTuple):
     """How often it ended a life, where the child asks for redelivery."""
     attempt: int = 1
     """Which one this is, from 1."""
+    not_before: float | None = None
+    """The instant of the loop's clock before which it isn't tried again; meanwhile it holds its lane."""
+    crash: tuple[int, str] | None = None
+    """Of a call that is tried again: which life it ended last, and what that crashed of."""
     spared: bool = False
     """Whether it was in hand before when another message, or a stop, ended a life."""
     span: AnyMessageSpan | None = None
@@ -97,6 +101,12 @@ Envelope: TypeAlias = tuple[
 def is_given_up(envelope: Envelope) -> bool:
     """Whether it is a call that nobody waits for any more."""
     return envelope[3] is not None and envelope[3].done()
+
+
+def is_held_back(envelope: Envelope, now: float) -> bool:
+    """Whether it is to be tried again, but not yet, and somebody wants that still."""
+    options = envelope[5]
+    return options is not None and options.not_before is not None and options.not_before > now and not is_given_up(envelope)
 
 
 def is_beginning(envelope: Envelope) -> bool:

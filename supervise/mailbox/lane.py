@@ -23,6 +23,7 @@ from supervise.message import AnyHandler, Message
 
 from .call_cycle import check_cycle
 from .envelope import Envelope, MessageOptions, is_given_up, with_span
+from .losses import Loss
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue, new_queue
 from .overflow import WaitingSenders, take_place
 from .refusal import check_message, full, refused, restarting, too_late
@@ -217,7 +218,7 @@ class Lane(ABC):
     def lose(self, envelope: Envelope) -> None:
         """Accept one that comes too late: it is a dead letter."""
         self.count_accepted()
-        self.mailbox.dead_letter(envelope, "it came after the end of its actor")
+        self.mailbox.dead_letter(envelope, "it came after the end of its actor", Loss.LATE)
         if envelope[3] is not None:
             self.fail(envelope[3], refused(self.mailbox, Message(*envelope[:3])))
 

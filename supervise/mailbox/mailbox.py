@@ -16,17 +16,19 @@ from __future__ import annotations
 
 from itertools import count
 from threading import get_ident
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from supervise.errors import MessageDropped
+from supervise.errors import ActorCrashed, MessageDropped
 from supervise.message import Message, describe
 from supervise_strategies.errors import InvalidSpec
 
 from .account import Account
 from .affinity import check_loop, check_thread
 from .choice import STRICT, Choosing, choosing
-from .envelope import Envelope, fails_fast, is_beginning
+from .dead_letters import DeadLetters, Undelivered
+from .envelope import Envelope, fails_fast, is_beginning, is_held_back
 from .lane import Lane
+from .losses import Loss
 from .mailbox_options import MailboxOptions
 from .refusal import Refusal, refused, restarting, too_late
 from .side_lane import SideLane
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from supervise._backends import Backend, Future
-    from supervise.bus import Bus
     from supervise_strategies.exit_reason import ExitReason
 
     from .instrument import Instrument
@@ -44,14 +45,6 @@ if TYPE_CHECKING:
     from .turn import IncarnationTurn, Turn
 
 _ids = count(1)
-
-
-class DeadLetterSink(Protocol):
-    """Where the mailbox says which accepted messages no handler will finish: path, message, why."""
-
-    bus: Bus
-
-    def add(self, path: str, message: str, why: str, /) -> None: ...
 
 
 class Mailbox(Lane):
@@ -71,6 +64,7 @@ class Mailbox(Lane):
         "fail_fast",
         "failed",
         "handled",
+        "held_back_until",
         "id",
         "instrument",
         "last_end",
@@ -85,14 +79,14 @@ class Mailbox(Lane):
         "waker",
     )
 
-    def __init__(self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetterSink) -> None:
+    def __init__(self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetters) -> None:
         super().__init__()
         self.backend: Backend = backend
         self.id: int = next(_ids)
         self.parent: str = parent
         self.name: str = name
         self.options: MailboxOptions = options
-        self.dead_letters: DeadLetterSink = dead_letters
+        self.dead_letters: DeadLetters = dead_letters
         self.lifetime: Lifetime | None = None
         self.instrument: Instrument | None = None  # set before anything can come in, or never
         self.attention: bool = False  # the actor has to look around before it takes its next message
@@ -103,6 +97,7 @@ class Mailbox(Lane):
         self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
         self.causes: dict[int, Exception] | None = None  # of calls that crashed a life, until it is known if one follows
+        self.held_back_until: float = 0.0  # until when a message that is tried again may hold a lane
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
         self.failed: int = 0
@@ -186,7 +181,20 @@ class Mailbox(Lane):
     @property
     def plain(self) -> bool:
         """Whether messages are taken from one queue, as fast as they are handled."""
-        return self._side is None and self._bucket is None and not self.paused
+        return self._side is None and self._bucket is None and not self.paused and not self.held_back_until
+
+    def held_back(self) -> dict[Lane, float]:
+        """The lanes whose first message is to be tried again, but not yet, and when."""
+        now = self.backend.now()
+        if self.held_back_until <= now:
+            self.held_back_until = 0.0
+            return {}
+        found: dict[Lane, float] = {}
+        for lane in self.lanes:
+            first: Envelope | None = next(iter(lane.queue), None)
+            if first is not None and is_held_back(first, now):
+                found[lane] = first[5].not_before  # type: ignore[union-attr, assignment]  # it has one
+        return found
 
     def pause(self) -> None:
         """Begin no message, over restarts too, until `resume`. What is in hand goes on; messages are accepted and kept."""
@@ -231,10 +239,15 @@ class Mailbox(Lane):
         accepted = sum(lane.accepted for lane in self.lanes)
         return Account(accepted, self.handled, self.failed, self.dead_lettered, self.abandoned, self.waiting, in_hand)
 
-    def dead_letter(self, envelope: Envelope, why: str) -> None:
-        """This message is lost, and said to be."""
+    def dead_letter(
+        self, envelope: Envelope, why: str, loss: Loss, error: BaseException | None = None, *, begun: bool = False
+    ) -> None:
+        """This message is lost, and said to be. `begun`: it was in hand, and so `error` is what ended that."""
         self.dead_lettered += 1
-        self.dead_letters.add(self.path, self.text(envelope), why)
+        options = envelope[5]
+        attempts = (1 if options is None else options.attempt) - (not begun)
+        undelivered = Undelivered(Message(*envelope[:3]), self.path, why, error, attempts)
+        self.dead_letters.add(self, self.text(envelope), loss, undelivered)
 
     def text(self, envelope: Envelope) -> str:
         """The message for people, in the middle of a change."""
@@ -255,16 +268,25 @@ class Mailbox(Lane):
         """A call in hand ends with an error, if anybody waits for it still."""
         lane.fail(reply, error)
 
-    def cut(self, lane: Lane, envelope: Envelope, error: Exception, why: str) -> None:
-        """A message in hand has ended with its actor: its caller is told, or it is a dead letter."""
+    def cut(
+        self,
+        lane: Lane,
+        envelope: Envelope,
+        error: Exception,
+        why: str,
+        *,
+        cause: BaseException | None = None,
+        loss: Loss = Loss.IN_HAND,
+    ) -> None:
+        """A message in hand has ended with its actor: its caller is told, or it is a dead letter, with the cause."""
         reply = envelope[3]
         if reply is None:
-            self.dead_letter(envelope, why)
+            self.dead_letter(envelope, why, loss, cause, begun=True)
             return
         self.failed += 1
         self.answer(lane, reply, error)
 
-    def drop(self, lane: Lane, envelope: Envelope, why: str) -> None:
+    def drop(self, lane: Lane, envelope: Envelope, why: str, loss: Loss) -> None:
         """An accepted message was taken out before anybody has handled it: a dead letter, and its caller is told."""
         reply, options = envelope[3], envelope[5]
         if reply is not None and reply.done():
@@ -272,7 +294,7 @@ class Mailbox(Lane):
         elif options is not None and not options.still_wanted(self.backend.now):
             self.abandon(lane, envelope)
         else:
-            self.dead_letter(envelope, why)
+            self.dead_letter(envelope, why, loss)
             if reply is not None:
                 text = f"{self.path} dropped {self.text(envelope)}: {why}"
                 lane.fail(reply, MessageDropped(text, Message(*envelope[:3])))
@@ -283,7 +305,7 @@ class Mailbox(Lane):
         with self.dead_letters.bus:
             for lane in self.lanes:
                 for envelope in lane.take_out(lambda envelope: chosen(Message(*envelope[:3]))):
-                    self.drop(lane, envelope, why)
+                    self.drop(lane, envelope, why, Loss.BY_HAND)
                     taken.append(Message(*envelope[:3]))
                 lane.admit()
         return taken
@@ -346,20 +368,25 @@ class Mailbox(Lane):
 
     def discard(self, why: str) -> None:
         """What is queued is lost: dead letters, and callers are told."""
+        lost = 0
         with self.dead_letters.bus:
             for lane in self.lanes:
                 while lane.queue:
                     envelope = lane.pull()
                     if envelope is None:
                         break
-                    reply = envelope[3]
+                    reply, options = envelope[3], envelope[5]
                     if reply is not None and reply.done():
                         self.abandoned += 1
                         continue
-                    self.dead_letter(envelope, why)
+                    self.dead_letter(envelope, why, Loss.STOPPED)
+                    lost += 1
                     if reply is not None:
                         cause = None if self.causes is None else self.causes.get(id(reply))
+                        if cause is None and options is not None and options.crash is not None:  # of which the text is left
+                            cause = ActorCrashed(self.path, *options.crash, Message(*envelope[:3]))
                         lane.fail(reply, refused(self, Message(*envelope[:3])) if cause is None else cause)
+            self.dead_letters.stopped(self, lost)
 
 
 def _ping(_: object) -> None:

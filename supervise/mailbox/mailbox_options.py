@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -15,6 +16,7 @@ from .envelope import OnCancel
 from .message_queue import MessageQueue, lacking
 
 if TYPE_CHECKING:
+    from .dead_letters import OnDeadLetter
     from .throttle import Throttle
 
 Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
@@ -30,6 +32,8 @@ class MailboxOptions(NamedTuple):
     choice: Choice = "strict"
     throttle: Throttle | None = None
     on_cancel: OnCancel = "finish"
+    on_dead_letter: OnDeadLetter | None = None
+    drains: bool = False
 
     def checked(self, who: str) -> MailboxOptions:
         """The same, with nothing in it that could change. InvalidSpec, with the cure, for what no mailbox can be."""
@@ -39,6 +43,7 @@ class MailboxOptions(NamedTuple):
             cure = "'wait', 'reject', 'drop_oldest' or 'drop_newest'"
             raise InvalidSpec(who, "overflow", self.overflow, cure)
         check_on_cancel(who, self.on_cancel)
+        check_on_dead_letter(who, self.on_dead_letter)
         if not callable(self.queue):
             raise InvalidSpec(who, "queue", self.queue, "a class, or a function without arguments, that makes a queue")
         missing = lacking(self.queue) if is_of(self.queue, type) else []
@@ -57,3 +62,12 @@ def check_on_cancel(who: str, on_cancel: object) -> None:
     if on_cancel not in ("finish", "cancel"):
         cure = "'finish' (a handler that has begun goes on) or 'cancel' (a caller who is gone takes it along)"
         raise InvalidSpec(who, "on_cancel", on_cancel, cure)
+
+
+def check_on_dead_letter(who: str, hook: object) -> None:
+    """InvalidSpec for what can't be called, or would have to be awaited."""
+    if hook is None:
+        return
+    if not callable(hook) or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
+        cure = "a plain function of one Undelivered, which doesn't wait: address.try_send, queue.put_nowait, list.append"
+        raise InvalidSpec(who, "on_dead_letter", hook, cure)

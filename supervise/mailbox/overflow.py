@@ -20,6 +20,7 @@ from supervise._backends import Expired, note
 from supervise.message import Message
 from supervise_strategies.kind import is_of
 
+from .losses import Loss
 from .refusal import full, refused, restarting, too_late
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
         raise full(lane, envelope, "overflow='reject'; 'wait' waits for room")
     if policy == "drop_newest":
         lane.count_accepted()  # and this is its end
-        lane.mailbox.drop(lane, envelope, "the mailbox was full (overflow='drop_newest')")
+        lane.mailbox.drop(lane, envelope, "the mailbox was full (overflow='drop_newest')", Loss.FULL)
         return
     oldest = lane.pull()
     try:
@@ -49,7 +50,7 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
         lane.accept(envelope)
     finally:
         if oldest is not None:
-            lane.mailbox.drop(lane, oldest, "a newer one took its place (overflow='drop_oldest')")
+            lane.mailbox.drop(lane, oldest, "a newer one took its place (overflow='drop_oldest')", Loss.FULL)
 
 
 class WaitingSenders:

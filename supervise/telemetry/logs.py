@@ -47,6 +47,7 @@ _EVENTS: Final = (
     events.Blocked,
     events.Stuck,
     events.DeadLetter,
+    events.Lost,
     events.Raised,
     events.AddressDropped,
     events.Asked,

@@ -14,6 +14,7 @@ from supervise.message import AnyHandler, name_of
 from supervise_strategies.answers import Answers
 from supervise_strategies.child_spec import ChildSpec
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.redeliver import Redeliver
 from supervise_strategies.restart import RestartName
 
 from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options, unless_said
@@ -63,7 +64,7 @@ class Child(Generic[A_co]):
         return self._options.mailbox
 
     @property
-    def redeliver(self) -> int:
+    def redeliver(self) -> Redeliver:
         return self._options.redeliver
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, Typ
 
 from supervise.errors import NotAHandler
 from supervise.mailbox.choice import Choice
+from supervise.mailbox.dead_letters import OnDeadLetter
 from supervise.mailbox.envelope import OnCancel
 from supervise.mailbox.handler import check
 from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
@@ -21,6 +22,7 @@ from supervise.message import AnyHandler
 from supervise_strategies.answers import Answers, Expects, OnError, as_answers
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.redeliver import Redeliver, as_redeliver
 from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
 
 if TYPE_CHECKING:
@@ -74,8 +76,11 @@ class ChildOptions(TypedDict, total=False):
     throttle: How many messages a second it begins at most: `Throttle(rate, burst)`. Default: no bound.
     queue: What makes a lane's queue: a function without arguments that gives a `MessageQueue`; `QueueContract` of
         `supervise.testing.contract` tests one. Default: `collections.deque`.
-    redeliver: How often a message whose handler raised is tried again (default 0): at least once, instead of at most
-        once.
+    redeliver: How often a message is tried again that was in hand as a life ended (default 0): at least once, instead of at
+        most once. A whole number, or `Redeliver(times, wait=…, when=…)`; `@redelivered(…)` on a handler says it for that one.
+    on_dead_letter: A function of one `Undelivered`, called at once for each message that no handler will finish, with the
+        message itself: it may send it elsewhere with `try_send`, but can't wait. What it raises is logged; what is lost in it
+        calls no hook. Default: that of the tree's root.
     lifetime: `"supervisor"` (default), or `"addresses"`: it ends normally, once nobody holds a strong address and
         nothing waits, and no restart builds it again.
     on_tree_started: A handler that each incarnation handles first of all, but not before the whole tree is built.
@@ -104,7 +109,8 @@ class ChildOptions(TypedDict, total=False):
     choice: Choice
     throttle: Throttle | None
     queue: Callable[[], MessageQueue]
-    redeliver: int
+    redeliver: int | Redeliver
+    on_dead_letter: OnDeadLetter | None
     lifetime: LifetimeOf
     on_tree_started: Callable[[Any], Any] | None
     drain: bool
@@ -176,10 +182,10 @@ class CheckedOptions:
             options.get("choice", "strict"),
             options.get("throttle"),
             options.get("on_cancel", "finish"),
+            options.get("on_dead_letter"),
+            options.get("drain", False),
         ).checked(who)
-        self.redeliver: int = options.get("redeliver", 0)
-        if isinstance(self.redeliver, bool) or not isinstance(self.redeliver, int) or self.redeliver < 0:
-            raise InvalidSpec(who, "redeliver", self.redeliver, "how many times more: a whole number, 0 or more")
+        self.redeliver: Redeliver = as_redeliver(who, options.get("redeliver", 0))
         self.on_tree_started: AnyHandler | None = options.get("on_tree_started")
         if self.on_tree_started is not None:
             try:

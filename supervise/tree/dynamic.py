@@ -6,6 +6,7 @@ import math
 from typing import Never
 
 from supervise.events import Listener
+from supervise.mailbox.dead_letters import OnDeadLetter
 from supervise.spans.chosen import TracingOption
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.intensity import Intensity
@@ -44,6 +45,7 @@ class DynamicSupervisor(Runnable):
         listener: Listener | None = None,
         metrics: Watcher | None = None,
         tracing: TracingOption = "auto",
+        on_dead_letter: OnDeadLetter | None = None,
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -61,4 +63,4 @@ class DynamicSupervisor(Runnable):
             give_up_as=give_up_as,
             required=required,
         )
-        self._look_with(listener, metrics, tracing)
+        self._look_with(listener, metrics, tracing, on_dead_letter)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.bus import Bus
     from supervise_strategies.answers import Answers
+    from supervise_strategies.redeliver import Redeliver
 
     from .branch import BranchPlace
     from .child import Child
@@ -188,7 +189,7 @@ class ActorPlace:
         return fingerprint
 
     @property
-    def redeliver(self) -> int:
+    def redeliver(self) -> Redeliver:
         return self.child.redeliver
 
     def _lost(self) -> None:

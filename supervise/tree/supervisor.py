@@ -10,6 +10,8 @@ from anyio import TASK_STATUS_IGNORED
 
 from supervise._backends import current_backend
 from supervise.log import say
+from supervise.mailbox.dead_letters import OnDeadLetter
+from supervise.mailbox.mailbox_options import check_on_dead_letter
 from supervise.spans.chosen import TracingOption, check_option, chosen
 from supervise_strategies.child_spec import StopWithin
 from supervise_strategies.errors import InvalidSpec
@@ -45,13 +47,20 @@ class Watcher(Protocol):
 class Runnable(Description):
     """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
 
-    __slots__ = ("_tree", "listener", "metrics", "tracing")
+    __slots__ = ("_tree", "listener", "metrics", "on_dead_letter", "tracing")
     listener: Listener | None
     metrics: Watcher | None
+    on_dead_letter: OnDeadLetter | None
     tracing: TracingOption
     _tree: Tree | None
 
-    def _look_with(self, listener: Listener | None, metrics: Watcher | None, tracing: TracingOption) -> None:
+    def _look_with(
+        self,
+        listener: Listener | None,
+        metrics: Watcher | None,
+        tracing: TracingOption,
+        on_dead_letter: OnDeadLetter | None,
+    ) -> None:
         """What looks at the tree, if this is its root."""
         who = f"supervisor {self.name!r}"
         if listener is not None and not callable(listener):
@@ -59,6 +68,8 @@ class Runnable(Description):
         if metrics is not None and not callable(getattr(metrics, "watch", None)):
             raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.telemetry, or None")
         check_option(who, tracing)
+        check_on_dead_letter(who, on_dead_letter)
+        self.on_dead_letter = on_dead_letter
         self.listener, self.metrics, self.tracing = listener, metrics, tracing
 
     def for_roots_only(self) -> Iterator[tuple[str, object, str]]:
@@ -67,6 +78,8 @@ class Runnable(Description):
             yield "listener", self.listener, "give it to the root; events() of a nested one's handle tells of that part alone"
         if self.metrics is not None:
             yield "metrics", self.metrics, "give them to the root, which counts for all of the tree"
+        if self.on_dead_letter is not None:
+            yield "on_dead_letter", self.on_dead_letter, "give it to the root, or to the children that it is for"
         if self.tracing != "auto":
             yield "tracing", self.tracing, "say it at the root, for all of the tree"
 
@@ -102,7 +115,7 @@ class Runnable(Description):
 
     async def __aenter__(self) -> RunningSupervisor:
         await self._left()
-        tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing))
+        tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing), self.on_dead_letter)
         app = RunningSupervisor(tree.root)
         if self.metrics is not None:
             tree.unwatch = _watch(self.metrics, app)
@@ -195,8 +208,10 @@ class Supervisor(Runnable):
             nothing else happens. Default: None.
         metrics: `Metrics()` of `supervise.telemetry`, which counts what happens in a root's tree. Default: None.
         tracing: Whether a root's tree makes spans: `"auto"` (default: if a tracer provider is installed when it starts),
-            `True`, `False`, a provider, or `Spans(…)` of `supervise.telemetry`. Like `shutdown_budget`, `listener` and
-            `metrics` it is refused (`InvalidSpec`) in a supervisor that stands below another one.
+            `True`, `False`, a provider, or `Spans(…)` of `supervise.telemetry`.
+        on_dead_letter: A function of one `Undelivered`, called for each message of a root's tree that no handler will finish,
+            as `on_dead_letter=` of a child is, where the child has none. Default: None. Like `shutdown_budget`, `listener`,
+            `metrics` and `tracing` it is refused (`InvalidSpec`) in a supervisor that stands below another one.
         required: Whether the tree above isn't ready (`supervise.health`) while something in it is down (default True); if
             not, that tree is only degraded.
 
@@ -222,6 +237,7 @@ class Supervisor(Runnable):
         listener: Listener | None = None,
         metrics: Watcher | None = None,
         tracing: TracingOption = "auto",
+        on_dead_letter: OnDeadLetter | None = None,
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -239,4 +255,4 @@ class Supervisor(Runnable):
             give_up_as=give_up_as,
             required=required,
         )
-        self._look_with(listener, metrics, tracing)
+        self._look_with(listener, metrics, tracing, on_dead_letter)

@@ -11,7 +11,7 @@ import anyio
 from supervise.bus import Bus
 from supervise.errors import GaveUp, StartFailed
 from supervise.log import say
-from supervise.mailbox.dead_letters import DeadLetters
+from supervise.mailbox.dead_letters import DeadLetters, OnDeadLetter
 from supervise_strategies.directives import Cause, StopMode
 from supervise_strategies.exception import exc_info_of, interrupts, leaves
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
@@ -74,6 +74,7 @@ class Tree:
         listener: Listener | None,
         handle: Callable[[BranchPlace], object],
         instruments: Instruments | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
     ) -> None:
         self.backend = backend
         self.instruments: Instruments | None = instruments
@@ -85,7 +86,7 @@ class Tree:
         backend.pass_up = self.fatal
         if listener is not None:
             self.bus.subscribe(listener)
-        self.dead_letters: DeadLetters = DeadLetters(self.bus)
+        self.dead_letters: DeadLetters = DeadLetters(self.bus, backend.call_at, on_dead_letter)
         self.crash_log: CrashLog = CrashLog()
         self.starts: Starts = Starts(backend)
         self.deadlines: Deadlines = Deadlines(backend)
@@ -243,6 +244,7 @@ class Tree:
         self.starts.end()
         self.backend.errands.close()
         self.root.forget()
+        self.dead_letters.end()
         self.over.set()
         self.started()
         if self.in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):

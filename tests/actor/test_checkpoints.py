@@ -30,7 +30,7 @@ from supervise import (
 )
 from supervise.actor import checkpoint as checkpoints
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom, Gate
+from tests.doubles import Boom, Gate, Outcomes
 
 pytestmark = pytest.mark.anyio
 PATIENT = Intensity(99)
@@ -122,7 +122,8 @@ async def test_of_a_concurrent_handler_it_counts_when_that_returns() -> None:
     async with Supervisor("app", child(Counter), intensity=PATIENT) as app, anyio.create_task_group() as group:
         counter: Address[Any] = app.find("counter")
         gate = Gate()
-        group.start_soon(counter.call, Counter.add_beside, 3, gate)
+        outcomes = Outcomes(group)
+        await outcomes.watch("beside", counter.call(Counter.add_beside, 3, gate))
         await gate.reached.wait()
         assert await counter.call(lambda _: current().last_checkpoint) is None
         gate.open()

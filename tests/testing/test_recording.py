@@ -14,7 +14,7 @@ import pytest
 from tenacity import wait_fixed
 
 from supervise import InvalidSpec, Restart, Supervisor, child
-from supervise.events import DeadLetter, Decided, Started, Stopped
+from supervise.events import DeadLetter, Decided, Lost, Started, Stopped
 from supervise.testing import Recording, at_rest, record
 from tests.doubles import Scribe
 
@@ -28,8 +28,8 @@ async def test_it_hears_what_follows_with_the_loops_time() -> None:
         began = anyio.current_time()
         await scribe.send(Scribe.crash)
         await events.wait_for(Started)
-        assert [type(event) for event in events] == [DeadLetter, Stopped, Decided, Started]
-        assert [round(heard.at - began) for heard in events.heard] == [0, 0, 0, 10]
+        assert [type(event) for event in events] == [DeadLetter, Lost, Stopped, Decided, Started]
+        assert [round(heard.at - began) for heard in events.heard] == [0, 0, 0, 0, 10]
         assert "s  app/scribe #2 started" in str(events)
 
 

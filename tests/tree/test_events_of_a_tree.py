@@ -45,11 +45,11 @@ async def test_a_stream_has_the_events_of_its_subtree_and_no_others() -> None:
             await app.find("leftovers/scribe").send(Scribe.crash)
             await app.find("left2").send(Scribe.crash)
             await at_rest()
-            own = ["DeadLetter app/left/scribe", "Stopped app/left/scribe", "Decided app/left/scribe"]
+            own = [f"{event} app/left/scribe" for event in ("DeadLetter", "Lost", "Stopped", "Decided")]
             assert left == [*own, "Started app/left/scribe"]
             assert set(every) > set(left)
-            assert len(every) == 12
-    assert left[4:] == ["Stopped app/left/scribe", "Stopped app/left", "end"]
+            assert len(every) == 15
+    assert left[5:] == ["Stopped app/left/scribe", "Stopped app/left", "end"]
     assert every[-2:] == ["Stopped app", "end"]
 
 
@@ -63,6 +63,7 @@ async def test_a_stream_outlives_its_supervisors_restart() -> None:
         await at_rest()
         assert events == [
             "DeadLetter app/inner/scribe",
+            "Lost app/inner/scribe",
             "Stopped app/inner/scribe",
             "Decided app/inner/scribe",
             "Stopped app/inner",
@@ -95,10 +96,10 @@ async def test_the_values_are_events() -> None:
             scribe = await app.start(Scribe)
             await scribe.send(Scribe.crash)
             await scribe.call(Scribe.note, 1)
-            seen = [await events.receive() for _ in range(5)]
+            seen = [await events.receive() for _ in range(6)]
         assert isinstance(seen[0], Started)
-        assert isinstance(seen[2], Stopped)
-        assert isinstance(seen[3], Decided)
+        assert isinstance(seen[3], Stopped)
+        assert isinstance(seen[4], Decided)
         bus: Any = app._branch.tree.bus
         assert bus._listeners == ()
         assert app._branch.streams == ()

@@ -1,0 +1,69 @@
+"""Whether a message that ended a life is tried again, how often, and after how long."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .errors import InvalidSpec
+from .restart import Draw, Predicate, Wait, draw, matches, retry_state
+
+
+@dataclass(frozen=True, slots=True)
+class Redeliver:
+    """How a message is tried again that was in hand as a life ended: at least once, instead of at most once.
+
+    `times` bounds the tries after the first. `wait`, one of tenacity's objects, is asked for the seconds before each; meanwhile
+    the message holds its lane, so the order stays. `when`, one of tenacity's `retry_if_…` objects or a function of the
+    exception, is asked of the message whose handler raised, and must match each exception in a group; what doesn't match is a
+    dead letter at once. A `when` that raises doesn't match; a `wait` that raises is none.
+    """
+
+    times: int
+    wait: Wait | None = None
+    when: Predicate | None = None
+
+    def __post_init__(self) -> None:
+        times: Any = self.times
+        if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+            raise InvalidSpec("Redeliver", "times", times, "how many times more: a whole number, 0 or more")
+        for field, example in (("wait", "wait_fixed(1)"), ("when", "retry_if_exception_type(OSError)")):
+            policy: Any = getattr(self, field)
+            if policy is None:
+                continue
+            if not callable(policy) or inspect.isclass(policy):
+                raise InvalidSpec("Redeliver", field, policy, f"a tenacity object, e.g. {field}={example}")
+            if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(policy.__call__):
+                raise InvalidSpec("Redeliver", field, policy, f"it can't be awaited: a plain function, or e.g. {example}")
+
+    def wants(self, error: BaseException | None) -> tuple[bool, BaseException | None]:
+        """Whether a message whose handler raised this is tried again; and what `when` itself raised."""
+        if self.when is None or error is None:
+            return True, None
+        return matches(self.when, error)
+
+    def delay(self, failures: int, error: BaseException | None, draw: Draw = draw) -> tuple[float, BaseException | None]:
+        """Seconds before the next try, after so many failures; and what `wait` itself raised."""
+        if self.wait is None:
+            return 0.0, None
+        try:
+            seconds = draw(self.wait, retry_state(error, attempt=failures, first=0.0, now=0.0))
+        except BaseException as raised:
+            return 0.0, raised
+        return (max(0.0, seconds) if math.isfinite(seconds) else 0.0), None
+
+
+def as_redeliver(who: str, value: int | Redeliver) -> Redeliver:
+    """A bare number stands for so many tries. Raises `InvalidSpec`; `who` stands in the error."""
+    if isinstance(value, Redeliver):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        cure = "how many times more: a whole number, 0 or more; or Redeliver(times, wait=…, when=…)"
+        raise InvalidSpec(who, "redeliver", value, cure)
+    return Redeliver(value) if value else NEVER
+
+
+NEVER: Final = Redeliver(0)
+"""At most once."""

@@ -1,0 +1,50 @@
+"""What is tried again that was in hand as a life ended: what the child says, or the handler itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from supervise.mailbox.handler import attribute_named_by, class_of
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.kind import attribute_of_kind
+from supervise_strategies.redeliver import Redeliver
+from supervise_strategies.restart import Predicate, Wait
+from supervise_strategies.text import shown
+
+if TYPE_CHECKING:
+    from supervise.message import AnyHandler
+
+    from .incarnation import Incarnation
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK: Final = "__supervise_redelivered__"
+
+
+def redelivered(times: int, /, *, wait: Wait | None = None, when: Predicate | None = None) -> Callable[[F], F]:
+    """Say of one handler how often its messages are tried again, whatever the child says: `@redelivered(3)`.
+
+    See `Redeliver` for `wait` and `when`; 0 is never, for a handler that must not run twice. It stands beside `@concurrent`, in
+    any order. Raises `InvalidSpec`.
+    """
+    policy = Redeliver(times, wait, when)
+
+    def mark(function: F) -> F:
+        if not callable(function):
+            raise InvalidSpec("@redelivered", "function", shown(function), "a handler of the actor's class")
+        setattr(function, _MARK, policy)
+        return function
+
+    return mark
+
+
+def policy_of(life: Incarnation, handler: AnyHandler) -> Redeliver:
+    """What the handler itself says, or else the child."""
+    found: Any = None
+    try:
+        kind = class_of(life.instance)
+        name = attribute_named_by(kind, handler)
+        found = getattr(handler if name is None else attribute_of_kind(kind, name), _MARK, None)
+    except BaseException as raised:  # a callable of the user's own
+        life.pass_up(raised)
+    return found if isinstance(found, Redeliver) else life.owner.redeliver
