@@ -166,9 +166,9 @@ class Lost:
     def __str__(self) -> str:
         if not self.first:
             return f"{self.path}: {self.why}; {self.cure}"
-        what = "a message is lost" if not self.more else f"{self.count} more lost"
-        first = ", first" if self.count > 1 else ","
-        return f"{self.path}: {what}{first} {self.first}: {self.why}; {self.cure}"
+        if not self.more:
+            return f"{self.path}: {self.first} is lost: {self.why}; {self.cure}"
+        return f"{self.path}: {self.count} more lost, {'first ' if self.count > 1 else ''}{self.first}: {self.why}; {self.cure}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CallAt: TypeAlias = "Callable[[float, Callable[[], object]], Handle]"
 WINDOW: Final = 60.0
 """Seconds in which the losses of one actor for one reason are said once, after the first."""
+MOST: Final = 30
+"""Actors, and reasons, that are remembered; beyond that the oldest are said at once."""
 
 
 class Loss(Enum):
@@ -66,6 +68,11 @@ class Losses:
             self._say(row, loss)
             row = None
         if row is None:
+            self._rows.pop(key, None)  # the newest stands last
+            if len(self._rows) >= MOST:
+                (_, other), oldest = next(iter(self._rows.items()))
+                self._say(oldest, other)
+                del self._rows[next(iter(self._rows))]
             self._rows[key] = _Row(mailbox.path, now + WINDOW)
             self._bus.publish(Lost(mailbox.path, 1, text, why, loss.value))
         else:

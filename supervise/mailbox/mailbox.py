@@ -18,7 +18,7 @@ from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
-from supervise.errors import ActorCrashed, MessageDropped
+from supervise.errors import MessageDropped
 from supervise.message import Message, describe
 from supervise_strategies.errors import InvalidSpec
 
@@ -30,7 +30,7 @@ from .envelope import Envelope, fails_fast, is_beginning, is_held_back
 from .lane import Lane
 from .losses import Loss
 from .mailbox_options import MailboxOptions
-from .refusal import Refusal, refused, restarting, too_late
+from .refusal import Refusal, crash_of, refused, restarting, too_late
 from .side_lane import SideLane
 
 if TYPE_CHECKING:
@@ -375,17 +375,19 @@ class Mailbox(Lane):
                     envelope = lane.pull()
                     if envelope is None:
                         break
-                    reply, options = envelope[3], envelope[5]
+                    reply = envelope[3]
                     if reply is not None and reply.done():
                         self.abandoned += 1
+                        continue
+                    cause = None if reply is None else crash_of(self, envelope, reply)
+                    if reply is not None and cause is not None:  # it was to be tried again
+                        self.failed += 1
+                        lane.fail(reply, cause)
                         continue
                     self.dead_letter(envelope, why, Loss.STOPPED)
                     lost += 1
                     if reply is not None:
-                        cause = None if self.causes is None else self.causes.get(id(reply))
-                        if cause is None and options is not None and options.crash is not None:  # of which the text is left
-                            cause = ActorCrashed(self.path, *options.crash, Message(*envelope[:3]))
-                        lane.fail(reply, refused(self, Message(*envelope[:3])) if cause is None else cause)
+                        lane.fail(reply, refused(self, Message(*envelope[:3])))
             self.dead_letters.stopped(self, lost)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from supervise.errors import (
+    ActorCrashed,
     ActorRestarting,
     ActorStopped,
     CallTimeout,
@@ -19,6 +20,8 @@ from supervise.message import Message, name_of
 from .handler import check
 
 if TYPE_CHECKING:
+    from supervise._backends import Future
+
     from .envelope import Envelope
     from .lane import Lane
     from .mailbox import Mailbox
@@ -80,3 +83,12 @@ def too_late(mailbox: Mailbox, envelope: Envelope) -> SendTimeout | CallTimeout:
     late = CallTimeout(f"{mailbox.path}: {shown} had no answer {within}{state}", message)
     late.begun = deadline.begun is not None
     return late
+
+
+def crash_of(mailbox: Mailbox, envelope: Envelope, reply: Future) -> Exception | None:
+    """The crash after which a call was to be tried again: the real one until that is decided, then its text; None if none."""
+    cause = None if mailbox.causes is None else mailbox.causes.get(id(reply))
+    options = envelope[5]
+    if cause is None and options is not None and options.crash is not None:
+        return ActorCrashed(mailbox.path, *options.crash, Message(*envelope[:3]))
+    return cause

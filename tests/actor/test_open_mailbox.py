@@ -272,8 +272,9 @@ async def test_its_life_is_told_to_the_listener() -> None:
     await mailbox.run(Scribe)
     assert heard[0] == "scribe #1 started"
     assert heard[1].startswith("scribe: dead letter Scribe.crash()")
-    assert heard[2].startswith("scribe #1 ended: crashed (Boom: boom) in Scribe.crash")
-    assert heard[3:] == ["scribe #2 started", "scribe #2 ended: normal"]
+    assert heard[2].startswith("scribe: Scribe.crash() is lost: in hand when #1 ended")
+    assert heard[3].startswith("scribe #1 ended: crashed (Boom: boom) in Scribe.crash")
+    assert heard[4:] == ["scribe #2 started", "scribe #2 ended: normal"]
 
 
 @pytest.mark.anyio

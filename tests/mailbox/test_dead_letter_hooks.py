@@ -245,13 +245,13 @@ async def test_in_service_the_first_is_said_at_once_and_the_others_once_a_minute
             await scribe.send(Scribe.note, entry)
         cure = "a larger capacity=, or overflow='wait', keeps them"
         why = "the mailbox was full (overflow='drop_newest')"
-        assert lost(events) == [f"app/scribe: a message is lost, Scribe.note(1): {why}; {cure}"]
+        assert lost(events) == [f"app/scribe: Scribe.note(1) is lost: {why}; {cure}"]
         await anyio.sleep(61)
         assert lost(events)[1:] == [f"app/scribe: 9 more lost, first Scribe.note(2): {why}; {cure}"]
         await anyio.sleep(200)
         assert len(lost(events)) == 2
         await scribe.send(Scribe.note, "late")
-        assert lost(events)[2:] == [f"app/scribe: a message is lost, Scribe.note('late'): {why}; {cure}"]
+        assert lost(events)[2:] == [f"app/scribe: Scribe.note('late') is lost: {why}; {cure}"]
         await scribe.send(Scribe.note, "later")
         gate.open()
     assert "1 more lost, Scribe.note('later'): " in lost(events)[-1], "the last ones are said at the end"
@@ -273,7 +273,7 @@ async def test_each_reason_has_its_cure(caplog: pytest.LogCaptureFixture) -> Non
         scribe.pause()
         await scribe.send(Scribe.note, 1)
         scribe.drop(lambda _: True)
-    said = [text for text in caplog.messages if " lost, " in text]
+    said = [text for text in caplog.messages if " is lost: " in text or " more lost, " in text]
     assert len(said) == 3, "what was taken out by hand is none"
     assert said[2].startswith("app/scribe: 1 more lost, Scribe.note(): "), "a sender's faults are one reason"
     assert said[0].endswith("redeliver= tries again what was in hand")
@@ -288,9 +288,9 @@ async def test_a_mailbox_by_hand_says_it_with_the_next_one() -> None:
     await anyio.sleep(61)
     await scribe.send(Scribe.note, "late")
     assert [text.partition(": the mailbox")[0] for text in lost(events)] == [
-        "scribe: a message is lost, Scribe.note(1)",
+        "scribe: Scribe.note(1) is lost",
         "scribe: 2 more lost, first Scribe.note(2)",
-        "scribe: a message is lost, Scribe.note('late')",
+        "scribe: Scribe.note('late') is lost",
     ]
     mailbox.close()
     assert "scribe: 1 waiting message dropped at the stop" in lost(events)[-1]

@@ -634,7 +634,7 @@ async def test_the_records_of_a_crash_carry_its_trace(watch: Watch, caplog: pyte
     caplog.handler.removeFilter(filtered)
     crashed = watch.one("process Scribe.crash")
     records = [vars(record) for record in caplog.records if record.levelno >= logging.WARNING and record.name == "supervise"]
-    assert len(records) == 2
+    assert len(records) == 3
     assert {(record["trace_id"], record["span_id"]) for record in records} == {(crashed.trace_id, crashed.span_id)}
 
 

@@ -69,6 +69,17 @@ class Part:
     limit: int | None
     """How many restarts of its own it has in five seconds."""
     lives_by_addresses: bool
+    redeliver_wait: float
+    on_error: Literal["crash", "reply"]
+    on_cancel: Literal["finish", "cancel"]
+    quarantine: int | None
+    counted: bool
+    """Whether the restarts that wait are counted."""
+    retry_start: bool
+    fails_first: int
+    """How many of its first starts fail, where they are tried again."""
+    start_within: float | None
+    """A start that fails hangs rather than raises, where that is bounded."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,14 @@ parts: st.SearchStrategy[Part] = st.builds(
     handler_deadline=st.sampled_from([None, None, 0.4]),
     limit=st.sampled_from([None, None, None, 1]),
     lives_by_addresses=st.sampled_from([False, False, False, True]),
+    redeliver_wait=st.sampled_from([0.0, 0.0, 0.3]),
+    on_error=st.sampled_from(["crash", "crash", "reply"]),
+    on_cancel=st.sampled_from(["finish", "finish", "cancel"]),
+    quarantine=st.sampled_from([None, None, 1, 2]),
+    counted=st.sampled_from([False, False, True]),
+    retry_start=st.booleans(),
+    fails_first=st.sampled_from([0, 0, 0, 1, 2]),
+    start_within=st.sampled_from([None, 5.0]),
 )
 casts: st.SearchStrategy[Cast] = st.builds(
     Cast,

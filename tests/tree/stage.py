@@ -43,6 +43,8 @@ class Stage:
         """(sender, n), when a handler returned."""
         self.complaints: list[str] = []
         self.failing: Counter[str] = Counter()
+        self.effects: Counter[str] = Counter()
+        """How often each option took effect."""
         self._present: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._handling: Counter[str] = Counter()
 
@@ -68,9 +70,13 @@ class Stage:
             self.complaints.append(f"{path} handles two messages at once")
         self._handling[path] += not beside
         self.begun.append((path, line.sender, line.n))
+        self.effects["redelivery"] += current().attempt > 1
         try:
             with self.presence("a handler"):
                 yield
+        except anyio.get_cancelled_exc_class():
+            self.effects["cancelled handler"] += 1
+            raise
         finally:
             self._handling[path] -= not beside
         self.ended.append((line.sender, line.n))
@@ -193,6 +199,10 @@ class Factory:
     async def later(self) -> Player:
         with self._stage.presence("a factory that waits"):
             await anyio.sleep(0.2)
+            if self._part.start_within is not None and self._stage.failing[current().path]:
+                self._stage.failing[current().path] -= 1
+                self._stage.effects["late start"] += 1
+                await anyio.sleep_forever()
         return self.at_once()
 
     @asynccontextmanager

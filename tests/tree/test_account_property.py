@@ -2,7 +2,9 @@
 
 Tested, in trees of any strategy with a nested supervisor, with senders and callers that wait, time out and are cancelled,
 crashes, kills, stops, slow handlers, small mailboxes of all policies, with lanes of both choices, pauses, concurrent handlers,
-redelivery, weak addresses, timers, messages that are dropped, starts that fail, subtrees that come and go:
+redelivery with and without a wait, errors that are answers, callers who take their handler along, quarantines, paced restarts,
+first starts that are tried again or hang, weak addresses, timers, messages that are dropped, starts that fail, subtrees that
+come and go:
 - promise 1, SEMANTICS 21: each accepted message has exactly one end; every mailbox and the tree balance at every step
 - promise 2, SEMANTICS 13, 14, 17: one sender's order is kept, nothing is handled twice (unless redelivery was asked for), no
   two lives and no two handlers of an actor overlap (but those that are marked), and a send that failed or was cancelled was
@@ -33,21 +35,25 @@ from supervise import (
     ActorRestarting,
     ActorStopped,
     Address,
+    CallCycle,
     Child,
     Intensity,
     MailboxClosed,
     MailboxFull,
     MessageDropped,
+    Redeliver,
     Restart,
     RunningSupervisor,
+    SendTimeout,
     StrategyError,
     SuperviseError,
     Supervisor,
     WeakAddress,
     child,
 )
-from supervise.events import Event
+from supervise.events import Decided, Event
 from supervise.testing import left_over, virtual_time
+from tests.doubles import Boom
 
 from .generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Part, Pass, Say, Step, casts, steps
 from .stage import Answer, Factory, Line, Player, Stage
@@ -55,10 +61,10 @@ from .stage import Answer, Factory, Line, Player, Stage
 OK: Final = "ok"
 CANCELLED: Final = "cancelled"
 OUTCOMES: Final = (
-    ActorCrashed, ActorRestarting, ActorStopped, Answer, MailboxClosed, MailboxFull, MessageDropped,
-    TimeoutError,
+    ActorCrashed, ActorRestarting, ActorStopped, Answer, Boom, CallCycle, ExceptionGroup, MailboxClosed, MailboxFull,
+    MessageDropped, TimeoutError,
 )  # fmt: skip
-NEVER_BEGUN: Final = (ActorRestarting, MailboxClosed, MailboxFull, MessageDropped)
+NEVER_BEGUN: Final = (ActorRestarting, MailboxClosed, MailboxFull, MessageDropped, SendTimeout)
 LONG_AFTER: Final = 1e5
 
 
@@ -165,26 +171,36 @@ class Play:
         make: Callable[[], Any] = factory.at_once
         if part.slow_start:
             make = factory.around if part.managed else factory.later
-        wait = wait_fixed(part.wait) if part.wait and part.restart != "temporary" else None
+        temporary = part.restart == "temporary"
+        wait = None if temporary or not part.wait else wait_fixed(part.wait)
+        limit = None if part.limit is None or temporary else Intensity(part.limit, per=5)
         by_addresses = part.lives_by_addresses and part.restart != "permanent"
+        counted = part.counted and wait is not None and limit is None
         return child(
             make,
             name=ACTORS[number].split("/")[-1] if name is None else name,
-            restart=Restart(part.restart, wait=wait),  # type: ignore[arg-type]  # a name will do
+            restart=Restart(part.restart, wait=wait, counted=counted),  # type: ignore[arg-type]  # a name will do
             capacity=part.capacity,
             overflow=part.overflow,
             lanes=() if part.lanes == "none" else ("urgent", "normal"),
             choice="fair" if part.lanes == "fair" else "strict",
-            redeliver=part.redeliver,
+            redeliver=Redeliver(part.redeliver, wait=wait_fixed(part.redeliver_wait)),
             expects=(Answer,),
+            on_error=part.on_error,
+            on_cancel=part.on_cancel,
+            quarantine=None if temporary else part.quarantine,
+            retry_start=part.retry_start and not temporary,
+            start_within=part.start_within,
             drain=part.drain,
             handler_deadline=part.handler_deadline,
-            limit=None if part.limit is None or part.restart == "temporary" else Intensity(part.limit, per=5),
+            limit=limit,
             lifetime="addresses" if by_addresses else "supervisor",
         )
 
     async def run(self) -> None:
         watch = left_over.watch()
+        for number, part in enumerate(self.cast.parts):
+            self.stage.failing[f"app/{ACTORS[number]}"] = self.fails_first(number, part)
         with anyio.fail_after(LONG_AFTER):
             async with anyio.create_task_group() as audience:
                 for sender in self.senders:
@@ -206,6 +222,16 @@ class Play:
                     sender.finish()
         self.check_end()
         assert watch.left(collect=False) == []
+
+    def fails_first(self, number: int, part: Part) -> int:
+        """How many of its first starts fail, and are tried again, without spending anybody's patience."""
+        if part.restart == "temporary" or not part.retry_start:
+            return 0
+        if part.limit is not None:
+            return min(part.fails_first, part.limit)
+        paced = part.wait > 0 and not part.counted
+        in_inner = ACTORS[number].startswith("inner/")
+        return part.fails_first if paced or not in_inner or self.cast.inner_intensity > 1 else 0
 
     async def take(self, step: Step, app: RunningSupervisor, start_soon: Callable[..., object]) -> None:
         match step:
@@ -292,6 +318,11 @@ class Play:
     def hear(self, event: Event) -> None:
         """A listener that looks back into the tree: it is told when the state is whole."""
         unbalanced = [address.path for address in self.addresses if not address.account().balanced]
+        if isinstance(event, Decided):
+            rule, ordinal = event.decision.rule, event.decision.ordinal
+            self.stage.effects["quarantine"] += rule.startswith("quarantine=")
+            self.stage.effects["retried start"] += rule.startswith("its first start failed") and bool(ordinal)
+            self.stage.effects["paced restart"] += ordinal.endswith(", paced")
         if unbalanced:
             self.stage.complaints.append(f"at {event} these didn't balance: {unbalanced}")
 
@@ -311,6 +342,7 @@ class Play:
         assert self.stage.left() == []
         for sender in self.senders:
             self.check_sender(sender)
+            self.stage.effects["reply"] += sum(outcome in (Boom, ExceptionGroup) for _, outcome in sender.outcomes.values())
 
     def check_sender(self, sender: Sender) -> None:
         mine = [(path, n) for path, number, n in self.stage.begun if number == sender.number]
@@ -318,12 +350,16 @@ class Play:
         ended = Counter(n for number, n in self.stage.ended if number == sender.number)
         redelivered = {n for n, (say, _) in sender.outcomes.items() if self.cast.parts[say.to].redeliver}
         assert [n for n, times in begun.items() if times > 1 and n not in redelivered] == []
+        for n in redelivered:  # to be in hand when another one ends a life is free once
+            assert begun[n] <= 2 + self.cast.parts[sender.outcomes[n][0].to].redeliver, "it was tried too often"
         assert [n for n, times in ended.items() if times > 1 and n not in redelivered] == []
         # One sender's order is kept in each lane; what runs beside others is only handed over in order.
         for where in {(path, self.lane_of(sender, n)) for path, n in mine}:
             seen = list(dict.fromkeys(n for path, n in mine if (path, self.lane_of(sender, n)) == where))
             assert where[1] is None or seen == sorted(seen), f"{where} handled sender {sender.number} in the order {seen}"
         for n, (say, outcome) in sender.outcomes.items():
+            if say.deed == "relay" and self.cast.parts[say.to].on_error == "reply":
+                continue  # what it got may be what another actor answered
             if n in redelivered:
                 continue  # at least once, as it was asked for; whether it was told so is what the account says
             is_send = "send" in say.way
@@ -331,7 +367,7 @@ class Play:
                 assert begun[n] == 0, f"{say} ended with {outcome}, and was handled"
             elif outcome is OK and not is_send:
                 assert ended[n] == 1, f"{say} was answered, and never handled"
-            elif outcome is Answer:
+            elif outcome in (Answer, Boom, ExceptionGroup):
                 assert (begun[n], ended[n]) == (1, 0)
 
     def lane_of(self, sender: Sender, n: int) -> str | None:
@@ -354,11 +390,17 @@ def sum_of(accounts: list[Account]) -> Account:
     return total
 
 
+EFFECTS: Counter[str] = Counter()
+"""How often each option took effect, in all plays of this process."""
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @given(cast=casts, steps=steps)
 def test_the_promises_hold_whatever_happens(backend: str, cast: Cast, steps: list[Step]) -> None:
     logging.getLogger("supervise").setLevel(logging.CRITICAL)  # thousands of crashes, as asked for
+    play = Play(backend, cast, steps)
     try:
-        virtual_time.run(backend, Play(backend, cast, steps).run)
+        virtual_time.run(backend, play.run)
     finally:
+        EFFECTS.update(play.stage.effects)
         logging.getLogger("supervise").setLevel(logging.NOTSET)

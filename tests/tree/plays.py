@@ -1,0 +1,55 @@
+"""Plays by the thousand, and how often each option took effect in them.
+
+    python -m tests.tree.plays --backend asyncio --examples 20000 --seed 1
+
+It exits with 1 if a promise was broken, or if an option took effect less often than `--least` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+import warnings
+
+from hypothesis import HealthCheck, given, seed, settings
+
+from supervise import ImmortalLoopWarning
+from supervise.testing import virtual_time
+
+from .generators import Cast, Step, casts, steps
+from .test_account_property import EFFECTS, Play
+
+NAMES = ("redelivery", "quarantine", "retried start", "paced restart", "reply", "cancelled handler", "late start")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.tree.plays", description="Random plays.")
+    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
+    parser.add_argument("--examples", type=int, default=20_000)
+    parser.add_argument("--least", type=int, default=100, help="how often each option has to take effect")
+    parser.add_argument("--seed", type=int, default=0)
+    said = parser.parse_args()
+    logging.getLogger("supervise").setLevel(logging.CRITICAL)  # thousands of crashes, as asked for
+    warnings.simplefilter("ignore", ImmortalLoopWarning)
+    begun, played = time.perf_counter(), 0
+
+    @seed(said.seed)
+    @settings(max_examples=said.examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(cast=casts, steps=steps)
+    def play(cast: Cast, steps: list[Step]) -> None:
+        nonlocal played
+        played += 1
+        one = Play(said.backend, cast, steps)
+        virtual_time.run(said.backend, one.run)
+        EFFECTS.update(one.stage.effects)
+
+    play()
+    print(f"{played} plays on {said.backend}, none broke a promise, {time.perf_counter() - begun:.1f} s")
+    for name in NAMES:
+        print(f"{EFFECTS[name]:7}  {name}")
+    return int(any(EFFECTS[name] < said.least for name in NAMES))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
