@@ -51,7 +51,9 @@ def test_a_block_is_a_program_its_output_or_commands() -> None:
         assert block.language != "text" or before.language == "python"
 
 
-@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=["a crash and a restart", "a tree", "health", "a test"])
+@pytest.mark.parametrize(
+    ("program", "output"), PROGRAMS, ids=["a crash and a restart", "an answer", "a tree", "health", "a test"]
+)
 def test_a_program_prints_what_is_shown(program: str, output: str, tmp_path: Path) -> None:
     (tmp_path / "counter.py").write_text(program, encoding="utf-8")
     done = subprocess.run(

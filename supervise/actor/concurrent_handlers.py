@@ -71,12 +71,13 @@ class ConcurrentHandlers:
         self._running[concurrency.key] -= 1
         if is_of(failure, GeneratorExit):  # the loop is gone
             raise failure
-        if withdrawn:
-            del self.in_hand[id(envelope)]
-            lane.mailbox.abandon(lane, envelope)
-        elif self._answer(lane, envelope, result, failure, concurrency.isolate):
-            del self.in_hand[id(envelope)]
-        elif failure is not None:
+        with lane.mailbox.dead_letters.bus:  # who hears of it finds it out of hand
+            answered = withdrawn or self._answer(lane, envelope, result, failure, concurrency.isolate)
+            if answered:
+                del self.in_hand[id(envelope)]
+            if withdrawn:
+                lane.mailbox.abandon(lane, envelope)
+        if not answered and failure is not None:
             raise failure
         self.held_up.clear()
         if lane.mailbox.attention:  # it waits for this place, or, being about to end, for those that run

@@ -251,7 +251,9 @@ async def test_the_cause_is_held_until_the_decision_and_pins_nothing_afterwards(
         assert poisoned._mailbox.causes is None
         await app.terminate_child("poisoned")
         await at_rest()
-        assert isinstance(outcomes.of["call"], ActorStopped)
+        crashed = outcomes.of["call"]
+        assert isinstance(crashed, ActorCrashed)
+        assert crashed.__cause__ is None  # its text is left
 
 
 # -- an actor's own messages ----------------------------------------------------------------------------------------------

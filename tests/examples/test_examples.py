@@ -25,9 +25,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"chat.py", "test_an_actor.py"}
 HANG_GUARD = 60  # seconds; an example takes less than one
 # What the logger `supervise` says: "app/counter #1 ended: …", "app: counter #1 ended: …".
-LOG_LINE = re.compile(
-    r"[a-z][\w/-]*( #\d+ |: [\w/-]+ #\d+ ended: |: .* is lost: |: \d+ more lost, |: \d+ waiting messages? ).*"
-)
+LOG_LINE = re.compile(r"[a-z][\w/-]*( #\d+ |: ([\w/-]+ #\d+ ended: |.* is lost: |\d+ (more lost|waiting messages?))).*")
 
 
 def scripts(folder: Path) -> list[Path]:
