@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from .errors import InvalidSpec
+from .exception import cause_of
 from .kind import is_of
 from .restart import Predicate, matches
 
@@ -41,7 +42,8 @@ class Answers:
 
     Classes are matched on the exception itself, never inside a group: of a group only the whole is known to the caller. A
     predicate is asked of each exception in it, and all of them must match, or else a group of lost connections would be an
-    answer. It only sees `Exception`s, and one that raises doesn't match. KeyboardInterrupt and SystemExit are never answers.
+    answer. It only sees `Exception`s, and one that raises doesn't match. KeyboardInterrupt and SystemExit are never answers,
+    nor, by `on_error`, is what no coroutine can raise as itself: a StopIteration.
     """
 
     expects: Expects = ()
@@ -49,7 +51,7 @@ class Answers:
 
     def judge(self, error: BaseException, *, call: bool) -> Verdict:
         """Of what a handler raised; `call`: somebody waits for the answer, or did."""
-        if call and self.on_error == "reply" and is_of(error, Exception):
+        if call and self.on_error == "reply" and is_of(error, Exception) and not _stands_for_another(error):
             return Verdict("reply")
         if self.expects == () or is_of(error, KeyboardInterrupt, SystemExit, GeneratorExit):
             return Verdict(None)
@@ -61,6 +63,15 @@ class Answers:
         except BaseException as failed:  # a class may have an `__instancecheck__` of its own
             return Verdict(None, failed)
         return Verdict("expected" if matched else None, raised)
+
+
+def _stands_for_another(error: BaseException) -> bool:
+    """Whether it stands for what no coroutine can raise as itself: Python's own rule for StopIteration, and that of threads."""
+    cause = cause_of(error)
+    stands = (
+        type(error) is RuntimeError and cause is not None and not (is_of(cause, Exception) and not is_of(cause, StopIteration))
+    )
+    return is_of(error, StopIteration) or stands
 
 
 def as_answers(who: str, expects: Expects, on_error: OnError) -> Answers:

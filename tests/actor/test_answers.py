@@ -113,6 +113,21 @@ async def test_with_on_error_reply_only_an_exception_of_a_handler_is_an_answer()
         assert app.get_childspec("db").incarnation == 3
 
 
+async def test_what_no_coroutine_can_raise_as_itself_is_a_crash() -> None:
+    async def stops(_: Db) -> None:
+        next(iter(()))
+
+    async with Watched(on_error="reply").tree as app:
+        db: Address[Any] = app.find("db")
+        for lives, handler in enumerate((stops, lambda _: next(iter(()))), 2):
+            with pytest.raises(ActorCrashed, match="StopIteration"):
+                await db.call(handler)
+            await at_rest()
+            assert app.get_childspec("db").incarnation == lives
+        with pytest.raises(RuntimeError, match="of its own"):
+            await db.call(Db.query, RuntimeError("of its own"))
+
+
 async def test_a_timers_message_is_a_send() -> None:
     async with Watched(on_error="reply").tree as app:
         await app.find("db").call(Db.later, Boom("late"))

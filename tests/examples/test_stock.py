@@ -81,8 +81,8 @@ async def test_a_lost_connection_is_one_restart_and_its_request_is_answered_all_
     async with served() as state:
         before = DATABASE.connections
         DATABASE.lost = True
+        answers: list[tuple[int, Any]] = []
         async with anyio.create_task_group() as group:
-            answers: list[tuple[int, Any]] = []
 
             async def ask() -> None:
                 answers.append(await take(state, "apple", 1))
