@@ -206,18 +206,18 @@ def shut_down(state: SupervisorState, *, mode: StopMode, reason: ExitReason, cau
     """The supervisor's own end begins: it takes the place of whatever is under way. Idempotent."""
     if state.phase in (Phase.STOPPING, Phase.DONE):
         return
-    state.phase = Phase.STOPPING
-    interrupted, state.work = state.work, Work(Purpose.SHUTDOWN)
-    work = state.work
+    slots = [*state.slots.values()]
+    work = Work(Purpose.SHUTDOWN)
     work.mode, work.reason, work.cause = mode, reason, cause
+    work.stops = [s for s in slots if s.state is not STARTING and s.state is not STOPPING]
+    # At once: Ctrl-C that strikes before leaves all as it was.
+    interrupted, state.work, state.phase = state.work, work, Phase.STOPPING
+    state.boot.clear()
     if interrupted is not None and interrupted.ticket is not None:
         state.out.append(do.Reply(interrupted.ticket, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile")))
     abandon_calls(state)
-    state.boot.clear()
-    slots = [*state.slots.values()]
     for slot in slots:
         answer_start(state, slot, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile"))
-    work.stops = [s for s in slots if s.state is not STARTING and s.state is not STOPPING]
     for slot in slots:  # what is under way ends first, then the others in reverse order
         if slot.state is STARTING:
             state.out.append(do.CancelStart(slot.id))

@@ -243,10 +243,10 @@ def _patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now
 def _boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason) -> None:
     """The supervisor's own start has failed: those that run stop in reverse order."""
     why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
-    state.work = stop = Work(Purpose.SHUTDOWN)
+    stop = Work(Purpose.SHUTDOWN)
     stop.stops.extend(state.slots.values())
     stop.reason, stop.cause, stop.failed = why, Cause.START_FAILED, slot.id
-    state.phase = Phase.STOPPING
+    state.work, state.phase = stop, Phase.STOPPING  # at once, as in every shutdown
     state.boot.clear()
     abandon_calls(state)
 

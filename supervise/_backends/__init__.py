@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from ._base import Backend, Expired, Future, Handle, Scope, answered, is_cancellation, note
+from ._base import Backend, Expired, Future, Handle, Scope, answered, fail, give, is_cancellation, note
 from ._errands import Gone
 from ._forks import NOWHERE
 
@@ -22,6 +22,8 @@ __all__ = (
     "Scope",
     "answered",
     "current_backend",
+    "fail",
+    "give",
     "is_cancellation",
     "note",
 )

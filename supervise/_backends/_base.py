@@ -181,6 +181,32 @@ class Backend(Protocol):
         ...
 
 
+def give(future: Future, result: Any) -> bool:
+    """Settle it, unless it is done; whether it was settled.
+
+    To ask first isn't enough: asyncio takes Ctrl-C by cancelling the main task from within a signal handler, which runs between
+    any two lines, and cancels what that task waits for at once.
+    """
+    try:
+        future.set_result(result)
+    except Exception:
+        if not future.done():  # its loop is closed, or is another one
+            raise
+        return False
+    return True
+
+
+def fail(future: Future, error: BaseException) -> bool:
+    """The same with an error."""
+    try:
+        future.set_exception(error)
+    except Exception:
+        if not future.done():
+            raise
+        return False
+    return True
+
+
 async def answered(future: Future) -> Any:
     """Wait for it. Who is cancelled at the very moment at which an error comes leaves nobody to hear of that."""
     try:

@@ -9,7 +9,7 @@ import logging
 from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
-from supervise._backends import is_cancellation
+from supervise._backends import give, is_cancellation
 from supervise.errors import ActorCrashed, ActorStopped, HandlerLate, IgnoreStart
 from supervise.log import say
 from supervise.mailbox.envelope import Envelope, MessageOptions
@@ -126,8 +126,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
         instrument.ended()
     life.failure = error = None
     for ended in life.ended_waiters or ():
-        if not ended.done():
-            ended.set_result(reason)
+        give(ended, reason)
     if successor is None:
         leave_kill_scope(life, None)
     life.task = None

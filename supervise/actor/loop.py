@@ -15,7 +15,7 @@ from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from supervise._backends import is_cancellation
+from supervise._backends import give, is_cancellation
 from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Raised
 from supervise.mailbox.bad_call import bad_call
@@ -33,6 +33,7 @@ from supervise.mailbox.handler import (
 )
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.losses import Loss
+from supervise.mailbox.refusal import deliverable
 from supervise.mailbox.turn import CURRENT
 from supervise.message import Message
 from supervise.message import describe as describe_message
@@ -195,7 +196,10 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                             _refuse(mailbox, life.lane or mailbox, envelope, unfinished_result(handler, result))
                         else:
                             mailbox.handled += 1
-                            reply.set_result(result)
+                            try:  # for `give`, without its frame
+                                reply.set_result(result)
+                            except Exception:
+                                (life.lane or mailbox).given_up -= not give(reply, result)
                     if mailbox.attention:
                         break
                 if error is None:
@@ -315,10 +319,7 @@ def _answer(
         if life.checkpoints is not None:
             life.checkpoints.returned(envelope)
         if reply is not None:
-            if reply.done():
-                lane.given_up -= 1
-            else:
-                reply.set_result(result)
+            lane.given_up -= not give(reply, result)
         return True
     why = _answers(life, error, call=reply is not None)
     if why is None and isolated and is_of(error, Exception):
@@ -388,13 +389,4 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
         shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)
         bus.publish(Raised(mailbox.path, life.number, shown, raised, why, reply is not None))
     if reply is not None:
-        mailbox.answer(lane, reply, _deliverable(error))
-
-
-def _deliverable(error: BaseException) -> BaseException:
-    """A future can't carry StopIteration: it would end the coroutine that awaits it."""
-    if is_of(error, StopIteration):
-        wrapped = RuntimeError(f"the handler raised {describe(error)}")
-        wrapped.__cause__ = error
-        return wrapped
-    return error
+        mailbox.answer(lane, reply, deliverable(error))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from supervise._backends import give
 from supervise.mailbox.source import Source
 from supervise.message import AnyHandler
 from supervise_strategies.errors import InvalidSpec
@@ -67,6 +68,6 @@ class Reading(Source):
     def _taken_out(self, options: MessageOptions) -> bool:
         if self._queued is options:
             self._queued = None
-            if self._begun is not None and not self._begun.done():
-                self._begun.set_result(None)
+            if self._begun is not None:
+                give(self._begun, None)
         return True

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from supervise._backends import Expired, note
+from supervise._backends import Expired, fail, note
 from supervise.message import AnyHandler, Message
 
 from .call_cycle import check_cycle
@@ -201,10 +201,7 @@ class Lane(ABC):
 
     def fail(self, reply: Future, error: BaseException) -> None:
         """A call that is out of the queue ends with an error. What made its text may have cancelled the caller meanwhile."""
-        if reply.done():
-            self.given_up -= 1
-        else:
-            reply.set_exception(error)
+        self.given_up -= not fail(reply, error)
 
     @property
     def _dead(self) -> int:

@@ -18,6 +18,7 @@ from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
+from supervise._backends import fail, give
 from supervise.errors import MessageDropped
 from supervise.message import Message, describe
 from supervise_strategies.errors import InvalidSpec
@@ -219,8 +220,7 @@ class Mailbox(Lane):
         """The actor looks around."""
         pings, self._pings = self._pings, None
         for pong in pings or ():
-            if not pong.done():
-                pong.set_result(self.backend.now())
+            give(pong, self.backend.now())
 
     def hold_back(self) -> float:
         """Seconds that its throttle lets nothing of what waits begin for."""
@@ -353,8 +353,7 @@ class Mailbox(Lane):
         self.shut()
         pings, self._pings = self._pings, None
         for pong in pings or ():
-            if not pong.done():
-                pong.set_exception(refused(self, _PING))
+            fail(pong, refused(self, _PING))
 
     def shut(self) -> None:
         """Nothing comes in any more, or only what an actor has for itself."""

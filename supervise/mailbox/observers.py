@@ -27,6 +27,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from supervise._backends import give
 from supervise.errors import WouldDeadlock
 from supervise.log import say
 from supervise.message import name_of
@@ -277,8 +278,7 @@ def actor_ended(mailbox: Mailbox) -> None:
         return
     number, reason = mailbox.last_end or (0, _NEVER)
     for waiter in observers.waiting:
-        if not waiter.done():
-            waiter.set_result(Down(mailbox.path, number, reason))
+        give(waiter, Down(mailbox.path, number, reason))
     if mailbox.refusal == "closed":
         for _, subscription in observers.subscriptions:
             subscription.end()

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from supervise._backends import Expired, note
+from supervise._backends import Expired, fail, give, note
 from supervise.message import Message
 from supervise_strategies.kind import is_of
 
@@ -114,9 +114,8 @@ class WaitingSenders:
         share = len(admitted) + 1 + room // 64
         while line and room >= 1 and len(admitted) < share:
             entry, _, _ = line.popleft()
-            if not entry.done():
+            if not entry.done() and give(entry, None):
                 admitted.append(entry)
-                entry.set_result(None)
                 room -= 1
         self.reservations = admitted
 
@@ -127,8 +126,7 @@ class WaitingSenders:
             if call is not None:
                 self.line.remove(entry)
                 error = restarting(mailbox, call, "crashed while this call waited for room")
-                if not room.done():  # by now: what made the text may have cancelled it
-                    room.set_exception(error)
+                fail(room, error)
 
     def refuse(self, mailbox: Mailbox) -> None:
         """Nothing comes in any more but what an actor has for itself: all others, let in already or not, get the refusal."""
@@ -137,5 +135,4 @@ class WaitingSenders:
         gone = [entry for entry in self.line if mailbox.refuses(entry[1])]
         self.line = deque(stay)
         for room, _, _ in gone:
-            if not room.done():
-                room.set_result(None)
+            give(room, None)

@@ -16,6 +16,8 @@ from supervise.errors import (
     SendTimeout,
 )
 from supervise.message import Message, name_of
+from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import is_of
 
 from .handler import check
 
@@ -92,3 +94,12 @@ def crash_of(mailbox: Mailbox, envelope: Envelope, reply: Future) -> Exception |
     if cause is None and options is not None and options.crash is not None:
         return ActorCrashed(mailbox.path, *options.crash, Message(*envelope[:3]))
     return cause
+
+
+def deliverable(error: BaseException) -> BaseException:
+    """A future can't carry StopIteration: it would end the coroutine that awaits it."""
+    if is_of(error, StopIteration):
+        wrapped = RuntimeError(f"the handler raised {describe(error)}")
+        wrapped.__cause__ = error
+        return wrapped
+    return error

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from supervise import events
+from supervise._backends import fail, give
 from supervise_strategies import directives as do
 from supervise_strategies.directives import Action, Directive
 from supervise_strategies.exception import leaves
@@ -235,12 +236,10 @@ class Node:
         if isinstance(ticket, Offer):
             self._withdraw(ticket)
             ticket = ticket.answer
-        if ticket.done():
-            return
         if isinstance(directive.result, Exception):
-            ticket.set_exception(directive.result)
+            fail(ticket, directive.result)
         else:
-            ticket.set_result(directive.result)
+            give(ticket, directive.result)
 
     def _pass_up(self, directive: do.PassUp) -> None:
         for leaf in leaves(directive.error):
@@ -290,8 +289,7 @@ class Node:
         error, self.start_error = self.start_error, None
         self.branch.ended(directive.reason, directive.cause, error)
         for waiter in self.on_done:
-            if not waiter.done():
-                waiter.set_result(None)
+            give(waiter, None)
 
 
 _OBEY: dict[type, Callable[[Node, Any], None]] = {

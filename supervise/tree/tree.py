@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
+from supervise._backends import give
 from supervise.bus import Bus
 from supervise.errors import GaveUp, StartFailed
 from supervise.log import say
@@ -150,8 +151,7 @@ class Tree:
 
     def started(self) -> None:
         """The root is ready, or over."""
-        if not self._ready.done():
-            self._ready.set_result(None)
+        give(self._ready, None)
 
     # -- end ---------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,6 +19,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from supervise import Address, CallTimeout, Intensity, MailboxFull, SuperviseError, Supervisor, child, concurrent
+from supervise._backends import current_backend, fail, give
 from supervise.mailbox.envelope import is_given_up
 from supervise.mailbox.lane import FEW, Lane
 from supervise.testing.virtual_time import at_rest
@@ -548,3 +551,16 @@ async def test_a_caller_who_is_cancelled_by_the_text_of_its_own_message_is_given
         assert len(ended) == 1
         assert scribe.account().balanced
         assert scribe._mailbox.given_up == 0
+
+
+async def test_what_is_done_by_now_is_settled_by_nobody() -> None:
+    backend = current_backend()
+    for settle in (partial(give, result=1), partial(fail, error=Boom())):
+        done = backend.future()
+        done.set_result(0)
+        assert settle(done) is False
+        assert await done == 0
+        fresh = backend.future()
+        assert settle(fresh) is True
+        with suppress(Boom):
+            await fresh

@@ -11,6 +11,7 @@ import argparse
 import logging
 import time
 import warnings
+from typing import Any, cast
 
 from hypothesis import HealthCheck, given, seed, settings
 
@@ -35,7 +36,7 @@ def main() -> int:
     begun, played = time.perf_counter(), 0
 
     @seed(said.seed)
-    @settings(max_examples=said.examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=said.examples, deadline=None, database=None, suppress_health_check=[*cast("Any", HealthCheck)])
     @given(cast=casts, steps=steps)
     def play(cast: Cast, steps: list[Step]) -> None:
         nonlocal played
