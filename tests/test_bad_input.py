@@ -413,7 +413,7 @@ async def test_a_full_mailbox_refuses_try_send_and_gives_the_message_back() -> N
         worker.try_send(Worker.ping)
         with pytest.raises(MailboxFull) as refused:
             worker.try_send(Worker.ping)
-        assert_says(refused.value, ("app/worker", "is full (1 messages wait)", "try_send doesn't wait"))
+        assert_says(refused.value, ("app/worker", "is full (1 message waits)", "try_send doesn't wait"))
         assert refused.value.message is not None
         assert refused.value.message.handler is Worker.ping
 

@@ -61,7 +61,8 @@ def refused(mailbox: Mailbox, message: Message) -> SendError:
 
 def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:
     """The error of a message that finds no room."""
-    waiting = f"{lane.mailbox.options.capacity:g} messages wait"
+    capacity = lane.mailbox.options.capacity
+    waiting = f"{capacity:g} {'messages wait' if capacity > 1 else 'message waits'}"
     text = f"the mailbox of {lane.mailbox.path} is full ({waiting}), and doesn't take {name_of(envelope[0])}: {why}"
     return MailboxFull(text, Message(*envelope[:3]))
 

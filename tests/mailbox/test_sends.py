@@ -59,7 +59,7 @@ async def test_try_send_never_waits_and_gives_the_message_back() -> None:
         scribe: Address[Scribe] = app.find("scribe")
         gate = await fill(scribe)
         scribe.try_send(Scribe.note, 1)
-        with pytest.raises(MailboxFull, match=r"app/scribe is full \(1 messages wait\)") as full:
+        with pytest.raises(MailboxFull, match=r"app/scribe is full \(1 message waits\)") as full:
             scribe.try_send(Scribe.note, 2)
         assert str(full.value.message) == "Scribe.note(2)"
         gate.open()

@@ -14,13 +14,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
-from supervise import Address, Down, RunningSupervisor, WeakAddress, concurrent, current
+from supervise import Address, Down, RunningSupervisor, WeakAddress, checkpointed, concurrent, current
 
 if TYPE_CHECKING:
     from .malice import Malice, Site
 
-DEEDS = ("nothing", "nothing", "sleep", "sleep", "begin a task", "after", "every", "pipe", "pipe or fail", "read", "watch",
-         "publish", "stop", "shut down", "stubborn")  # fmt: skip
+DEEDS = ("nothing", "nothing", "checkpoint", "sleep", "sleep", "begin a task", "after", "every", "pipe", "pipe or fail", "read",
+         "watch", "publish", "stop", "shut down", "stubborn")  # fmt: skip
 
 
 class Part:
@@ -124,6 +124,11 @@ class Fiend:
     def item(self, item: object) -> None:
         self.part.site("stream", "item").at_once()
 
+    @checkpointed(every=0.7)
+    def snapshot(self) -> str:
+        self.part.site("snapshot").at_once()
+        return "snapshot"
+
     async def misbehave(self, kind: str, what: str) -> str:
         part = self.part
         deed = part.random.choice(DEEDS)
@@ -150,6 +155,8 @@ class Fiend:
             me.watch(part.random.choice(part.friends), Fiend.down)
         elif deed == "publish":
             me.publish(what)
+        elif deed == "checkpoint":
+            me.checkpoint(what)
         elif deed == "stop":
             me.stop()
         elif deed == "shut down":

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, Final
 
 import anyio
+from tenacity import retry_if_exception
 
 from supervise import (
     Address,
@@ -17,6 +18,7 @@ from supervise import (
     ExitReason,
     Intensity,
     NoActor,
+    Redeliver,
     Restart,
     RunningSupervisor,
     StrategyError,
@@ -114,7 +116,10 @@ class World:
             "overflow": chance.choice(["wait", "wait", "reject", "drop_oldest", "drop_newest"]),
             "lanes": lanes,
             "choice": chance.choice(["strict", "fair"]),
-            "redeliver": chance.choice([0, 0, 1, 2]),
+            "redeliver": self.redelivery(path, chance),
+            "on_error": chance.choice(["crash", "crash", "reply"]),
+            "on_cancel": chance.choice(["finish", "finish", "cancel"]),
+            "start_within": chance.choice([None, None, 1.0, 3.0]),
             "drain": chance.random() < 0.3,
             "handler_deadline": chance.choice([None, None, 0.5]),
             "stop_within": chance.choice([5, 1.0, 0.2, "brutal_kill", float("inf")]),
@@ -128,7 +133,13 @@ class World:
         if "queue" in self.malice.kinds and chance.random() < 0.7:
             options["queue"] = lambda: Queue(lambda what: part.site("queue", what))
         if "expects" in self.malice.kinds and chance.random() < 0.7:
-            options["expects"] = (odd_class(part.site("expects")),)
+            asked = Callback(part.site("expects"), chance.random() < 0.3)
+            options["expects"] = chance.choice([(odd_class(part.site("expects")),), asked, retry_if_exception(asked)])
+        if "dead letter" in self.malice.kinds and chance.random() < 0.7:
+            options["on_dead_letter"] = Callback(part.site("dead letter"))
+        if restart != "temporary":
+            options["retry_start"] = chance.random() < 0.3
+            options["quarantine"] = chance.choice([None, None, 1, 3])
         if chance.random() < 0.1 and restart != "permanent":
             options["lifetime"] = "addresses"
             if isinstance(restart, Restart) and restart.type == "permanent":
@@ -139,6 +150,13 @@ class World:
             options["on_tree_started"] = None
             return child(task(part.task), **options)
         return child(chance.choice([part.at_once, part.at_once, part.later, part.around]), **options)
+
+    def redelivery(self, path: str, chance: Random) -> Any:
+        times = chance.choice([0, 0, 1, 2])
+        if "redelivery" not in self.malice.kinds or chance.random() < 0.5:
+            return times
+        wait, when = (self.malice.site("redelivery", f"{path}.{what}") for what in ("wait", "when"))
+        return Redeliver(times, wait=Callback(wait, 0.2), when=Callback(when, chance.random() < 0.8))
 
     def restart(self, path: str, chance: Random) -> Any:
         kind = chance.choice(["permanent", "permanent", "permanent", "transient", "temporary"])
@@ -185,7 +203,11 @@ class World:
         if chance.random() < 0.2:
             address = address.weak
         if chance.random() < 0.3:
-            address = address.options(timeout=chance.choice([None, 0.3, 2.0]), on_restart=chance.choice(["wait", "fail"]))
+            address = address.options(
+                timeout=chance.choice([None, 0.3, 2.0]),
+                on_restart=chance.choice(["wait", "fail"]),
+                on_cancel=chance.choice([None, "cancel", "finish"]),
+            )
         return address
 
     def predicate(self, chance: Random) -> Any:
