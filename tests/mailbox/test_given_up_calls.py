@@ -540,6 +540,7 @@ async def test_a_caller_who_is_cancelled_by_the_text_of_its_own_message_is_given
         await at_rest()
         if how == "stop":
             group.start_soon(app.terminate_child, "scribe")
+            await at_rest()  # or the handler would end before, and the call be answered
         elif how == "crash":
             app.kill("scribe")
         elif how == "drop":
