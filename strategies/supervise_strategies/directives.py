@@ -129,12 +129,19 @@ class Decision(NamedTuple):
     delay: float
     affected: tuple[str, ...]
     at: float
-    ordinal: str = ""
-    """Which restart it is, in words: `restart 2 of 3 within 5 s`, `restart 3 of 30`, `restart 7, paced`."""
+    apart: str = ""
+    """Which restart it is, in words, where no intensity counts it: `restart 3 of 30`, `restart 7, paced`."""
     number: int = 0
     """Which restart it is, by what `ordinal` says."""
     fingerprint: str = ""
     """Which crash it was: equal for the same exception type from the same lines. Empty for another end."""
+
+    @property
+    def ordinal(self) -> str:
+        """Which restart it is, in words: `restart 2 of 3 within 5 s`, or what stands in `apart`; empty if it is none."""
+        if self.action is not Action.RESTART:
+            return ""
+        return self.apart or f"restart {self.used} of {self.allowed} within {self.per:g} s"
 
     def __str__(self) -> str:
         what = f"{self.child} #{self.incarnation} ended: {self.reason}; {self.rule}"

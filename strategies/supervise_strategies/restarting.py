@@ -119,7 +119,7 @@ def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: 
             slot.window = RestartWindow(limit)
         window = slot.window
     if end.again:
-        ordinal = "restart, not counted"
+        apart = "restart, not counted"
     elif enough:
         _own_limit(state, slot, end, "stop= says enough", now)
         return
@@ -127,20 +127,20 @@ def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: 
         if not window.add(now):
             _own_limit(state, slot, end, f"its own limit of {limit} is spent", now)
             return
-        number, ordinal = len(window), ""
+        number, apart = len(window), ""
     elif policy.stop is not None or (delay >= PACED and not policy.counted):
-        ordinal = policy.ordinal(number)
+        apart = policy.ordinal(number)
     elif in_a_row > 1 and slot.spec.quarantine is not None:
         number, most = in_a_row - 1, slot.spec.quarantine - 1
-        ordinal = f"restart {number} of {most} after the same crash (quarantine={slot.spec.quarantine})"
+        apart = f"restart {number} of {most} after the same crash (quarantine={slot.spec.quarantine})"
     elif window.add(now):
-        number, ordinal = len(window), ""
+        number, apart = len(window), ""
     else:
         _give_up(state, slot, end, rule, now)
         return
     group = state.affected_by(slot)
     affected = tuple(s.id for s in group if not s.temporary)
-    said = (window, delay, affected, ordinal, number)
+    said = (window, delay, affected, apart, number)
     _decide(state, Action.RESTART, slot, end, rule, now, *said)
     restart_group(state, slot, group, delay, now)
 
@@ -156,7 +156,8 @@ def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: 
     state.work = work = Work(Purpose.RESTART, subject=slot, delay=delay)
     work.starts.extend(group)
     work.stops = [member for member in group if member is not slot]
-    if state.takes_boot_along(slot) and state.boot[0].state is RESTARTING:  # its own wait is over: it comes after the group
+    # The wait of a first start is over: it comes after the group.
+    if state.boot and state.boot[0].state is RESTARTING and state.takes_boot_along(slot):
         state.boot[0].token += 1
         state.boot[0].due = None
         state.boot[0].held = True
@@ -274,7 +275,7 @@ def _decide(
     window: RestartWindow | None = None,
     delay: float = 0.0,
     affected: tuple[str, ...] = (),
-    ordinal: str = "",
+    apart: str = "",
     number: int = 0,
     *,
     told: ExitReason | None = None,
@@ -286,10 +287,8 @@ def _decide(
         slot.last = reason
     counted = state.window if window is None else window
     used, most, per = len(counted), counted.intensity.restarts, counted.intensity.per
-    if action is Action.RESTART and not ordinal:
-        ordinal = f"restart {used} of {most} within {per:g} s"
     decision = Decision(
-        action, slot.id, slot.number, reason, rule, used, most, per, delay, affected, now, ordinal, number, end.fingerprint
+        action, slot.id, slot.number, reason, rule, used, most, per, delay, affected, now, apart, number, end.fingerprint
     )
     state.out.append(do.Report(decision))
 

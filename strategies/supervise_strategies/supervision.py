@@ -348,8 +348,9 @@ class Supervision:
         """Go on with what is under way; when nothing is, serve what waits, in order, until something is again."""
         state = self._state
         while True:
-            advance(state, now)
-            entry = None if state.work is not None or state.holds else state.next_entry()
+            if state.work is not None:
+                advance(state, now)
+            entry = state.next_entry() if state.queue and state.work is None and not state.holds else None
             if entry is None:
                 return state.flush()
             if type(entry) is Call:

@@ -93,15 +93,15 @@ class SupervisorState:
     def takes_boot_along(self, slot: Slot) -> bool:
         """Whether a first start that waits to be tried again is tried again with this one's restart."""
         strategy = self.spec.strategy
-        if not self.boot or strategy is Strategy.ONE_FOR_ONE or slot.first is not None:
+        if strategy is Strategy.ONE_FOR_ONE or slot.first is not None:
             return False
         return self.boot[0] in strategy.affected([*self.slots.values()], slot)
 
     def next_entry(self) -> Any:
-        """Take out what is served next; None if nothing is. While the supervisor's own start waits, calls wait, too."""
+        """Take out what is served next; None if nothing can be. While the supervisor's own start waits, calls wait, too."""
         queue = self.queue
         if self.phase is Phase.RUNNING:
-            return queue.popleft() if queue else None
+            return queue.popleft()
         if self.phase is Phase.STARTING and self.boot:
             for index, entry in enumerate(queue):
                 if type(entry) is not Call:

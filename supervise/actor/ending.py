@@ -240,6 +240,8 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
     if (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
         return False
     policy = policy_of(life, handler)
+    if not policy.times:
+        return False
     options = options or MessageOptions()
     wait = 0.0
     if culprit or options.spared:
@@ -247,8 +249,6 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
         if options.failures > policy.times or (culprit and not _asked(life, policy.wants(error))):
             return False
         wait = _asked(life, policy.delay(options.failures, error)) if culprit else 0.0
-    elif not policy.times:
-        return False
     else:
         options = options._replace(spared=True)
     mailbox = life.mailbox

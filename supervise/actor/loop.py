@@ -37,6 +37,7 @@ from supervise.mailbox.refusal import deliverable
 from supervise.mailbox.turn import CURRENT
 from supervise.message import Message
 from supervise.message import describe as describe_message
+from supervise_strategies.answers import CRASHES
 from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import NORMAL, describe
 from supervise_strategies.kind import is_of
@@ -370,9 +371,10 @@ def _refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseEr
 
 def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:
     """Why it is an answer, by what the child says; None: it isn't."""
-    if is_cancellation(error, life.mailbox.backend.cancelled):
+    answers = life.owner.answers
+    if answers is CRASHES or is_cancellation(error, life.mailbox.backend.cancelled):
         return None
-    why, raised = life.owner.answers.judge(error, call=call)
+    why, raised = answers.judge(error, call=call)
     if raised is not None and interrupts(raised):
         life.pass_up(raised)
     return why

@@ -21,6 +21,7 @@ from supervise.log import say
 from supervise.message import Message
 from supervise_strategies.exception import interrupts
 
+from .envelope import Envelope
 from .losses import CallAt, Loss, Losses
 
 if TYPE_CHECKING:
@@ -56,15 +57,21 @@ class DeadLetters:
         self._losses = Losses(bus, alarm)
         self.count: int = 0
 
-    def add(self, mailbox: Mailbox, text: str, loss: Loss, undelivered: Undelivered) -> None:
+    def add(
+        self, mailbox: Mailbox, envelope: Envelope, why: str, loss: Loss, error: BaseException | None, *, begun: bool
+    ) -> None:
         """Count one, keep its text, tell the listeners; hand it to whoever has a hook."""
         self.count += 1
-        letter = DeadLetter(mailbox.path, text, undelivered.why)
+        text = mailbox.text(envelope)
+        letter = DeadLetter(mailbox.path, text, why)
         self._last.append(letter)
         self.bus.publish(letter)
-        self._losses.note(mailbox, loss, text, undelivered.why)
+        self._losses.note(mailbox, loss, text, why)
         hook = mailbox.options.on_dead_letter or self._hook
         if hook is not None and not self._in_hook:
+            options = envelope[5]
+            attempts = (1 if options is None else options.attempt) - (not begun)
+            undelivered = Undelivered(Message(*envelope[:3]), mailbox.path, why, error, attempts)
             self.bus.then(lambda: self._hand_over(hook, undelivered))
 
     def stopped(self, mailbox: Mailbox, lost: int) -> None:

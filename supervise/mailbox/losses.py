@@ -60,7 +60,7 @@ class Losses:
 
     def note(self, mailbox: Mailbox, loss: Loss, text: str, why: str) -> None:
         """One is lost. The first is said at once; those of the next minute when that is over."""
-        if loss in (Loss.STOPPED, Loss.BY_HAND):
+        if loss is Loss.STOPPED or loss is Loss.BY_HAND or not self._bus.hears(Lost.level):
             return
         key, now = (mailbox.id, loss), mailbox.backend.now()
         row = self._rows.get(key)

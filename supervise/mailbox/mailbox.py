@@ -26,7 +26,7 @@ from supervise_strategies.errors import InvalidSpec
 from .account import Account
 from .affinity import check_loop, check_thread
 from .choice import STRICT, Choosing, choosing
-from .dead_letters import DeadLetters, Undelivered
+from .dead_letters import DeadLetters
 from .envelope import Envelope, fails_fast, is_beginning, is_held_back
 from .lane import Lane
 from .losses import Loss
@@ -244,10 +244,7 @@ class Mailbox(Lane):
     ) -> None:
         """This message is lost, and said to be. `begun`: it was in hand, and so `error` is what ended that."""
         self.dead_lettered += 1
-        options = envelope[5]
-        attempts = (1 if options is None else options.attempt) - (not begun)
-        undelivered = Undelivered(Message(*envelope[:3]), self.path, why, error, attempts)
-        self.dead_letters.add(self, self.text(envelope), loss, undelivered)
+        self.dead_letters.add(self, envelope, why, loss, error, begun=begun)
 
     def text(self, envelope: Envelope) -> str:
         """The message for people, in the middle of a change."""

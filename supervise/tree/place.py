@@ -178,8 +178,10 @@ class ActorPlace:
         """Say that a life is over; the answer is the fingerprint of its crash, where anybody wants to know it."""
         tree, mailbox = self.node.tree, self.mailbox
         heard = tree.bus.hears(events.Stopped.level_of(reason))
+        if not heard and self.child.spec.quarantine is None:
+            return ""
         fingerprint, alike = "", 0
-        if error is not None and reason.kind is ExitKind.CRASHED and (heard or self.child.spec.quarantine is not None):
+        if error is not None and reason.kind is ExitKind.CRASHED:
             fingerprint = tree.bus.text(fingerprint_of, error)
         if heard:
             if fingerprint:
