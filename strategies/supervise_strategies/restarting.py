@@ -197,7 +197,8 @@ def _own_limit(state: SupervisorState, slot: Slot, end: End, rule: str, now: flo
 def _quarantine(state: SupervisorState, slot: Slot, end: End, in_a_row: int, now: float) -> None:
     """It crashes always in the same way, and no restart mends that. It stays listed, whatever it is a child of."""
     times = f"{in_a_row} {'crashes' if in_a_row > 1 else 'crash'} in a row"
-    told = ExitReason(ExitKind.GAVE_UP, f"systematic: {times} at {end.fingerprint}; last: {end.reason.detail}")
+    each = f", each {end.fingerprint}" if end.fingerprint else ""
+    told = ExitReason(ExitKind.GAVE_UP, f"systematic: {times}{each}; last: {end.reason.detail}")
     slot.spent = True
     slot.state = STOPPED
     _decide(state, Action.LEAVE, slot, end, f"quarantine={slot.spec.quarantine}: {times} of one kind", now, told=told)

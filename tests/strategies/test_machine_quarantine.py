@@ -53,7 +53,7 @@ def test_the_nth_crash_in_a_row_leaves_it_down(number: int) -> None:
     decision = rig.decisions[-1]
     assert decision.rule == f"quarantine={number}: {number} {'crashes' if number > 1 else 'crash'} in a row of one kind"
     assert decision.fingerprint == WHERE
-    told = f"{number} {'crashes' if number > 1 else 'crash'} in a row at {WHERE}"
+    told = f"{number} {'crashes' if number > 1 else 'crash'} in a row, each {WHERE}"
     assert str(rig.info("a").last) == f"gave_up (systematic: {told}; last: ValueError: x)"
 
 
@@ -234,7 +234,7 @@ def test_explain_says_so_before() -> None:
     assert "quarantine=2" in str(found)
     assert crash(rig) is Action.LEAVE
     after = explain(rig.machine, "a", rig.now)
-    why = f"gave_up (systematic: 2 crashes in a row at {WHERE}; last: ValueError: x)"
+    why = f"gave_up (systematic: 2 crashes in a row, each {WHERE}; last: ValueError: x)"
     assert after.note == f"it can't crash now: it is stopped; {why}"
 
 

@@ -69,12 +69,12 @@ async def test_it_is_left_down_after_the_nth_and_its_siblings_live(strategy: Any
         assert where.startswith("ValueError at Parser.number (")
         assert where == decided[0].decision.fingerprint
         assert "< Parser.parse (" in where
-        told = f"systematic: 3 crashes in a row at {where}"
+        told = f"systematic: 3 crashes in a row, each {where}"
         assert told in str(app.get_childspec("parser").last)
         assert told in app.explain("parser").note
         (line,) = health(app).why
         assert line.startswith(
-            "app/parser is stopped: gave_up (systematic: 3 crashes in a row at ValueError at Parser.number ("
+            "app/parser is stopped: gave_up (systematic: 3 crashes in a row, each ValueError at Parser.number ("
         )
         assert await app.operator("ada").restart("parser") is True
         assert await app.find("parser").call(Parser.parse, "7") == 7
