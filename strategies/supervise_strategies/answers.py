@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from .errors import InvalidSpec
 from .exception import cause_of
-from .kind import is_of
+from .kind import is_of, name_of_kind
 from .restart import Predicate, matches
 
 OnError: TypeAlias = Literal["crash", "reply"]
@@ -65,13 +65,28 @@ class Answers:
         return Verdict("expected" if matched else None, raised)
 
 
+def stand_in(error: BaseException) -> RuntimeError:
+    """What is raised in a coroutine for what a thread has raised, if that would mean something else there."""
+    return RuntimeError(f"{name_of_kind(type(error))} was raised in the thread")
+
+
 def _stands_for_another(error: BaseException) -> bool:
     """Whether it stands for what no coroutine can raise as itself: Python's own rule for StopIteration, and that of threads."""
+    if is_of(error, StopIteration):
+        return True
     cause = cause_of(error)
-    stands = (
-        type(error) is RuntimeError and cause is not None and not (is_of(cause, Exception) and not is_of(cause, StopIteration))
-    )
-    return is_of(error, StopIteration) or stands
+    if type(error) is not RuntimeError or cause is None or len(error.args) != 1 or type(error.args[0]) is not str:
+        return False
+    by_python = is_of(cause, StopIteration, StopAsyncIteration) and error.args[0] in _BY_PYTHON
+    return by_python or error.args == stand_in(cause).args
+
+
+_BY_PYTHON: Final = (
+    "coroutine raised StopIteration",
+    "generator raised StopIteration",
+    "async generator raised StopIteration",
+    "async generator raised StopAsyncIteration",
+)
 
 
 def as_answers(who: str, expects: Expects, on_error: OnError) -> Answers:

@@ -18,7 +18,7 @@ class Redeliver:
     `times` bounds the tries after the first. `wait`, one of tenacity's objects, is asked for the seconds before each; meanwhile
     the message holds its lane, so the order stays. `when`, one of tenacity's `retry_if_…` objects or a function of the
     exception, is asked of the message whose handler raised, and must match each exception in a group; what doesn't match is a
-    dead letter at once. A `when` that raises doesn't match; a `wait` that raises is none.
+    dead letter at once. A `when` that raises doesn't match; a `wait` that raises, or says nonsense, is none. Both are logged.
     """
 
     times: int
@@ -50,9 +50,11 @@ class Redeliver:
             return 0.0, None
         try:
             seconds = draw(self.wait, retry_state(error, attempt=failures, first=0.0, now=0.0))
+            if not math.isfinite(seconds):
+                raise ValueError(f"it says to wait {seconds} s")
         except BaseException as raised:
             return 0.0, raised
-        return (max(0.0, seconds) if math.isfinite(seconds) else 0.0), None
+        return max(0.0, seconds), None
 
 
 def as_redeliver(who: str, value: int | Redeliver) -> Redeliver:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from supervise._backends import is_cancellation
 from supervise_strategies.exception import context_of, exc_info_of
+from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from .incarnation import Incarnation
@@ -51,21 +52,23 @@ def is_withdrawn(life: Incarnation) -> bool:
     return scope is not None and scope.cancel_called and not life.killed and life.failure is None
 
 
-def leave_cancelled_scope(life: Incarnation, error: BaseException | None = None) -> bool:
-    """Leave the kill scope if a caller has cancelled it; whether all that it raised as `error` was its own cancellation.
+def leave_cancelled_scope(life: Incarnation, error: BaseException | None = None) -> BaseException | None:
+    """Leave the kill scope if a caller has cancelled it; the answer is what is left of the error without its cancellation.
 
-    Else somebody has cancelled the task natively at the same time, which may be the end of the loop.
+    If that is a cancellation, somebody has cancelled the task natively at the same time, which may be the end of the loop.
     """
     if not is_withdrawn(life):
-        return False
+        return error
     scope, life.kill_scope = life.kill_scope, None
     if scope is None:
-        return False
+        return error
     try:
-        return bool(scope.__exit__(*exc_info_of(error)))
-    except BaseException as raised:  # the handler left a scope or a group open
-        life.fail(raised)
-        return False
+        return None if scope.__exit__(*exc_info_of(error)) else error
+    except BaseException as raised:
+        if is_of(error, BaseExceptionGroup) and is_of(raised, BaseExceptionGroup):  # on trio, without the cancellations in it
+            return raised
+        life.fail(raised)  # the handler left a scope or a group open
+        return error
 
 
 def leave_life_scope(life: Incarnation, error: BaseException | None, raised: BaseException | None) -> BaseException | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from supervise.mailbox.envelope import cancels_with_caller
+from supervise.mailbox.envelope import cancels_with_caller, is_given_up
 from supervise.mailbox.handler import Concurrency
 from supervise.mailbox.turn import CURRENT, Turn
 from supervise_strategies.kind import is_of
@@ -30,7 +30,7 @@ class ConcurrentHandlers:
     def __init__(
         self,
         turn: Callable[[Envelope | None], Turn],
-        answer: Callable[[Lane, Envelope, Any, BaseException | None, bool], bool],
+        answer: Callable[[Lane, Envelope, Any, BaseException | None, bool, bool], bool],
         crashed: Callable[[BaseException], object],
     ) -> None:
         first = turn(None)
@@ -72,11 +72,9 @@ class ConcurrentHandlers:
         if is_of(failure, GeneratorExit):  # the loop is gone
             raise failure
         with lane.mailbox.dead_letters.bus:  # who hears of it finds it out of hand
-            answered = withdrawn or self._answer(lane, envelope, result, failure, concurrency.isolate)
+            answered = self._answer(lane, envelope, result, failure, concurrency.isolate, withdrawn)
             if answered:
                 del self.in_hand[id(envelope)]
-            if withdrawn:
-                lane.mailbox.abandon(lane, envelope)
         if not answered and failure is not None:
             raise failure
         self.held_up.clear()
@@ -87,6 +85,8 @@ class ConcurrentHandlers:
         """Await it in a scope of its own; whether its caller has cancelled that, and what it returned if not."""
         with self._turn(None).mailbox.backend.scope() as scope:
             self._scopes[id(envelope[3])] = scope
+            if is_given_up(envelope):  # since it was handed over, and before this task has run
+                scope.cancel()
             try:
                 return False, await awaited
             finally:

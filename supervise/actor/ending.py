@@ -10,12 +10,12 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
 from supervise._backends import give, is_cancellation
-from supervise.errors import ActorCrashed, ActorStopped, HandlerLate, IgnoreStart
+from supervise.errors import HandlerLate, IgnoreStart
 from supervise.log import say
-from supervise.mailbox.envelope import Envelope, MessageOptions
+from supervise.mailbox.envelope import Envelope, MessageOptions, cancels_with_caller
 from supervise.mailbox.handler import class_of
 from supervise.mailbox.losses import Loss
-from supervise.message import Message, name_of
+from supervise.mailbox.refusal import cut_off
 from supervise_strategies.exception import exc_info_of, interrupts
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
 from supervise_strategies.kind import is_of, name_of_kind
@@ -220,11 +220,11 @@ def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) 
     life.in_hand = life.concurrent = life.crashed_on = None
     # Back to the front in the order in which they were handed over, so the last one first.
     for lane, envelope in reversed(held):
-        if not (reason.abnormal and _redelivers(life, lane, envelope, envelope is culprit, error)):
-            _cut(life, lane, envelope, reason, error)
+        if not (reason.abnormal and _redelivers(life, lane, envelope, envelope is culprit, reason, error)):
+            _cut(life, lane, envelope, reason, error, culprit=envelope is culprit)
     if reason.abnormal:
         life.mailbox.crashed()
-    return culprit is not None and culprit[5] is not None and culprit[5].failures > 0
+    return culprit is not None and culprit[5] is not None and culprit[5].crashes > 0
 
 
 def _overrun(life: Incarnation, error: BaseException | None) -> Envelope | None:
@@ -234,10 +234,15 @@ def _overrun(life: Incarnation, error: BaseException | None) -> Envelope | None:
     return None
 
 
-def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool, error: BaseException | None) -> bool:
+def _redelivers(
+    life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool, reason: ExitReason, error: BaseException | None
+) -> bool:
     """Put it back, if it may be tried again. To be in hand when another one ended the life is free once, and counts then."""
     handler, args, kwargs, reply, sender, options = envelope
     if (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
+        return False
+    mailbox = life.mailbox
+    if mailbox.refusal in ("stopped", "closed"):  # it was stopped for good
         return False
     policy = policy_of(life, handler)
     if not policy.times:
@@ -245,20 +250,22 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
     options = options or MessageOptions()
     wait = 0.0
     if culprit or options.spared:
-        options = options._replace(failures=options.failures + 1)
-        if options.failures > policy.times or (culprit and not _asked(life, policy.wants(error))):
+        options = options._replace(failures=options.failures + 1, crashes=options.crashes + culprit)
+        if options.failures > policy.times or (culprit and not _asked(life, "when", policy.wants(error))):
             return False
-        wait = _asked(life, policy.delay(options.failures, error)) if culprit else 0.0
+        wait = _asked(life, "wait", policy.delay(options.failures, error)) if culprit else 0.0
     else:
         options = options._replace(spared=True)
-    mailbox = life.mailbox
+    now, ended = mailbox.backend.now(), (life.number, reason)
+    if options.deadline is not None:
+        options.deadline.cut_off(now, ended)
     # It isn't its timer's any more, which is over: that takes along what waits, not what was in hand.
-    options = options._replace(attempt=options.attempt + 1, source=None, not_before=None)
-    if wait > 0:
-        options = options._replace(not_before=mailbox.backend.now() + wait)
-    what = "" if reply is None or error is None else life.owner.bus.text(describe, error)
-    if what:
-        options = options._replace(crash=(life.number, what))
+    options = options._replace(
+        attempt=options.attempt + 1,
+        source=None,
+        not_before=now + wait if wait > 0 else None,
+        ended=ended,
+    )
     again = (handler, args, kwargs, reply, sender, options)
     try:
         lane.put_back(again)
@@ -268,35 +275,40 @@ def _redelivers(life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool
         return False
     if options.not_before is not None:
         mailbox.held_back_until = max(mailbox.held_back_until, options.not_before)
-    if reply is not None and what:
-        mailbox.hold_cause(reply, _crash(life, envelope, what, error))
+    if error is not None:
+        mailbox.causes = mailbox.causes or {}
+        mailbox.causes[id(options)] = error
     return True
 
 
-def _asked(life: Incarnation, answer: tuple[T, BaseException | None]) -> T:
-    """What a policy says; KeyboardInterrupt and SystemExit pass up from it."""
-    said, raised = answer
+def _asked(life: Incarnation, policy: str, answer: tuple[T, BaseException | None]) -> T:
+    """What a policy says; what it raises is logged, and KeyboardInterrupt and SystemExit pass up."""
+    says, raised = answer
+    if raised is not None:
+        text = "%s #%d: the %s= of its redeliver= raised %s"
+        say(logging.ERROR, text, life.mailbox.path, life.number, policy, raised, pass_up=life.pass_up)
     life.pass_up(raised)
-    return said
+    return says
 
 
-def _cut(life: Incarnation, lane: Lane, envelope: Envelope, reason: ExitReason, error: BaseException | None) -> None:
-    mailbox = life.mailbox
-    if envelope[3] is None:
-        why = f"in hand when #{life.number} ended: {reason}"
-        mailbox.dead_letter(envelope, why, Loss.IN_HAND, error, begun=True)
-        return
-    if reason.kind is ExitKind.CRASHED:
-        failure: Exception = _crash(life, envelope, reason.detail, error)
+def _cut(
+    life: Incarnation,
+    lane: Lane,
+    envelope: Envelope,
+    reason: ExitReason,
+    error: BaseException | None,
+    *,
+    culprit: bool = False,
+) -> None:
+    mailbox, reply = life.mailbox, envelope[3]
+    if reply is None:
+        loss = Loss.IN_HAND
+        if reason.kind is ExitKind.KILLED and mailbox.refusal == "stopped":
+            loss = Loss.OVERRAN
+        elif policy_of(life, envelope[0]).times:
+            loss = Loss.SPENT
+        mailbox.dead_letter(envelope, f"in hand when #{life.number} ended: {reason}", loss, error, begun=True)
+    elif reply.done() and not culprit and cancels_with_caller(mailbox, envelope):
+        mailbox.abandon(lane, envelope)
     else:
-        cure = "a longer stop_within lets it finish" if reason.kind is ExitKind.KILLED else "call again once it is back"
-        held = f"{mailbox.path} #{life.number} was stopped ({reason}) with {name_of(envelope[0])} in hand"
-        failure = ActorStopped(f"{held}: {cure}", Message(*envelope[:3]))
-        failure.begun = True
-    mailbox.cut(lane, envelope, failure, "")
-
-
-def _crash(life: Incarnation, envelope: Envelope, what: str, error: BaseException | None) -> ActorCrashed:
-    failure = ActorCrashed(life.mailbox.path, life.number, what, Message(*envelope[:3]))
-    failure.__cause__ = error
-    return failure
+        mailbox.cut(lane, envelope, cut_off(mailbox, envelope, life.number, reason, error), "")

@@ -16,10 +16,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import give, is_cancellation
-from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
-from supervise.events import Raised
 from supervise.mailbox.bad_call import bad_call
-from supervise.mailbox.envelope import is_beginning
 from supervise.mailbox.handler import (
     ASYNC_CONTEXT_MANAGER,
     CONTEXT_MANAGER,
@@ -28,34 +25,26 @@ from supervise.mailbox.handler import (
     class_of,
     resolve,
     table_for,
-    unfinished,
     unfinished_result,
 )
 from supervise.mailbox.lane import LOW
-from supervise.mailbox.losses import Loss
-from supervise.mailbox.refusal import deliverable
 from supervise.mailbox.turn import CURRENT
-from supervise.message import Message
-from supervise.message import describe as describe_message
-from supervise_strategies.answers import CRASHES
-from supervise_strategies.exception import interrupts
-from supervise_strategies.exit_reason import NORMAL, describe
+from supervise_strategies.exit_reason import NORMAL
 from supervise_strategies.kind import is_of
 
 from .beginning import build, enter
-from .cancellation import enter_kill_scope, is_being_closed, is_withdrawn, leave_cancelled_scope, leave_kill_scope
+from .cancellation import enter_kill_scope, is_being_closed, leave_cancelled_scope, leave_kill_scope
 from .concurrent_handlers import ConcurrentHandlers
 from .ending import finish, go_out_of_service, leave, rescue
 from .incarnation import Incarnation, NurseryTurn
+from .judgement import left_of, refuse, settle
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.handler import Table
     from supervise.mailbox.instrument import Find
-    from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
-    from supervise_strategies.answers import Why
 
 _kind_of: Callable[[object], Any] = type
 BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
@@ -176,8 +165,10 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                     except BaseException as raised:
                         if is_of(raised, GeneratorExit) and is_being_closed(life):
                             raise
-                        if not _survives(life, envelope, raised, found=known is not None):
-                            error = leave_kill_scope(life, raised) if is_cancellation(raised, backend.cancelled) else raised
+                        error = left_of(life, envelope, raised, found=known is not None)
+                        if error is not None:
+                            if is_cancellation(error, backend.cancelled):
+                                error = leave_kill_scope(life, error)
                             break
                     else:
                         if reply is None:
@@ -194,7 +185,7 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                             or kind is ASYNC_CONTEXT_MANAGER
                         ):
                             life.in_hand = None
-                            _refuse(mailbox, life.lane or mailbox, envelope, unfinished_result(handler, result))
+                            refuse(mailbox, life.lane or mailbox, envelope, unfinished_result(handler, result))
                         else:
                             mailbox.handled += 1
                             try:  # for `give`, without its frame
@@ -279,7 +270,7 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, func
     """
     lane, (_, args, kwargs, *_) = life.lane or life.mailbox, envelope
     if life.concurrent is None:
-        life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(_answer, life), life.fail_first)
+        life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(settle, life), life.fail_first)
     begun = life.concurrent.has_place(concurrency, lane)
     if begun:
         result: Any = None
@@ -295,100 +286,15 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, func
             life.concurrent.begin(concurrency, lane, envelope, result)
         else:
             life.in_hand = None
-            _answer(life, lane, envelope, result, failure, concurrency.isolate)
+            settle(life, lane, envelope, result, failure, concurrency.isolate)
     else:
         life.mailbox.attention = True
         options = envelope[5]
         if options is not None and options.source is not None:
             options.source._put_back(options)
+        if options is not None and options.deadline is not None:
+            options.deadline.put_back()
         life.mailbox.count_begun(-1)
         lane.put_back(envelope)
     life.in_hand = None  # only now: what a queue of the user's own raises is a crash with the message in hand
     return begun
-
-
-def _answer(
-    life: Incarnation, lane: Lane, envelope: Envelope, result: Any, error: BaseException | None, isolated: bool
-) -> bool:
-    """A concurrent handler has ended; False: its message is settled with the incarnation, as it crashes or is killed."""
-    mailbox, reply = life.mailbox, envelope[3]
-    if error is None:
-        if reply is not None and not reply.done() and unfinished(result):
-            _refuse(mailbox, lane, envelope, unfinished_result(envelope[0], result))
-            return True
-        mailbox.handled += 1
-        if life.checkpoints is not None:
-            life.checkpoints.returned(envelope)
-        if reply is not None:
-            lane.given_up -= not give(reply, result)
-        return True
-    why = _answers(life, error, call=reply is not None)
-    if why is None and isolated and is_of(error, Exception):
-        why = "isolated"
-    if why is not None:
-        _tell(life, lane, envelope, error, why)
-        return True
-    if life.crashed_on is None and not is_cancellation(error, mailbox.backend.cancelled):
-        life.crashed_on = envelope
-    return False
-
-
-def _survives(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> bool:
-    """Whether the actor lives on after what its handler raised: the caller is told, or it is said and counted."""
-    if is_withdrawn(life):
-        ended = is_cancellation(error, life.mailbox.backend.cancelled)
-        if leave_cancelled_scope(life, error if ended else None) and ended:
-            life.in_hand = None
-            life.mailbox.abandon(life.lane or life.mailbox, envelope)
-            return True
-    if not found and is_of(error, UnknownHandler, NotAHandler):  # one that the handler itself met is a crash
-        life.in_hand = None  # before anybody is told, who may look at the account
-        _refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
-        return True
-    if type(error) is TypeError and not is_beginning(envelope):
-        misfit = bad_call(class_of(life.instance), envelope, error)
-        if misfit is not None:
-            life.in_hand = None
-            _refuse(life.mailbox, life.lane or life.mailbox, envelope, misfit)
-            return True
-    why = _answers(life, error, call=envelope[3] is not None)
-    if why is None:
-        if not is_cancellation(error, life.mailbox.backend.cancelled):
-            life.crashed_on = envelope
-        return False
-    life.in_hand = None
-    _tell(life, life.lane or life.mailbox, envelope, error, why)
-    return True
-
-
-def _refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseError) -> None:
-    """A message that the actor can't be asked for is its sender's fault."""
-    why = str(error)
-    error.args = (f"{mailbox.path}: {why}",)
-    error.message = Message(*envelope[:3])
-    mailbox.cut(lane, envelope, error, why, cause=error, loss=Loss.REFUSED)
-
-
-def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:
-    """Why it is an answer, by what the child says; None: it isn't."""
-    answers = life.owner.answers
-    if answers is CRASHES or is_cancellation(error, life.mailbox.backend.cancelled):
-        return None
-    why, raised = answers.judge(error, call=call)
-    if raised is not None and interrupts(raised):
-        life.pass_up(raised)
-    return why
-
-
-def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseException, why: Why) -> None:
-    """A handler raised, and the actor lives on: its caller gets the exception; if there is none, it is said and counted."""
-    mailbox, reply = life.mailbox, envelope[3]
-    mailbox.failed += 1
-    if life.checkpoints is not None:
-        life.checkpoints.raised(envelope)
-    if reply is None or reply.done():
-        bus = life.owner.bus
-        shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)
-        bus.publish(Raised(mailbox.path, life.number, shown, raised, why, reply is not None))
-    if reply is not None:
-        mailbox.answer(lane, reply, deliverable(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial, partialmethod, singledispatchmethod
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from supervise.mailbox.handler import attribute_named_by, class_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .incarnation import Incarnation
 
 F = TypeVar("F", bound=Callable[..., Any])
+MADE_OF: Final = 20
+"""How deep it is looked: a mock is made of mocks for ever."""
 _MARK: Final = "__supervise_redelivered__"
 _marked = False  # whether any handler of the program is: where none is, not to look for it saves a restart 4 us of 60
 
@@ -45,11 +48,26 @@ def policy_of(life: Incarnation, handler: AnyHandler) -> Redeliver:
     """What the handler itself says, or else the child."""
     if not _marked:
         return life.owner.redeliver
-    found: Any = None
+    found: Redeliver | None = None
     try:
         kind = class_of(life.instance)
         name = attribute_named_by(kind, handler)
-        found = getattr(handler if name is None else attribute_of_kind(kind, name), _MARK, None)
+        found = _mark_of(handler if name is None else attribute_of_kind(kind, name))
     except BaseException as raised:  # a callable of the user's own
         life.pass_up(raised)
-    return found if isinstance(found, Redeliver) else life.owner.redeliver
+    return life.owner.redeliver if found is None else found
+
+
+def _mark_of(function: Any) -> Redeliver | None:
+    """What was said of it, or of what it was made of: by a decorator, a partial, or as the stand-in of a thread's method."""
+    for _ in range(MADE_OF):
+        found: Any = getattr(function, _MARK, None)
+        if isinstance(found, Redeliver):  # a mock has every attribute
+            return found
+        made_of: Any = getattr(function, "__wrapped__", None)
+        if made_of is None and issubclass(type(function), partial | partialmethod | singledispatchmethod):
+            made_of = function.func
+        if made_of is None:
+            break
+        function = made_of
+    return None

@@ -11,6 +11,7 @@ from weakref import WeakSet
 import anyio
 
 from supervise.errors import WrongProcess
+from supervise_strategies.answers import stand_in
 from supervise_strategies.kind import is_of
 
 
@@ -58,18 +59,30 @@ class Handoff:
         What means something else in a coroutine than it did there, such as StopIteration, is the cause of a RuntimeError.
         """
         await self._settled.wait()
+        return self._outcome()
+
+    async def outlasted(self) -> Any:
+        """The same, but a cancellation arrives late: a thread can't be cancelled, only outlived. What it raised comes first."""
+        try:
+            await self.until_settled()
+        except BaseException:
+            if self._error is None:
+                raise
+        return self._outcome()
+
+    def _outcome(self) -> Any:
         error, self._error = self._error, None
         if error is not None:
             try:
                 if _means_the_same(error):
                     raise error
-                raise RuntimeError(f"{type(error).__name__} was raised in the thread") from error
+                raise stand_in(error) from error
             finally:
                 del error  # a frame that holds the exception that holds the frame
         return self._result
 
     async def until_settled(self) -> None:
-        """Wait, whatever it is that comes. A cancellation arrives late: a thread can't be cancelled, only outlived.
+        """Wait, whatever it is that comes. A cancellation arrives late.
 
         The end of `asyncio.run` cancels through a shield, and may do it again, so each time the wait goes on.
         """

@@ -61,8 +61,7 @@ class OwnThread:
     async def _hand(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         answer = Handoff(self._soon)
         self._jobs.put((name, args, kwargs, answer))
-        await answer.until_settled()  # a thread can't be cancelled: the message is in hand until the method has ended
-        return await answer.result()
+        return await answer.outlasted()  # the message is in hand until the method has ended
 
     # -- in the thread ---------------------------------------------------------------------------------------------------
 

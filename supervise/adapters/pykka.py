@@ -133,7 +133,7 @@ class PykkaActor:
         except anyio.get_cancelled_exc_class():
             self._outlasting = answer  # a thread can't be cancelled: the message is in hand until the method, or it, has ended
             if not self.ended.settled:
-                await answer.until_settled()
+                await answer.outlasted()
             raise
         finally:
             self._in_hand = self._outlasting = None

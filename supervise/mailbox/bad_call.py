@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise.errors import BadCall
 from supervise.message import describe
 from supervise_strategies.exception import interrupts, traceback_of
 from supervise_strategies.exit_reason import describe as describe_error
-from supervise_strategies.kind import attribute_of_kind, is_of
+from supervise_strategies.kind import attribute_of_kind, is_of, kind_of
 from supervise_strategies.text import said
 
 from .handler import resolve
@@ -24,16 +25,23 @@ if TYPE_CHECKING:
 def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | None:
     """What its caller gets; None if the error is the handler's. Asked only after a TypeError: a message pays nothing for it.
 
-    The arguments don't fit the signature, and the function itself was never entered: it has no frame in the traceback. What
-    has no signature, as many a C function, can't be judged, and so its error is an ordinary one.
+    The arguments don't fit the signature, and the function itself was never entered: it has no frame in the traceback. If a
+    decorator was, the error has to name the function, or else it is a bug of the decorator's. What has no signature, as many a
+    C function, can't be judged, and so its error is an ordinary one.
     """
     handler, args, kwargs = envelope[:3]
     try:
         function, _, name, _ = resolve(actor, {}, handler)
-        if is_of(attribute_of_kind(actor, name), functools.partialmethod, functools.singledispatchmethod):
+        found: Any = attribute_of_kind(actor, name)
+        if issubclass(type(found), functools.singledispatchmethod) and args:
+            function = found.dispatcher.dispatch(kind_of(args[0]))
+        elif is_of(found, functools.partialmethod, functools.singledispatchmethod):
             function = getattr(actor, name)  # what they make for the class says what they take
+        outer = function
         function, signature = _declared(function)
         if _was_entered(_body(function), traceback_of(error)):
+            return None
+        if type(function) is FunctionType and _was_entered(outer, traceback_of(error)) and not _names(error, function):
             return None
     except BaseException as raised:  # a callable of the user's own may say anything of itself
         if interrupts(raised):
@@ -53,11 +61,22 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
 def _declared(function: Any) -> tuple[Any, inspect.Signature]:
     """Who says what it takes. A decorator's `*args, **kwargs` says nothing, and so what it wraps is asked."""
     while True:
-        signature = inspect.signature(function, follow_wrapped=False)
         wrapped = getattr(function, "__wrapped__", None)
-        if wrapped is None or not any(each.kind in _ANY for each in signature.parameters.values()):
-            return function, signature
+        try:
+            signature = inspect.signature(function, follow_wrapped=False)
+        except ValueError:  # of a cache, which is written in C
+            if wrapped is None:
+                raise
+        else:
+            if wrapped is None or not any(each.kind in _ANY for each in signature.parameters.values()):
+                return function, signature
         function = wrapped
+
+
+def _names(error: TypeError, function: FunctionType) -> bool:
+    """Whether it is Python's own, of a call of this function."""
+    text: Any = error.args[0] if error.args else None
+    return type(text) is str and text.startswith(f"{function.__qualname__}() ")
 
 
 _ANY: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -36,7 +36,8 @@ class Undelivered(NamedTuple):
     """Of the actor that it was for."""
     why: str
     error: BaseException | None = None
-    """What its handler raised, or what else ended the life that had it in hand; None if it was never begun."""
+    """What its handler raised, what refused it (`UnknownHandler`, `BadCall`), or what else ended the life that had it in hand;
+    None if it only waited."""
     attempts: int = 0
     """How often a handler has begun with it."""
 

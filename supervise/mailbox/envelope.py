@@ -9,6 +9,7 @@ from supervise.message import AnyHandler
 
 if TYPE_CHECKING:
     from supervise._backends import Future
+    from supervise_strategies.exit_reason import ExitReason
 
     from .instrument import AnyMessageSpan
     from .mailbox import Mailbox
@@ -21,7 +22,7 @@ OnCancel: TypeAlias = Literal["finish", "cancel"]
 class Deadline:
     """Until when a message is to be answered, and what became of the time so far. Instants are of the loop's clock."""
 
-    __slots__ = ("accepted", "at", "begun", "seconds", "since")
+    __slots__ = ("accepted", "at", "begun", "ended", "handled", "seconds", "since")
 
     def __init__(self, since: float, seconds: float) -> None:
         self.since: float = since
@@ -30,18 +31,37 @@ class Deadline:
         self.accepted: float | None = None
         """When it had its place in the mailbox."""
         self.begun: float | None = None
-        """When it was taken out to be handled; of one that was tried again, for the last time."""
+        """When it was taken out to be handled; None while it waits, also to be tried again."""
+        self.handled: float | None = None
+        """Seconds for which handlers had it that ended with their life; None: there were none."""
+        self.ended: tuple[int, ExitReason] | None = None
+        """The last of those lives, and how it ended."""
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether a handler has begun with it."""
+        return self.begun is not None or self.handled is not None
+
+    def put_back(self) -> None:
+        """It waits again, as there is no place for it yet."""
+        self.begun = None
+
+    def cut_off(self, now: float, ended: tuple[int, ExitReason]) -> None:
+        """It waits to be tried again, after a handler had it until now that ended with its life."""
+        if self.begun is not None:
+            self.handled = (self.handled or 0.0) + now - self.begun
+        self.begun, self.ended = None, ended
 
     def spent(self, now: float) -> str:
         """Where the time went, in words."""
         parts: list[str] = []
         accepted = now if self.accepted is None else self.accepted
-        begun = now if self.begun is None else self.begun
+        in_hand = (self.handled or 0.0) + (0.0 if self.begun is None else now - self.begun)
         if self.accepted is None or accepted > self.since:
             parts.append(f"waited {accepted - self.since:.3g} s for room")
         if self.accepted is not None:
-            parts.append(f"queued {begun - accepted:.3g} s")
-            parts.append("never begun" if self.begun is None else f"in hand {now - begun:.3g} s")
+            parts.append(f"queued {now - accepted - in_hand:.3g} s")
+            parts.append(f"in hand {in_hand:.3g} s" if self.was_begun else "never begun")
         return ", ".join(parts)
 
 
@@ -54,13 +74,15 @@ class MessageOptions(NamedTuple):
     on_cancel: OnCancel | None = None
     """Whether a caller who is gone takes along the handler; None: as the child says."""
     failures: int = 0
-    """How often it ended a life, where the child asks for redelivery."""
+    """How many of its tries are spent: it ended a life, or was in hand at another's end, which is free once."""
+    crashes: int = 0
+    """How often it ended a life itself."""
     attempt: int = 1
     """Which one this is, from 1."""
     not_before: float | None = None
     """The instant of the loop's clock before which it isn't tried again; meanwhile it holds its lane."""
-    crash: tuple[int, str] | None = None
-    """Of a call that is tried again: which life it ended last, and what that crashed of."""
+    ended: tuple[int, ExitReason] | None = None
+    """Of what is tried again: the life that last had it in hand, and how that ended."""
     spared: bool = False
     """Whether it was in hand before when another message, or a stop, ended a life."""
     span: AnyMessageSpan | None = None

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import Expired, fail, note
 from supervise.message import AnyHandler, Message
+from supervise_strategies.exception import cause_of
 
 from .call_cycle import check_cycle
 from .envelope import Envelope, MessageOptions, is_given_up, with_span
@@ -163,7 +164,7 @@ class Lane(ABC):
         except Expired:
             late = too_late(self.mailbox, envelope)  # as it stands now: who takes along the handler ends it
             self.give_up(reply, options)
-            raise late from None
+            raise late from cause_of(late)
         except BaseException:
             if reply.cancelled() or (options is not None and reply.done() and self.mailbox.backend.has_expired(reply)):
                 self.give_up(reply, options)

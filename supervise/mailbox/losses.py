@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from supervise.events import Lost
+from supervise_strategies.exit_reason import ExitKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,9 @@ class Loss(Enum):
 
     STOPPED = "drain=True handles what waits at a stop"
     """It waited when its actor was stopped. Said by the stop itself."""
-    IN_HAND = "redeliver= tries again what was in hand"
+    IN_HAND = "redeliver= tries again what was in hand, if a life follows"
+    OVERRAN = "a longer stop_within lets it finish"
+    SPENT = "on_dead_letter= is handed what redeliver= tries no more"
     FULL = "a larger capacity=, or overflow='wait', keeps them"
     REFUSED = "its sender has to name a handler of the actor, with arguments that fit"
     LATE = "address.watch() tells when an actor ends"
@@ -50,11 +53,12 @@ class _Row:
 class Losses:
     """What of one tree is to be said, and was said lately. Without an alarm the next loss says what came before."""
 
-    __slots__ = ("_alarm", "_bus", "_rows", "_timer")
+    __slots__ = ("_alarm", "_bus", "_over", "_rows", "_timer")
 
     def __init__(self, bus: Bus, alarm: CallAt | None) -> None:
         self._bus = bus
         self._alarm = alarm
+        self._over = False
         self._rows: dict[tuple[int, Loss], _Row] = {}
         self._timer: Handle | None = None
 
@@ -63,6 +67,9 @@ class Losses:
         if loss is Loss.STOPPED or loss is Loss.BY_HAND or not self._bus.hears(Lost.level):
             return
         key, now = (mailbox.id, loss), mailbox.backend.now()
+        if self._over:
+            self._bus.publish(Lost(mailbox.path, 1, text, why, loss.value))
+            return
         row = self._rows.get(key)
         if row is not None and row.until <= now:
             self._say(row, loss)
@@ -84,14 +91,21 @@ class Losses:
 
     def say_stopped(self, mailbox: Mailbox, lost: int) -> None:
         """So many waiting messages were lost at a stop."""
-        if lost:
-            cure = "a longer stop_within handles more of them" if mailbox.options.drains else Loss.STOPPED.value
-            waited = f"{lost} waiting {'messages' if lost > 1 else 'message'}"
-            self._bus.publish(Lost(mailbox.path, lost, "", f"{waited} dropped at the stop", cure))
+        if not lost:
+            return
+        waited = f"{lost} waiting {'messages' if lost > 1 else 'message'} dropped"
+        end = mailbox.last_end
+        if end is not None and end[1].kind in (ExitKind.CRASHED, ExitKind.GAVE_UP):
+            why, cure = f"{waited}, as no life follows the crash", "they are kept where restart= brings it back"
+        elif mailbox.options.drains:
+            why, cure = f"{waited} at the stop", "a longer stop_within handles more of them"
+        else:
+            why, cure = f"{waited} at the stop", Loss.STOPPED.value
+        self._bus.publish(Lost(mailbox.path, lost, "", why, cure))
 
     def end(self) -> None:
         """Say what hasn't been said. What is lost from now on is said at once."""
-        self._alarm = None
+        self._alarm, self._over = None, True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

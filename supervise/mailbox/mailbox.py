@@ -22,6 +22,7 @@ from supervise._backends import fail, give
 from supervise.errors import MessageDropped
 from supervise.message import Message, describe
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import cause_of
 
 from .account import Account
 from .affinity import check_loop, check_thread
@@ -31,7 +32,7 @@ from .envelope import Envelope, fails_fast, is_beginning, is_held_back
 from .lane import Lane
 from .losses import Loss
 from .mailbox_options import MailboxOptions
-from .refusal import Refusal, crash_of, refused, restarting, too_late
+from .refusal import Refusal, cut_off_before, refused, restarting, too_late
 from .side_lane import SideLane
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Mailbox(Lane):
         self.waker: Future | None = None  # set while the actor is parked
         self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
-        self.causes: dict[int, Exception] | None = None  # of calls that crashed a life, until it is known if one follows
+        self.causes: dict[int, BaseException] | None = None  # what ended the life of what is tried again, until one follows
         self.held_back_until: float = 0.0  # until when a message that is tried again may hold a lane
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
@@ -242,7 +243,7 @@ class Mailbox(Lane):
     def dead_letter(
         self, envelope: Envelope, why: str, loss: Loss, error: BaseException | None = None, *, begun: bool = False
     ) -> None:
-        """This message is lost, and said to be. `begun`: it was in hand, and so `error` is what ended that."""
+        """This message is lost, and said to be. `begun`: it was in hand, and this try counts."""
         self.dead_lettered += 1
         self.dead_letters.add(self, envelope, why, loss, error, begun=begun)
 
@@ -261,10 +262,6 @@ class Mailbox(Lane):
         else:  # its deadline has passed, but the timer is still to come
             lane.fail(reply, too_late(self, envelope))
 
-    def answer(self, lane: Lane, reply: Future, error: BaseException) -> None:
-        """A call in hand ends with an error, if anybody waits for it still."""
-        lane.fail(reply, error)
-
     def cut(
         self,
         lane: Lane,
@@ -274,27 +271,36 @@ class Mailbox(Lane):
         *,
         cause: BaseException | None = None,
         loss: Loss = Loss.IN_HAND,
+        begun: bool = True,
     ) -> None:
-        """A message in hand has ended with its actor: its caller is told, or it is a dead letter, with the cause."""
+        """A message has ended that was in hand: its caller is told, or it is a dead letter, with the cause."""
         reply = envelope[3]
         if reply is None:
-            self.dead_letter(envelope, why, loss, cause, begun=True)
+            self.dead_letter(envelope, why, loss, cause, begun=begun)
             return
         self.failed += 1
-        self.answer(lane, reply, error)
+        lane.fail(reply, error)
 
     def drop(self, lane: Lane, envelope: Envelope, why: str, loss: Loss) -> None:
-        """An accepted message was taken out before anybody has handled it: a dead letter, and its caller is told."""
+        """An accepted message was taken out before a handler has finished it: a dead letter, and its caller is told."""
+        if not self._is_unwanted(lane, envelope):
+            before = cut_off_before(self, envelope)
+            self.dead_letter(envelope, why, loss, before and (cause_of(before) or before))
+            if envelope[3] is not None:
+                failure = MessageDropped(f"{self.path} dropped {self.text(envelope)}: {why}", Message(*envelope[:3]))
+                failure.begun, failure.__cause__ = before is not None, before
+                lane.fail(envelope[3], failure)
+
+    def _is_unwanted(self, lane: Lane, envelope: Envelope) -> bool:
+        """Whether nobody wants this one, which was just taken out; then it is abandoned."""
         reply, options = envelope[3], envelope[5]
         if reply is not None and reply.done():
             self.abandoned += 1
         elif options is not None and not options.still_wanted(self.backend.now):
             self.abandon(lane, envelope)
         else:
-            self.dead_letter(envelope, why, loss)
-            if reply is not None:
-                text = f"{self.path} dropped {self.text(envelope)}: {why}"
-                lane.fail(reply, MessageDropped(text, Message(*envelope[:3])))
+            return False
+        return True
 
     def remove(self, chosen: Callable[[Message], bool], why: str) -> list[Message]:
         """Take out what waits and is chosen; it is dead letters."""
@@ -306,12 +312,6 @@ class Mailbox(Lane):
                     taken.append(Message(*envelope[:3]))
                 lane.admit()
         return taken
-
-    def hold_cause(self, reply: Future, error: Exception) -> None:
-        """This call crashed its actor, and waits to be tried again: what its caller gets, if no life follows this one."""
-        if self.causes is None:
-            self.causes = {}
-        self.causes[id(reply)] = error
 
     def crashed(self) -> None:
         """The incarnation crashed: queued calls that asked for it fail at once."""
@@ -371,19 +371,19 @@ class Mailbox(Lane):
                     envelope = lane.pull()
                     if envelope is None:
                         break
-                    reply = envelope[3]
-                    if reply is not None and reply.done():
-                        self.abandoned += 1
+                    if self._is_unwanted(lane, envelope):
                         continue
-                    cause = None if reply is None else crash_of(self, envelope, reply)
-                    if reply is not None and cause is not None:  # it was to be tried again
-                        self.failed += 1
-                        lane.fail(reply, cause)
+                    before = cut_off_before(self, envelope)
+                    if before is not None:  # it was to be tried again
+                        number, reason = envelope[5].ended  # type: ignore[union-attr, misc]  # it has one
+                        text = f"in hand when #{number} ended: {reason}; {why}"
+                        cause = cause_of(before) or before
+                        self.cut(lane, envelope, before, text, cause=cause, loss=Loss.SPENT, begun=False)
                         continue
                     self.dead_letter(envelope, why, Loss.STOPPED)
                     lost += 1
-                    if reply is not None:
-                        lane.fail(reply, refused(self, Message(*envelope[:3])))
+                    if envelope[3] is not None:
+                        lane.fail(envelope[3], refused(self, Message(*envelope[:3])))
             self.dead_letters.stopped(self, lost)
 
 

@@ -16,14 +16,12 @@ from supervise.errors import (
     SendTimeout,
 )
 from supervise.message import Message, name_of
-from supervise_strategies.exit_reason import describe
+from supervise_strategies.exit_reason import ExitKind, ExitReason, describe
 from supervise_strategies.kind import is_of
 
 from .handler import check
 
 if TYPE_CHECKING:
-    from supervise._backends import Future
-
     from .envelope import Envelope
     from .lane import Lane
     from .mailbox import Mailbox
@@ -84,17 +82,39 @@ def too_late(mailbox: Mailbox, envelope: Envelope) -> SendTimeout | CallTimeout:
     if deadline.accepted is None:
         return SendTimeout(f"{mailbox.path}: {shown} found no room {within}{state}", message)
     late = CallTimeout(f"{mailbox.path}: {shown} had no answer {within}{state}", message)
-    late.begun = deadline.begun is not None
+    late.begun = deadline.was_begun
+    if deadline.ended is not None:
+        late.__cause__ = cut_off(mailbox, envelope, *deadline.ended, None)
     return late
 
 
-def crash_of(mailbox: Mailbox, envelope: Envelope, reply: Future) -> Exception | None:
-    """The crash after which a call was to be tried again: the real one until that is decided, then its text; None if none."""
-    cause = None if mailbox.causes is None else mailbox.causes.get(id(reply))
+def cut_off(
+    mailbox: Mailbox, envelope: Envelope, number: int, reason: ExitReason, error: BaseException | None
+) -> ActorCrashed | ActorStopped:
+    """The error of a message that was in hand when a life ended: of that number, for this reason, by this exception."""
+    message = Message(*envelope[:3])
+    if reason.kind is ExitKind.CRASHED:
+        failure: ActorCrashed | ActorStopped = ActorCrashed(mailbox.path, number, reason.detail, message)
+    else:
+        cure = "a longer stop_within lets it finish" if reason.kind is ExitKind.KILLED else "call again once it is back"
+        held = f"{mailbox.path} #{number} was stopped ({reason}) with {name_of(message.handler)} in hand"
+        failure = ActorStopped(f"{held}: {cure}", message)
+        failure.begun = True
+    failure.__cause__ = error
+    return failure
+
+
+def cut_off_before(mailbox: Mailbox, envelope: Envelope) -> ActorCrashed | ActorStopped | None:
+    """The same of one that waits to be tried again; None of one that was never begun.
+
+    Its cause is the real exception until it is decided whether another life follows, and then only told in the text: an
+    exception keeps alive what it has met.
+    """
     options = envelope[5]
-    if cause is None and options is not None and options.crash is not None:
-        return ActorCrashed(mailbox.path, *options.crash, Message(*envelope[:3]))
-    return cause
+    if options is None or options.ended is None:
+        return None
+    error = None if mailbox.causes is None else mailbox.causes.get(id(options))
+    return cut_off(mailbox, envelope, *options.ended, error)
 
 
 def deliverable(error: BaseException) -> BaseException:

@@ -128,6 +128,20 @@ async def test_what_no_coroutine_can_raise_as_itself_is_a_crash() -> None:
             await db.call(Db.query, RuntimeError("of its own"))
 
 
+@pytest.mark.parametrize("cause", [StopIteration(), SystemExit(2), GeneratorExit()])
+async def test_an_error_that_a_handler_itself_raises_from_one_of_these_is_an_answer(cause: BaseException) -> None:
+    async def translates(_: Db) -> None:
+        try:
+            raise cause
+        except BaseException as error:
+            raise RuntimeError("no rows") from error
+
+    async with Watched(on_error="reply").tree as app:
+        with pytest.raises(RuntimeError, match="no rows"):
+            await app.find("db").call(translates)
+        assert app.restarts == 0
+
+
 async def test_a_timers_message_is_a_send() -> None:
     async with Watched(on_error="reply").tree as app:
         await app.find("db").call(Db.later, Boom("late"))
@@ -236,7 +250,7 @@ def test_a_predicate_sees_only_exceptions() -> None:
         assert answers.judge(error, call=True) == (None, None)
 
 
-async def test_a_predicate_that_raises_does_not_match() -> None:
+async def test_a_predicate_that_raises_does_not_match_and_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def ask(error: Exception) -> bool:
         raise Boom("in the predicate")
 
@@ -244,6 +258,7 @@ async def test_a_predicate_that_raises_does_not_match() -> None:
         with pytest.raises(ActorCrashed) as raised:
             await app.find("db").call(Db.query, ValueError("v"))
         assert isinstance(raised.value.__cause__, ValueError)
+        assert "app/db #1: its expects= raised Boom: in the predicate, and so matches nothing" in caplog.messages
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])

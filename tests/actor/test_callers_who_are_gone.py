@@ -14,8 +14,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
+from tenacity import retry_if_exception_type, wait_fixed
 
 from supervise import (
     ActorStopped,
@@ -24,6 +26,7 @@ from supervise import (
     InvalidSpec,
     MailboxFull,
     Message,
+    Redeliver,
     RunningSupervisor,
     SendTimeout,
     Supervisor,
@@ -32,6 +35,7 @@ from supervise import (
     current,
 )
 from supervise.adapters.own_thread import own_thread
+from supervise.events import Raised, Stopped
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes
 from tests.real_clock import on_the_real_clock
@@ -60,12 +64,31 @@ class Worker:
     async def work_beside(self, gate: Gate, last: Callable[[], Any] | None = None) -> str:
         return await self.work(gate, last)
 
+    @concurrent(limit=1)
+    async def work_alone(self, gate: Gate) -> str:
+        return await self.work(gate)
+
     def work_by_itself(self, gate: Gate, last: Callable[[], Any] | None = None) -> Awaitable[str]:
         return self.work(gate, last)
 
     async def work_in_a_group(self, gate: Gate, last: Callable[[], Any] | None = None) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self.work, gate, last)
+
+    async def work_in_groups(self) -> None:
+        async def clean_up() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                raise Boom("in clean-up")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(clean_up)
+            group.start_soon(anyio.sleep_forever)
+
+    @concurrent
+    async def work_in_groups_beside(self) -> None:
+        await self.work_in_groups()
 
     async def swallow(self, gate: Gate, last: Callable[[], Any] | None = None) -> str:
         with anyio.CancelScope(shield=True):
@@ -175,6 +198,86 @@ async def test_a_handler_that_swallows_its_cancellation_is_waited_for_in_hand() 
         gate.open()
         assert await worker.call(Worker.work, gate) == "done"  # the next handler isn't cancelled for it
         assert (app.get_childspec("worker").incarnation, log) == (1, ["done"])
+
+
+@pytest.mark.parametrize("answers", [{"on_error": "reply"}, {"expects": retry_if_exception_type(Boom)}, {}])
+@pytest.mark.parametrize("way", [Worker.work_in_groups, Worker.work_in_groups_beside])
+async def test_what_clean_up_raises_is_judged_without_the_cancellations_beside_it(way: Any, answers: Any) -> None:
+    events: list[Any] = []
+    worker = child(Worker, list[str](), name="worker", on_cancel="cancel", **answers)
+    async with Supervisor("app", worker, listener=events.append) as app:
+        with anyio.move_on_after(1):
+            await app.find("worker").call(way)
+        await at_rest()
+        said = [event.error for event in events if isinstance(event, Raised)]
+        ended = [event.reason.detail for event in events if isinstance(event, Stopped)]
+        assert said + ended == ["ExceptionGroup(Boom: in clean-up)"]
+        assert app.get_childspec("worker").incarnation == (1 if answers else 2)
+        assert app.find("worker").account().failed == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_caller_may_go_at_any_step_of_the_hand_over(way: Any) -> None:
+    log: list[str] = []
+    async with Supervisor("app", child(Worker, log, name="worker", on_cancel="cancel")) as app:
+        worker: Any = app.find("worker")
+        for steps in range(12):
+            async with anyio.create_task_group() as group:
+                group.start_soon(worker.call, way, Gate())
+                for _ in range(steps):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+            await at_rest()
+            assert worker.account().in_hand == 0, f"its handler goes on, after {steps} steps"
+        assert set(log) == {"cancelled"}
+        assert await worker.call(Worker.tell) == "here"
+
+
+@pytest.mark.parametrize("child_says", [{"on_error": "crash"}, {}])
+@on_the_real_clock
+async def test_what_a_thread_raises_is_judged_although_its_caller_has_gone(child_says: Any) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    class Blocks:
+        def work(self) -> None:
+            begun.set()
+            gate.wait(GUARD)
+            raise Boom("in the thread")
+
+    events: list[Any] = []
+    spec = child(own_thread(Blocks), name="blocks", on_cancel="cancel", **child_says)
+    async with Supervisor("app", spec, listener=events.append) as app:
+        async with anyio.create_task_group() as group:
+            group.start_soon(app.find("blocks").call, Blocks.work)
+            await anyio.to_thread.run_sync(begun.wait, GUARD)
+            group.cancel_scope.cancel()
+        gate.set()
+        await app.find("blocks").ping()
+        assert app.find("blocks").account().failed == 1
+        said = [event.error for event in events if isinstance(event, Raised)]
+        ended = [event.reason.detail for event in events if isinstance(event, Stopped)]
+        assert said + ended == ["Boom: in the thread"]
+        assert bool(ended) is bool(child_says)
+
+
+async def test_a_handler_that_is_killed_in_its_clean_up_is_abandoned_all_the_same() -> None:
+    async with Supervisor("app", child(Worker, list[str](), name="worker", on_cancel="cancel")) as app:
+        worker: Address[Worker] = app.find("worker")
+
+        async def clean_up(_: Worker) -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(1)
+                await anyio.sleep_forever()
+
+        with anyio.move_on_after(1):
+            await worker.call(clean_up)
+        app.kill("worker")
+        await anyio.sleep(2)
+        account = worker.account()
+        assert (account.failed, account.abandoned, account.in_hand) == (0, 1, 0)
 
 
 async def test_a_call_that_is_queued_cancels_nobody_elses_handler() -> None:
@@ -330,6 +433,32 @@ async def test_a_deadline_says_where_the_time_went() -> None:
         }
         assert outcomes.of["paused"].message == Message(Worker.tell, (), {})
         assert (outcomes.of["held"].begun, outcomes.of["paused"].begun) == (True, False)
+
+
+async def test_a_call_that_waits_for_a_place_is_not_in_hand() -> None:
+    async with working() as (_, worker, _log), anyio.create_task_group() as group:
+        gate, outcomes = Gate(), Outcomes(group)
+        await outcomes.watch("held", worker.call(Worker.work_alone, gate))
+        await outcomes.watch("waits", worker.options(timeout=2).call(Worker.work_alone, gate))
+        await anyio.sleep(3)
+        late = outcomes.of["waits"]
+        assert str(late).endswith("had no answer within 2 s: queued 2 s, never begun")
+        assert late.begun is False
+        gate.open()
+
+
+async def test_one_that_waits_to_be_tried_again_has_been_begun_and_names_the_crash() -> None:
+    again = Redeliver(5, wait=wait_fixed(100))
+    async with working(redeliver=again) as (_, worker, _log):
+
+        async def fails_late(_: Worker) -> None:
+            await anyio.sleep(1)
+            raise Boom("late")
+
+        with pytest.raises(CallTimeout, match=r"within 4 s: queued 3 s, in hand 1 s") as raised:
+            await worker.options(timeout=4).call(fails_late)
+        assert raised.value.begun
+        assert str(raised.value.__cause__).endswith("fails_late in hand: Boom: late")
 
 
 async def test_a_deadline_that_passes_while_the_message_waits_for_room_says_that_it_was_not_accepted() -> None:

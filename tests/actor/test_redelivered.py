@@ -5,6 +5,7 @@ Tested: SEMANTICS 54: `Redeliver(times, wait, when)`, `@redelivered`, order, wha
 
 from __future__ import annotations
 
+from functools import partial, partialmethod, singledispatchmethod
 from typing import Any
 
 import anyio
@@ -13,20 +14,25 @@ from tenacity import retry_if_exception_type, retry_if_not_exception_type, stop_
 
 from supervise import (
     ActorCrashed,
+    ActorStopped,
     Address,
     Intensity,
     InvalidSpec,
+    MessageDropped,
     Redeliver,
     Restart,
     Supervisor,
+    Undelivered,
     child,
     concurrent,
     current,
     redelivered,
 )
-from supervise.events import DeadLetter, Event
+from supervise.adapters.own_thread import own_thread
+from supervise.events import DeadLetter, Decided, Event, Lost
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Outcomes
+from tests.real_clock import on_the_real_clock
 
 pytestmark = pytest.mark.anyio
 Log = list[tuple[float, Any]]
@@ -217,12 +223,14 @@ def nonsense(_: Any) -> float:
 
 
 @pytest.mark.parametrize("policy", [{"when": raises}, {"wait": raises}, {"wait": nonsense}])
-async def test_policies_that_raise_or_talk_nonsense(policy: Any) -> None:
+async def test_policies_that_raise_or_talk_nonsense(policy: Any, caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene({"a": 1}, redeliver=Redeliver(2, **policy))
     async with scene.tree as app:
         await app.find("worker").send(Worker.work, "a")
         await at_rest()
         assert scene.order == (["a"] if "when" in policy else ["a", "a"])
+        (name,) = policy
+        assert any(text.startswith(f"app/worker #1: the {name}= of its redeliver= raised ") for text in caplog.messages)
 
 
 async def test_a_handler_says_it_for_itself() -> None:
@@ -295,6 +303,145 @@ async def test_after_the_decision_its_text_is_left() -> None:
             assert str(crashed) == "app/worker #1 crashed with Worker.work in hand: Boom: a"
             assert crashed.__cause__ is None
             assert crashed.message is not None
+
+
+async def take_long(_: Worker) -> None:
+    await anyio.sleep(1000)
+
+
+@pytest.mark.parametrize("redeliver", [0, 2])
+async def test_what_is_cut_by_a_stop_for_good_is_the_same_with_redelivery(redeliver: int) -> None:
+    got: list[Undelivered] = []
+    scene = Scene({}, redeliver=redeliver, stop_within=1, on_dead_letter=got.append)
+    async with scene.tree as app, anyio.create_task_group() as group:
+        worker: Address[Worker] = app.find("worker")
+        outcomes = Outcomes(group)
+        await outcomes.watch("call", worker.call(take_long))
+        await app.terminate_child("worker")
+        await at_rest()
+        told = outcomes.of["call"]
+        assert isinstance(told, ActorStopped)
+        assert str(told) == "app/worker #1 was stopped (killed) with take_long in hand: a longer stop_within lets it finish"
+        assert (told.begun, worker.account().failed, worker.account().dead_lettered) == (True, 1, 0)
+        await app.restart_child("worker")
+        await worker.send(take_long)
+        await at_rest()
+        await app.terminate_child("worker")
+        assert [(letter.why, letter.attempts) for letter in got] == [("in hand when #2 ended: killed", 1)]
+        cures = [event.cure for event in scene.events if isinstance(event, Lost)]
+        assert cures == ["a longer stop_within lets it finish"]
+
+
+@pytest.mark.parametrize("redeliver", [0, 2])
+async def test_a_send_whose_crash_no_life_follows_is_a_dead_letter_with_its_error(redeliver: int) -> None:
+    got: list[Undelivered] = []
+    scene = Scene({"a": 9}, redeliver=redeliver, restart="temporary", on_dead_letter=got.append)
+    async with scene.tree as app:
+        await app.find("worker").send(Worker.work, "a")
+        await at_rest()
+        assert len(got) == 1
+        assert isinstance(got[0].error, Boom)
+        assert got[0].why.startswith("in hand when #1 ended: crashed (Boom: a)")
+        assert got[0].attempts == 1
+        assert not any("waiting" in str(event) for event in scene.events if isinstance(event, Lost)), "it was in hand"
+
+
+async def test_one_that_was_begun_and_is_taken_out_says_so() -> None:
+    scene = Scene({"a": 9, "b": 9}, redeliver=Redeliver(5, wait=wait_fixed(1000)))
+    async with scene.tree as app, anyio.create_task_group() as group:
+        worker: Address[Worker] = app.find("worker")
+        outcomes = Outcomes(group)
+        await outcomes.watch("dropped", worker.call(Worker.work, "a"))
+        await at_rest()
+        worker.drop(lambda _: True)
+        await at_rest()
+        dropped = outcomes.of["dropped"]
+        assert (type(dropped), dropped.begun) == (MessageDropped, True)
+        assert str(dropped.__cause__) == "app/worker #1 crashed with Worker.work in hand: Boom: a"
+        await outcomes.watch("discarded", worker.call(Worker.work, "b"))
+        await at_rest()
+        await app.terminate_child("worker")
+        await at_rest()
+        discarded = outcomes.of["discarded"]
+        assert str(discarded) == "app/worker #2 crashed with Worker.work in hand: Boom: b"
+        assert (type(discarded), discarded.begun) == (ActorCrashed, True)
+
+
+async def test_the_first_crash_by_one_that_was_in_hand_at_anothers_is_counted() -> None:
+    scene = Scene({"culprit": 2, "innocent": 1}, redeliver=5)
+    async with scene.tree as app, anyio.create_task_group() as group:
+        worker: Address[Worker] = app.find("worker")
+        gate = anyio.Event()
+
+        @concurrent
+        async def wait_first(actor: Worker) -> str:
+            if current().attempt < 3:
+                await gate.wait()
+            return await actor.work("innocent")
+
+        outcomes = Outcomes(group)
+        await outcomes.watch("innocent", worker.call(wait_first))
+        await worker.send(Worker.work, "culprit")
+        await at_rest()
+        assert scene.order.count("culprit") == 3
+        decided = [event.decision.rule for event in scene.events if isinstance(event, Decided)]
+        assert ["isn't counted" in rule for rule in decided] == [False, True, False]
+        assert outcomes.of["innocent"] == "innocent at attempt 4"
+
+
+class Lends:
+    """What handlers are made of here says that it is tried again."""
+
+    def __init__(self) -> None:
+        self.tries: list[str] = []
+
+    @redelivered(2)
+    def lend(self, what: str) -> None:
+        self.tries.append(what)
+        raise Boom(what)
+
+    lend_one = partialmethod(lend, "one")
+
+    @singledispatchmethod
+    @redelivered(2)
+    def lend_any(self, what: object) -> None:
+        self.lend(str(what))
+
+
+@pytest.mark.parametrize(
+    ("handler", "args"),
+    [
+        pytest.param(partial(Lends.lend, what="a"), [], id="a partial"),
+        pytest.param(Lends.lend_one, [], id="a partialmethod"),
+        pytest.param(Lends.lend_any, ["a"], id="a singledispatchmethod"),
+    ],
+)
+async def test_what_is_made_of_a_marked_function_is_marked(handler: Any, args: list[str]) -> None:
+    made: list[Lends] = []
+
+    def build() -> Lends:
+        made.append(Lends())
+        return made[-1]
+
+    async with Supervisor("app", child(build, name="lends")) as app:
+        with pytest.raises(ActorCrashed):
+            await app.find("lends").call(handler, *args)
+        assert sum(len(each.tries) for each in made) == 3
+
+
+@on_the_real_clock
+async def test_the_mark_of_a_threads_method_counts() -> None:
+    made: list[Lends] = []
+
+    class InThread(Lends):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    async with Supervisor("app", child(own_thread(InThread), name="lends", on_error="crash")) as app:
+        with pytest.raises(ActorCrashed):
+            await app.find("lends").call(InThread.lend, "a")
+        assert sum(len(each.tries) for each in made) == 3
 
 
 CHILD: Any = child

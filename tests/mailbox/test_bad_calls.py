@@ -97,6 +97,19 @@ def validated(method: Any) -> Any:
     return checked
 
 
+ARCHIVES: Any = None
+
+
+def with_an_archive(method: Any) -> Any:
+    """A decorator that adds an argument, and needs what isn't there yet."""
+
+    @functools.wraps(method)
+    def added(self: Clerk, *args: Any) -> Any:
+        return method(self, ARCHIVES[0], *args)
+
+    return added
+
+
 class Archivist(Clerk):
     @with_paper_of
     def keep(self, paper: str, drawer: int) -> str:
@@ -122,6 +135,22 @@ class Archivist(Clerk):
     @count.register
     def _(self, papers: str, each: Any) -> int:
         return len(papers + each)
+
+    @functools.singledispatchmethod
+    def stamp(self, paper: Any) -> str:
+        return f"{paper} stamped"
+
+    @stamp.register
+    def _(self, paper: int, date: str) -> str:
+        return f"{paper} stamped on {date}"
+
+    @functools.cache  # noqa: B019 - it is the kind of function that it makes that matters
+    def weigh_once(self, paper: str) -> int:
+        return len(paper)
+
+    @with_an_archive
+    def find(self, archive: Any, paper: str) -> str:
+        return f"{paper} in {archive}"
 
     shelve = functools.partialmethod(Clerk.file, drawer=3)
 
@@ -244,6 +273,9 @@ WEIGH: Any = Archivist.weigh
         pytest.param(WEIGH, (), id="behind decorators that take anything"),
         pytest.param(Archivist.shelve, (), id="a partialmethod"),
         pytest.param(Archivist.count, (1,), id="a singledispatchmethod"),
+        pytest.param(Archivist.stamp, (1,), id="one of several that takes more than the first"),
+        pytest.param(Archivist.weigh_once, (), id="a cache"),
+        pytest.param(Archivist.weigh_once, ("a", "b"), id="too much for a cache"),
         pytest.param(functools.partial(Clerk.file, drawer=4), (), id="a partial function"),
         pytest.param(functools.partial(Clerk.file, drawer=4), (1, 2), id="too much for a partial function"),
     ],
@@ -264,6 +296,8 @@ async def test_what_a_decorated_or_partial_handler_doesnt_take_is_the_callers_er
         pytest.param(WEIGH, (1,), id="behind decorators that take anything"),
         pytest.param(Archivist.count, ("a", 1), id="in one of several"),
         pytest.param(Archivist.sign, (1,), id="in what says something wrong of itself"),
+        pytest.param(Archivist.find, ("a",), id="in a decorator that adds an argument"),
+        pytest.param(Archivist.weigh_once, (1,), id="behind a cache"),
     ],
 )
 async def test_what_a_decorated_handler_raises_is_a_crash_whatever_the_wrapped_one_takes(handler: Any, args: Any) -> None:

@@ -1,0 +1,142 @@
+"""What becomes of a message whose handler has returned, or raised: an answer, a refusal, or the crash of its actor."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from supervise._backends import give, is_cancellation
+from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
+from supervise.events import Raised
+from supervise.log import say
+from supervise.mailbox.bad_call import bad_call
+from supervise.mailbox.envelope import is_beginning
+from supervise.mailbox.handler import class_of, unfinished, unfinished_result
+from supervise.mailbox.losses import Loss
+from supervise.mailbox.refusal import deliverable
+from supervise.message import Message
+from supervise.message import describe as describe_message
+from supervise_strategies.answers import CRASHES
+from supervise_strategies.exception import interrupts
+from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import is_of
+
+from .cancellation import is_withdrawn, leave_cancelled_scope
+
+if TYPE_CHECKING:
+    from supervise.mailbox.envelope import Envelope
+    from supervise.mailbox.lane import Lane
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise_strategies.answers import Why
+
+    from .incarnation import Incarnation
+
+
+def settle(
+    life: Incarnation,
+    lane: Lane,
+    envelope: Envelope,
+    result: Any,
+    error: BaseException | None,
+    isolated: bool,
+    withdrawn: bool = False,
+) -> bool:
+    """A concurrent handler has ended; False: its message is settled with the incarnation, as it crashes or is killed.
+
+    `withdrawn`: its caller, who is gone, has cancelled it.
+    """
+    mailbox, reply = life.mailbox, envelope[3]
+    if withdrawn:
+        _withdraw(life, lane, envelope)
+        return True
+    if error is None:
+        if reply is not None and not reply.done() and unfinished(result):
+            refuse(mailbox, lane, envelope, unfinished_result(envelope[0], result))
+            return True
+        mailbox.handled += 1
+        if life.checkpoints is not None:
+            life.checkpoints.returned(envelope)
+        if reply is not None:
+            lane.given_up -= not give(reply, result)
+        return True
+    why = _answers(life, error, call=reply is not None)
+    if why is None and isolated and is_of(error, Exception):
+        why = "isolated"
+    if why is not None:
+        _tell(life, lane, envelope, error, why)
+        return True
+    if life.crashed_on is None and not is_cancellation(error, mailbox.backend.cancelled):
+        life.crashed_on = envelope
+    return False
+
+
+def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> BaseException | None:
+    """What its handler raised ends the actor, or else, None, the caller is told, or it is said and counted."""
+    if is_withdrawn(life):
+        left = leave_cancelled_scope(life, error)
+        if left is None:
+            life.in_hand = None
+            _withdraw(life, life.lane or life.mailbox, envelope)
+            return None
+        error = left
+    if not found and is_of(error, UnknownHandler, NotAHandler):  # one that the handler itself met is a crash
+        life.in_hand = None  # before anybody is told, who may look at the account
+        refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
+        return None
+    if type(error) is TypeError and not is_beginning(envelope):
+        misfit = bad_call(class_of(life.instance), envelope, error)
+        if misfit is not None:
+            life.in_hand = None
+            refuse(life.mailbox, life.lane or life.mailbox, envelope, misfit)
+            return None
+    why = _answers(life, error, call=envelope[3] is not None)
+    if why is None:
+        if not is_cancellation(error, life.mailbox.backend.cancelled):
+            life.crashed_on = envelope
+        return error
+    life.in_hand = None
+    _tell(life, life.lane or life.mailbox, envelope, error, why)
+    return None
+
+
+def _withdraw(life: Incarnation, lane: Lane, envelope: Envelope) -> None:
+    """A handler was cancelled by its caller, who is gone."""
+    if life.checkpoints is not None:
+        life.checkpoints.raised(envelope)
+    life.mailbox.abandon(lane, envelope)
+
+
+def refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseError) -> None:
+    """A message that the actor can't be asked for is its sender's fault."""
+    why = str(error)
+    error.args = (f"{mailbox.path}: {why}",)
+    error.message = Message(*envelope[:3])
+    mailbox.cut(lane, envelope, error, why, cause=error, loss=Loss.REFUSED, begun=False)
+
+
+def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:
+    """Why it is an answer, by what the child says; None: it isn't."""
+    answers = life.owner.answers
+    if answers is CRASHES or is_cancellation(error, life.mailbox.backend.cancelled):
+        return None
+    why, raised = answers.judge(error, call=call)
+    if raised is not None and interrupts(raised):
+        life.pass_up(raised)
+    elif raised is not None:
+        text = "%s #%d: its expects= raised %s, and so matches nothing"
+        say(logging.ERROR, text, life.mailbox.path, life.number, raised, pass_up=life.pass_up)
+    return why
+
+
+def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseException, why: Why) -> None:
+    """A handler raised, and the actor lives on: its caller gets the exception; if there is none, it is said and counted."""
+    mailbox, reply = life.mailbox, envelope[3]
+    mailbox.failed += 1
+    if life.checkpoints is not None:
+        life.checkpoints.raised(envelope)
+    if reply is None or reply.done():
+        bus = life.owner.bus
+        shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)
+        bus.publish(Raised(mailbox.path, life.number, shown, raised, why, reply is not None))
+    if reply is not None:
+        lane.fail(reply, deliverable(error))
