@@ -294,6 +294,11 @@ class ActorPlace:
         """Its start isn't wanted any more, however far it is."""
         self.kill()
 
+    def cancel_again(self) -> None:
+        """Cancel it, whatever is noted of an earlier time."""
+        if self.incarnation is not None:
+            self.incarnation.cancel()
+
     def _overran(self) -> None:
         self.timer = None
         if self.incarnation is not None:

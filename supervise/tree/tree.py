@@ -218,6 +218,7 @@ class Tree:
             return
         for place in self.root.actors():
             place.bury()
+            place.cancel_again()  # Ctrl-C may have struck in the middle of the first time
         if self._broken is not None and not self.root.alive():
             self.finished(ExitReason(ExitKind.CRASHED, describe(self._broken)), Cause.SELF, None)
             return

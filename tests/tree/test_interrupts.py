@@ -22,6 +22,7 @@ import trio
 import trio.lowlevel
 
 from supervise import Address, Supervisor, child, current
+from supervise.actor.incarnation import Incarnation
 from supervise.events import Event, Stopped
 from supervise.testing import virtual_time
 
@@ -321,6 +322,42 @@ def test_on_trio_ctrl_c_passes_up_from_where_the_end_is_waited_for_though_it_was
     with pytest.raises(KeyboardInterrupt):
         virtual_time.run("trio", main)
     assert ended == ["cancelled"]
+
+
+class Lasting:
+    """Ends after a while by itself, if nothing cancels it."""
+
+    async def last(self) -> None:
+        await anyio.sleep(1000)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_keyboard_interrupt_in_the_middle_of_a_cancellation_leaves_nobody_uncancelled(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt, strikes = Incarnation._interrupt, iter([KeyboardInterrupt()])
+
+    def struck(incarnation: Incarnation) -> None:
+        for strike in strikes:
+            raise strike
+        interrupt(incarnation)
+
+    took: list[float] = []
+
+    async def main() -> None:
+        begun = anyio.current_time()
+        try:
+            async with Supervisor("app", child(Lasting, stop_within=0), child(Lasting, name="other")) as app:
+                await app.find("lasting").send(Lasting.last)
+                await app.find("other").send(Lasting.last)
+                await virtual_time.at_rest()
+                monkeypatch.setattr(Incarnation, "_interrupt", struck)
+        finally:
+            took.append(anyio.current_time() - begun)
+
+    with pytest.raises(KeyboardInterrupt):
+        virtual_time.run(backend, main)
+    assert took[0] < 100
 
 
 class Nest:
