@@ -1,6 +1,7 @@
 """How a life begins: its factory is called. What that made is awaited or entered, if need be. Then it is ready.
 
-All of it happens in the actor's own task. What is raised here is returned, never raised: it is a start that failed.
+All of it happens in the actor's own task. What is raised here is returned, never raised: it is a start that failed. So has
+one that was cancelled meanwhile, for its time was up or it isn't wanted any more, and returned an actor all the same.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def build(life: Incarnation) -> BaseException | None:
             life.shareable = False
             life.made = made
         else:
-            _ready(life, made)
+            return _ready(life, made)
     except BaseException as error:
         return error
     return None
@@ -49,22 +50,28 @@ async def enter(life: Incarnation) -> BaseException | None:
         if awaitable(made):
             made = await made
         kind = class_of(made)
-        if not hasattr(kind, "__aenter__"):
-            _ready(life, made)
-            return None
+        if _has_failed(life) or not hasattr(kind, "__aenter__"):  # what wasn't entered yet need not be exited
+            return _ready(life, made)
         instance = await kind.__aenter__(made)
         life.manager = made
-        if instance is None:
+        if instance is None and not _has_failed(life):
             raise TypeError(f"{kind.__qualname__}.__aenter__ returned None, and what it returns is the actor: `return self`")
-        _ready(life, instance)
+        return _ready(life, instance)
     except BaseException as error:
         if is_of(error, GeneratorExit) and is_being_closed(life):
             raise
         return error
-    return None
 
 
-def _ready(life: Incarnation, instance: Any) -> None:
+def _has_failed(life: Incarnation) -> bool:
+    """Whether its start was cancelled: code that swallows that, or waits for a thread, returns late as if nothing was."""
+    return life.killed or life.failure is not None
+
+
+def _ready(life: Incarnation, instance: Any) -> BaseException | None:
+    """It is an actor from here on; or else what the start failed with, nothing if it was killed: its flags say that."""
+    if _has_failed(life):
+        return life.failure
     if instance is None:
         cure = "it has to return the actor; a function that does the work itself is a task: child(task(function))"
         raise InvalidSpec(f"the factory of {life.mailbox.path}", "result", None, cure)
@@ -75,3 +82,4 @@ def _ready(life: Incarnation, instance: Any) -> None:
     if life.mailbox.instrument is not None:
         life.mailbox.instrument.started(instance)
     life.owner.started(life)
+    return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Never, NoReturn
+from typing import Any, Never, NoReturn, Self, cast
 
 import anyio
 import pytest
@@ -31,7 +31,8 @@ from supervise import (
     current,
     task,
 )
-from supervise.events import Decided, Event, Overran, Started, Starting
+from supervise.events import Decided, Event, Overran, Started, Starting, Stopped
+from supervise.events import StartFailed as StartFailedEvent
 from supervise.health import health
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom
@@ -409,6 +410,77 @@ async def test_a_tree_whose_start_cannot_be_cancelled_waits_for_it_and_fails() -
         async with Supervisor("app", child(stubborn, name="slow", start_within=3)):
             raise AssertionError("it runs")
     assert anyio.current_time() == pytest.approx(20)
+
+
+class Late:
+    """Its enter hook swallows its cancellation, and returns late as if nothing was."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    async def __aenter__(self) -> Self:
+        self.log.append("entered")
+        try:
+            await anyio.sleep(10)
+        except BaseException:
+            self.log.append("cancelled")
+        return self
+
+    async def __aexit__(self, kind: Any, *_: object) -> None:
+        self.log.append(f"exited for {kind.__name__ if kind else None}")
+
+
+async def late(log: list[str]) -> Any:
+    """A coroutine function that waits for what can't be cancelled, as a thread is."""
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep(3.5)
+    return Late(log) if log else Client(Service())
+
+
+LATE: list[tuple[Any, list[str], list[str]]] = [
+    (Late, [], ["entered", "cancelled", "exited for StartLate"]),
+    (late, [], []),
+    (late, ["made late"], ["made late"]),  # and never entered
+]
+
+
+@pytest.mark.parametrize(("factory", "before", "after"), LATE)
+async def test_a_start_that_returns_late_has_failed_and_what_was_entered_is_exited(
+    factory: Any, before: list[str], after: list[str]
+) -> None:
+    log, events = [*before], list[Event]()
+    with pytest.raises(StartFailed, match="StartLate: app/slow wasn't ready within start_within=3 s"):
+        async with Supervisor("app", child(factory, log, name="slow", start_within=3), listener=events.append):
+            raise AssertionError("it runs")
+    assert log == after
+    assert [event.path for event in events if isinstance(event, StartFailedEvent)] == ["app/slow", "app"]
+    assert not [event for event in events if isinstance(event, Started | Stopped)]
+
+
+async def test_it_is_tried_again_and_is_no_step_of_a_quarantine() -> None:
+    tries: list[float] = []
+
+    async def connect() -> Client:
+        tries.append(anyio.current_time())
+        if len(tries) < 4:
+            return cast("Client", await late([]))
+        return Client(Service())
+
+    options: dict[str, Any] = {"retry_start": True, "restart": Restart.permanent(wait=wait_fixed(1)), "quarantine": 1}
+    async with Supervisor("app", child(connect, name="slow", start_within=3, **options)) as app:
+        assert tries == [0, 4.5, 9, 13.5]
+        info = app.get_childspec("slow")
+        assert (info.state.value, info.incarnation, info.alike) == ("running", 4, 0)
+
+
+async def test_a_start_that_is_not_wanted_any_more_and_returns_late_has_failed_too() -> None:
+    log, events = list[str](), list[Event]()
+    async with DynamicSupervisor("app", listener=events.append) as app:
+        with anyio.move_on_after(1):
+            await app.start(Late, log, name="slow")
+    assert log == ["entered", "cancelled", "exited for None"]
+    ended = [event for event in events if event.path == "app/slow"]
+    assert [str(event) for event in ended] == ["app/slow #1 failed to start: killed"]
 
 
 async def test_who_takes_long_is_said_to_at_each_doubling_with_the_line_and_the_cure() -> None:
