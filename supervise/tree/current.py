@@ -158,11 +158,11 @@ class Current:
 
         In a handler it counts when the handler has returned, and not if it raises; elsewhere at once. The last one that counts
         is kept, over crashes and restarts by whomever, until the child is forgotten. It is the value itself, never a copy:
-        what the actor goes on changing belongs into a copy. An instance that is crashing hands over nothing.
+        what the actor goes on changing belongs into a copy. An instance that is crashing hands over nothing; one that has ended
+        is refused with RuntimeError: a `Current` that was kept would overwrite what the next life has handed over.
         """
-        self._check_thread()
         turn = self._turn
-        hand_over(self._incarnation, turn.in_hand, value, exclusive=turn.exclusive)
+        hand_over(self._alive(), turn.in_hand, value, exclusive=turn.exclusive)
 
     @property
     def last_checkpoint(self) -> Checkpoint | None:
@@ -185,12 +185,11 @@ class Current:
         at once. A full mailbox doesn't keep it out. The monitor is this incarnation's: it goes with it, and the next one isn't
         told of what it never asked for; `close()` ends it sooner. It doesn't keep the other actor alive.
         """
-        self._check_thread()
+        incarnation = self._alive()
         check(handler)
         if not isinstance(address, Address | WeakAddress):
             cure = "the address of an actor; of what is below a supervisor, events() tells"
             raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
-        incarnation = self._incarnation
         if address._mailbox.mailbox is incarnation.mailbox:
             cure = "another actor's: a monitor goes with the incarnation that has it, and so would never tell"
             raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
@@ -288,7 +287,7 @@ class Current:
         self._check_thread()
         incarnation = self._incarnation
         if incarnation.is_over:
-            raise RuntimeError(f"{self!r} has ended: its timers and readers ended with it; ask current() in the next one")
+            raise RuntimeError(f"{self!r} has ended, and begins nothing any more; ask current() in the next one")
         return incarnation
 
     def _check_thread(self) -> None:

@@ -17,6 +17,7 @@ from supervise import (
     Address,
     Checkpoint,
     Crashed,
+    Current,
     DynamicSupervisor,
     Ended,
     Intensity,
@@ -166,6 +167,28 @@ async def test_an_instance_that_is_crashing_hands_over_nothing() -> None:
         await app.terminate_child("counter")  # in an orderly end it counts
         await app.restart_child("counter")
         assert await counter.call(Counter.read) == -1
+
+
+async def test_a_life_that_is_over_hands_over_nothing() -> None:
+    lives: list[Current] = []
+
+    def build() -> Counter:
+        lives.append(current())
+        return Counter()
+
+    async with Supervisor("app", child(build, name="counter"), intensity=PATIENT) as app:
+        counter: Address[Any] = app.find("counter")
+        await crash(app)
+        await counter.call(Counter.add, 3)
+        with pytest.raises(RuntimeError, match=r"app/counter #1> has ended.*next one"):
+            lives[0].checkpoint(-1)
+        assert await counter.call(lambda _: current().last_checkpoint) == Checkpoint(3, 2, 0.0)
+    for life in lives:
+        with pytest.raises(RuntimeError, match="has ended"):
+            life.checkpoint(-1)
+        assert life.last_checkpoint is None, "nothing is left after the tree's end"
+        with pytest.raises(RuntimeError, match="has ended"):
+            life.watch(counter, Counter.add)
 
 
 async def test_it_is_the_value_itself_and_may_be_none() -> None:
