@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 NAME: Final = "snapshot"
 _MARK: Final = "__supervise_checkpointed__"
-_NOTHING: Final = object()
 
 
 class Checkpoint(NamedTuple):
@@ -111,16 +110,23 @@ def hand_over(life: Incarnation, envelope: Envelope | None, value: object, *, ex
     life.checkpoints.note(envelope, value, exclusive=exclusive)
 
 
+class _Pending(NamedTuple):
+    """What a handler has handed over that hasn't returned yet."""
+
+    envelope: Envelope  # held, so that its identity isn't another one's meanwhile
+    value: Any
+    exclusive: bool
+
+
 class Checkpoints:
     """What one life hands over."""
 
-    __slots__ = ("_beside", "_due", "_every", "_life", "_own", "_seen", "_timer")
+    __slots__ = ("_due", "_every", "_life", "_pending", "_seen", "_timer")
 
     def __init__(self, life: Incarnation, every: float | None) -> None:
         self._life = life
         self._every = every
-        self._own: Any = _NOTHING  # by the message in hand, which hasn't returned yet
-        self._beside: dict[int, Any] = {}  # the same, by the identity of the envelopes of concurrent handlers
+        self._pending: dict[int, _Pending] = {}  # by the identity of the envelope
         self._due = False
         self._seen = self._handled
         self._timer: Handle | None = None
@@ -134,29 +140,31 @@ class Checkpoints:
     def note(self, envelope: Envelope | None, value: Any, *, exclusive: bool) -> None:
         if envelope is None:
             self._keep(value)
-        elif exclusive:
-            self._own = value
+            return
+        self._pending[id(envelope)] = _Pending(envelope, value, exclusive)
+        if exclusive:
             self._life.mailbox.attention = True  # so that it is looked at as soon as the handler has returned
-        else:
-            self._beside[id(envelope)] = value
 
     def returned(self, envelope: Envelope) -> None:
         """A concurrent handler has returned."""
-        value = self._beside.pop(id(envelope), _NOTHING)
-        if value is not _NOTHING:
-            self._keep(value)
+        pending = self._pending.pop(id(envelope), None)
+        if pending is not None:
+            self._keep(pending.value)
 
     def raised(self, envelope: Envelope) -> None:
-        """A handler has raised, and the actor lives on: what the handler has handed over doesn't count."""
-        if self._life.in_hand is None:
-            self._own = _NOTHING
-        self._beside.pop(id(envelope), None)
+        """A handler has raised, or was cancelled, and the actor lives on: what it has handed over doesn't count."""
+        self._pending.pop(id(envelope), None)
 
     def look(self) -> None:
-        """The actor looks around, between two messages."""
-        own, self._own = self._own, _NOTHING
-        if own is not _NOTHING:
-            self._keep(own)
+        """The actor looks around, between two messages: what was handled in turn has returned."""
+        if self._pending:
+            concurrent = self._life.concurrent
+            beside = () if concurrent is None else concurrent.in_hand
+            for key, pending in [*self._pending.items()]:
+                if key in beside:  # handed over by what makes the coroutine, which runs in turn, and goes on beside
+                    self._pending[key] = pending._replace(exclusive=False)
+                elif pending.exclusive:
+                    self.returned(pending.envelope)
         if self._due:
             self._due = False
             self._seen = self._handled
@@ -165,6 +173,7 @@ class Checkpoints:
 
     def end(self) -> None:
         """The life is over."""
+        self._pending.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -7,6 +7,7 @@ Tested:
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Self
 
 import anyio
@@ -131,6 +132,48 @@ async def test_of_a_concurrent_handler_it_counts_when_that_returns() -> None:
         await at_rest()
         await crash(app)
         assert await counter.call(Counter.read) == 3
+
+
+async def test_also_what_makes_its_coroutine_hands_over_when_that_has_returned() -> None:
+    def notes(function: Any) -> Any:
+        @functools.wraps(function)
+        def noted(actor: Counter, *args: Any) -> Any:
+            current().checkpoint(-1)  # in turn, while the handler is made
+            return function(actor, *args)
+
+        return noted
+
+    class Noted(Counter):
+        @notes
+        @concurrent
+        async def walk(self, gate: Gate) -> None:
+            await gate.walk_through()
+
+    async with Supervisor("app", child(Noted, name="counter")) as app, anyio.create_task_group() as group:
+        counter: Address[Any] = app.find("counter")
+        gate = Gate()
+        outcomes = Outcomes(group)
+        await outcomes.watch("beside", counter.call(Noted.walk, gate))
+        await gate.reached.wait()
+        assert await counter.call(lambda _: current().last_checkpoint) is None
+        gate.open()
+        await at_rest()
+        assert await counter.call(lambda _: current().last_checkpoint) == Checkpoint(-1, 1, 0.0)
+
+
+async def test_what_a_cancelled_handler_has_handed_over_is_never_taken_for_another_ones() -> None:
+    class Busy(Counter):
+        @concurrent
+        async def rest(self) -> None:
+            await anyio.lowlevel.checkpoint()
+
+    async with Supervisor("app", child(Busy, name="counter", on_cancel="cancel")) as app:
+        counter: Address[Any] = app.find("counter")
+        with pytest.raises(TimeoutError):
+            await counter.options(timeout=1).call(Counter.add_beside, 3, Gate())
+        for _ in range(20):  # each envelope may stand where the cancelled one stood
+            await counter.call(Busy.rest)
+            assert await counter.call(lambda _: current().last_checkpoint) is None
 
 
 async def test_elsewhere_it_counts_at_once() -> None:
