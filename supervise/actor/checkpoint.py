@@ -110,6 +110,13 @@ def hand_over(life: Incarnation, envelope: Envelope | None, value: object, *, ex
     life.checkpoints.note(envelope, value, exclusive=exclusive)
 
 
+def refuse_checkpoints(life: Incarnation) -> None:
+    """It is crashing, with or without a message in hand: what its hook and its nursery hand over from now on doesn't count."""
+    if life.checkpoints is not None:
+        life.checkpoints.end()
+    life.checkpoints = _REFUSED
+
+
 class _Pending(NamedTuple):
     """What a handler has handed over that hasn't returned yet."""
 
@@ -165,7 +172,7 @@ class Checkpoints:
                     self._pending[key] = pending._replace(exclusive=False)
                 elif pending.exclusive:
                     self.returned(pending.envelope)
-        if self._due:
+        if self._due and not self._crashing:
             self._due = False
             self._seen = self._handled
             self._take()
@@ -178,9 +185,15 @@ class Checkpoints:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def _crashing(self) -> bool:
+        """Whether it is to end at once, while the loop may not have seen that yet: a nursery task raised, or it is killed."""
+        life = self._life
+        return life.failure is not None or life.killed
+
     def _keep(self, value: Any) -> None:
         life = self._life
-        if life.failure is None and life.crashed_on is None and not life.killed:
+        if not self._crashing:
             mailbox = life.mailbox
             _KEPT[mailbox.id] = _Kept(value, life.number, mailbox.backend.now())
 
@@ -210,3 +223,21 @@ class Checkpoints:
             say(logging.ERROR, text, life.mailbox.path, life.number, error, error=error, pass_up=life.pass_up)
         else:
             self._keep(value)
+
+
+class _Refused(Checkpoints):
+    """Of a life that is crashing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        pass
+
+    def note(self, envelope: Envelope | None, value: Any, *, exclusive: bool) -> None: ...
+    def returned(self, envelope: Envelope) -> None: ...
+    def raised(self, envelope: Envelope) -> None: ...
+    def look(self) -> None: ...
+    def end(self) -> None: ...
+
+
+_REFUSED: Final = _Refused()

@@ -21,6 +21,7 @@ from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReaso
 from supervise_strategies.kind import is_of, name_of_kind
 
 from .cancellation import is_being_closed, leave_kill_scope, leave_life_scope, masked
+from .checkpoint import refuse_checkpoints
 from .redelivered import policy_of
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ T = TypeVar("T")
 def go_out_of_service(life: Incarnation, error: BaseException | None) -> None:
     """No message is begun any more: calls that don't wait for the next life fail now, before nursery and exit hook end."""
     life.mailbox.restarting = True
-    if life.checkpoints is not None and life.in_hand is None and error is None:
-        life.checkpoints.look()
+    if error is not None:
+        refuse_checkpoints(life)
     life.pass_up(error)  # what ends its nursery and its hook may take its place
     if life.mailbox.refusal is not None:
         life.mailbox.shut()  # what has come for itself so far is all

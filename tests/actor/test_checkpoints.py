@@ -7,7 +7,9 @@ Tested:
 
 from __future__ import annotations
 
+import asyncio
 import functools
+from collections import deque
 from typing import Any, Self
 
 import anyio
@@ -36,6 +38,7 @@ from tests.doubles import Boom, Gate, Outcomes
 
 pytestmark = pytest.mark.anyio
 PATIENT = Intensity(99)
+ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 
 
 class Counter:
@@ -212,6 +215,57 @@ async def test_an_instance_that_is_crashing_hands_over_nothing() -> None:
         assert await counter.call(Counter.read) == -1
 
 
+class Faulty(deque[Any]):
+    """A queue that raises once, when it is told so."""
+
+    told = False
+
+    def popleft(self) -> Any:
+        if Faulty.told:
+            Faulty.told = False
+            raise OSError("disk")
+        return super().popleft()
+
+
+class Last(Counter):
+    """Its exit hook hands over, even when it crashes."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            current().checkpoint(-1)
+
+
+@pytest.mark.parametrize("handed_over_before", [True, False])
+async def test_nor_does_one_whose_queue_makes_it_crash(handed_over_before: bool) -> None:
+    async with Supervisor("app", child(Last, name="counter", queue=Faulty), intensity=PATIENT) as app:
+        counter: Address[Any] = app.find("counter")
+        kept = await counter.call(Counter.add, 3) if handed_over_before else 0
+        Faulty.told = True
+        await counter.send(Counter.read)
+        await at_rest()
+        assert app.get_childspec("counter").incarnation == 2
+        assert await counter.call(Counter.read) == kept
+
+
+async def own_task(_: object) -> Any:
+    return asyncio.current_task()
+
+
+@ASYNCIO
+@pytest.mark.parametrize("handed_over_before", [True, False])
+async def test_nor_does_one_whose_task_is_cancelled_natively(handed_over_before: bool) -> None:
+    async with Supervisor("app", child(Last, name="counter"), intensity=PATIENT) as app:
+        counter: Address[Any] = app.find("counter")
+        kept = await counter.call(Counter.add, 3) if handed_over_before else 0
+        (await counter.call(own_task)).cancel()
+        await at_rest()
+        assert app.get_childspec("counter").incarnation == 2
+        assert await counter.call(Counter.read) == kept
+
+
 async def test_a_life_that_is_over_hands_over_nothing() -> None:
     lives: list[Current] = []
 
@@ -335,19 +389,59 @@ async def test_it_is_taken_between_two_messages() -> None:
         assert [(at - begun, total) for at, total in taken] == [(25, 3)]
 
 
-async def test_never_from_a_crashing_instance() -> None:
+async def crashes_itself(ledger: Ledger) -> None:
+    await ledger.add(2, 3)
+    raise Boom
+
+
+async def shielded(ledger: Ledger) -> None:
+    """It goes on for 3 s, whatever becomes of its actor."""
+    with anyio.CancelScope(shield=True):
+        await ledger.add(2, 3)
+
+
+async def begins_what_crashes(ledger: Ledger) -> None:
+    async def crashes() -> None:
+        await anyio.sleep(2)
+        raise Boom
+
+    current().nursery.start_soon(crashes)
+    await shielded(ledger)
+
+
+@pytest.mark.parametrize("handler", [crashes_itself, begins_what_crashes, shielded])
+async def test_never_from_a_crashing_instance(handler: Any) -> None:
     taken: list[tuple[float, int]] = []
     async with Supervisor("app", child(Ledger, taken), intensity=PATIENT) as app:
         ledger: Address[Ledger] = app.find("ledger")
         await ledger.call(Ledger.add, 1)
         await anyio.sleep(9)
-        await ledger.send(Ledger.add, 2, 2)  # it is due while this one is in hand
-        await ledger.send(Ledger.crash)
-        await anyio.lowlevel.checkpoint()
-        app.kill("ledger")
+        await ledger.send(handler)  # it is due while this one is in hand
+        await anyio.sleep(2)
+        if handler is shielded:
+            app.kill("ledger")
         await anyio.sleep(60)
+        assert app.get_childspec("ledger").incarnation == 2
         assert taken == []
         assert await ledger.call(Ledger.read) == 0
+        await ledger.call(shielded)
+        await anyio.sleep(60)
+        assert [total for _, total in taken] == [2], "of one that lives it is taken"
+
+
+@ASYNCIO
+async def test_nor_from_one_whose_handler_is_cancelled_natively() -> None:
+    taken: list[tuple[float, int]] = []
+    async with Supervisor("app", child(Ledger, taken), intensity=PATIENT) as app:
+        ledger: Address[Ledger] = app.find("ledger")
+        task = await ledger.call(own_task)
+        await anyio.sleep(9)
+        await ledger.send(Ledger.add, 2, 3)
+        await anyio.sleep(2)
+        task.cancel()
+        await at_rest()
+        assert app.get_childspec("ledger").incarnation == 2
+        assert taken == []
 
 
 async def test_one_that_raises_is_said_and_the_last_one_stays(caplog: pytest.LogCaptureFixture) -> None:
