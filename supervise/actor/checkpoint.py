@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-- The value is the actor's: it is kept under the mailbox's number over all restarts, whoever does them, and is lost only with
-  the child itself. It is the value itself, never a copy, so it should be one that nobody changes.
+- The value is the actor's: it is kept with the mailbox over all restarts, whoever does them, and is lost only with the child
+  itself; so a loop that ends first, without a word, leaves nothing either. It is the value itself, never a copy, so it should
+  be one that nobody changes.
 - What a handler hands over counts when the handler has returned, and not if it raises: until then its state may be half of the
   next. Elsewhere (factory, hooks, nursery tasks) it counts at once.
 - A snapshot is taken between two messages, by a timer, and only if anything was handled since the last one.
@@ -49,25 +50,20 @@ class Checkpoint(NamedTuple):
     """Seconds since then."""
 
 
-class _Kept(NamedTuple):
-    value: Any
-    incarnation: int
-    at: float
-
-
-_KEPT: Final[dict[int, _Kept]] = {}
-"""By the mailbox's number; only of actors that have handed something over."""
+_KEPT: Final = "kept"
+"""The mailbox's slot for (value, incarnation, instant): empty in most, which never hand over anything."""
 
 
 def last_checkpoint(mailbox: Mailbox) -> Checkpoint | None:
     """The last one of this actor; None if there is none."""
-    kept = _KEPT.get(mailbox.id)
-    return None if kept is None else Checkpoint(kept.value, kept.incarnation, mailbox.backend.now() - kept.at)
+    kept: tuple[Any, int, float] | None = getattr(mailbox, _KEPT, None)
+    return None if kept is None else Checkpoint(kept[0], kept[1], mailbox.backend.now() - kept[2])
 
 
 def forget_checkpoint(mailbox: Mailbox) -> None:
     """The actor is gone for good."""
-    _KEPT.pop(mailbox.id, None)
+    if hasattr(mailbox, _KEPT):
+        delattr(mailbox, _KEPT)
 
 
 def checkpointed(*, every: float) -> Callable[[F], F]:
@@ -196,7 +192,7 @@ class Checkpoints:
         life = self._life
         if not self._crashing:
             mailbox = life.mailbox
-            _KEPT[mailbox.id] = _Kept(value, life.number, mailbox.backend.now())
+            setattr(mailbox, _KEPT, (value, life.number, mailbox.backend.now()))
 
     def _wait(self) -> None:
         if self._every is not None and not self._life.over:

@@ -69,6 +69,7 @@ class Mailbox(Lane):
         "held_back_until",
         "id",
         "instrument",
+        "kept",  # by the actor for its next life, see `actor/checkpoint.py`; empty until it is
         "last_end",
         "lifetime",
         "name",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
+import weakref
 from collections import deque
 from typing import Any, Self
 
@@ -32,7 +34,8 @@ from supervise import (
     current,
     open_mailbox,
 )
-from supervise.actor import checkpoint as checkpoints
+from supervise.actor.checkpoint import last_checkpoint
+from supervise.testing import virtual_time
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Outcomes
 
@@ -79,6 +82,11 @@ class Counter:
 
     async def read(self) -> int:
         return self.total
+
+
+def kept_by(address: Address[Any]) -> Checkpoint | None:
+    """What would be found, if there were a next life."""
+    return last_checkpoint(address._mailbox.mailbox)
 
 
 async def crash(app: Any, name: str = "counter") -> None:
@@ -306,7 +314,6 @@ async def test_it_is_the_value_itself_and_may_be_none() -> None:
 
 
 async def test_it_is_kept_over_all_restarts_and_lost_only_when_the_child_is_forgotten() -> None:
-    before = len(checkpoints._KEPT)
     below = Supervisor("below", child(Counter), intensity=PATIENT)
     async with Supervisor("app", below, intensity=PATIENT) as app:
         counter: Address[Any] = app.find("below/counter")
@@ -320,16 +327,57 @@ async def test_it_is_kept_over_all_restarts_and_lost_only_when_the_child_is_forg
         assert await counter.call(Counter.read) == 3
         await app.supervisor("below").terminate_child("counter")
         await app.supervisor("below").delete_child("counter")
-        assert len(checkpoints._KEPT) == before
+        assert kept_by(counter) is None
         again = await app.supervisor("below").start(Counter)
         assert await again.call(Counter.read) == 0
         await again.call(Counter.add, 1)
-    assert len(checkpoints._KEPT) == before
+    assert kept_by(again) is None
     async with DynamicSupervisor("app") as app:
         temporary = await app.start(Counter)
         await temporary.call(Counter.add, 3)
+        assert kept_by(temporary) is not None
         await app.terminate_child(temporary)
-        assert len(checkpoints._KEPT) == before
+        assert kept_by(temporary) is None
+
+
+class Big:
+    """A value that can be watched."""
+
+
+def keeps(held: list[Any]) -> Any:
+    value = Big()
+    held.append(weakref.ref(value))
+
+    def keep(actor: object) -> None:
+        current().checkpoint((value, actor, current().address))  # in a ring, as an address leads to what keeps it
+
+    return keep
+
+
+async def run_by_hand(held: list[Any]) -> None:
+    mailbox, counter = open_mailbox(Counter)
+    async with anyio.create_task_group() as group:
+        group.start_soon(mailbox.run, Counter)
+        await counter.call(keeps(held))
+        held.append((mailbox, counter))
+        group.cancel_scope.cancel()
+
+
+async def never_closed(held: list[Any]) -> None:
+    app = await Supervisor("app", child(Counter)).open()
+    await app.find("counter").call(keeps(held))
+    held.append(app)
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+@pytest.mark.parametrize("main", [run_by_hand, never_closed])
+def test_it_goes_with_its_mailbox_even_if_the_loop_ends_first(library: str, main: Any) -> None:
+    held: list[Any] = []
+    backend, options = virtual_time.backend(library)
+    anyio.run(main, held, backend=backend, backend_options=options)
+    del held[1:]
+    gc.collect()
+    assert held[0]() is None
 
 
 # -- snapshots ------------------------------------------------------------------------------------------------------------
@@ -524,7 +572,6 @@ def test_what_can_not_be_a_snapshot_is_refused() -> None:
 
 
 async def test_a_mailbox_by_hand_keeps_it_too_and_gives_the_actor_back() -> None:
-    before = len(checkpoints._KEPT)
     mailbox, counter = open_mailbox(Counter)
     async with anyio.create_task_group() as group:
         outcomes: list[Any] = []
@@ -544,5 +591,6 @@ async def test_a_mailbox_by_hand_keeps_it_too_and_gives_the_actor_back() -> None
         assert isinstance(ended, Ended)
         assert isinstance(ended.actor, Counter)
         assert ended.actor.total == 3
+    assert kept_by(counter) is not None
     mailbox.close()
-    assert len(checkpoints._KEPT) == before
+    assert kept_by(counter) is None
