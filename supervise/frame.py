@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os.path
 import sysconfig
-from collections import deque
 from collections.abc import Iterable, Sequence
+from enum import Enum
+from functools import lru_cache
+from itertools import islice
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -13,6 +15,9 @@ from supervise_strategies import kind
 from supervise_strategies.exception import leaves, traceback_of
 
 MOST: Final = 20
+"""Lines of one traceback that are kept."""
+OWN: Final = 3
+"""How many of the user's own are among them, however deep a library goes below them."""
 
 
 class Frame(NamedTuple):
@@ -27,16 +32,37 @@ class Frame(NamedTuple):
 
 
 def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
-    """The lines of its traceback, outermost first, at most the last 20 of them; of a group, those of the first one inside."""
+    """The lines of its traceback, outermost first, at most 20 of them; of a group, those of the first one inside.
+
+    Of more it is the last ones, and in any case the user's own three innermost.
+    """
     if error is None:
         return ()
+    lines: list[TracebackType] = []
     traceback: TracebackType | None = traceback_of(next(leaves(error)))
-    frames: deque[Frame] = deque(maxlen=MOST)
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        frames.append(Frame(code.co_filename, traceback.tb_lineno, code.co_qualname))
+        lines.append(traceback)
         traceback = traceback.tb_next
-    return tuple(frames)
+    return tuple(map(_frame, lines if len(lines) <= MOST else _innermost(lines)))
+
+
+def _frame(line: TracebackType) -> Frame:
+    code = line.tb_frame.f_code
+    return Frame(code.co_filename, line.tb_lineno, code.co_qualname)
+
+
+def _innermost(lines: list[TracebackType]) -> list[TracebackType]:
+    """So many of them that are kept, in order."""
+    found: dict[_Whose, list[int]] = {whose: [] for whose in _Whose}
+    for index in reversed(range(len(lines))):
+        of_one = found[_whose(lines[index].tb_frame.f_code.co_filename)]
+        if len(of_one) < OWN:
+            of_one.append(index)
+        if len(found[_Whose.USER]) == OWN:
+            break
+    kept = {*(found[_Whose.USER] or found[_Whose.INSTALLED])}
+    last = (index for index in reversed(range(len(lines))) if index not in kept)
+    return [lines[index] for index in sorted(kept.union(islice(last, MOST - len(kept))))]
 
 
 def own_of(frames: Iterable[Frame]) -> Sequence[Frame]:
@@ -44,9 +70,8 @@ def own_of(frames: Iterable[Frame]) -> Sequence[Frame]:
 
     Where there is none, as in a program that is itself installed, those in what is installed.
     """
-    others = [frame for frame in frames if not is_ours(frame.file)]
-    installed = [frame for frame in others if frame.file.startswith(_INSTALLED) or not frame.file.startswith(_STDLIB)]
-    return [frame for frame in installed if not frame.file.startswith(_INSTALLED)] or installed
+    others = [frame for frame in frames if _whose(frame.file) is not _Whose.NOBODY]
+    return [frame for frame in others if _whose(frame.file) is _Whose.USER] or others
 
 
 def place_of(frames: Sequence[Frame]) -> Frame | None:
@@ -60,6 +85,22 @@ def place_of(frames: Sequence[Frame]) -> Frame | None:
 def is_ours(file: str) -> bool:
     """Whether a line of this file tells a user nothing; one of an adapter, or of a command, may."""
     return file.startswith((*_OURS, "<frozen ")) and not file.startswith(_ADAPTED)
+
+
+class _Whose(Enum):
+    USER = "the user"
+    INSTALLED = "who wrote what is installed"
+    NOBODY = "us, or the standard library"
+
+
+@lru_cache(maxsize=1024)
+def _whose(file: str) -> _Whose:
+    """Whose code a file is, as far as its place tells."""
+    if is_ours(file):
+        return _Whose.NOBODY
+    if file.startswith(_INSTALLED):
+        return _Whose.INSTALLED
+    return _Whose.NOBODY if file.startswith(_STDLIB) else _Whose.USER
 
 
 _HERE: Final = os.path.dirname(__file__)
