@@ -109,6 +109,10 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
     mailbox, instrument, crashed_on = life.mailbox, life.mailbox.instrument, life.crashed_on
     with life.owner.bus:  # nobody hears of anything before all of it is settled
         reason, error = _judge(life, error)
+        culprit = crashed_on
+        if culprit is None and reason.kind is ExitKind.CRASHED:
+            culprit = _overrun(life, error)
+        handler = None if culprit is None else culprit[0]
         mailbox.turn = None
         mailbox.restarting = True
         redelivered = _settle(life, reason, error)
@@ -121,7 +125,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
             instrument.ends(life, span, reason, error)
     ignored = not life.running and is_of(error, IgnoreStart)
     life.told = True
-    successor = life.owner.ended(life, reason, error, ignored=ignored, again=redelivered)
+    successor = life.owner.ended(life, reason, error, ignored=ignored, again=redelivered, handler=handler)
     mailbox.causes = None
     if instrument is not None:
         instrument.ended()

@@ -42,6 +42,7 @@ from .loop import spawn
 
 if TYPE_CHECKING:
     from supervise.events import Listener
+    from supervise.message import AnyHandler
 
 A = TypeVar("A")
 Ts = TypeVarTuple("Ts")
@@ -242,7 +243,14 @@ class _Runner:
         self.bus.publish(events.Started(self.mailbox.path, incarnation.number))
 
     def ended(
-        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool, again: bool = False
+        self,
+        incarnation: Incarnation,
+        reason: ExitReason,
+        error: BaseException | None,
+        *,
+        ignored: bool,
+        again: bool = False,
+        handler: AnyHandler | None = None,
     ) -> None:
         if incarnation.running:
             frames = frames_of(error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from supervise.bus import Bus
     from supervise.mailbox.mailbox import Mailbox
+    from supervise.message import AnyHandler
     from supervise_strategies.answers import Answers
     from supervise_strategies.exit_reason import ExitReason
     from supervise_strategies.redeliver import Redeliver
@@ -43,11 +44,18 @@ class Owner(Protocol):
 
     def started(self, incarnation: Incarnation) -> None: ...
     def ended(
-        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool, again: bool = False
+        self,
+        incarnation: Incarnation,
+        reason: ExitReason,
+        error: BaseException | None,
+        *,
+        ignored: bool,
+        again: bool = False,
+        handler: AnyHandler | None = None,
     ) -> Incarnation | None:
         """All is over; the answer is the next incarnation, if it is to run in the same task.
 
-        `again`: it ended by a message that had ended a life before.
+        `again`: it ended by a message that had ended a life before. `handler`: of the message that it ended by, if any.
         """
         ...
 

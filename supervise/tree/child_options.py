@@ -51,10 +51,11 @@ class ChildOptions(TypedDict, total=False):
         the child is up. Patience that is spent is `StartFailed`, or `ChildStartFailed`. Default: False, as in Erlang/OTP.
     start_within: Seconds that factory and enter hook may take; then the start is cancelled, and has failed (`StartLate`). A
         factory that blocks can't be cancelled. Default: None; but who takes more than 5 s is said to (`Starting`).
-    quarantine: After so many crashes in a row of one kind, the same exception type from the same lines, the child is left
-        stopped, and its siblings live. The same crash again isn't counted against the supervisor's intensity. Another crash, or
-        a life of `healthy_after` seconds, begins a new row; starts that fail are no step of it: a service that is down is for
-        `wait=`. `operator(…).restart` lifts it. Default: None, never.
+    quarantine: After so many crashes in a row of one kind, the same exception type from the same lines (or from the same
+        handler, where no line is one's own), the child is left stopped, and its siblings live. The same crash again isn't
+        counted against the supervisor's intensity. Another crash, or a life of `healthy_after` seconds, begins a new row;
+        starts that fail are no step of it: a service that is down is for `wait=`. `operator(…).restart` lifts it. Default:
+        None, never.
     expects: Which exceptions of a handler are answers, not crashes: they go to the caller as they are. Classes, `(KeyError,)`,
         matched on the exception itself; or a predicate, one of tenacity's `retry_if_…` objects or a function of the
         exception, asked of each exception in a group. `retry_if_not_exception_type(ConnectionError)`: only a lost connection

@@ -77,10 +77,22 @@ def _first(actor: bool, error: BaseException | None) -> ExitReason:
     return _CRASH if error is None else crashed(error)
 
 
+def _known(error: BaseException, last: str) -> str:
+    """Which crash it is, as far as the exception tells; empty if it is taken for one like the last.
+
+    Without a line of the user's own it would depend on the handler, too, which only the last crash knows.
+    """
+    if traceback_of(error) is None:
+        return ""
+    known = fingerprint_of(error)
+    return "" if last.startswith(f"{known} in ") else known
+
+
 def _upwards(levels: _Levels, now: float, reason: ExitReason, error: BaseException | None) -> Explanation:
     chain: list[Explanation] = []
     for machine, id, path in levels:
-        known = "" if error is None or traceback_of(error) is None else fingerprint_of(error)
+        last = machine.child(id)
+        known = "" if error is None or last is None else _known(error, last.fingerprint)
         found = explain(machine, id, now, reason, error=error, path=path, fingerprint=known)
         chain.append(found)
         if found.ends is None:

@@ -25,6 +25,7 @@ from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, cra
 if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.bus import Bus
+    from supervise.message import AnyHandler
     from supervise_strategies.answers import Answers
     from supervise_strategies.redeliver import Redeliver
 
@@ -147,7 +148,14 @@ class ActorPlace:
         self.mailbox.put_beginning((begin, (), {}, None, None, MessageOptions(span=span, beginning=True)))
 
     def ended(
-        self, incarnation: Incarnation, reason: ExitReason, error: BaseException | None, *, ignored: bool, again: bool = False
+        self,
+        incarnation: Incarnation,
+        reason: ExitReason,
+        error: BaseException | None,
+        *,
+        ignored: bool,
+        again: bool = False,
+        handler: AnyHandler | None = None,
     ) -> Incarnation | None:
         self._cancel_timer()
         node, mailbox, number = self.node, self.mailbox, incarnation.number
@@ -162,7 +170,7 @@ class ActorPlace:
         if self.over:
             node.step(node.machine.child_over, self.name, now)
         if incarnation.running:
-            known = self._tell_end(number, reason, error, now)
+            known = self._tell_end(number, reason, error, now, handler)
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.child_exited, self.name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
@@ -174,7 +182,9 @@ class ActorPlace:
         successor, node.in_place, node.asking = node.in_place, None, None
         return successor
 
-    def _tell_end(self, number: int, reason: ExitReason, error: BaseException | None, now: float) -> str:
+    def _tell_end(
+        self, number: int, reason: ExitReason, error: BaseException | None, now: float, handler: AnyHandler | None
+    ) -> str:
         """Say that a life is over; the answer is the fingerprint of its crash, where anybody wants to know it."""
         tree, mailbox = self.node.tree, self.mailbox
         heard = tree.bus.hears(events.Stopped.level_of(reason))
@@ -182,7 +192,7 @@ class ActorPlace:
             return ""
         fingerprint, alike = "", 0
         if error is not None and reason.kind is ExitKind.CRASHED:
-            fingerprint = tree.bus.text(fingerprint_of, error)
+            fingerprint = tree.bus.text(fingerprint_of, error, handler)
         if heard:
             if fingerprint:
                 alike = tree.crash_log.note(mailbox.id, fingerprint, now)

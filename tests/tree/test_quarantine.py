@@ -7,6 +7,7 @@ Tested:
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from typing import Any
@@ -15,9 +16,21 @@ import anyio
 import pytest
 from tenacity import wait_fixed
 
-from supervise import ActorCrashed, ActorStopped, DynamicSupervisor, Intensity, InvalidSpec, Restart, Supervisor, child
+from supervise import (
+    ActorCrashed,
+    ActorStopped,
+    DynamicSupervisor,
+    Intensity,
+    InvalidSpec,
+    Restart,
+    Supervisor,
+    child,
+    current,
+)
 from supervise.events import DeadLetter, Decided, Event, Stopped
 from supervise.fingerprint import fingerprint_of
+from supervise.frame import MOST as MOST_FRAMES
+from supervise.frame import frames_of
 from supervise.health import health
 from supervise.testing.virtual_time import at_rest
 from supervise.tree.crash_log import MOST, WINDOW, CrashLog
@@ -189,10 +202,113 @@ def test_lines_of_the_standard_library_are_nobodys_own() -> None:
     assert "decoder.py" not in found
 
 
-def test_without_a_line_of_ones_own_it_is_the_type_and_the_handler() -> None:
+class Slow:
+    """Its handlers take too long, and so have no line at which they crash."""
+
+    async def one(self) -> None:
+        await anyio.sleep(10)
+
+    async def two(self) -> None:
+        await anyio.sleep(10)
+
+
+# Whose crash has no line of one's own, the messages that cause one, and the fingerprints that they have.
+WITHOUT_A_LINE: list[tuple[Any, list[tuple[Any, ...]], list[str]]] = [
+    (child(Slow, name="it", handler_deadline=1, quarantine=2), [(Slow.one,), (Slow.two,)], ["HandlerLate in Slow.one"]),
+    (child(dict[str, int], name="it", quarantine=2), [(dict.pop, "x"), (dict.__getitem__, "x")], ["KeyError in dict.pop"]),
+]
+
+
+@pytest.mark.parametrize(("described", "messages", "known"), WITHOUT_A_LINE)
+async def test_without_a_line_of_ones_own_it_is_the_type_and_the_handler(
+    described: Any, messages: list[tuple[Any, ...]], known: list[str]
+) -> None:
+    events: list[Event] = []
+    async with Supervisor("app", described, intensity=Intensity(99), listener=events.append) as app:
+        for message in (*messages, *messages, messages[-1]):
+            assert app.get_childspec("it").state.value == "running"
+            await app.find("it").send(*message)
+            await anyio.sleep(2)
+        assert app.get_childspec("it").state.value == "stopped"
+        found = [event.fingerprint for event in events if isinstance(event, Stopped) and event.reason.abnormal]
+        assert found[0] == known[0]
+        assert found[:2] == found[2:4]
+        assert found[0] != found[1] == found[-1]
+
+
+async def test_what_would_be_such_a_crash_again_is_explained_as_one_like_the_last() -> None:
+    described: Any = child(dict[str, int], name="it", quarantine=2)
+    async with Supervisor("app", described, child(dict[str, int], name="other")) as app:
+        await app.find("it").send(dict.pop, "x")
+        await at_rest()
+        with pytest.raises(ActorCrashed) as raised:
+            await app.find("other").call(dict.pop, "x")
+        assert "quarantine" in str(app.explain("it", error=raised.value.__cause__))
+        assert "quarantine" not in str(app.explain("it", error=caught(Parser().number, "x")))
+
+
+async def test_a_crash_of_no_message_without_a_line_is_its_type() -> None:
+    class Begins:
+        async def begin(self) -> None:
+            current().nursery.start_soon(json.loads, "{")  # type: ignore[arg-type]
+
+    events: list[Event] = []
+    async with Supervisor("app", child(Begins, name="it"), listener=events.append) as app:
+        await app.find("it").send(Begins.begin)
+        await at_rest()
+        (ended,) = [event for event in events if isinstance(event, Stopped) and event.reason.abnormal]
+    assert ended.fingerprint == "JSONDecodeError"
     assert fingerprint_of(Boom("x")) == "Boom"
-    assert fingerprint_of(Boom("x"), "Parser.parse") == "Boom in Parser.parse"
-    assert fingerprint_of(ExceptionGroup("", [Boom("x"), ValueError()])) == "Boom"
+    assert fingerprint_of(ExceptionGroup("", [Boom("x"), ValueError()]), Parser.parse) == "Boom in Parser.parse"
+
+
+def nested(depth: int) -> Any:
+    """What can't be copied, behind so many lines of the standard library."""
+    found: Any = (each for each in ())
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+class Copies:
+    async def one(self) -> None:
+        copy.deepcopy(nested(30))
+
+    async def two(self) -> None:
+        copy.deepcopy(nested(30))
+
+
+async def test_however_deep_a_library_goes_ones_own_lines_are_seen() -> None:
+    events: list[Event] = []
+    tree = Supervisor("app", child(Copies, quarantine=2), intensity=Intensity(99), listener=events.append)
+    async with tree as app:
+        for handler in (Copies.one, Copies.two, Copies.one):
+            await app.find("copies").send(handler)
+            await at_rest()
+        assert app.get_childspec("copies").state.value == "running", "they aren't the same"
+    ended = [event for event in events if isinstance(event, Stopped) and event.reason.abnormal]
+    assert [event.fingerprint.partition(" (")[0] for event in ended] == [
+        "TypeError at Copies.one",
+        "TypeError at Copies.two",
+        "TypeError at Copies.one",
+    ]
+    frames = ended[0].frames
+    assert len(frames) == MOST_FRAMES
+    assert "deepcopy" in frames[-1].function
+    assert frames[0].function == "Copies.one"
+    assert "in Copies.one (" in str(ended[0])
+
+
+def test_of_many_lines_the_innermost_three_of_ones_own_are_kept_and_the_last() -> None:
+    def recurses(depth: int) -> Any:
+        return recurses(depth - 1) if depth else copy.deepcopy(nested(30))
+
+    frames = frames_of(caught(recurses, 30))
+    assert len(frames) == MOST_FRAMES
+    assert [frame.function.rpartition(".")[2] for frame in frames[:4]] == ["recurses"] * 3 + ["deepcopy"]
+    assert len({frame.line for frame in frames[:3]}) == 1
+    everywhere = frames_of(caught(json.loads, "{"))
+    assert everywhere[0].function == "caught"
 
 
 # -- what is told of the same crash -------------------------------------------------------------------------------------------
