@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, TypeVar
 
+from supervise.message import name_of
 from supervise_strategies.answers import OnError
+from supervise_strategies.kind import attribute_of_kind
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -50,3 +53,27 @@ def default_name(factory: Callable[..., Any]) -> str:
         factory = factory.func
     name = getattr(factory, "__name__", "") or type(factory).__name__
     return "actor" if name == "<lambda>" else name.lower()
+
+
+def coroutine_function_of(factory: Callable[..., Any]) -> Callable[..., Any] | None:
+    """What runs if the factory is a coroutine function, a partial of one, or an object that is called as one; else None."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    if isinstance(factory, type):
+        return None
+    function: Any = factory
+    if not hasattr(function, "__code__"):
+        function = attribute_of_kind(type(factory), "__call__")
+    code = getattr(function, "__code__", None)
+    return function if code is not None and code.co_flags & inspect.CO_COROUTINE else None
+
+
+def as_task(factory: Callable[..., Any]) -> str:
+    """How a factory that does the work itself is written instead: `child(task(poll))`."""
+    inner = factory
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    written = name_of(inner)
+    if not hasattr(inner, "__code__"):
+        written += "(…)"
+    return f"child(task({written if inner is factory else f'functools.partial({written}, …)'}))"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Never, NoReturn, TypeVar, TypeVarTuple, Unpack, overload
 
-from supervise.actor.factory import Factory, default_name
+from supervise.actor.factory import Factory, as_task, coroutine_function_of, default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
-from supervise.message import AnyHandler, name_of
+from supervise.message import AnyHandler
 from supervise_strategies.answers import Answers
 from supervise_strategies.child_spec import ChildSpec
 from supervise_strategies.errors import InvalidSpec
@@ -140,12 +139,12 @@ def child(factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, **options: Unpack
 
 def _check_returns_an_actor(factory: Callable[..., Any], name: str | None) -> None:
     """Refuse a coroutine function that says of itself that it never returns an actor: its start would never be over."""
-    code = getattr(factory, "__code__", None)
-    if code is None or not code.co_flags & inspect.CO_COROUTINE:
+    function = coroutine_function_of(factory)
+    if function is None:
         return
-    said: Any = getattr(factory, "__annotations__", {}).get("return", _NOTHING)
+    said: Any = getattr(function, "__annotations__", {}).get("return", _NOTHING)
     if said is None or said in _NEVER:
-        cure = f"it returns no actor; a function that does the work itself is a task: child(task({name_of(factory)}))"
+        cure = f"it returns no actor; a function that does the work itself is a task: {as_task(factory)}"
         raise InvalidSpec("child" if name is None else f"child {name!r}", "factory", factory, cure)
 
 

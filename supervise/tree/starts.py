@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from supervise import events
+from supervise.actor.factory import as_task, coroutine_function_of
 from supervise.actor.stack import await_stack, coroutine_of
 from supervise.errors import StartLate
 from supervise.frame import Frame, place_of
@@ -105,7 +106,7 @@ class Starts:
 def _cure(place: ActorPlace) -> str:
     """What a function that works rather than builds has to become."""
     factory = place.child.factory
-    if not inspect.iscoroutinefunction(factory):
+    function = coroutine_function_of(factory)
+    if function is None and not inspect.iscoroutinefunction(factory):  # which can be said of a plain function, too
         return ""
-    name = name_of(factory)
-    return f"if {name} is to go on working, and never returns an actor: child(task({name}))"
+    return f"if {name_of(function or factory)} is to go on working, and never returns an actor: {as_task(factory)}"

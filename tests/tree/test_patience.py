@@ -9,6 +9,8 @@ Tested:
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Never, NoReturn, Self, cast
@@ -525,16 +527,76 @@ async def never_returns() -> NoReturn:
     raise AssertionError
 
 
-@pytest.mark.parametrize("function", [polls, polls_for_ever, never_returns])
-async def test_a_coroutine_function_that_says_it_returns_no_actor_is_refused_with_the_cure(function: Any) -> None:
-    with pytest.raises(
-        InvalidSpec, match=rf"a function that does the work itself is a task: child\(task\({function.__name__}\)\)"
-    ):
+async def polls_what(url: str = "", *, every: float = 1) -> None:
+    await anyio.sleep_forever()
+
+
+class Poller:
+    """An object that is called as a coroutine function."""
+
+    def __init__(self, said: Any = None) -> None:
+        pass
+
+    async def __call__(self) -> None:
+        await anyio.sleep_forever()
+
+    async def poll(self) -> None:
+        await anyio.sleep_forever()
+
+
+# Each with how it is written instead, and the name of what works.
+WORKERS: list[tuple[Any, str, str]] = [
+    (polls, "polls", "polls"),
+    (polls_for_ever, "polls_for_ever", "polls_for_ever"),
+    (never_returns, "never_returns", "never_returns"),
+    (functools.partial(polls_what, "db"), "functools.partial(polls_what, …)", "polls_what"),
+    (functools.partial(functools.partial(polls_what, "db"), every=2), "functools.partial(polls_what, …)", "polls_what"),
+    (Poller(), "Poller(…)", "Poller.__call__"),
+    (Poller().poll, "Poller.poll", "Poller.poll"),
+]
+
+
+@pytest.mark.parametrize(("function", "written"), [row[:2] for row in WORKERS])
+async def test_a_coroutine_function_that_says_it_returns_no_actor_is_refused_with_the_cure(function: Any, written: str) -> None:
+    cure = f"a function that does the work itself is a task: child(task({written}))"
+    with pytest.raises(InvalidSpec, match=re.escape(cure)):
         child(function)
     async with Supervisor("app") as app:
         with pytest.raises(InvalidSpec, match="is a task"):
             await app.start(function)
         await app.start_task(function)
+
+
+@pytest.mark.parametrize(("function", "written", "name"), WORKERS)
+async def test_one_that_does_not_say_so_gets_the_cure_when_it_takes_long(
+    function: Any, written: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (polls, polls_for_ever, never_returns, polls_what, Poller.__call__, Poller.poll):
+        monkeypatch.setattr(each, "__annotations__", {})
+    events: list[Event] = []
+    with pytest.raises(StartFailed):
+        async with Supervisor("app", child(function, name="slow", start_within=8), listener=events.append):
+            raise AssertionError("it runs")
+    (told,) = [event for event in events if isinstance(event, Starting)]
+    assert str(told).endswith(f"; if {name} is to go on working, and never returns an actor: child(task({written}))")
+
+
+async def test_what_returns_an_actor_is_not_refused_however_it_is_called() -> None:
+    class Builds:
+        async def __call__(self) -> Client:
+            return Client(Service())
+
+    async def builds(_: object) -> Client:
+        return Client(Service())
+
+    class Called(Client):
+        async def __call__(self) -> None:
+            """What an instance does is nothing to its class."""
+
+    called: Any = [child(Called, Service(), name="one"), child(functools.partial(Called, Service()), name="two")]
+    made: Any = [child(Builds(), name="three"), child(functools.partial(builds, 1), name="four")]
+    async with Supervisor("app", *called, *made) as app:
+        assert [info.state.value for info in app.which_children()] == ["running"] * 4
 
 
 async def test_one_that_returns_none_is_refused_and_not_tried_again() -> None:
