@@ -344,6 +344,16 @@ async def test_only_so_many_crashes_are_remembered_and_the_oldest_go_first() -> 
     assert log.note(0, "x", 1.0) == 1
 
 
+def test_what_is_older_than_the_window_is_forgotten_with_the_next_that_is_told() -> None:
+    log = CrashLog()
+    for number in range(5):
+        log.note(number, "x", 10.0 * number)
+    log.note(0, "x", 50.0)  # again, which is no new telling
+    log.note(9, "x", 20.0 + WINDOW)
+    assert [mailbox for mailbox, _ in log._told] == [3, 4, 9]
+    assert log.note(3, "x", 20.0 + WINDOW) == 2
+
+
 async def test_bad_values_are_refused() -> None:
     for value in (0, -1, True, 2.5, "3"):
         wrong: Any = value
