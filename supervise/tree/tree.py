@@ -144,10 +144,20 @@ class Tree:
                 raise cause
             if self.ended.cause is Cause.GAVE_UP:
                 cause = GaveUp(self.root.name, node.crashes if node is not None else ())
-            raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self.ended.reason.detail}") from cause
+            raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self._why_not()}") from cause
         self.in_body = True
         if self.ended is not None:  # ready, and over before the host could look: the body is cancelled where it first waits
             self._scope.cancel()
+
+    def _why_not(self) -> str:
+        """Why it ended before it was ready."""
+        assert self.ended is not None
+        reason, cause = self.ended
+        if reason.detail:
+            return reason.detail
+        if cause is Cause.AUTO_SHUTDOWN:
+            return "a significant child ended, which ends its supervisor, before all were ready"
+        return "it was stopped before it was ready"
 
     def started(self) -> None:
         """The root is ready, or over."""

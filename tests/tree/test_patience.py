@@ -237,6 +237,59 @@ async def test_patience_that_is_spent_at_boot_is_start_failed_with_the_last_caus
     assert service.tries == 4
 
 
+def down() -> Client:
+    raise ConnectionError("down")
+
+
+async def never() -> Client:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+PATIENT: dict[str, Any] = {"retry_start": True, "restart": Restart.permanent(wait=wait_fixed(1))}
+BOOTS: list[Callable[[], Any]] = [
+    lambda: child(never),
+    lambda: child(down, **PATIENT),
+    lambda: Supervisor("inner", child(down, **PATIENT)),
+    lambda: Supervisor("inner", child(never)),
+]
+
+
+@pytest.mark.parametrize("boot", BOOTS)
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        (lambda app: app.stop(), "it was stopped before it was ready"),
+        (lambda app: app._branch.tree.kill(), "it was stopped before it was ready"),
+        (lambda app: app._branch.tree.stop_from_inside("enough"), "enough"),
+    ],
+)
+async def test_a_tree_that_is_stopped_while_it_starts_says_so(boot: Any, end: Any, why: str) -> None:
+    tree = Supervisor("app", boot())
+
+    async def stop() -> None:
+        await anyio.sleep(5)
+        ended = end(tree.running)
+        if ended is not None:
+            await ended
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(stop)
+        with pytest.raises(StartFailed, match=f"^supervisor 'app' didn't start: {why}$"):
+            async with tree:
+                raise AssertionError("it runs")
+
+
+async def test_so_does_one_whose_significant_child_ends_meanwhile() -> None:
+    async def soon() -> None:
+        await anyio.sleep(5)
+
+    significant = child(task(soon), name="soon", significant=True, restart="temporary")
+    with pytest.raises(StartFailed, match="didn't start: a significant child ended, which ends its supervisor, before all"):
+        async with Supervisor("app", significant, child(down, **PATIENT), auto_shutdown="any_significant"):
+            raise AssertionError("it runs")
+
+
 async def test_an_elder_that_gives_up_meanwhile_says_so() -> None:
     service = Service()
     service.down = True
