@@ -23,9 +23,8 @@ from .errors import (
     TooManyChildren,
 )
 from .intensity import Intensity
-from .progress import advance, forget
+from .progress import advance, forget, restart_group
 from .restart import Restart
-from .restarting import restart_group
 from .supervisor_state import SupervisorState
 from .work import Purpose, Work
 

@@ -14,7 +14,7 @@ from .directives import Cause, StopMode
 from .errors import ChildStartFailed, ChildUnstoppable, SupervisorNotRunning
 from .exit_reason import ExitReason
 from .strategy import Strategy
-from .supervisor_state import Call, Phase, SupervisorState
+from .supervisor_state import Call, Phase, SupervisorState, pending
 from .work import Purpose, Work
 
 
@@ -77,6 +77,25 @@ def _start_next(state: SupervisorState, work: Work) -> None:
             return
         work.starts.popleft()
     _finish(state, work)
+
+
+def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: float, now: float) -> None:
+    """Stop the others of the group, and start all of it again; after a delay, if there is one."""
+    state.work = work = Work(Purpose.RESTART, subject=slot, delay=delay)
+    work.starts.extend(group)
+    work.stops = [member for member in group if member is not slot]
+    # The wait of a first start is over: it comes after the group.
+    if state.boot and state.boot[0].state is RESTARTING and state.takes_boot_along(slot):
+        state.boot[0].token += 1
+        state.boot[0].due = None
+        state.boot[0].held = True
+    advance(state, now)
+
+
+def resume(state: SupervisorState, slot: Slot, token: int, now: float) -> None:
+    """The turn of a restart that waited for nothing but an end, or for a group that doesn't come."""
+    if pending(slot, token):
+        restart_group(state, slot, [slot], 0.0, now)
 
 
 def stop_ended(state: SupervisorState) -> None:

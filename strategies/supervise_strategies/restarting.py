@@ -1,4 +1,4 @@
-"""What follows when a child has ended by itself, or didn't start: a restart, now or later; nothing; or a give-up.
+"""What follows when a child has ended by itself, or is to be tried again: a restart, now or later; nothing; or a give-up.
 
 What re-implementations of Erlang/OTP's supervisor usually get wrong here:
 
@@ -15,24 +15,14 @@ from typing import Final, NamedTuple
 
 from . import directives as do
 from .backoff import Backoff
-from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Afterwards, Slot
+from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Slot
 from .crash_row import CrashRow
 from .directives import Action, Cause, Decision, StopMode
-from .errors import ChildStartFailed, InvalidSpec
+from .errors import ChildStartFailed
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
 from .kind import is_of
-from .progress import (
-    abandon_calls,
-    advance,
-    after_stop,
-    answer_start,
-    finish_call,
-    forget,
-    leave,
-    release_held,
-    shut_down,
-)
+from .progress import abandon_calls, answer_start, forget, leave, release_held, restart_group, shut_down
 from .strategy import AutoShutdown
 from .supervisor_state import Phase, SupervisorState, pending
 from .work import Purpose, Work
@@ -151,19 +141,6 @@ def _pass_up(state: SupervisorState, raised: BaseException | None) -> None:
         state.out.append(do.PassUp(raised))
 
 
-def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: float, now: float) -> None:
-    """Stop the others of the group, and start all of it again; after a delay, if there is one."""
-    state.work = work = Work(Purpose.RESTART, subject=slot, delay=delay)
-    work.starts.extend(group)
-    work.stops = [member for member in group if member is not slot]
-    # The wait of a first start is over: it comes after the group.
-    if state.boot and state.boot[0].state is RESTARTING and state.takes_boot_along(slot):
-        state.boot[0].token += 1
-        state.boot[0].due = None
-        state.boot[0].held = True
-    advance(state, now)
-
-
 def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
     """The turn of a start that failed: it counts as one more (rule 14), unless `when=` ends the child."""
     if not pending(slot, token):
@@ -172,7 +149,7 @@ def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, er
     restart, rule = _rule(state, slot, reason, error)
     rule = f"its {'restart failed to start' if slot.first is None else 'first start failed'}; {rule}"
     if slot.first is not None and slot.first.withdrawn:
-        _patience_spent(state, slot, end, f"{rule}; nobody waits for it any more", now)
+        patience_spent(state, slot, end, f"{rule}; nobody waits for it any more", now)
     elif restart:
         _restart(state, slot, end, rule, 0, now)
     else:
@@ -210,7 +187,7 @@ def _quarantine(state: SupervisorState, slot: Slot, end: End, in_a_row: int, now
 def _stay_down(state: SupervisorState, slot: Slot, end: End, told: ExitReason, rule: str, now: float) -> None:
     """A restart was due, or under way, and isn't to be: the child is left as it is, and so is its group."""
     if slot.first is not None:
-        _patience_spent(state, slot, end, rule, now)
+        patience_spent(state, slot, end, rule, now)
         return
     slot.state = STOPPED
     _decide(state, Action.LEAVE, slot, end, rule, now, told=told)
@@ -221,7 +198,7 @@ def _stay_down(state: SupervisorState, slot: Slot, end: End, told: ExitReason, r
 
 def _give_up(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
     if slot.first is not None:
-        _patience_spent(state, slot, end, f"{rule}; {state.window.intensity} restarts are spent", now)
+        patience_spent(state, slot, end, f"{rule}; {state.window.intensity} restarts are spent", now)
         return
     _decide(state, Action.GIVE_UP, slot, end, rule, now)
     slot.state = STOPPED
@@ -229,12 +206,12 @@ def _give_up(state: SupervisorState, slot: Slot, end: End, rule: str, now: float
     shut_down(state, mode=StopMode.RESTART, reason=why, cause=Cause.GAVE_UP)
 
 
-def _patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
+def patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
     """A first start was tried again, and isn't any more: the supervisor's own start fails with it, or the call that asked."""
     slot.state = STOPPED
     _decide(state, Action.LEAVE, slot, end, rule, now)
     if state.phase is Phase.STARTING:
-        _boot_failed(state, slot, end.reason)
+        boot_failed(state, slot, end.reason)
         return
     failure = ChildStartFailed(slot.id, end.reason.detail or str(end.reason))
     failure.__cause__ = end.error
@@ -242,7 +219,7 @@ def _patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now
     forget(state, slot)
 
 
-def _boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason) -> None:
+def boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason) -> None:
     """The supervisor's own start has failed: those that run stop in reverse order."""
     why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
     stop = Work(Purpose.SHUTDOWN)
@@ -292,102 +269,3 @@ def _decide(
         action, slot.id, slot.number, reason, rule, used, most, per, delay, affected, now, apart, number, end.fingerprint
     )
     state.out.append(do.Report(decision))
-
-
-def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
-    """What that means depends on what it was started for. A start that can't be cancelled has failed, too, and goes on."""
-    work = state.work
-    if work is None:
-        return
-    if work.purpose is Purpose.SHUTDOWN:
-        work.pending -= 1
-        after_stop(state, slot)
-        return
-    work.starts.popleft()
-    if ignored:
-        slot.held = False
-        slot.finished = True
-        answer_start(state, slot, False)
-        leave(state, slot)
-    elif _is_tried_again(slot, work, error):
-        if work.purpose is Purpose.BOOT:
-            work.starts.appendleft(slot)
-            state.boot, state.work = work.starts, None
-        elif work.purpose is Purpose.START_CHILD:
-            assert slot.first is not None
-            slot.first.ticket, state.work = work.ticket, None
-        _judge_later(state, slot, reason, error)
-    elif work.purpose is Purpose.BOOT:
-        _boot_failed(state, slot, reason)
-    elif work.purpose is Purpose.RESTART:
-        if slot.state is not UNSTOPPABLE:
-            state.work = None
-            for member in work.starts:
-                member.held = True
-        _judge_later(state, slot, reason, error)
-    else:
-        failure = ChildStartFailed(slot.id, reason.detail or str(reason))
-        failure.__cause__ = error
-        slot.last = reason
-        if slot.state is UNSTOPPABLE:
-            slot.afterwards = Afterwards.FORGET if work.purpose is Purpose.START_CHILD else Afterwards.CLOSE
-        elif work.purpose is Purpose.START_CHILD:
-            forget(state, slot)
-        else:
-            state.out.append(do.Close(slot.id))
-        finish_call(state, failure)
-
-
-def _is_tried_again(slot: Slot, work: Work, error: BaseException | None) -> bool:
-    """Whether it is a first start that is tried again. A description that can never work is the same at each try."""
-    return slot.first is not None and work.purpose is not Purpose.RESTART_CHILD and not is_of(error, InvalidSpec)
-
-
-def _judge_later(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
-    """A start has failed: its turn comes behind what waits already, or when its coroutine has ended after all."""
-    if slot.state is UNSTOPPABLE:
-        slot.afterwards = Afterwards.JUDGE
-        return
-    slot.state = RESTARTING
-    slot.token += 1
-    state.queue.append((retry, slot, slot.token, reason, error))
-
-
-def unstoppable_ended(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
-    """The coroutine that nothing could end has ended after all."""
-    afterwards, slot.afterwards = slot.afterwards, Afterwards.CLOSE
-    if state.phase is Phase.STOPPING:
-        after_stop(state, slot)
-    elif afterwards is Afterwards.JUDGE:
-        _judge_later(state, slot, reason, error)
-    elif afterwards is Afterwards.START:
-        slot.state = RESTARTING
-        slot.token += 1
-        state.queue.append((_resume, slot, slot.token))
-    elif afterwards is Afterwards.FORGET or slot.temporary or state.spec.dynamic:
-        forget(state, slot)
-    elif not slot.held and (state.work is None or slot not in state.work.starts):  # else it comes back with its group
-        state.out.append(do.Close(slot.id))
-
-
-def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
-    """Whoever asked for a new child, whose start is tried again, was cancelled."""
-    work = state.work
-    if work is not None and work.purpose is Purpose.START_CHILD and work.ticket is ticket:
-        if work.subject is not None and work.subject.first is not None:  # the first try: no other follows
-            work.subject.first.withdrawn = True
-        return
-    for slot in [*state.slots.values()]:
-        first = slot.first
-        if first is None or first.ticket is not ticket:
-            continue
-        first.withdrawn = True
-        if slot.state is RESTARTING:
-            end = End(slot.last or ExitReason(ExitKind.CRASHED))
-            _patience_spent(state, slot, end, "nobody waits for it any more", now)
-        return
-
-
-def _resume(state: SupervisorState, slot: Slot, token: int, now: float) -> None:
-    if pending(slot, token):
-        restart_group(state, slot, [slot], 0.0, now)

@@ -31,10 +31,11 @@ from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTO
 from .directives import Cause, Directive, StopMode
 from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRunning
 from .exit_reason import KILLED, SHUTDOWN, ExitReason
+from .failed_starts import start_failed, unstoppable_ended, withdrawn
 from .intensity import Intensity
 from .progress import advance, after_stop, answer_start, end_for_good, finish_call, go_on_with_boot, shut_down, stop_ended
 from .restart import Draw, Restart, draw
-from .restarting import due, exited, start_failed, unstoppable_ended, withdrawn
+from .restarting import due, exited
 from .supervisor_state import Call, Phase, SupervisorState
 from .work import Purpose, Work
 

@@ -1,0 +1,110 @@
+"""What follows when a start has failed, or a coroutine that nothing could end has ended after all.
+
+A start that failed in a restart, or is to be tried again, is judged in its turn, behind what waits already (`retry`).
+"""
+
+from __future__ import annotations
+
+from . import directives as do
+from .child_state import RESTARTING, UNSTOPPABLE, Afterwards, Slot
+from .errors import ChildStartFailed, InvalidSpec
+from .exit_reason import ExitKind, ExitReason
+from .kind import is_of
+from .progress import after_stop, answer_start, finish_call, forget, leave, resume
+from .restarting import End, boot_failed, patience_spent, retry
+from .supervisor_state import Phase, SupervisorState
+from .work import Purpose, Work
+
+
+def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
+    """What that means depends on what it was started for. A start that can't be cancelled has failed, too, and goes on."""
+    work = state.work
+    if work is None:
+        return
+    if work.purpose is Purpose.SHUTDOWN:
+        work.pending -= 1
+        after_stop(state, slot)
+        return
+    work.starts.popleft()
+    if ignored:
+        slot.held = False
+        slot.finished = True
+        answer_start(state, slot, False)
+        leave(state, slot)
+    elif _is_tried_again(slot, work, error):
+        if work.purpose is Purpose.BOOT:
+            work.starts.appendleft(slot)
+            state.boot, state.work = work.starts, None
+        elif work.purpose is Purpose.START_CHILD:
+            assert slot.first is not None
+            slot.first.ticket, state.work = work.ticket, None
+        _judge_later(state, slot, reason, error)
+    elif work.purpose is Purpose.BOOT:
+        boot_failed(state, slot, reason)
+    elif work.purpose is Purpose.RESTART:
+        if slot.state is not UNSTOPPABLE:
+            state.work = None
+            for member in work.starts:
+                member.held = True
+        _judge_later(state, slot, reason, error)
+    else:
+        failure = ChildStartFailed(slot.id, reason.detail or str(reason))
+        failure.__cause__ = error
+        slot.last = reason
+        if slot.state is UNSTOPPABLE:
+            slot.afterwards = Afterwards.FORGET if work.purpose is Purpose.START_CHILD else Afterwards.CLOSE
+        elif work.purpose is Purpose.START_CHILD:
+            forget(state, slot)
+        else:
+            state.out.append(do.Close(slot.id))
+        finish_call(state, failure)
+
+
+def _is_tried_again(slot: Slot, work: Work, error: BaseException | None) -> bool:
+    """Whether it is a first start that is tried again. A description that can never work is the same at each try."""
+    return slot.first is not None and work.purpose is not Purpose.RESTART_CHILD and not is_of(error, InvalidSpec)
+
+
+def _judge_later(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
+    """A start has failed: its turn comes behind what waits already, or when its coroutine has ended after all."""
+    if slot.state is UNSTOPPABLE:
+        slot.afterwards = Afterwards.JUDGE
+        return
+    slot.state = RESTARTING
+    slot.token += 1
+    state.queue.append((retry, slot, slot.token, reason, error))
+
+
+def unstoppable_ended(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
+    """The coroutine that nothing could end has ended after all."""
+    afterwards, slot.afterwards = slot.afterwards, Afterwards.CLOSE
+    if state.phase is Phase.STOPPING:
+        after_stop(state, slot)
+    elif afterwards is Afterwards.JUDGE:
+        _judge_later(state, slot, reason, error)
+    elif afterwards is Afterwards.START:
+        slot.state = RESTARTING
+        slot.token += 1
+        state.queue.append((resume, slot, slot.token))
+    elif afterwards is Afterwards.FORGET or slot.temporary or state.spec.dynamic:
+        forget(state, slot)
+    elif not slot.held and (state.work is None or slot not in state.work.starts):  # else it comes back with its group
+        state.out.append(do.Close(slot.id))
+
+
+def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
+    """Whoever asked for a new child, whose start is tried again, was cancelled."""
+    work = state.work
+    if work is not None and work.purpose is Purpose.START_CHILD and work.ticket is ticket:
+        if work.subject is not None and work.subject.first is not None:  # the first try: no other follows
+            work.subject.first.withdrawn = True
+        return
+    for slot in [*state.slots.values()]:
+        first = slot.first
+        if first is None or first.ticket is not ticket:
+            continue
+        first.withdrawn = True
+        if slot.state is RESTARTING:
+            end = End(slot.last or ExitReason(ExitKind.CRASHED))
+            patience_spent(state, slot, end, "nobody waits for it any more", now)
+        return
