@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .restart import Draw, Restart, retry_state
+
+
+class Answer(NamedTuple):
+    """What the policies say of one failure."""
+
+    delay: float
+    enough: bool
+    """`stop=` says that the row is long enough."""
+    raised: BaseException | None = None
+    """By `wait=` or `stop=`, which then decided nothing."""
 
 
 class Backoff:
@@ -24,12 +36,11 @@ class Backoff:
         other.attempts, other.first = self.attempts, self.first
         return other
 
-    def failed(
-        self, policy: Restart, now: float, up_since: float | None, error: BaseException | None, draw: Draw
-    ) -> tuple[float, bool]:
+    def failed(self, policy: Restart, now: float, up_since: float | None, error: BaseException | None, draw: Draw) -> Answer:
         """Count a failure at `now`; answer the delay in seconds and whether `policy.stop` says that it is enough.
 
-        `up_since` is None for a start that failed. A negative delay counts as none. What a policy raises leaves unchanged.
+        `up_since` is None for a start that failed. A negative delay counts as none. Each policy is asked,
+        also when the other has raised, or gave what is no number.
         """
         if up_since is not None and now - up_since >= policy.healthy_after:
             self.attempts = 0
@@ -37,8 +48,16 @@ class Backoff:
             self.first = now
         self.attempts += 1
         if policy.wait is None and policy.stop is None:
-            return 0.0, False
+            return Answer(0.0, False)
         state = retry_state(error, attempt=self.attempts, first=self.first, now=now)
-        delay = max(0.0, draw(policy.wait, state)) if policy.wait is not None else 0.0
+        delay, enough, raised = 0.0, False, None
+        try:
+            delay = max(0.0, draw(policy.wait, state)) if policy.wait is not None else 0.0
+        except BaseException as failure:
+            raised = failure
         state.upcoming_sleep = delay
-        return delay, policy.stop is not None and bool(policy.stop(state))
+        try:
+            enough = policy.stop is not None and bool(policy.stop(state))
+        except BaseException as failure:
+            raised = failure if raised is None else raised
+        return Answer(delay, enough, raised)

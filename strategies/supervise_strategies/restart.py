@@ -12,12 +12,23 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from types import FunctionType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from tenacity import Future, RetryCallState
-from tenacity.retry import retry_base
-from tenacity.stop import stop_after_attempt, stop_base
-from tenacity.wait import wait_base, wait_none
+from tenacity.retry import retry_all, retry_any, retry_base
+from tenacity.stop import stop_after_attempt, stop_all, stop_any, stop_base
+from tenacity.wait import (
+    wait_base,
+    wait_combine,
+    wait_exponential,
+    wait_exponential_jitter,
+    wait_fixed,
+    wait_incrementing,
+    wait_none,
+    wait_random,
+    wait_random_exponential,
+)
 
 from .errors import InvalidSpec
 from .exception import leaves
@@ -32,6 +43,9 @@ When: TypeAlias = retry_base | Callable[[RetryCallState], bool]
 Predicate: TypeAlias = retry_base | Callable[[Exception], bool]
 """Says something of an exception: one of tenacity's `retry_if_…` objects as it is, or a function of the exception."""
 Draw: TypeAlias = Callable[[Wait, RetryCallState], float]
+
+PACED: Final = 0.01
+"""Seconds from which on a delay paces a restart; a shorter one stops no loop that is hot."""
 
 
 def draw(policy: Wait, state: RetryCallState) -> float:
@@ -96,6 +110,7 @@ class Restart:
             ("when", "retry_if_exception_type(OSError)"),
         ):
             self._check_policy(field, example)
+        _check_attempts(self.stop)
         if self.wait is not None and type(self.wait) is wait_none:
             object.__setattr__(self, "wait", None)
         after = self.healthy_after
@@ -160,9 +175,15 @@ class Restart:
         """The restart of this number in a row, in words, where no limit counts it: by `stop` or else by `wait`."""
         if self.stop is None:
             return f"restart {number}, paced"
-        if isinstance(self.stop, stop_after_attempt):  # attempts are lives, and the first one is no restart
-            return f"restart {number} of {self.stop.max_attempt_number - 1}"
+        most = _attempts(self.stop)
+        if type(most) is int:  # attempts are lives, and the first one is no restart
+            return f"restart {number} of {most - 1}"
         return f"restart {number}, until {_name(self.stop)}"
+
+    @property
+    def intensity_counts(self) -> bool:
+        """Whether its restarts count against the supervisor's intensity, as far as that can be said before a delay is drawn."""
+        return self.stop is None and (self.wait is None or self.counted or _longest(self.wait) < PACED)
 
     def rule(self, reason: ExitReason, error: BaseException | None = None) -> Rule:
         """Whether an end with this reason is followed by a restart, and the rule that says so, in words.
@@ -217,12 +238,77 @@ def retry_state(error: BaseException | None, *, attempt: int, first: float, now:
     return state
 
 
+_JOINED: Final[dict[type, tuple[str, str]]] = {  # where a combination keeps its parts, and the sign that makes it of them
+    stop_any: ("stops", " | "),
+    stop_all: ("stops", " & "),
+    retry_any: ("retries", " | "),
+    retry_all: ("retries", " & "),
+    wait_combine: ("wait_funcs", " + "),
+}
+_LONGEST: Final[dict[type, str]] = {  # where a wait keeps its longest delay
+    wait_fixed: "wait_fixed",
+    wait_random: "wait_random_max",
+    wait_incrementing: "max",
+    wait_exponential: "max",
+    wait_random_exponential: "max",
+    wait_exponential_jitter: "max",
+}
+
+
+def _parts(policy: object) -> tuple[Any, ...]:
+    """What a combination of tenacity's is made of; itself, if it is none."""
+    where = _JOINED.get(type(policy))
+    found = (policy,) if where is None else getattr(policy, where[0], None)
+    return found if type(found) is tuple else (policy,)
+
+
+def _longest(wait: object) -> float:
+    """The longest delay that it gives, in seconds; infinity for what isn't tenacity's own."""
+    if type(wait) is wait_none:
+        return 0.0
+    parts = _parts(wait)
+    if len(parts) > 1:
+        return sum(map(_longest, parts))
+    where = _LONGEST.get(type(wait))
+    longest = None if where is None else getattr(wait, where, None)
+    return longest if is_of(longest, int, float) else math.inf
+
+
+def _check_attempts(stop: object) -> None:
+    """`stop_after_attempt("5")` is no limit: it raises whenever it is asked."""
+    todo = [stop]
+    while todo:
+        policy = todo.pop()
+        parts = _parts(policy)
+        if parts != (policy,):
+            todo.extend(parts)
+        most = _attempts(policy)
+        if most is not None and (is_of(most, bool) or not is_of(most, int, float)):
+            cure = f"a whole number of attempts, e.g. stop_after_attempt(5), and not stop_after_attempt({shown(most)})"
+            raise InvalidSpec("Restart", "stop", stop, cure)
+
+
+def _attempts(stop: object) -> object:
+    """The number that a `stop_after_attempt` was given; None for another policy, or where it can't be had."""
+    try:
+        return stop.max_attempt_number if is_of(stop, stop_after_attempt) else None
+    except Exception:  # a subclass of the user's own
+        return None
+
+
 def _name(policy: object) -> str:
-    """A policy for people: its class, or its function's name, with its plain settings."""
-    if inspect.isfunction(policy):
+    """A policy for people: its class, or its function's name, with its plain settings; a combination as it was written."""
+    parts = _parts(policy)
+    if len(parts) > 1:
+        names = (f"({_name(part)})" if len(_parts(part)) > 1 else _name(part) for part in parts)
+        return _JOINED[type(policy)][1].join(names)
+    if is_of(policy, FunctionType):
         return policy.__name__
-    settings: dict[str, Any] = getattr(policy, "__dict__", {})
-    plain = ", ".join(f"{key}={shown(value)}" for key, value in settings.items() if is_of(value, int, float, str))
+    try:
+        settings: dict[str, Any] = getattr(policy, "__dict__", {})
+        plain = ", ".join(f"{key}={shown(value)}" for key, value in settings.items() if is_of(value, int, float, str))
+    except Exception:  # an object of the user's own; a decision is told in words, and must not depend on it
+        plain = "…"
     return f"{name_of_kind(kind_of(policy))}({plain})"
 
 

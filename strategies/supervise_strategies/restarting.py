@@ -11,7 +11,7 @@ What re-implementations of Erlang/OTP's supervisor usually get wrong here:
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from . import directives as do
 from .backoff import Backoff
@@ -23,12 +23,10 @@ from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
 from .kind import is_of
 from .progress import abandon_calls, answer_start, forget, leave, release_held, restart_group, shut_down
+from .restart import PACED
 from .strategy import AutoShutdown
 from .supervisor_state import Phase, SupervisorState, pending
 from .work import Purpose, Work
-
-PACED: Final = 0.01
-"""Seconds from which on a delay paces a restart; a shorter one stops no loop that is hot."""
 
 
 class End(NamedTuple):
@@ -92,17 +90,17 @@ def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: 
     """A restart is due: count it against what bounds it, then do it, put it off, or give up."""
     policy, limit = slot.spec.restart, slot.spec.limit
     delay, enough, number = 0.0, False, 0
+    raised: BaseException | None = None
     if end.again:
         rule = f"{rule}; by a message that was tried again, so it isn't counted"
     elif policy.wait is not None or policy.stop is not None:
         if slot.backoff is None:
             slot.backoff = Backoff()
-        try:
-            delay, enough = slot.backoff.failed(policy, now, end.up_since, end.error, state.draw)
-            number = slot.backoff.attempts
-        except BaseException as failure:  # a user's policy; the restart must not depend on it
-            _pass_up(state, failure)
-            rule = f"{rule}; its wait= or stop= raised {describe(failure)}, so it comes back at once"
+        delay, enough, raised = slot.backoff.failed(policy, now, end.up_since, end.error, state.draw)
+        number = slot.backoff.attempts
+        if raised is not None:  # a policy that says nothing bounds nothing
+            _pass_up(state, raised)
+            rule = f"{rule}; its wait= or stop= raised {describe(raised)}, so the restart is counted"
     window = state.window
     if limit is not None:
         if slot.window is None:
@@ -118,9 +116,9 @@ def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: 
             _own_limit(state, slot, end, f"its own limit of {limit} is spent", now)
             return
         number, apart = len(window), ""
-    elif policy.stop is not None or (delay >= PACED and not policy.counted):
+    elif raised is None and (policy.stop is not None or (delay >= PACED and not policy.counted)):
         apart = policy.ordinal(number)
-    elif in_a_row > 1 and slot.spec.quarantine is not None:
+    elif raised is None and in_a_row > 1 and slot.spec.quarantine is not None:
         number, most = in_a_row - 1, slot.spec.quarantine - 1
         apart = f"restart {number} of {most} after the same crash (quarantine={slot.spec.quarantine})"
     elif window.add(now):

@@ -1,7 +1,8 @@
 """What one supervisor knows: its children, what is under way, what waits for its turn, and what it has to say.
 
 It is shared by the files that decide: `supervision.py` (facts come in), `admin.py` (calls are served), `restarting.py` (a child
-ended: what follows), `failed_starts.py` (or didn't start) and `progress.py` (what is under way goes on). None of them keeps anything of its own.
+ended: what follows), `failed_starts.py` (it didn't start) and `progress.py` (what is under way goes on). None of them keeps
+anything of its own.
 """
 
 from __future__ import annotations

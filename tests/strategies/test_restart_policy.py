@@ -6,6 +6,8 @@ and their sums from given instants; failures in a row, healed by a healthy time 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tenacity import (
     retry_if_exception_type,
@@ -15,9 +17,10 @@ from tenacity import (
     wait_exponential,
     wait_fixed,
     wait_none,
+    wait_random,
 )
 
-from supervise_strategies import Backoff, ExitKind, ExitReason, Restart, RestartType
+from supervise_strategies import Backoff, ExitKind, ExitReason, InvalidSpec, Restart, RestartType
 from supervise_strategies.exit_reason import KILLED, NORMAL, SHUTDOWN, crashed, describe
 from supervise_strategies.restart import draw
 
@@ -118,7 +121,7 @@ def _forty_two(_: object, __: object) -> float:
 
 def test_the_random_draw_is_an_argument() -> None:
     backoff, policy = Backoff(), Restart.permanent(wait=wait_fixed(1))
-    assert backoff.failed(policy, 0.0, None, None, _forty_two) == (42.0, False)
+    assert backoff.failed(policy, 0.0, None, None, _forty_two) == (42.0, False, None)
 
 
 def test_a_wait_of_none_is_no_wait_and_a_negative_one_too() -> None:
@@ -135,3 +138,59 @@ def test_a_description_of_an_error_is_short_and_survives_a_str_that_raises() -> 
     assert len(describe(ValueError("x" * 500))) == 200
     assert describe(Rude()) == "Rude: <its str() raised RuntimeError>"
     assert describe(ValueError()) == "ValueError"
+
+
+class _Odd(stop_after_attempt):
+    """Its number can't be had."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def max_attempt_number(self) -> int:  # type: ignore[override]
+        raise KeyError
+
+    def __call__(self, retry_state: object) -> bool:
+        return False
+
+
+def test_no_policy_object_makes_the_words_of_a_decision_raise() -> None:
+    assert Restart.permanent(stop=_Odd()).ordinal(3).startswith("restart 3, until _Odd(")
+    assert Restart.permanent(stop=stop_after_attempt(2.5)).ordinal(1).startswith("restart 1, until stop_after_attempt(")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["5", [5], True, {}])
+def test_a_stop_that_could_never_be_asked_is_refused_wherever_it_lies(wrong: Any) -> None:
+    never: Any = stop_after_attempt(wrong)
+    for stop in (never, never | stop_after_delay(3), stop_after_delay(3) & (stop_after_attempt(3) | never)):
+        with pytest.raises(
+            InvalidSpec, match=r"Restart: stop=.* is not valid: a whole number of attempts, e\.g\."
+        ):
+            Restart.permanent(stop=stop)
+
+
+def test_combinations_are_told_as_they_are_written() -> None:
+    a, b, c = stop_after_attempt(3), stop_after_delay(9), stop_after_delay(1)
+    names = ["stop_after_attempt(max_attempt_number=3)", "stop_after_delay(max_delay=9.0)", "stop_after_delay(max_delay=1.0)"]
+    assert str(Restart.permanent(stop=a | b)) == f"permanent(stop={names[0]} | {names[1]})"
+    assert str(Restart.permanent(stop=a & (b | c))) == f"permanent(stop={names[0]} & ({names[1]} | {names[2]}))"
+    assert str(Restart.permanent(wait=wait_fixed(1) + wait_fixed(2))).count("wait_fixed(wait_fixed=") == 2
+    assert Restart.permanent(stop=a | b).ordinal(2) == f"restart 2, until {names[0]} | {names[1]}"
+
+
+@pytest.mark.parametrize(
+    ("restart", "counts"),
+    [
+        (Restart(), True),
+        (Restart.permanent(wait=wait_fixed(0.009)), True),
+        (Restart.permanent(wait=wait_fixed(0.004) + wait_random(0, 0.005)), True),
+        (Restart.permanent(wait=wait_fixed(0.004) + wait_random(0, 0.006)), False),
+        (Restart.permanent(wait=wait_exponential(max=0.001)), True),
+        (Restart.permanent(wait=wait_fixed(1)), False),
+        (Restart.permanent(wait=lambda _: 0.0), False),
+        (Restart.permanent(wait=wait_fixed(1), counted=True), True),
+        (Restart.permanent(stop=stop_after_attempt(3)), False),
+    ],
+)
+def test_a_policy_says_whether_the_intensity_counts_its_restarts(restart: Restart, counts: bool) -> None:
+    assert restart.intensity_counts is counts
