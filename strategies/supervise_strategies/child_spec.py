@@ -164,8 +164,8 @@ def warn_of_immortal_loop(supervisor: SupervisorSpec, child: ChildSpec) -> None:
     limit, whose = child.limit, "its own limit"
     if limit is None:
         limit, whose = supervisor.intensity, f"the intensity of supervisor {supervisor.id!r}"
-    if limit is not child.limit and child.restart.wait is not None and not child.restart.counted:
-        return  # its restarts are paced, and count against nothing
+    if limit is not child.limit and not child.restart.intensity_counts:
+        return
     if child.restart.type is RestartType.TEMPORARY or (child.stop_within is None and limit == Intensity()):
         return
     if limit.restarts and limit.per / limit.restarts <= child.seconds < math.inf:

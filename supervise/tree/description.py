@@ -223,8 +223,8 @@ def _more(spec: ChildSpec, required: bool, restart: Restart | None = None) -> st
         said.append(f", stop within {within:g} s" if isinstance(within, int | float) else f", stop {within}")
     if spec.limit is not None:
         said.append(f", limit {spec.limit}{', then escalate' if spec.on_limit == 'escalate' else ''}")
-    if spec.restart.wait is not None and spec.limit is None and spec.restart.stop is None and not spec.restart.counted:
-        said.append(", paced: not counted")
+    if spec.limit is None and not spec.restart.intensity_counts:
+        said.append(", paced: not counted" if spec.restart.stop is None else ", bounded by stop=: not counted")
     if spec.retry_start:
         said.append(", its first start is tried again")
     if spec.quarantine is not None:

@@ -151,17 +151,57 @@ def test_what_can_not_be_counted_is_refused(make: Any, text: str) -> None:
         make()
 
 
+def _raises(_: object) -> Any:
+    raise KeyError("typo")
+
+
+# Policies that say nothing, and what is told of them.
+SILENT: list[tuple[dict[str, Any], str]] = [
+    ({"stop": _raises}, "KeyError: 'typo'"),
+    ({"wait": wait_fixed(0.01), "stop": _raises}, "KeyError: 'typo'"),
+    ({"wait": _raises}, "KeyError: 'typo'"),
+    ({"wait": _raises, "stop": stop_after_attempt(50)}, "KeyError: 'typo'"),
+    ({"wait": lambda _: "abc", "stop": stop_after_attempt(50)}, "ValueError"),
+    ({"wait": lambda _: [1]}, "TypeError"),
+]
+
+
+@pytest.mark.parametrize("ends", [crash_until_it_ends, fail_until_it_ends])
+@pytest.mark.parametrize(("policies", "words"), SILENT)
+@pytest.mark.parametrize("more", [{}, {"limit": Intensity(3, per=60)}, {"quarantine": 9}])
+def test_a_policy_that_raises_bounds_nothing_so_the_restart_is_counted(
+    ends: Any, policies: dict[str, Any], words: str, more: dict[str, Any]
+) -> None:
+    rig = Rig(spec("a", Restart.permanent(**policies), **more)).up()
+    assert ends(rig) == 3
+    for number, decision in enumerate(rig.decisions[:3], 1):
+        assert f"raised {words}" in decision.rule
+        assert decision.rule.endswith("so the restart is counted")
+        assert decision.ordinal.startswith(f"restart {number} of 3 within")
+        assert (decision.number, decision.used) == (number, number)
+
+
+def test_a_stop_is_asked_all_the_same_where_wait_raises() -> None:
+    rig = Rig(spec("a", Restart.permanent(wait=_raises, stop=stop_after_attempt(3)))).up()
+    assert crash_until_it_ends(rig) == 2
+    assert rig.decisions[-1].rule == "stop= says enough"
+
+
 def test_a_policy_says_that_it_counts() -> None:
     assert (
         str(Restart.permanent(wait=wait_fixed(1), counted=True)) == "permanent(wait=wait_fixed(wait_fixed=1.0), counted=True)"
     )
 
 
-def test_an_immortal_loop_is_never_warned_of_where_restarts_are_paced() -> None:
+def test_an_immortal_loop_is_never_warned_of_where_restarts_are_not_counted() -> None:
     sup = SupervisorSpec("sup", intensity=Intensity(1, per=5))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_immortal_loop(sup, spec("a", Restart.permanent(wait=wait_random(0, 1)), stop_within=10))
+        for stop in (stop_after_attempt(3), stop_after_delay(9)):
+            warn_of_immortal_loop(sup, spec("a", Restart.permanent(stop=stop), stop_within=10))
+    with pytest.warns(ImmortalLoopWarning):
+        warn_of_immortal_loop(sup, spec("a", Restart.permanent(wait=wait_fixed(0.001)), stop_within=10))
     for restart, limit in ((Restart.permanent(wait=BACKOFF, counted=True), None), (Restart(wait=BACKOFF), Intensity(1))):
         with pytest.warns(ImmortalLoopWarning):
             warn_of_immortal_loop(sup, spec("a", restart, stop_within=10, limit=limit))

@@ -39,15 +39,20 @@ def test_a_tree_says_which_restarts_are_counted_and_how_patient_it_is() -> None:
         child(str, name="counted", restart=Restart.permanent(wait=paced, counted=True)),
         child(str, name="bounded", restart=Restart.permanent(wait=paced, stop=five)),
         child(str, name="limited", restart=Restart.permanent(wait=paced), limit=Intensity(9)),
+        child(str, name="hot", restart=Restart.permanent(wait=wait_fixed(0.001))),
+        child(str, name="tired", restart=Restart.permanent(stop=five)),
         child(str, name="patient", retry_start=True),
         child(str, name="poisoned", quarantine=3),
     )
+    stop = "stop=stop_after_attempt(max_attempt_number=5)"
     wait = "wait=wait_fixed(wait_fixed=1.0)"
     assert str(described).split("\n")[1:] == [
         f"  paced  permanent({wait}), paced: not counted",
         f"  counted  permanent({wait}, counted=True)",
-        f"  bounded  permanent({wait}, stop=stop_after_attempt(max_attempt_number=5))",
+        f"  bounded  permanent({wait}, {stop}), bounded by stop=: not counted",
         f"  limited  permanent({wait}), limit 9 in 5 s",
+        "  hot  permanent(wait=wait_fixed(wait_fixed=0.001))",
+        f"  tired  permanent({stop}), bounded by stop=: not counted",
         "  patient  permanent, its first start is tried again",
         "  poisoned  permanent, quarantine after 3 crashes alike",
     ]
