@@ -18,7 +18,7 @@ from .backoff import Backoff
 from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Slot
 from .crash_row import CrashRow
 from .directives import Action, Cause, Decision, StopMode
-from .errors import ChildStartFailed
+from .errors import ChildStartFailed, InvalidSpec
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
 from .kind import is_of
@@ -140,7 +140,10 @@ def _pass_up(state: SupervisorState, raised: BaseException | None) -> None:
 
 
 def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: BaseException | None, now: float) -> None:
-    """The turn of a start that failed: it counts as one more (rule 14), unless `when=` ends the child."""
+    """The turn of a start that failed: it counts as one more (rule 14), unless `when=` ends the child.
+
+    A first start that can never work isn't tried again. Of a child that has worked `InvalidSpec` is a crash like any other.
+    """
     if not pending(slot, token):
         return
     end = End(reason, error)
@@ -148,6 +151,8 @@ def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, er
     rule = f"its {'restart failed to start' if slot.first is None else 'first start failed'}; {rule}"
     if slot.first is not None and slot.first.withdrawn:
         patience_spent(state, slot, end, f"{rule}; nobody waits for it any more", now)
+    elif slot.first is not None and is_of(error, InvalidSpec):
+        patience_spent(state, slot, end, f"{rule}; what can never work isn't tried again", now)
     elif restart:
         _restart(state, slot, end, rule, 0, now)
     else:

@@ -108,6 +108,41 @@ def test_what_can_never_work_is_not_tried_again() -> None:
     assert [type(directive) for directive in directives] == [Done]
 
 
+NEVER = InvalidSpec("child 'b'", "factory", None, "an actor")
+
+
+@pytest.mark.parametrize("tries", [1, 2, 5])
+def test_nor_at_a_later_try_in_the_supervisors_own_start(tries: int) -> None:
+    rig = Rig(PATIENT, "c")
+    rig.begins()
+    for second in range(1, tries):
+        rig.fails("b")
+        rig.at(second).timer()
+    (done,) = [each for each in rig.fails("b", error=NEVER) if isinstance(each, Done)]
+    assert (done.cause, done.failed) == (Cause.START_FAILED, "b")
+
+
+@pytest.mark.parametrize("tries", [1, 2, 5])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_nor_at_a_later_try_at_run_time(tries: int, dynamic: bool) -> None:
+    rig = Rig(dynamic=dynamic).up()
+    rig.machine.start_child(PATIENT, "t", rig.now)
+    for second in range(1, tries):
+        rig.fails("b")
+        rig.at(second).timer()
+    last = rig.fails("b", error=NEVER)
+    (reply,) = [each for each in last if isinstance(each, Reply)]
+    assert isinstance(reply.result, ChildStartFailed)
+    assert reply.result.__cause__ is NEVER
+    assert Forget("b") in last
+
+
+def test_of_a_child_that_has_worked_it_is_a_crash_like_any_other() -> None:
+    rig = Rig(spec("b", retry_start=True)).up()
+    assert rig.ends("b") == [Start("b", 2)]
+    assert rig.fails("b", error=NEVER) == [Start("b", 3)]
+
+
 def test_it_may_ignore_a_later_try_and_boot_goes_on() -> None:
     rig = waiting()
     rig.at(1).timer()

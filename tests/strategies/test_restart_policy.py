@@ -163,9 +163,7 @@ def test_no_policy_object_makes_the_words_of_a_decision_raise() -> None:
 def test_a_stop_that_could_never_be_asked_is_refused_wherever_it_lies(wrong: Any) -> None:
     never: Any = stop_after_attempt(wrong)
     for stop in (never, never | stop_after_delay(3), stop_after_delay(3) & (stop_after_attempt(3) | never)):
-        with pytest.raises(
-            InvalidSpec, match=r"Restart: stop=.* is not valid: a whole number of attempts, e\.g\."
-        ):
+        with pytest.raises(InvalidSpec, match=r"Restart: stop=.* is not valid: a whole number of attempts, e\.g\."):
             Restart.permanent(stop=stop)
 
 

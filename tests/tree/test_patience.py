@@ -652,6 +652,27 @@ async def test_what_returns_an_actor_is_not_refused_however_it_is_called() -> No
         assert [info.state.value for info in app.which_children()] == ["running"] * 4
 
 
+async def test_one_that_returns_none_at_a_later_try_is_refused_and_not_tried_again() -> None:
+    tries: list[int] = []
+
+    async def builds():  # type: ignore[no-untyped-def]
+        tries.append(len(tries))
+        if not tries[-1]:
+            raise ConnectionError("down")
+
+    with pytest.raises(StartFailed, match="it has to return the actor") as raised:
+        async with Supervisor("app", child(builds, restart=BACKOFF, retry_start=True)):
+            raise AssertionError("it runs")
+    assert isinstance(raised.value.__cause__, InvalidSpec)
+    assert tries == [0, 1]
+    tries.clear()
+    async with Supervisor("app") as app:
+        with pytest.raises(ChildStartFailed) as refused:
+            await app.start(builds, restart=BACKOFF, retry_start=True)
+        assert isinstance(refused.value.__cause__, InvalidSpec)
+        assert tries == [0, 1]
+
+
 async def test_one_that_returns_none_is_refused_and_not_tried_again() -> None:
     tries: list[int] = []
 
