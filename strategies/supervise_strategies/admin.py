@@ -17,13 +17,14 @@ from .errors import (
     ChildNotFound,
     ChildRestarting,
     ChildRunning,
+    ChildStartFailed,
     ChildTemporary,
     ChildUnstoppable,
     InvalidSpec,
     TooManyChildren,
 )
 from .intensity import Intensity
-from .progress import advance, forget, restart_group
+from .progress import advance, answer_start, forget, restart_group
 from .restart import Restart
 from .supervisor_state import SupervisorState
 from .work import Purpose, Work
@@ -48,6 +49,7 @@ def terminate_child(state: SupervisorState, id: str, ticket: object, now: float)
         state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is UNSTOPPABLE:
         slot.afterwards, slot.held = Afterwards.CLOSE, False
+        answer_start(state, slot, ChildStartFailed(id, "it was terminated meanwhile"))
         state.out.append(do.Reply(ticket, ChildUnstoppable(id)))
     else:
         state.work = work = Work(Purpose.TERMINATE_CHILD, subject=slot, ticket=ticket)

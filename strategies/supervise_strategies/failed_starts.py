@@ -6,14 +6,14 @@ A start that failed in a restart, or is to be tried again, is judged in its turn
 from __future__ import annotations
 
 from . import directives as do
-from .child_state import RESTARTING, UNSTOPPABLE, Afterwards, Slot
-from .errors import ChildStartFailed, InvalidSpec
+from .admin import start_child
+from .child_state import RESTARTING, STOPPED, UNSTOPPABLE, Afterwards, Slot
+from .errors import ChildStartFailed
 from .exit_reason import ExitKind, ExitReason
-from .kind import is_of
-from .progress import after_stop, answer_start, finish_call, forget, leave, resume
-from .restarting import End, boot_failed, patience_spent, retry
-from .supervisor_state import Phase, SupervisorState
-from .work import Purpose, Work
+from .progress import after_stop, answer_start, close, finish_call, forget, leave, resume_later
+from .restarting import NOBODY_WAITS, End, boot_failed, patience_spent, retry
+from .supervisor_state import Call, Phase, SupervisorState
+from .work import Purpose
 
 
 def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
@@ -31,12 +31,11 @@ def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
         slot.finished = True
         answer_start(state, slot, False)
         leave(state, slot)
-    elif _is_tried_again(slot, work, error):
+    elif slot.first is not None and work.purpose is not Purpose.RESTART_CHILD:
         if work.purpose is Purpose.BOOT:
             work.starts.appendleft(slot)
             state.boot, state.work = work.starts, None
         elif work.purpose is Purpose.START_CHILD:
-            assert slot.first is not None
             slot.first.ticket, state.work = work.ticket, None
         _judge_later(state, slot, reason, error)
     elif work.purpose is Purpose.BOOT:
@@ -56,13 +55,8 @@ def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
         elif work.purpose is Purpose.START_CHILD:
             forget(state, slot)
         else:
-            state.out.append(do.Close(slot.id))
+            close(state, slot)
         finish_call(state, failure)
-
-
-def _is_tried_again(slot: Slot, work: Work, error: BaseException | None) -> bool:
-    """Whether it is a first start that is tried again. A description that can never work is the same at each try."""
-    return slot.first is not None and work.purpose is not Purpose.RESTART_CHILD and not is_of(error, InvalidSpec)
 
 
 def _judge_later(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
@@ -83,17 +77,22 @@ def unstoppable_ended(state: SupervisorState, slot: Slot, reason: ExitReason, er
     elif afterwards is Afterwards.JUDGE:
         _judge_later(state, slot, reason, error)
     elif afterwards is Afterwards.START:
-        slot.state = RESTARTING
-        slot.token += 1
-        state.queue.append((resume, slot, slot.token))
+        resume_later(state, slot)
     elif afterwards is Afterwards.FORGET or slot.temporary or state.spec.dynamic:
         forget(state, slot)
     elif not slot.held and (state.work is None or slot not in state.work.starts):  # else it comes back with its group
-        state.out.append(do.Close(slot.id))
+        close(state, slot)
 
 
 def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
     """Whoever asked for a new child, whose start is tried again, was cancelled."""
+    for index, entry in enumerate(state.queue):
+        if type(entry) is Call and entry.ticket is ticket and entry.serve is start_child:
+            id, spec = entry.subject
+            if spec.retry_start:  # its turn hasn't come, so there is no try to go on
+                del state.queue[index]
+                state.out.append(do.Reply(ticket, ChildStartFailed(id, NOBODY_WAITS)))
+            return
     work = state.work
     if work is not None and work.purpose is Purpose.START_CHILD and work.ticket is ticket:
         if work.subject is not None and work.subject.first is not None:  # the first try: no other follows
@@ -104,7 +103,7 @@ def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
         if first is None or first.ticket is not ticket:
             continue
         first.withdrawn = True
-        if slot.state is RESTARTING:
+        if slot.state in (RESTARTING, STOPPED):  # in a wait of its own, or in that of a group
             end = End(slot.last or ExitReason(ExitKind.CRASHED))
-            patience_spent(state, slot, end, "nobody waits for it any more", now)
+            patience_spent(state, slot, end, NOBODY_WAITS, now)
         return

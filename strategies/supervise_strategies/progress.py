@@ -62,7 +62,7 @@ def _start_next(state: SupervisorState, work: Work) -> None:
         if slot.state is STARTING:
             return
         if slot.state is UNSTOPPABLE:
-            if slot.afterwards is not Afterwards.JUDGE:
+            if slot.afterwards in (Afterwards.CLOSE, Afterwards.START):
                 slot.afterwards = Afterwards.CLOSE if slot.temporary else Afterwards.START
         elif slot.over and slot.state is not RUNNING:
             end_for_good(state, slot)
@@ -90,6 +90,13 @@ def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: 
         state.boot[0].due = None
         state.boot[0].held = True
     advance(state, now)
+
+
+def resume_later(state: SupervisorState, slot: Slot) -> None:
+    """It is to be started, alone, when what waits already has been served."""
+    slot.state = RESTARTING
+    slot.token += 1
+    state.queue.append((resume, slot, slot.token))
 
 
 def resume(state: SupervisorState, slot: Slot, token: int, now: float) -> None:
@@ -165,9 +172,8 @@ def after_stop(state: SupervisorState, slot: Slot) -> None:
     if _gone_when_stopped(state, slot):
         forget(state, slot)
     elif work is not None and work.purpose is Purpose.TERMINATE_CHILD:
-        answer_start(state, slot, ChildStartFailed(slot.id, "it was terminated meanwhile"))
         slot.held = False
-        state.out.append(do.Close(slot.id))
+        close(state, slot, "it was terminated meanwhile")
         release_held(state)
 
 
@@ -182,7 +188,7 @@ def leave(state: SupervisorState, slot: Slot) -> None:
     if slot.temporary or state.spec.dynamic:
         forget(state, slot)
     else:
-        state.out.append(do.Close(slot.id))
+        close(state, slot)
 
 
 def end_for_good(state: SupervisorState, slot: Slot) -> None:
@@ -191,20 +197,32 @@ def end_for_good(state: SupervisorState, slot: Slot) -> None:
     slot.due = None
     slot.held = False
     slot.finished = True
-    leave(state, slot)
+    if slot.added and slot.first is not None:  # of a new child that was never up nothing is kept
+        forget(state, slot, "nobody can reach it any more")
+    else:
+        leave(state, slot)
 
 
-def forget(state: SupervisorState, slot: Slot) -> None:
+def close(state: SupervisorState, slot: Slot, why: str = "it was stopped meanwhile") -> None:
+    """It stays listed, stopped. Like `forget`, the only way to say so: whoever waits for its first start has an answer."""
+    answer_start(state, slot, ChildStartFailed(slot.id, why))
+    state.out.append(do.Close(slot.id))
+
+
+def forget(state: SupervisorState, slot: Slot, why: str = "it was stopped meanwhile") -> None:
     """It isn't listed any more."""
     if state.slots.get(slot.id) is slot:
         del state.slots[slot.id]
         slot.token += 1
-        answer_start(state, slot, ChildStartFailed(slot.id, "it was stopped meanwhile"))
+        answer_start(state, slot, ChildStartFailed(slot.id, why))
         state.out.append(do.Forget(slot.id))
 
 
 def release_held(state: SupervisorState) -> None:
-    """A pending group restart was cancelled: members that no other pending restart covers stay down (rule 18)."""
+    """A pending group restart was cancelled: members that no other pending restart covers stay down (rule 18).
+
+    One that was never up hasn't ended with its group: its first start is tried on.
+    """
     if state.spec.strategy is Strategy.ONE_FOR_ONE:
         return
     slots = [*state.slots.values()]
@@ -215,8 +233,10 @@ def release_held(state: SupervisorState) -> None:
     for slot in slots:
         if slot.held and slot.id not in covered and slot not in state.boot:
             slot.held = False
-            if slot.state is STOPPED:
-                state.out.append(do.Close(slot.id))
+            if slot.state is STOPPED and slot.first is not None:
+                resume_later(state, slot)
+            elif slot.state is STOPPED:
+                close(state, slot)
     if state.boot and state.boot[0].id not in covered:
         go_on_with_boot(state, None)
 

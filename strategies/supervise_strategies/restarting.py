@@ -11,7 +11,7 @@ What re-implementations of Erlang/OTP's supervisor usually get wrong here:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from . import directives as do
 from .backoff import Backoff
@@ -22,11 +22,13 @@ from .errors import ChildStartFailed, InvalidSpec
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
 from .kind import is_of
-from .progress import abandon_calls, answer_start, forget, leave, release_held, restart_group, shut_down
+from .progress import abandon_calls, answer_start, close, forget, leave, release_held, restart_group, shut_down
 from .restart import PACED
 from .strategy import AutoShutdown
 from .supervisor_state import Phase, SupervisorState, pending
 from .work import Purpose, Work
+
+NOBODY_WAITS: Final = "nobody waits for it any more"
 
 
 class End(NamedTuple):
@@ -150,7 +152,7 @@ def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, er
     restart, rule = _rule(state, slot, reason, error)
     rule = f"its {'restart failed to start' if slot.first is None else 'first start failed'}; {rule}"
     if slot.first is not None and slot.first.withdrawn:
-        patience_spent(state, slot, end, f"{rule}; nobody waits for it any more", now)
+        patience_spent(state, slot, end, f"{rule}; {NOBODY_WAITS}", now)
     elif slot.first is not None and is_of(error, InvalidSpec):
         patience_spent(state, slot, end, f"{rule}; what can never work isn't tried again", now)
     elif restart:
@@ -182,7 +184,7 @@ def _quarantine(state: SupervisorState, slot: Slot, end: End, in_a_row: int, now
     slot.spent = True
     slot.state = STOPPED
     _decide(state, Action.LEAVE, slot, end, f"quarantine={slot.spec.quarantine}: {times} of one kind", now, told=told)
-    state.out.append(do.Close(slot.id))
+    close(state, slot)
     release_held(state)
     _consider_shutdown(state, slot, end, now)
 

@@ -17,6 +17,7 @@ from supervise_strategies import (
     RestartWindow,
     Strategy,
     Supervision,
+    failed_starts,
     progress,
     restarting,
     supervision,
@@ -119,17 +120,17 @@ def never_forgets_a_restart(patch: pytest.MonkeyPatch) -> None:
 def retries_only_the_child_that_failed(patch: pytest.MonkeyPatch) -> None:
     def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: object, now: float) -> None:
         if slot.token == token and state.window.add(now):
-            restarting.restart_group(state, slot, [slot], 0.0, now)
+            progress.restart_group(state, slot, [slot], 0.0, now)
 
-    patch.setattr(restarting, "retry", retry)
+    patch.setattr(failed_starts, "retry", retry)
 
 
 def retries_for_free(patch: pytest.MonkeyPatch) -> None:
     def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, error: object, now: float) -> None:
         if slot.token == token:
-            restarting.restart_group(state, slot, state.affected_by(slot), 0.0, now)
+            progress.restart_group(state, slot, state.affected_by(slot), 0.0, now)
 
-    patch.setattr(restarting, "retry", retry)
+    patch.setattr(failed_starts, "retry", retry)
 
 
 def retries_what_was_cancelled(patch: pytest.MonkeyPatch) -> None:
@@ -139,7 +140,7 @@ def retries_what_was_cancelled(patch: pytest.MonkeyPatch) -> None:
         slot.state, slot.token = ChildState.RESTARTING, token
         retry(state, slot, token, reason, error, now)
 
-    patch.setattr(restarting, "retry", stubborn)
+    patch.setattr(failed_starts, "retry", stubborn)
 
 
 def serves_a_swallowed_end(patch: pytest.MonkeyPatch) -> None:
