@@ -297,7 +297,7 @@ USES: list[tuple[str, Callable[[Scene], Any], type[Exception], tuple[str, ...]]]
         "start of a name that is stopped",
         lambda s: s.app.start(Worker, name="stopped"),
         ChildAlreadyPresent,
-        ("'stopped'", "listed but stopped", "restart_child('stopped')", "delete_child('stopped')"),
+        ("'stopped'", "is stopped", "restart_child()", "delete_child()", "name="),
     ),
     (
         "start_child of a supervisor's name",

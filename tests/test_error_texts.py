@@ -196,7 +196,8 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "a stopped actor": Row(
         ActorStopped,
-        "app/db is stopped, and doesn't get Db.query: restart_child() starts it again on this mailbox",
+        "app/db is stopped, and doesn't get Db.query: "
+        "restart_child(), or operator(…).restart(), starts it again on this mailbox",
         _stopped,
         Message(Db.query, ("q",), {}),
     ),

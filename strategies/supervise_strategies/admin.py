@@ -12,6 +12,7 @@ from .child_spec import ChildSpec
 from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Afterwards, Slot
 from .directives import StopMode
 from .errors import (
+    AdminError,
     ChildAlreadyPresent,
     ChildAlreadyStarted,
     ChildNotFound,
@@ -34,8 +35,7 @@ def start_child(state: SupervisorState, child: tuple[str, ChildSpec], ticket: ob
     id, spec = child
     known = state.slots.get(id)
     if known is not None:
-        refusal = ChildAlreadyStarted if known.state in (RUNNING, UNSTOPPABLE) else ChildAlreadyPresent
-        state.out.append(do.Reply(ticket, refusal(id)))
+        state.out.append(do.Reply(ticket, _listed(known)))
     elif len(state.slots) >= state.spec.max_children:
         state.out.append(do.Reply(ticket, TooManyChildren(id, f"{state.spec.max_children:g}")))
     else:
@@ -63,8 +63,7 @@ def restart_child(state: SupervisorState, id: str, ticket: object, now: float) -
     if slot is None:
         state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is not STOPPED:
-        refusal = ChildRestarting if slot.state is RESTARTING else ChildRunning
-        state.out.append(do.Reply(ticket, refusal(id)))
+        state.out.append(do.Reply(ticket, _not_stopped(slot)))
     else:
         _begin(state, Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket), slot, now)
 
@@ -121,11 +120,28 @@ def delete_child(state: SupervisorState, id: str, ticket: object, now: float) ->
     if slot is None:
         state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is not STOPPED:
-        refusal = ChildRestarting if slot.state is RESTARTING else ChildRunning
-        state.out.append(do.Reply(ticket, refusal(id)))
+        state.out.append(do.Reply(ticket, _not_stopped(slot)))
     else:
         forget(state, slot)
         state.out.append(do.Reply(ticket, None))
+
+
+def _listed(slot: Slot) -> AdminError:
+    """Why no other child can have this name."""
+    if slot.state in (RUNNING, UNSTOPPABLE):
+        return ChildAlreadyStarted(slot.id)
+    if slot.state is RESTARTING:
+        return ChildAlreadyPresent(slot.id, f"waits for {_awaited(slot)}: wait until it is up, or terminate_child() it")
+    return ChildAlreadyPresent(slot.id)
+
+
+def _not_stopped(slot: Slot) -> AdminError:
+    """Why it can be neither started nor forgotten."""
+    return ChildRestarting(slot.id, _awaited(slot)) if slot.state is RESTARTING else ChildRunning(slot.id)
+
+
+def _awaited(slot: Slot) -> str:
+    return "its restart" if slot.first is None else "the next try of its first start"
 
 
 def _begin(state: SupervisorState, work: Work, slot: Slot, now: float) -> None:

@@ -36,14 +36,15 @@ class Backoff:
         other.attempts, other.first = self.attempts, self.first
         return other
 
-    def failed(self, policy: Restart, now: float, up_since: float | None, error: BaseException | None, draw: Draw) -> Answer:
+    def begin_anew(self) -> None:
+        """The row is over; the next failure is the first of another one."""
+        self.attempts = 0
+
+    def failed(self, policy: Restart, now: float, error: BaseException | None, draw: Draw) -> Answer:
         """Count a failure at `now`; answer the delay in seconds and whether `policy.stop` says that it is enough.
 
-        `up_since` is None for a start that failed. A negative delay counts as none. Each policy is asked,
-        also when the other has raised, or gave what is no number.
+        A negative delay counts as none. Each policy is asked, also when the other has raised, or gave what is no number.
         """
-        if up_since is not None and now - up_since >= policy.healthy_after:
-            self.attempts = 0
         if not self.attempts:
             self.first = now
         self.attempts += 1

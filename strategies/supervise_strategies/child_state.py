@@ -153,6 +153,15 @@ class Slot:
         other.row = None if self.row is None else self.row.copy()
         return other
 
+    def ended(self, now: float) -> None:
+        """Its life is over. A healthy one ends each row of failures, whatever ended it: a crash, a stop, or its group."""
+        if self.up_since is not None and now - self.up_since >= self.spec.restart.healthy_after:
+            if self.backoff is not None:
+                self.backoff.begin_anew()
+            if self.row is not None:
+                self.row.begin_anew()
+        self.up_since = None
+
     @property
     def temporary(self) -> bool:
         return self.spec.restart.type is RestartType.TEMPORARY

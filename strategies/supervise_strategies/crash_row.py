@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class CrashRow:
-    """How many crashes of one fingerprint came one after the other. Another one, or a healthy life, begins a new row."""
+    """How many crashes of one fingerprint came one after the other.
+
+    A crash of another one begins a new row, as does an end that is no crash, and a healthy life, whatever ended it.
+    """
 
     __slots__ = ("fingerprint", "number")
 
@@ -18,10 +21,14 @@ class CrashRow:
         other.fingerprint, other.number = self.fingerprint, self.number
         return other
 
-    def crashed(self, fingerprint: str, *, healthy: bool) -> int:
-        """One more; the answer is how many there are in the row now. An end without a fingerprint is no crash."""
-        if not fingerprint or healthy or fingerprint != self.fingerprint:
+    def begin_anew(self) -> None:
+        """The row is over; the next crash is the first of another one."""
+        self.number = 0
+
+    def crashed(self, fingerprint: str) -> int:
+        """One more; the answer is how many there are in the row now."""
+        if fingerprint != self.fingerprint:
             self.number = 0
         self.fingerprint = fingerprint
-        self.number += bool(fingerprint)
+        self.number += 1
         return self.number

@@ -105,9 +105,12 @@ class ChildRunning(AdminError):
 
 
 class ChildRestarting(AdminError):
-    """A restart of the child is pending. OTP: `restarting`."""
+    """A restart of the child is pending, or the next try of its first start. OTP: `restarting`."""
 
-    template = "child {child!r} waits for its restart: terminate_child({child!r}) cancels it"
+    template = "child {child!r} waits for {detail}: terminate_child({child!r}) cancels it"
+
+    def __init__(self, child: str, detail: str = "its restart") -> None:
+        super().__init__(child, detail)
 
 
 class ChildAlreadyStarted(AdminError):
@@ -121,7 +124,10 @@ class ChildAlreadyStarted(AdminError):
 class ChildAlreadyPresent(AdminError):
     """A child of that name is listed but doesn't run. OTP: `already_present`."""
 
-    template = "child {child!r} is listed but stopped: use restart_child({child!r}), or delete_child({child!r}) first"
+    template = "child {child!r} is listed already, and {detail}, or take another name="
+
+    def __init__(self, child: str, detail: str = "is stopped: use restart_child() or delete_child()") -> None:
+        super().__init__(child, detail)
 
 
 class ChildStartFailed(AdminError):
@@ -152,8 +158,8 @@ class NotForDynamic(AdminError):
     """Children of a dynamic supervisor are known by address, not by name. OTP: `simple_one_for_one`."""
 
     template = (
-        "child {child!r}: {detail} takes a name, and a dynamic supervisor knows its children by address only: "
-        "use terminate_child(address), or of a subtree its handle, and start a new one"
+        "child {child!r}: {detail}, and a dynamic supervisor knows its children by address only: use terminate_child(address), "
+        "or of a subtree its handle, and start a new one; operator(…).restart(address) lifts a quarantine"
     )
 
 

@@ -62,7 +62,7 @@ def _start_next(state: SupervisorState, work: Work) -> None:
         if slot.state is STARTING:
             return
         if slot.state is UNSTOPPABLE:
-            if slot.afterwards in (Afterwards.CLOSE, Afterwards.START):
+            if slot.afterwards is not Afterwards.JUDGE and slot.afterwards is not Afterwards.FORGET:
                 slot.afterwards = Afterwards.CLOSE if slot.temporary else Afterwards.START
         elif slot.over and slot.state is not RUNNING:
             end_for_good(state, slot)
@@ -131,6 +131,8 @@ def go_on_with_boot(state: SupervisorState, subject: Slot | None) -> None:
     if not state.boot or state.work is not None or state.phase is not Phase.STARTING:
         return
     first = state.boot[0]
+    if first.state is UNSTOPPABLE:  # it is judged when it has ended, and tried again or not
+        return
     if first.state in (STOPPED, RUNNING) or first.held or (subject is not None and state.takes_boot_along(subject)):
         first.held = False
         state.work = work = Work(Purpose.BOOT)
@@ -168,7 +170,6 @@ def _put_off(state: SupervisorState, work: Work, slot: Slot, now: float) -> None
 def after_stop(state: SupervisorState, slot: Slot) -> None:
     """A child that was to stop is down; what that means depends on why."""
     work = state.work
-    slot.up_since = None
     if _gone_when_stopped(state, slot):
         forget(state, slot)
     elif work is not None and work.purpose is Purpose.TERMINATE_CHILD:

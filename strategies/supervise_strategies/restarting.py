@@ -36,7 +36,6 @@ class End(NamedTuple):
 
     reason: ExitReason
     error: BaseException | None = None
-    up_since: float | None = None
     again: bool = False
     """It was by a message that had ended a life before, and was tried again."""
     fingerprint: str = ""
@@ -57,10 +56,9 @@ def exited(
         return  # swallowed: its group was stopped, or it was terminated, in the meantime (rule 31)
     slot.dead = False
     slot.state = STOPPED
-    end = End(reason, error, slot.up_since, again, fingerprint if reason.kind is ExitKind.CRASHED else "")
-    slot.up_since = None
+    end = End(reason, error, again, fingerprint if reason.kind is ExitKind.CRASHED else "")
     restart, rule = _rule(state, slot, reason, error)
-    in_a_row = _count_alike(slot, end, now)
+    in_a_row = _count_alike(slot, end)
     if not restart:
         slot.finished = not reason.abnormal
         _decide(state, Action.LEAVE, slot, end, rule, now)
@@ -72,14 +70,16 @@ def exited(
         _restart(state, slot, end, rule, in_a_row, now)
 
 
-def _count_alike(slot: Slot, end: End, now: float) -> int:
+def _count_alike(slot: Slot, end: End) -> int:
     """How many crashes of this kind came in a row; 0 where nobody counts them, or for one that costs nothing."""
     if slot.spec.quarantine is None or end.again:
         return 0
     if slot.row is None:
         slot.row = CrashRow()
-    healthy = end.up_since is not None and now - end.up_since >= slot.spec.restart.healthy_after
-    return slot.row.crashed(end.fingerprint, healthy=healthy)
+    if end.reason.kind is not ExitKind.CRASHED:
+        slot.row.begin_anew()
+        return 0
+    return slot.row.crashed(end.fingerprint)
 
 
 def _rule(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> tuple[bool, str]:
@@ -98,7 +98,7 @@ def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: 
     elif policy.wait is not None or policy.stop is not None:
         if slot.backoff is None:
             slot.backoff = Backoff()
-        delay, enough, raised = slot.backoff.failed(policy, now, end.up_since, end.error, state.draw)
+        delay, enough, raised = slot.backoff.failed(policy, now, end.error, state.draw)
         number = slot.backoff.attempts
         if raised is not None:  # a policy that says nothing bounds nothing
             _pass_up(state, raised)
@@ -180,7 +180,8 @@ def _quarantine(state: SupervisorState, slot: Slot, end: End, in_a_row: int, now
     """It crashes always in the same way, and no restart mends that. It stays listed, whatever it is a child of."""
     times = f"{in_a_row} {'crashes' if in_a_row > 1 else 'crash'} in a row"
     each = f", each {end.fingerprint}" if end.fingerprint else ""
-    told = ExitReason(ExitKind.GAVE_UP, f"systematic: {times}{each}; last: {end.reason.detail}")
+    last = f"; last: {end.reason.detail}" if end.reason.detail else ""
+    told = ExitReason(ExitKind.GAVE_UP, f"systematic: {times}{each}{last}")
     slot.spent = True
     slot.state = STOPPED
     _decide(state, Action.LEAVE, slot, end, f"quarantine={slot.spec.quarantine}: {times} of one kind", now, told=told)

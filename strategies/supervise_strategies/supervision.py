@@ -163,7 +163,6 @@ class Supervision:
         if slot is None or slot.number != number or slot.state is not STARTING:
             return []
         slot.state = STOPPED
-        slot.up_since = None
         start_failed(state, slot, reason, error, ignored)
         return self._go_on(now)
 
@@ -187,6 +186,8 @@ class Supervision:
         slot = state.slots.get(id)
         if slot is None or slot.number != number:
             return []
+        if not slot.dead:
+            slot.ended(now)
         if slot.state is STOPPING:
             slot.state = STOPPED
             stop_ended(state)
@@ -285,7 +286,7 @@ class Supervision:
         It touches no sibling, whatever the strategy, and triggers no auto-shutdown.
         """
         if by_name and self._state.spec.dynamic:
-            return self._refuse(NotForDynamic(id, "terminate_child"), ticket, now)
+            return self._refuse(NotForDynamic(id, "terminate_child takes a name"), ticket, now)
         return self._call(Call(admin.terminate_child, id, ticket), now)
 
     def restart_child(self, id: str, ticket: object, now: float) -> list[Directive]:
@@ -294,7 +295,7 @@ class Supervision:
         It lifts a quarantine, whose row begins anew. A limit of its own has no new budget.
         """
         if self._state.spec.dynamic:
-            return self._refuse(NotForDynamic(id, "restart_child"), ticket, now)
+            return self._refuse(NotForDynamic(id, "restart_child takes a name"), ticket, now)
         return self._call(Call(admin.restart_child, id, ticket), now)
 
     def start_withdrawn(self, ticket: object, now: float) -> list[Directive]:
@@ -314,7 +315,7 @@ class Supervision:
         """
         slot = self._state.slots.get(id)
         if self._state.spec.dynamic and (slot is None or not slot.spent):
-            return self._refuse(NotForDynamic(id, "renew_child"), ticket, now)
+            return self._refuse(NotForDynamic(id, "it isn't in quarantine, so it would be forgotten as it stops"), ticket, now)
         return self._call(Call(admin.renew_child, id, ticket), now)
 
     def change_child(
@@ -330,7 +331,7 @@ class Supervision:
     def delete_child(self, id: str, ticket: object, now: float) -> list[Directive]:
         """Forget a child that is listed but stopped. OTP: `delete_child`."""
         if self._state.spec.dynamic:
-            return self._refuse(NotForDynamic(id, "delete_child"), ticket, now)
+            return self._refuse(NotForDynamic(id, "delete_child takes a name"), ticket, now)
         return self._call(Call(admin.delete_child, id, ticket), now)
 
     def _call(self, call: Call, now: float) -> list[Directive]:

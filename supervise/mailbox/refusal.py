@@ -52,7 +52,7 @@ def refused(mailbox: Mailbox, message: Message) -> SendError:
         case "leaving":
             text = f"{who} is ending, as it was asked to, and doesn't get {name}: watch() tells whether it comes back"
         case _:
-            cure = "restart_child()" if mailbox.parent else "run()"
+            cure = "restart_child(), or operator(…).restart()," if mailbox.parent else "run()"
             text = f"{who} is stopped, and doesn't get {name}: {cure} starts it again on this mailbox"
     return ActorStopped(text, message)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from supervise.fingerprint import fingerprint_of
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildNotFound, SupervisorNotRunning
-from supervise_strategies.exception import traceback_of
+from supervise_strategies.exception import leaves, traceback_of
 from supervise_strategies.exit_reason import ExitKind, ExitReason, crashed
 from supervise_strategies.explanation import Explanation, explain
+from supervise_strategies.kind import name_of_kind
 from supervise_strategies.supervision import Supervision
 
 from .branch import Place
@@ -83,7 +84,8 @@ def _known(error: BaseException, last: str) -> str:
     Without a line of the user's own it would depend on the handler, too, which only the last crash knows.
     """
     if traceback_of(error) is None:
-        return ""
+        name = name_of_kind(type(next(leaves(error))))
+        return "" if last == name or last.startswith(f"{name} ") else name
     known = fingerprint_of(error)
     return "" if last.startswith(f"{known} in ") else known
 

@@ -15,6 +15,7 @@ from supervise_strategies import (
     CancelStart,
     ChildStartFailed,
     ChildState,
+    ChildUnstoppable,
     Close,
     Done,
     Forget,
@@ -37,6 +38,10 @@ from .rig import CRASH, Rig, spec
 
 PATIENT = spec("b", Restart.permanent(wait=wait_fixed(1)), retry_start=True)
 STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
+
+
+def never(_: object) -> bool:
+    return False
 
 
 def waiting(*more: Any, **settings: Any) -> Rig:
@@ -315,6 +320,85 @@ def test_whoever_asked_and_is_cancelled_gets_no_further_try() -> None:
     assert rig.took(rig.machine.start_withdrawn("nobody's", rig.now)) == []
 
 
+def test_whoever_asked_is_answered_also_if_the_turn_of_the_call_has_not_come() -> None:
+    rig = Rig("a").up()
+    rig.machine.start_child(spec("slow"), "s", rig.now)
+    assert rig.took(rig.machine.start_child(PATIENT, "t", rig.now)) == []
+    rig.machine.start_child(spec("once"), "o", rig.now)
+    (reply,) = rig.took(rig.machine.start_withdrawn("t", rig.now))
+    assert isinstance(reply, Reply)
+    assert str(reply.result) == "child 'b' didn't start: nobody waits for it any more"
+    assert rig.took(rig.machine.start_withdrawn("o", rig.now)) == []  # one try is made all the same
+    assert rig.starts("slow") == [Reply("s", True), Start("once", 1)]
+    assert rig.starts("once") == [Reply("o", True)]
+    assert "b" not in rig.states()
+
+
+def in_the_wait_of_its_group() -> Rig:
+    """b was added, and waits with the group of a, which is in its backoff."""
+    rig = Rig(spec("a", Restart.permanent(wait=wait_fixed(10))), strategy="one_for_all").up()
+    rig.machine.start_child(PATIENT, "t", rig.now)
+    rig.fails("b")
+    assert rig.at(0.5).ends("a") == [WakeAt(10.5)]
+    assert rig.states() == {"a": "restarting", "b": "stopped"}
+    return rig
+
+
+def test_one_that_waits_with_its_group_is_tried_on_alone_if_the_group_does_not_come() -> None:
+    rig = in_the_wait_of_its_group()
+    assert rig.took(rig.machine.terminate_child("a", "u", rig.now)) == [
+        Close("a"),
+        Reply("u", None),
+        Start("b", 2),
+        WakeAt(None),
+    ]
+    assert rig.fails("b") == [WakeAt(1.5)]
+    rig.at(1.5).timer()
+    assert rig.starts("b") == [Reply("t", True)]
+
+
+def test_one_that_waits_with_its_group_is_forgotten_when_nobody_waits_for_it() -> None:
+    rig = in_the_wait_of_its_group()
+    reply, forgotten = rig.took(rig.machine.start_withdrawn("t", rig.now))
+    assert isinstance(reply.result, ChildStartFailed)
+    assert forgotten == Forget("b")
+    assert rig.at(10.5).timer() == [Start("a", 2), WakeAt(None)]
+    assert rig.starts("a") == []
+
+
+@pytest.mark.parametrize("settings", [{}, {"dynamic": True}, {"strategy": "one_for_all"}])
+def test_one_that_nobody_can_reach_is_forgotten_and_its_call_answered(settings: Any) -> None:
+    rig = added(**settings)
+    if settings.get("strategy"):  # its turn comes with the next try
+        rig.machine.child_over("b", rig.now)
+        rig.at(1).timer()
+    replies = rig.took(rig.machine.child_over("b", rig.now))
+    replies = [each for each in replies if isinstance(each, Reply)]
+    assert [str(each.result) for each in replies] == ["child 'b' didn't start: nobody can reach it any more"]
+    assert "b" not in rig.states()
+
+
+def test_one_that_is_terminated_while_its_first_try_can_not_be_cancelled_answers_both() -> None:
+    rig = Rig("a").up()
+    rig.machine.start_child(PATIENT, "t", rig.now)
+    assert overrun(rig, "b") == []
+    first, second = rig.took(rig.machine.terminate_child("b", "u", rig.now))
+    assert (first.ticket, str(first.result)) == ("t", "child 'b' didn't start: it was terminated meanwhile")
+    assert (second.ticket, type(second.result)) == ("u", ChildUnstoppable)
+    assert rig.fails("b") == [Close("b")]
+
+
+def test_a_name_that_is_being_tried_is_taken_and_says_so() -> None:
+    rig = added()
+    (taken,) = rig.took(rig.machine.start_child(spec("b"), "u", rig.now))
+    assert str(taken.result) == (
+        "child 'b' is listed already, and waits for the next try of its first start: wait until it is up, "
+        "or terminate_child() it, or take another name="
+    )
+    (pending,) = rig.took(rig.machine.delete_child("b", "u", rig.now))
+    assert str(pending.result) == "child 'b' waits for the next try of its first start: terminate_child('b') cancels it"
+
+
 def test_once_it_was_up_it_is_a_child_like_any_other() -> None:
     rig = added(strategy="one_for_all")
     rig.at(1).timer()
@@ -366,6 +450,25 @@ def test_one_that_is_tried_again_is_tried_when_it_has_ended() -> None:
     assert rig.at(5).fails("b", error=ValueError("late")) == [WakeAt(6.0)]
     rig.at(6).timer()
     assert rig.starts("b") == [Start("c", 1)]
+
+
+@pytest.mark.parametrize("patience", [True, False])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_group_restart_does_not_pass_over_it_in_the_supervisors_own_start(strategy: str, patience: bool) -> None:
+    rig = Rig("a", PATIENT if patience else spec("b", Restart.transient(when=never), retry_start=True), "c", strategy=strategy)
+    rig.begins()
+    rig.starts("a")
+    overrun(rig, "b")
+    rig.ends("a")
+    assert rig.starts("a") == []
+    assert rig.states() == {"a": "running", "b": "unstoppable", "c": "stopped"}
+    if patience:
+        assert rig.at(5).fails("b") == [WakeAt(6.0)]
+        rig.at(6).timer()
+        assert rig.starts("b") == [Start("c", 1)]
+    else:
+        assert [type(each) for each in rig.fails("b")] == [Stop]
+        assert rig.machine.phase is Phase.STOPPING
 
 
 @pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])

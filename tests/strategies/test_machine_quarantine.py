@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tenacity import stop_after_attempt, wait_fixed
+from tenacity import stop_after_attempt, wait_fixed, wait_incrementing
 
 from supervise_strategies import (
     Action,
@@ -118,6 +118,74 @@ def test_another_crash_or_a_healthy_life_ends_the_row(between: Any, goes_on: boo
     assert crash(rig) is (Action.LEAVE if goes_on else Action.RESTART)
 
 
+def with_its_group(rig: Rig) -> None:
+    rig.ends("b")
+    rig.stops("a")
+    rig.starts("a")
+    rig.starts("b")
+
+
+def with_its_group_whose_end_it_was_before(rig: Rig) -> None:
+    rig.machine.hold()
+    rig.ends("b")
+    rig.ends("a", fingerprint=OTHER)
+    rig.took(rig.machine.release(rig.now))
+    rig.starts("a")
+    rig.starts("b")
+
+
+def by_hand(rig: Rig) -> None:
+    rig.took(rig.machine.terminate_child("a", "ticket", rig.now))
+    rig.overruns("a")
+    rig.stops("a")
+    rig.took(rig.machine.restart_child("a", "ticket", rig.now))
+    rig.starts("a")
+
+
+def by_a_message_that_was_tried_again(rig: Rig) -> None:
+    rig.ends("a", fingerprint=OTHER, again=True)
+    rig.stops("b")
+    rig.starts("a")
+    rig.starts("b")
+
+
+ENDED = [with_its_group, with_its_group_whose_end_it_was_before, by_hand, by_a_message_that_was_tried_again]
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+@pytest.mark.parametrize("ended", ENDED)
+def test_a_healthy_life_ends_a_row_of_crashes_alike_whatever_ends_it(ended: Between, healthy: bool) -> None:
+    description = spec("a", Restart.permanent(healthy_after=100), quarantine=2)
+    rig = Rig(description, "b", strategy="one_for_all", intensity=Intensity(99)).up()
+    rig.ends("a", fingerprint=WHERE)
+    rig.stops("b")
+    rig.starts("a")
+    rig.starts("b")
+    rig.at(100 if healthy else 99.9)
+    ended(rig)
+    rig.ends("a", fingerprint=WHERE)
+    anew = healthy or ended is by_hand  # which lifts a quarantine, so it begins the row anew
+    assert rig.decisions[-1].action is (Action.RESTART if anew else Action.LEAVE)
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+@pytest.mark.parametrize("ended", ENDED)
+def test_a_healthy_life_ends_the_row_that_a_backoff_counts_whatever_ends_it(ended: Between, healthy: bool) -> None:
+    """A start alone heals nothing, nor does the time between two lives."""
+    description = spec("a", Restart.permanent(wait=wait_incrementing(7, 1), healthy_after=100))
+    rig = Rig(description, "b", strategy="one_for_all", intensity=Intensity(99)).up()
+    rig.ends("a")
+    rig.stops("b")
+    assert rig.decisions[-1].delay == 7
+    rig.at(1000).timer()
+    rig.starts("a")
+    rig.starts("b")
+    rig.at(1100 if healthy else 1099.9)
+    ended(rig)
+    rig.ends("a")
+    assert rig.decisions[-1].delay == (7 if healthy else 8)
+
+
 def test_failed_starts_are_no_step_of_it_and_end_no_row() -> None:
     rig = Rig(spec("a", quarantine=2), intensity=Intensity(99)).up()
     rig.ends("a", fingerprint=WHERE)
@@ -223,6 +291,14 @@ def test_a_significant_child_in_quarantine_has_ended() -> None:
     ).up()
     assert [type(each) for each in rig.ends("a", fingerprint=WHERE)] == [Close, Stop]
     assert [type(each) for each in rig.stops("b")] == [Done]
+
+
+def test_explain_takes_a_crash_that_is_not_named_for_one_like_the_last_also_when_it_is_the_first() -> None:
+    rig = Rig(spec("a", quarantine=1)).up()
+    first = explain(rig.machine, "a", rig.now).decision
+    assert first is not None
+    assert first.action is Action.LEAVE
+    assert str(first.reason) == "gave_up (systematic: 1 crash in a row)"
 
 
 def test_explain_says_so_before() -> None:

@@ -83,35 +83,29 @@ def test_a_predicate_that_raises_leaves_the_decision_to_the_restart_type_and_is_
 
 def test_waits_see_the_attempt_and_the_given_instants_only() -> None:
     backoff, policy = Backoff(), Restart.permanent(wait=wait_exponential(multiplier=1, max=10) + wait_fixed(0.5))
-    delays = [backoff.failed(policy, now=float(n), up_since=None, error=OSError(), draw=draw)[0] for n in range(5)]
+    delays = [backoff.failed(policy, now=float(n), error=OSError(), draw=draw)[0] for n in range(5)]
     assert delays == [1.5, 2.5, 4.5, 8.5, 10.5]
 
 
-def test_a_healthy_life_ends_the_row_of_failures_and_a_short_one_or_a_mere_start_does_not() -> None:
-    policy = Restart.permanent(wait=wait_exponential(multiplier=1), healthy_after=5)
-    backoff = Backoff()
-
-    def failed(now: float, up_since: float | None) -> float:
-        return backoff.failed(policy, now, up_since, OSError(), draw)[0]
-
-    assert failed(0, None) == 1
-    assert failed(10, 5.001) == 2
-    assert failed(100, None) == 4, "the time between two lives isn't uptime"
-    assert failed(105, 100) == 1
+def test_a_row_of_failures_that_is_over_begins_with_the_first_wait_again() -> None:
+    policy, backoff = Restart.permanent(wait=wait_exponential(multiplier=1)), Backoff()
+    assert [backoff.failed(policy, now, OSError(), draw)[0] for now in (0.0, 10.0, 100.0)] == [1, 2, 4]
+    backoff.begin_anew()
+    assert backoff.failed(policy, 105.0, OSError(), draw)[0] == 1
 
 
 def test_children_that_share_a_policy_object_share_no_counts() -> None:
     policy = Restart.permanent(wait=wait_exponential(multiplier=1))
     one, other = Backoff(), Backoff()
     for expected in (1.0, 2.0, 4.0):
-        assert one.failed(policy, 0.0, None, None, draw)[0] == expected
-    assert other.failed(policy, 0.0, None, None, draw)[0] == 1.0
+        assert one.failed(policy, 0.0, None, draw)[0] == expected
+    assert other.failed(policy, 0.0, None, draw)[0] == 1.0
 
 
 @pytest.mark.parametrize(("stop", "enough_at"), [(stop_after_attempt(3), 3), (stop_after_delay(2), 3)])
 def test_stop_policies_count_failures_in_a_row_and_the_time_since_the_first(stop: object, enough_at: int) -> None:
     backoff, policy = Backoff(), Restart.permanent(stop=stop)  # type: ignore[arg-type]  # parametrised over both kinds
-    answers = [backoff.failed(policy, float(n), None, OSError(), draw)[1] for n in range(enough_at)]
+    answers = [backoff.failed(policy, float(n), OSError(), draw)[1] for n in range(enough_at)]
     assert answers == [False] * (enough_at - 1) + [True]
 
 
@@ -121,12 +115,12 @@ def _forty_two(_: object, __: object) -> float:
 
 def test_the_random_draw_is_an_argument() -> None:
     backoff, policy = Backoff(), Restart.permanent(wait=wait_fixed(1))
-    assert backoff.failed(policy, 0.0, None, None, _forty_two) == (42.0, False, None)
+    assert backoff.failed(policy, 0.0, None, _forty_two) == (42.0, False, None)
 
 
 def test_a_wait_of_none_is_no_wait_and_a_negative_one_too() -> None:
     assert Restart.permanent(wait=wait_none()).wait is None
-    assert Backoff().failed(Restart.permanent(wait=lambda _: -1.0), 0.0, None, None, draw)[0] == 0.0
+    assert Backoff().failed(Restart.permanent(wait=lambda _: -1.0), 0.0, None, draw)[0] == 0.0
 
 
 def test_a_description_of_an_error_is_short_and_survives_a_str_that_raises() -> None:
