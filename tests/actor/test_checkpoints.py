@@ -288,12 +288,13 @@ async def test_a_life_that_is_over_hands_over_nothing() -> None:
         with pytest.raises(RuntimeError, match=r"app/counter #1> has ended.*next one"):
             lives[0].checkpoint(-1)
         assert await counter.call(lambda _: current().last_checkpoint) == Checkpoint(3, 2, 0.0)
+    told: Any = Counter.add
     for life in lives:
         with pytest.raises(RuntimeError, match="has ended"):
             life.checkpoint(-1)
         assert life.last_checkpoint is None, "nothing is left after the tree's end"
         with pytest.raises(RuntimeError, match="has ended"):
-            life.watch(counter, Counter.add)
+            life.watch(counter, told)
 
 
 async def test_it_is_the_value_itself_and_may_be_none() -> None:
@@ -356,8 +357,9 @@ def keeps(held: list[Any]) -> Any:
 
 async def run_by_hand(held: list[Any]) -> None:
     mailbox, counter = open_mailbox(Counter)
+    run: Any = mailbox.run
     async with anyio.create_task_group() as group:
-        group.start_soon(mailbox.run, Counter)
+        group.start_soon(run, Counter)
         await counter.call(keeps(held))
         held.append((mailbox, counter))
         group.cancel_scope.cancel()

@@ -34,6 +34,7 @@ from supervise.frame import frames_of
 from supervise.health import health
 from supervise.testing.virtual_time import at_rest
 from supervise.tree.crash_log import MOST, WINDOW, CrashLog
+from supervise.tree.explanation import explain_description
 from tests.doubles import Boom
 
 pytestmark = pytest.mark.anyio
@@ -244,13 +245,27 @@ async def test_what_would_be_such_a_crash_again_is_explained_as_one_like_the_las
         with pytest.raises(ActorCrashed) as raised:
             await app.find("other").call(dict.pop, "x")
         assert "quarantine" in str(app.explain("it", error=raised.value.__cause__))
+        assert "quarantine" in str(app.explain("it", error=KeyError("of the same type, and never raised")))
         assert "quarantine" not in str(app.explain("it", error=caught(Parser().number, "x")))
+        assert "quarantine" not in str(app.explain("it", error=ValueError("of another type, and never raised")))
+
+
+async def test_the_first_crash_is_explained_too_of_a_tree_as_it_is_written_and_of_one_that_runs() -> None:
+    described = Supervisor("app", child(Parser, name="it", quarantine=1))
+    for error, told in (
+        (None, "1 crash in a row)"),
+        (ValueError("x"), "1 crash in a row, each ValueError; last: ValueError: x)"),
+    ):
+        said = f"app: it #1 ended: gave_up (systematic: {told}; quarantine=1: 1 crash in a row of one kind -> not restarted"
+        assert str(explain_description(described, "it", error)).splitlines()[0] == said
+        async with described as app:
+            assert str(app.explain("it", error=error)).splitlines()[0] == said
 
 
 async def test_a_crash_of_no_message_without_a_line_is_its_type() -> None:
     class Begins:
         async def begin(self) -> None:
-            current().nursery.start_soon(json.loads, "{")  # type: ignore[arg-type]
+            current().nursery.start_soon(json.loads, "{")
 
     events: list[Event] = []
     async with Supervisor("app", child(Begins, name="it"), listener=events.append) as app:
@@ -264,7 +279,7 @@ async def test_a_crash_of_no_message_without_a_line_is_its_type() -> None:
 
 def nested(depth: int) -> Any:
     """What can't be copied, behind so many lines of the standard library."""
-    found: Any = (each for each in ())
+    found: Any = (each for each in [depth])
     for _ in range(depth):
         found = [found]
     return found
