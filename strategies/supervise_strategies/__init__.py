@@ -26,6 +26,7 @@ from .directives import (
     Start,
     Stop,
     StopMode,
+    Waits,
     WakeAt,
 )
 from .errors import (
@@ -106,6 +107,7 @@ __all__ = (
     "SupervisorNotRunning",
     "SupervisorSpec",
     "TooManyChildren",
+    "Waits",
     "WakeAt",
     "explain",
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from . import directives as do
 from .child_spec import ChildSpec
-from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Afterwards, Slot
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, UNSTOPPABLE, Afterwards, Slot
 from .directives import StopMode
 from .errors import (
     AdminError,
@@ -25,7 +25,7 @@ from .errors import (
     TooManyChildren,
 )
 from .intensity import Intensity
-from .progress import advance, answer_start, forget, restart_group
+from .progress import advance, answer, forget, restart_group
 from .restart import Restart
 from .supervisor_state import SupervisorState
 from .work import Purpose, Work
@@ -40,7 +40,7 @@ def start_child(state: SupervisorState, child: tuple[str, ChildSpec], ticket: ob
         state.out.append(do.Reply(ticket, TooManyChildren(id, f"{state.spec.max_children:g}")))
     else:
         state.slots[id] = slot = Slot(id, spec, added=True)
-        _begin(state, Work(Purpose.START_CHILD, subject=slot, ticket=ticket), slot, now)
+        _begin(state, Work(Purpose.START_CHILD, subject=slot), slot, ticket, now)
 
 
 def terminate_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
@@ -49,7 +49,7 @@ def terminate_child(state: SupervisorState, id: str, ticket: object, now: float)
         state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
     elif slot.state is UNSTOPPABLE:
         slot.afterwards, slot.held = Afterwards.CLOSE, False
-        answer_start(state, slot, ChildStartFailed(id, "it was terminated meanwhile"))
+        answer(state, slot, ChildStartFailed(id, "it was terminated meanwhile"))
         state.out.append(do.Reply(ticket, ChildUnstoppable(id)))
     else:
         state.work = work = Work(Purpose.TERMINATE_CHILD, subject=slot, ticket=ticket)
@@ -65,7 +65,7 @@ def restart_child(state: SupervisorState, id: str, ticket: object, now: float) -
     elif slot.state is not STOPPED:
         state.out.append(do.Reply(ticket, _not_stopped(slot)))
     else:
-        _begin(state, Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket), slot, now)
+        _begin(state, Work(Purpose.RESTART_CHILD, subject=slot), slot, ticket, now)
 
 
 def renew_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
@@ -81,10 +81,10 @@ def renew_child(state: SupervisorState, id: str, ticket: object, now: float) -> 
         slot.due = None
         restart_group(state, slot, state.affected_by(slot), 0.0, now)
     else:
-        work = Work(Purpose.RESTART_CHILD, subject=slot, ticket=ticket)
+        work = Work(Purpose.RESTART_CHILD, subject=slot)
         if slot.state is not STOPPED:  # else a dynamic supervisor would forget it
             work.stops.append(slot)
-        _begin(state, work, slot, now)
+        _begin(state, work, slot, ticket, now)
 
 
 def change_child(
@@ -128,7 +128,7 @@ def delete_child(state: SupervisorState, id: str, ticket: object, now: float) ->
 
 def _listed(slot: Slot) -> AdminError:
     """Why no other child can have this name."""
-    if slot.state in (RUNNING, UNSTOPPABLE):
+    if slot.state in (STARTING, RUNNING, UNSTOPPABLE):
         return ChildAlreadyStarted(slot.id)
     if slot.state is RESTARTING:
         return ChildAlreadyPresent(slot.id, f"waits for {_awaited(slot)}: wait until it is up, or terminate_child() it")
@@ -141,11 +141,12 @@ def _not_stopped(slot: Slot) -> AdminError:
 
 
 def _awaited(slot: Slot) -> str:
-    return "its restart" if slot.first is None else "the next try of its first start"
+    return "the next try of its first start" if slot.first else "its restart"
 
 
-def _begin(state: SupervisorState, work: Work, slot: Slot, now: float) -> None:
+def _begin(state: SupervisorState, work: Work, slot: Slot, ticket: object, now: float) -> None:
     slot.row = None  # somebody wants it all the same; a limit of its own has counted what it has counted
+    slot.asked.append(ticket)
     state.work = work
     work.starts.append(slot)
     advance(state, now)

@@ -85,30 +85,23 @@ class Afterwards(Enum):
     """It was never up, and nobody wants it any more."""
 
 
-class FirstStart:
-    """A first start that is tried again: who asked for it, if that was at run time, and is still to be answered."""
-
-    __slots__ = ("ticket", "withdrawn")
-
-    def __init__(self) -> None:
-        self.ticket: object = None
-        self.withdrawn: bool = False  # whoever asked was cancelled: no further try
-
-
 class Slot:
     """One child, as long as it is listed."""
 
     __slots__ = (
         "added",
         "afterwards",
+        "asked",
         "backoff",
         "dead",
+        "detached",
         "due",
         "finished",
         "first",
         "held",
         "id",
         "last",
+        "new",
         "number",
         "over",
         "restarts",
@@ -119,6 +112,7 @@ class Slot:
         "token",
         "up_since",
         "window",
+        "withdrawn",
     )
 
     def __init__(self, id: str, spec: ChildSpec, added: bool) -> None:
@@ -133,7 +127,11 @@ class Slot:
         self.dead: bool = False  # its end is queued and not served yet
         self.held: bool = False  # down with its group, whose restart is pending
         self.afterwards: Afterwards = Afterwards.CLOSE  # of one that is unstoppable
-        self.first: FirstStart | None = FirstStart() if spec.retry_start else None  # until it was up once
+        self.first: bool = spec.retry_start  # its first start is tried again, until it was up once
+        self.new: bool = added  # nothing is kept of it if it doesn't start
+        self.asked: list[object] = []  # the tickets of those who wait for its start
+        self.withdrawn: bool = False  # whoever asked was cancelled: no further try
+        self.detached: bool = False  # its start is under way, and no work waits for it
         self.row: CrashRow | None = None  # of crashes of one fingerprint
         self.spent: bool = False  # it is down by its own limit, or in quarantine: no group brings it back
         self.over: bool = False  # nobody can reach it any more, so it is never started again
@@ -151,6 +149,7 @@ class Slot:
         other.backoff = None if self.backoff is None else self.backoff.copy()
         other.window = None if self.window is None else self.window.copy()
         other.row = None if self.row is None else self.row.copy()
+        other.asked = [*self.asked]
         return other
 
     def ended(self, now: float) -> None:

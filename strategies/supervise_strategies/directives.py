@@ -86,6 +86,10 @@ class Ready(NamedTuple):
     """The supervisor's own start is done: all children have started."""
 
 
+class Waits(NamedTuple):
+    """The supervisor's own start waits, maybe for long: a first start below it is tried again. Report `start_waits` above."""
+
+
 class Cause(Enum):
     """What made a supervisor end."""
 
@@ -154,4 +158,6 @@ class Decision(NamedTuple):
         return f"{what} -> {'shuts down' if self.action is Action.SHUT_DOWN else 'not restarted'}"
 
 
-Directive: TypeAlias = Start | Stop | CancelStart | Close | Forget | WakeAt | Reply | PassUp | Report | Overran | Ready | Done
+Directive: TypeAlias = (
+    Start | Stop | CancelStart | Close | Forget | WakeAt | Reply | PassUp | Report | Overran | Ready | Waits | Done
+)

@@ -10,8 +10,18 @@ from .admin import start_child
 from .child_state import RESTARTING, STOPPED, UNSTOPPABLE, Afterwards, Slot
 from .errors import ChildStartFailed
 from .exit_reason import ExitKind, ExitReason
-from .progress import after_stop, answer_start, close, finish_call, forget, leave, resume_later
-from .restarting import NOBODY_WAITS, End, boot_failed, patience_spent, retry
+from .progress import (
+    NOBODY_WAITS,
+    after_stop,
+    answer,
+    cancel_detached,
+    close,
+    forget,
+    leave,
+    put_boot_off,
+    resume_later,
+)
+from .restarting import End, boot_failed, patience_spent, retry
 from .supervisor_state import Call, Phase, SupervisorState
 from .work import Purpose
 
@@ -19,44 +29,64 @@ from .work import Purpose
 def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
     """What that means depends on what it was started for. A start that can't be cancelled has failed, too, and goes on."""
     work = state.work
-    if work is None:
-        return
-    if work.purpose is Purpose.SHUTDOWN:
+    if work is not None and work.purpose is Purpose.SHUTDOWN:
         work.pending -= 1
         after_stop(state, slot)
+        return
+    if slot.detached:
+        _detached_failed(state, slot, reason, error)
+        return
+    if work is None:
         return
     work.starts.popleft()
     if ignored:
         slot.held = False
         slot.finished = True
-        answer_start(state, slot, False)
-        leave(state, slot)
-    elif slot.first is not None and work.purpose is not Purpose.RESTART_CHILD:
+        leave(state, slot, False)
+    elif slot.first and work.purpose is not Purpose.RESTART_CHILD:
         if work.purpose is Purpose.BOOT:
             work.starts.appendleft(slot)
-            state.boot, state.work = work.starts, None
+            put_boot_off(state, work)
         elif work.purpose is Purpose.START_CHILD:
-            slot.first.ticket, state.work = work.ticket, None
+            state.work = None
         _judge_later(state, slot, reason, error)
     elif work.purpose is Purpose.BOOT:
         boot_failed(state, slot, reason)
-    elif work.purpose is Purpose.RESTART:
+    elif work.purpose is Purpose.RESTART and not slot.new:
         if slot.state is not UNSTOPPABLE:
             state.work = None
             for member in work.starts:
                 member.held = True
         _judge_later(state, slot, reason, error)
     else:
-        failure = ChildStartFailed(slot.id, reason.detail or str(reason))
-        failure.__cause__ = error
-        slot.last = reason
-        if slot.state is UNSTOPPABLE:
-            slot.afterwards = Afterwards.FORGET if work.purpose is Purpose.START_CHILD else Afterwards.CLOSE
-        elif work.purpose is Purpose.START_CHILD:
-            forget(state, slot)
-        else:
-            close(state, slot)
-        finish_call(state, failure)
+        if work.purpose is not Purpose.RESTART:
+            state.work = None
+        _asked_for_failed(state, slot, reason, error)
+
+
+def _detached_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
+    """Nothing waited for it but those whose turn it was before."""
+    slot.detached = False
+    if state.boot and state.boot[0] is slot:
+        boot_failed(state, slot, reason)
+    elif slot.asked:
+        _asked_for_failed(state, slot, reason, error)
+    else:
+        _judge_later(state, slot, reason, error)
+
+
+def _asked_for_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
+    """Whoever asked for the start is told; nothing is kept of a new child."""
+    failure = ChildStartFailed(slot.id, reason.detail or str(reason))
+    failure.__cause__ = error
+    slot.last = reason
+    if slot.state is UNSTOPPABLE:
+        slot.afterwards = Afterwards.FORGET if slot.new else Afterwards.CLOSE
+        answer(state, slot, failure)
+    elif slot.new:
+        forget(state, slot, failure)
+    else:
+        close(state, slot, failure)
 
 
 def _judge_later(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
@@ -93,17 +123,12 @@ def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
                 del state.queue[index]
                 state.out.append(do.Reply(ticket, ChildStartFailed(id, NOBODY_WAITS)))
             return
-    work = state.work
-    if work is not None and work.purpose is Purpose.START_CHILD and work.ticket is ticket:
-        if work.subject is not None and work.subject.first is not None:  # the first try: no other follows
-            work.subject.first.withdrawn = True
-        return
     for slot in [*state.slots.values()]:
-        first = slot.first
-        if first is None or first.ticket is not ticket:
-            continue
-        first.withdrawn = True
-        if slot.state in (RESTARTING, STOPPED):  # in a wait of its own, or in that of a group
-            end = End(slot.last or ExitReason(ExitKind.CRASHED))
-            patience_spent(state, slot, end, NOBODY_WAITS, now)
-        return
+        if slot.asked == [ticket]:
+            slot.withdrawn = slot.new
+            if slot.detached:
+                cancel_detached(state, slot)
+            elif slot.first and slot.state in (RESTARTING, STOPPED):  # in a wait of its own, or in that of a group
+                end = End(slot.last or ExitReason(ExitKind.CRASHED))
+                patience_spent(state, slot, end, NOBODY_WAITS, now)
+            return

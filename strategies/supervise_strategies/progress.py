@@ -7,6 +7,7 @@ end is work like any other, and the last.
 from __future__ import annotations
 
 import heapq
+from typing import Final
 
 from . import directives as do
 from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Afterwards, Slot
@@ -16,6 +17,8 @@ from .exit_reason import ExitReason
 from .strategy import Strategy
 from .supervisor_state import Call, Phase, SupervisorState, pending
 from .work import Purpose, Work
+
+NOBODY_WAITS: Final = "nobody waits for it any more"
 
 
 def advance(state: SupervisorState, now: float) -> None:
@@ -28,14 +31,16 @@ def advance(state: SupervisorState, now: float) -> None:
         if work.pending and not at_once:
             return
         slot = work.stops.pop()
-        if slot.state in (STARTING, STOPPING):  # was under way already when the shutdown began
+        if slot.state is STARTING:  # and no work waits for it
+            slot.state, slot.detached = STOPPING, False
             work.pending += 1
+            state.out.append(do.CancelStart(slot.id))
         elif slot.state is RUNNING and not slot.dead:
             slot.state = STOPPING
             work.pending += 1
             mode = StopMode.FINAL if _gone_when_stopped(state, slot) else work.mode
             state.out.append(do.Stop(slot.id, mode, slot.spec.seconds, slot.spec.brutal))
-        elif slot.state is not UNSTOPPABLE:
+        elif slot.state is not UNSTOPPABLE and slot.state is not STOPPING:
             slot.state = STOPPED
             slot.dead = False
             slot.token += 1
@@ -51,22 +56,20 @@ def advance(state: SupervisorState, now: float) -> None:
         _put_off(state, work, work.subject, now)
     else:
         _start_next(state, work)
-        if state.work is not work:  # the start of those that it held up
-            advance(state, now)
 
 
 def _start_next(state: SupervisorState, work: Work) -> None:
     """All stops of the work are done."""
     while work.starts:
         slot = work.starts[0]
-        if slot.state is STARTING:
+        if slot.state is STARTING and not slot.detached:
             return
         if slot.state is UNSTOPPABLE:
             if slot.afterwards is not Afterwards.JUDGE and slot.afterwards is not Afterwards.FORGET:
                 slot.afterwards = Afterwards.CLOSE if slot.temporary else Afterwards.START
         elif slot.over and slot.state is not RUNNING:
-            end_for_good(state, slot)
-        elif slot.state is not RUNNING and state.slots.get(slot.id) is slot:
+            end_for_good(state, slot, False if work.purpose is Purpose.RESTART_CHILD else None)
+        elif slot.state not in (RUNNING, STARTING) and state.slots.get(slot.id) is slot:
             slot.state = STARTING
             slot.number += 1
             slot.token += 1
@@ -84,10 +87,8 @@ def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: 
     state.work = work = Work(Purpose.RESTART, subject=slot, delay=delay)
     work.starts.extend(group)
     work.stops = [member for member in group if member is not slot]
-    # The wait of a first start is over: it comes after the group.
-    if state.boot and state.boot[0].state is RESTARTING and state.takes_boot_along(slot):
-        state.boot[0].token += 1
-        state.boot[0].due = None
+    if state.boot and state.covers(slot, state.boot[0]):  # whose wait is over: it comes after the group
+        work.stops.append(state.boot[0])
         state.boot[0].held = True
     advance(state, now)
 
@@ -118,34 +119,75 @@ def _finish(state: SupervisorState, work: Work) -> None:
         state.phase = Phase.RUNNING
         state.out.append(do.Ready())
         return
-    if work.ticket is not None:
-        subject = work.subject
-        stuck = subject is not None and subject.state is UNSTOPPABLE  # it was to be stopped first
-        up = subject is not None and subject.state is RUNNING
-        state.out.append(do.Reply(work.ticket, ChildUnstoppable(subject.id) if stuck and subject is not None else up))
-    go_on_with_boot(state, work.subject)
+    if work.purpose is Purpose.RESTART_CHILD and work.subject is not None and work.subject.state is UNSTOPPABLE:
+        answer(state, work.subject, ChildUnstoppable(work.subject.id))  # it was to be stopped first
 
 
-def go_on_with_boot(state: SupervisorState, subject: Slot | None) -> None:
-    """Start those that the supervisor's own start hasn't come to, once the one that held it up has its next try, or is up."""
-    if not state.boot or state.work is not None or state.phase is not Phase.STARTING:
+def go_on_with_boot(state: SupervisorState) -> None:
+    """Nothing is under way: start those that the supervisor's own start hasn't come to, if the first of them is up, or down.
+
+    It is down if its group has ended; then it comes after the restart of its group.
+    """
+    if not state.boot or state.phase is not Phase.STARTING:
         return
     first = state.boot[0]
-    if first.state is UNSTOPPABLE:  # it is judged when it has ended, and tried again or not
-        return
-    if first.state in (STOPPED, RUNNING) or first.held or (subject is not None and state.takes_boot_along(subject)):
+    if first.state is RUNNING or (first.state is STOPPED and not state.is_covered(first)):
         first.held = False
         state.work = work = Work(Purpose.BOOT)
         work.starts, state.boot = state.boot, work.starts
-        if first.finished or first.spent or first.state is RUNNING:
+        if first.finished or first.state is RUNNING:
             work.starts.popleft()
 
 
-def answer_start(state: SupervisorState, slot: Slot, result: bool | Exception) -> None:
-    """Whoever asked for a start that is tried again has the answer, once."""
-    first, slot.first = slot.first, None
-    if first is not None and first.ticket is not None:
-        state.out.append(do.Reply(first.ticket, result))
+def detach(state: SupervisorState, slot: Slot) -> None:
+    """A start under way waits, maybe for long: only those wait for it that the supervisor's own start has still to come to.
+
+    The others of its group go on without it, as without one that can't be cancelled; whoever asked for it is answered later.
+    """
+    work = state.work
+    if work is None or not work.starts or work.starts[0] is not slot or work.purpose is Purpose.SHUTDOWN:
+        return  # it has been told already, or its end has begun
+    slot.detached = True
+    if work.purpose is Purpose.BOOT:
+        put_boot_off(state, work)
+    elif work.purpose is Purpose.RESTART:
+        work.starts.popleft()
+    else:
+        state.work = None
+    if slot.withdrawn:
+        cancel_detached(state, slot)
+
+
+def put_boot_off(state: SupervisorState, work: Work) -> None:
+    """The first of those that are still to be started waits, and with it the supervisor's own start."""
+    state.boot, state.work = work.starts, None
+    if not state.told_waits:
+        state.told_waits = True
+        state.out.append(do.Waits())
+
+
+def cancel_detached(state: SupervisorState, slot: Slot) -> None:
+    """Nobody waits any more for a start that waits."""
+    state.queue.append((_cancel, slot, slot.number))
+
+
+def _cancel(state: SupervisorState, slot: Slot, number: int, now: float) -> None:
+    if slot.detached and slot.number == number:
+        slot.afterwards = Afterwards.FORGET
+        state.work = work = Work(Purpose.TERMINATE_CHILD, subject=slot)
+        work.stops.append(slot)
+        advance(state, now)
+
+
+def answer(state: SupervisorState, slot: Slot, result: bool | Exception | None) -> None:
+    """Whoever asked for a start has the answer, once. Whatever it is, the next start isn't its first one."""
+    slot.first = slot.new = slot.withdrawn = slot.detached = False
+    if slot.asked:
+        tickets, slot.asked = slot.asked, []
+        if result is None:
+            result = ChildStartFailed(slot.id, "it was stopped meanwhile")
+        for ticket in tickets:
+            state.out.append(do.Reply(ticket, result))
 
 
 def finish_call(state: SupervisorState, result: Exception | None) -> None:
@@ -174,7 +216,10 @@ def after_stop(state: SupervisorState, slot: Slot) -> None:
         forget(state, slot)
     elif work is not None and work.purpose is Purpose.TERMINATE_CHILD:
         slot.held = False
-        close(state, slot, "it was terminated meanwhile")
+        if slot.withdrawn:
+            forget(state, slot, ChildStartFailed(slot.id, NOBODY_WAITS))
+        else:
+            close(state, slot, ChildStartFailed(slot.id, "it was terminated meanwhile"))
         release_held(state)
 
 
@@ -184,39 +229,39 @@ def _gone_when_stopped(state: SupervisorState, slot: Slot) -> bool:
     return slot.temporary or state.spec.dynamic or (ending and slot.added)
 
 
-def leave(state: SupervisorState, slot: Slot) -> None:
+def leave(state: SupervisorState, slot: Slot, result: bool | Exception | None = None) -> None:
     """It ended and isn't restarted."""
     if slot.temporary or state.spec.dynamic:
-        forget(state, slot)
+        forget(state, slot, result)
     else:
-        close(state, slot)
+        close(state, slot, result)
 
 
-def end_for_good(state: SupervisorState, slot: Slot) -> None:
+def end_for_good(state: SupervisorState, slot: Slot, result: bool | None = None) -> None:
     """It is down, nobody can reach it, and no restart that is due brings it back."""
     slot.state = STOPPED
     slot.due = None
     slot.held = False
     slot.finished = True
-    if slot.added and slot.first is not None:  # of a new child that was never up nothing is kept
-        forget(state, slot, "nobody can reach it any more")
+    if slot.new:
+        forget(state, slot, ChildStartFailed(slot.id, "nobody can reach it any more"))
     else:
-        leave(state, slot)
+        leave(state, slot, result)
 
 
-def close(state: SupervisorState, slot: Slot, why: str = "it was stopped meanwhile") -> None:
-    """It stays listed, stopped. Like `forget`, the only way to say so: whoever waits for its first start has an answer."""
-    answer_start(state, slot, ChildStartFailed(slot.id, why))
+def close(state: SupervisorState, slot: Slot, result: bool | Exception | None = None) -> None:
+    """It stays listed, stopped. This and `forget` are the only ways to say so: whoever asked for its start has an answer."""
     state.out.append(do.Close(slot.id))
+    answer(state, slot, result)
 
 
-def forget(state: SupervisorState, slot: Slot, why: str = "it was stopped meanwhile") -> None:
+def forget(state: SupervisorState, slot: Slot, result: bool | Exception | None = None) -> None:
     """It isn't listed any more."""
     if state.slots.get(slot.id) is slot:
         del state.slots[slot.id]
         slot.token += 1
-        answer_start(state, slot, ChildStartFailed(slot.id, why))
         state.out.append(do.Forget(slot.id))
+        answer(state, slot, result)
 
 
 def release_held(state: SupervisorState) -> None:
@@ -226,52 +271,48 @@ def release_held(state: SupervisorState) -> None:
     """
     if state.spec.strategy is Strategy.ONE_FOR_ONE:
         return
-    slots = [*state.slots.values()]
-    covered: set[str] = set()
-    for slot in slots:
-        if slot.state is RESTARTING and slot.first is None:
-            covered.update(s.id for s in state.spec.strategy.affected(slots, slot))
-    for slot in slots:
-        if slot.held and slot.id not in covered and slot not in state.boot:
+    for slot in [*state.slots.values()]:
+        if slot.held and slot not in state.boot and not state.is_covered(slot):
             slot.held = False
-            if slot.state is STOPPED and slot.first is not None:
+            if slot.state is STOPPED and slot.first:
                 resume_later(state, slot)
             elif slot.state is STOPPED:
                 close(state, slot)
-    if state.boot and state.boot[0].id not in covered:
-        go_on_with_boot(state, None)
 
 
 def shut_down(state: SupervisorState, *, mode: StopMode, reason: ExitReason, cause: Cause) -> None:
     """The supervisor's own end begins: it takes the place of whatever is under way. Idempotent."""
     if state.phase in (Phase.STOPPING, Phase.DONE):
         return
-    slots = [*state.slots.values()]
     work = Work(Purpose.SHUTDOWN)
     work.mode, work.reason, work.cause = mode, reason, cause
-    work.stops = [s for s in slots if s.state is not STARTING and s.state is not STOPPING]
+    begin_shutdown(state, work)
+
+
+def begin_shutdown(state: SupervisorState, work: Work) -> None:
+    """What is under way ends first, then the others in reverse order. No call is served any more."""
+    slots = [*state.slots.values()]
+    under_way = [slot for slot in slots if slot.state in (STARTING, STOPPING)]
+    work.stops = [slot for slot in slots if slot not in under_way]
+    work.pending = len(under_way)
     # At once: Ctrl-C that strikes before leaves all as it was.
     interrupted, state.work, state.phase = state.work, work, Phase.STOPPING
     state.boot.clear()
     if interrupted is not None and interrupted.ticket is not None:
-        state.out.append(do.Reply(interrupted.ticket, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile")))
-    abandon_calls(state)
+        state.out.append(do.Reply(interrupted.ticket, _stopped_meanwhile(state)))
     for slot in slots:
-        answer_start(state, slot, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile"))
-    for slot in slots:  # what is under way ends first, then the others in reverse order
+        answer(state, slot, _stopped_meanwhile(state))
+    for entry in state.queue:  # queued ends are found at each child's own stop
+        if type(entry) is Call:
+            state.out.append(do.Reply(entry.ticket, _stopped_meanwhile(state)))
+    state.queue.clear()
+    for slot in under_way:
         if slot.state is STARTING:
             state.out.append(do.CancelStart(slot.id))
-            work.stops.append(slot)
-        elif slot.state is STOPPING:
-            work.stops.append(slot)
 
 
-def abandon_calls(state: SupervisorState) -> None:
-    """Nobody will serve them any more. Queued ends are found at each child's own stop."""
-    for entry in state.queue:
-        if type(entry) is Call:
-            state.out.append(do.Reply(entry.ticket, SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile")))
-    state.queue.clear()
+def _stopped_meanwhile(state: SupervisorState) -> SupervisorNotRunning:
+    return SupervisorNotRunning(state.spec.id, ": it was stopped meanwhile")
 
 
 def _finish_shutdown(state: SupervisorState, work: Work) -> None:

@@ -5,13 +5,14 @@ What re-implementations of Erlang/OTP's supervisor usually get wrong here:
 - A failed restart costs budget again at each try; one_for_all tries the whole group again, rest_for_one from the child that
   failed (`retry`). `terminate_child` of that child cancels the retry, and the rest stay as they are (`release_held`).
 - A group restart also brings back members that were stopped by hand, had ended or were ignored; temporary ones go for good.
-- A first start that is tried again holds up nobody but the younger ones in its supervisor's own start (`SupervisorState.boot`).
+- A first start that is tried again holds up nobody but the younger ones in its supervisor's own start (`SupervisorState.boot`),
+  and so does a supervisor whose own start it is (`progress.detach`).
 - Only a child's own end that isn't followed by a restart can trigger auto-shutdown.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from . import directives as do
 from .backoff import Backoff
@@ -22,13 +23,20 @@ from .errors import ChildStartFailed, InvalidSpec
 from .exit_reason import SHUTDOWN, ExitKind, ExitReason, describe
 from .intensity import RestartWindow
 from .kind import is_of
-from .progress import abandon_calls, answer_start, close, forget, leave, release_held, restart_group, shut_down
+from .progress import (
+    NOBODY_WAITS,
+    begin_shutdown,
+    close,
+    forget,
+    leave,
+    release_held,
+    restart_group,
+    shut_down,
+)
 from .restart import PACED
 from .strategy import AutoShutdown
 from .supervisor_state import Phase, SupervisorState, pending
 from .work import Purpose, Work
-
-NOBODY_WAITS: Final = "nobody waits for it any more"
 
 
 class End(NamedTuple):
@@ -150,10 +158,10 @@ def retry(state: SupervisorState, slot: Slot, token: int, reason: ExitReason, er
         return
     end = End(reason, error)
     restart, rule = _rule(state, slot, reason, error)
-    rule = f"its {'restart failed to start' if slot.first is None else 'first start failed'}; {rule}"
-    if slot.first is not None and slot.first.withdrawn:
+    rule = f"its {'first start failed' if slot.first else 'restart failed to start'}; {rule}"
+    if slot.first and slot.withdrawn:
         patience_spent(state, slot, end, f"{rule}; {NOBODY_WAITS}", now)
-    elif slot.first is not None and is_of(error, InvalidSpec):
+    elif slot.first and is_of(error, InvalidSpec):
         patience_spent(state, slot, end, f"{rule}; what can never work isn't tried again", now)
     elif restart:
         _restart(state, slot, end, rule, 0, now)
@@ -169,7 +177,7 @@ def due(state: SupervisorState, slot: Slot, token: int, now: float) -> None:
 
 
 def _own_limit(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
-    if slot.spec.on_limit == "escalate" and slot.first is None:
+    if slot.spec.on_limit == "escalate" and not slot.first:
         _give_up(state, slot, end, rule, now)
         return
     slot.spent = True
@@ -192,7 +200,7 @@ def _quarantine(state: SupervisorState, slot: Slot, end: End, in_a_row: int, now
 
 def _stay_down(state: SupervisorState, slot: Slot, end: End, told: ExitReason, rule: str, now: float) -> None:
     """A restart was due, or under way, and isn't to be: the child is left as it is, and so is its group."""
-    if slot.first is not None:
+    if slot.first:
         patience_spent(state, slot, end, rule, now)
         return
     slot.state = STOPPED
@@ -203,7 +211,7 @@ def _stay_down(state: SupervisorState, slot: Slot, end: End, told: ExitReason, r
 
 
 def _give_up(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
-    if slot.first is not None:
+    if slot.first:
         patience_spent(state, slot, end, f"{rule}; {state.window.intensity} restarts are spent", now)
         return
     _decide(state, Action.GIVE_UP, slot, end, rule, now)
@@ -221,19 +229,15 @@ def patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now:
         return
     failure = ChildStartFailed(slot.id, end.reason.detail or str(end.reason))
     failure.__cause__ = end.error
-    answer_start(state, slot, failure)
-    forget(state, slot)
+    forget(state, slot, failure)
 
 
 def boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason) -> None:
     """The supervisor's own start has failed: those that run stop in reverse order."""
     why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
-    stop = Work(Purpose.SHUTDOWN)
-    stop.stops.extend(state.slots.values())
-    stop.reason, stop.cause, stop.failed = why, Cause.START_FAILED, slot.id
-    state.work, state.phase = stop, Phase.STOPPING  # at once, as in every shutdown
-    state.boot.clear()
-    abandon_calls(state)
+    work = Work(Purpose.SHUTDOWN)
+    work.reason, work.cause, work.failed = why, Cause.START_FAILED, slot.id
+    begin_shutdown(state, work)
 
 
 def _consider_shutdown(state: SupervisorState, slot: Slot, end: End, now: float) -> None:

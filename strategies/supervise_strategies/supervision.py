@@ -33,7 +33,7 @@ from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRu
 from .exit_reason import KILLED, SHUTDOWN, ExitReason
 from .failed_starts import start_failed, unstoppable_ended, withdrawn
 from .intensity import Intensity
-from .progress import advance, after_stop, answer_start, end_for_good, finish_call, go_on_with_boot, shut_down, stop_ended
+from .progress import advance, after_stop, answer, detach, end_for_good, finish_call, go_on_with_boot, shut_down, stop_ended
 from .restart import Draw, Restart, draw
 from .restarting import due, exited
 from .supervisor_state import Call, Phase, SupervisorState
@@ -139,7 +139,7 @@ class Supervision:
         slot.state = RUNNING
         slot.up_since = now
         slot.held = False
-        answer_start(state, slot, True)
+        answer(state, slot, True)
         if state.phase is Phase.STOPPING and state.work is not None:  # it was ready before its cancellation reached it
             state.work.pending -= 1
             state.work.stops.append(slot)
@@ -158,12 +158,23 @@ class Supervision:
         """The start raised, was cancelled, or (`ignored`) said that the child isn't wanted now."""
         state = self._state
         slot = state.slots.get(id)
-        if slot is not None and slot.state is UNSTOPPABLE:  # a start that was cancelled, and took its time to end
+        if slot is not None and slot.state in (STOPPING, UNSTOPPABLE):  # a start that was cancelled
             return self.child_exited(id, number, reason, now, error=error)
         if slot is None or slot.number != number or slot.state is not STARTING:
             return []
         slot.state = STOPPED
         start_failed(state, slot, reason, error, ignored)
+        return self._go_on(now)
+
+    def start_waits(self, id: str, number: int, now: float) -> list[Directive]:
+        """The start of a supervisor waits, maybe for long, for a first start below it that is tried again.
+
+        Deaths, calls and stops are served meanwhile, as if it were a child of this one that is tried again. Idempotent.
+        """
+        state = self._state
+        slot = state.slots.get(id)
+        if slot is not None and slot.number == number and slot.state is STARTING:
+            detach(state, slot)
         return self._go_on(now)
 
     def child_exited(
@@ -216,7 +227,6 @@ class Supervision:
         alone = slot.state is RESTARTING and len(state.affected_by(slot)) == 1  # else its group waits for its restart
         if slot.state is STOPPED or alone:
             end_for_good(state, slot)
-            go_on_with_boot(state, None)
         return self._go_on(now)
 
     def stop_overran(
@@ -350,8 +360,12 @@ class Supervision:
         """Go on with what is under way; when nothing is, serve what waits, in order, until something is again."""
         state = self._state
         while True:
+            if state.work is None:
+                go_on_with_boot(state)
             if state.work is not None:
                 advance(state, now)
+                if state.work is None and state.boot:
+                    continue
             entry = state.next_entry() if state.queue and state.work is None and not state.holds else None
             if entry is None:
                 return state.flush()

@@ -54,6 +54,7 @@ class SupervisorState:
         "sequence",
         "slots",
         "spec",
+        "told_waits",
         "told_wake",
         "waiting",
         "window",
@@ -72,6 +73,7 @@ class SupervisorState:
         self.out: list[Directive] = []
         self.holds: int = 0
         self.waiting: list[tuple[float, int, Slot, int]] = []  # a heap of pending backoffs: due, tie-break, slot, token
+        self.told_waits: bool = False
         self.told_wake: float | None = None
         self.sequence: int = 0
         for child in spec.children:
@@ -86,17 +88,21 @@ class SupervisorState:
         that a start of the supervisor, still under way, hasn't come to.
         """
         strategy = self.spec.strategy
-        if strategy is Strategy.ONE_FOR_ONE or slot.first is not None:
+        if strategy is Strategy.ONE_FOR_ONE or slot.first:
             return [slot]
         affected = strategy.affected([*self.slots.values()], slot)
         return [other for other in affected if other is slot or not (other.spent or other in self.boot)]
 
-    def takes_boot_along(self, slot: Slot) -> bool:
-        """Whether a first start that waits to be tried again is tried again with this one's restart."""
+    def covers(self, slot: Slot, other: Slot) -> bool:
+        """Whether the restart of one is that of another one's group, too."""
         strategy = self.spec.strategy
-        if strategy is Strategy.ONE_FOR_ONE or slot.first is not None:
+        if strategy is Strategy.ONE_FOR_ONE or slot.first or slot is other:
             return False
-        return self.boot[0] in strategy.affected([*self.slots.values()], slot)
+        return other in strategy.affected([*self.slots.values()], slot)
+
+    def is_covered(self, slot: Slot) -> bool:
+        """Whether a restart of its group is pending."""
+        return any(other.state is RESTARTING and self.covers(other, slot) for other in self.slots.values())
 
     def next_entry(self) -> Any:
         """Take out what is served next; None if nothing can be. While the supervisor's own start waits, calls wait, too."""

@@ -283,6 +283,11 @@ class Node:
         else:
             parent.step(parent.machine.child_started, self.branch.name, self.number, self.tree.backend.now())
 
+    def _waits(self, directive: do.Waits) -> None:
+        parent = self.branch.parent
+        if parent is not None:
+            parent.step(parent.machine.start_waits, self.branch.name, self.number, self.tree.backend.now())
+
     def _done(self, directive: do.Done) -> None:
         if self._wake is not None:
             self._wake.cancel()
@@ -304,5 +309,6 @@ _OBEY: dict[type, Callable[[Node, Any], None]] = {
     do.Report: Node._report,
     do.Overran: Node._overran,
     do.Ready: Node._ready,
+    do.Waits: Node._waits,
     do.Done: Node._done,
 }

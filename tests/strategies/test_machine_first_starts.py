@@ -29,6 +29,7 @@ from supervise_strategies import (
     Stop,
     StopMode,
     SupervisorNotRunning,
+    Waits,
     WakeAt,
 )
 from supervise_strategies.directives import Cause
@@ -54,7 +55,7 @@ def waiting(*more: Any, **settings: Any) -> Rig:
     rig = Rig("a", PATIENT, "c", *more, **settings)
     rig.begins()
     rig.starts("a")
-    assert rig.fails("b") == [WakeAt(1.0)]
+    assert rig.fails("b") == [Waits(), WakeAt(1.0)]
     return rig
 
 
@@ -115,7 +116,7 @@ def test_what_can_never_work_is_not_tried_again() -> None:
     rig = Rig(PATIENT)
     rig.begins()
     directives = rig.fails("b", error=InvalidSpec("child 'b'", "factory", None, "an actor"))
-    assert [type(directive) for directive in directives] == [Done]
+    assert [type(directive) for directive in directives] == [Waits, Done]
 
 
 NEVER = InvalidSpec("child 'b'", "factory", None, "an actor")
@@ -443,7 +444,7 @@ def test_one_that_is_tried_again_is_tried_when_it_has_ended() -> None:
     rig = Rig("a", PATIENT, "c")
     rig.begins()
     rig.starts("a")
-    assert overrun(rig, "b") == []
+    assert overrun(rig, "b") == [Waits()]
     assert rig.states() == {"a": "running", "b": "unstoppable", "c": "stopped"}
     rig.ends("a")
     assert rig.starts("a") == []  # it is served meanwhile

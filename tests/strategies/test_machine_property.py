@@ -65,7 +65,7 @@ supervisors = st.builds(
     strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
     intensity=st.sampled_from([Intensity(2), Intensity(5), Intensity(50)]),
 )
-_ENDS = ["crash", "crash", "crash", "kill", "end", "again", "overrun"]
+_ENDS = ["crash", "crash", "crash", "kill", "end", "again", "overrun", "waits", "waits"]
 _CALLS = ["add", "terminate", "restart", "renew", "delete", "withdraw", "stop"]
 deeds = st.tuples(
     st.sampled_from(["answer", "answer", "answer", "answer", "fail", "fail", "over", "time", *_ENDS, *_CALLS]),
@@ -142,6 +142,8 @@ class Play:
                 self.end(name, SHUTDOWN)
         elif deed == "fail" and self.of(name, "starting") is not None:
             self.end(name, crash)
+        elif deed == "waits" and self.of(name, "starting") is not None:
+            self.took(machine.start_waits(name, self.alive[name][0], now))
         elif deed == "overrun":
             number = self.of(name, "starting", "stopping", "cancelled")
             if number is not None and name not in self.stuck:
@@ -166,6 +168,19 @@ class Play:
             else:
                 self.took(getattr(machine, f"{deed}_child")(name, ticket, now))
 
+    def settle(self) -> None:
+        """All that is under way comes to its end: then the supervisor is up, or has ended, and every call has its answer."""
+        for _ in range(100):
+            for name in [*self.alive]:
+                self.do("answer", name, 0, 0.0, self.machine.spec.children[0])
+            if self.wake is not None:
+                self.do("time", "a", 0, max(0.0, self.wake - self.now), self.machine.spec.children[0])
+            elif not any(state != "running" for _, state in self.alive.values()):
+                break
+        assert self.machine.phase is (Phase.RUNNING if self.done is None else Phase.DONE)
+        assert not self.machine.busy
+        assert set(self.tickets.values()) <= {1}, "a call without an answer, or with two"
+
     def finish(self) -> None:
         """Stop it, and let all end that it waits for."""
         if self.machine.phase is not Phase.DONE:
@@ -182,12 +197,14 @@ class Play:
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(supervisors, specs("d"), st.lists(deeds, min_size=10, max_size=60))
-def test_whatever_happens_it_keeps_its_promises(spec: SupervisorSpec, added: ChildSpec, play: list[Any]) -> None:
+@given(supervisors, specs("d"), st.lists(deeds, min_size=10, max_size=60), st.booleans())
+def test_whatever_happens_it_keeps_its_promises(spec: SupervisorSpec, added: ChildSpec, play: list[Any], settles: bool) -> None:
     scene = Play(spec)
     scene.took(scene.machine.begin(0.0))
     for deed, name, which, seconds in play:
         if scene.done is not None:
             break
         scene.do(deed, name, which, seconds, added)
+    if settles:
+        scene.settle()
     scene.finish()
