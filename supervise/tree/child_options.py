@@ -48,7 +48,8 @@ class ChildOptions(TypedDict, total=False):
     on_limit: What its own limit's end means: `"stop"` (default), or `"escalate"`: the supervisor gives up.
     retry_start: Whether a first start that fails is tried again, as a restart is: by the child's `wait=`, `stop=` and limits.
         In the supervisor's own start the elders run meanwhile, and the younger wait, at each level above, too; `start` holds up
-        nobody, and returns when the child is up. Patience that is spent is `StartFailed`, or `ChildStartFailed`. Default: False, as in Erlang/OTP.
+        nobody, and returns when the child is up. Patience that is spent is `StartFailed`, or `ChildStartFailed`. Default:
+        False, as in Erlang/OTP.
     start_within: Seconds that factory and enter hook may take; then the start is cancelled, and has failed (`StartLate`). A
         factory that blocks can't be cancelled. Default: None; but who takes more than 5 s is said to (`Starting`).
     quarantine: After so many crashes in a row of one kind, the same exception type from the same lines (or from the same

@@ -169,11 +169,11 @@ async def test_it_ends_at_the_restart_that_the_table_says_and_explain_says_so_be
         assert words == "gives up"
     of_the_child = [event.decision for event in decided if event.path == "app/inner/client"]
     restarts = [decision for decision in of_the_child if decision.action.value == "restart"]
-    assert len(restarts) == (last if words else len(restarts))
+    assert len(restarts) == last if words else len(restarts) >= last
     assert words in str(of_the_child[-1])
     told = [str(decision) for decision in of_the_child]
     assert foretold
-    assert all(line in told for line in foretold[: len(told)])
+    assert all(line in told for line in foretold)
     if words.startswith("stop"):
         assert [decision.ordinal for decision in restarts] == [f"restart {n} of 8" for n in range(1, 9)]
 
