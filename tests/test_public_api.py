@@ -76,7 +76,8 @@ PATHS: dict[str, set[str]] = {
         "Decision", "Directive", "Done", "ExitKind", "ExitReason", "Explanation", "Forget",
         "ImmortalLoopWarning", "Intensity", "InvalidSpec", "NotForDynamic", "Overran", "PassUp", "Phase", "Ready",
         "Redeliver", "Reply", "Report", "Restart", "RestartType", "RestartWindow", "Start", "Stop", "StopMode", "Strategy",
-        "StrategyError", "Supervision", "SupervisorNotRunning", "SupervisorSpec", "TooManyChildren", "WakeAt",
+        "StrategyError", "Supervision", "SupervisorNotRunning", "SupervisorSpec", "TooManyChildren", "Waits",
+        "WakeAt",
         "explain",
     },
 }

@@ -123,20 +123,20 @@ def _finish(state: SupervisorState, work: Work) -> None:
         answer(state, work.subject, ChildUnstoppable(work.subject.id))  # it was to be stopped first
 
 
-def go_on_with_boot(state: SupervisorState) -> None:
+def go_on_with_boot(state: SupervisorState) -> bool:
     """Nothing is under way: start those that the supervisor's own start hasn't come to, if the first of them is up, or down.
 
     It is down if its group has ended; then it comes after the restart of its group.
     """
-    if not state.boot or state.phase is not Phase.STARTING:
-        return
     first = state.boot[0]
-    if first.state is RUNNING or (first.state is STOPPED and not state.is_covered(first)):
-        first.held = False
-        state.work = work = Work(Purpose.BOOT)
-        work.starts, state.boot = state.boot, work.starts
-        if first.finished or first.state is RUNNING:
-            work.starts.popleft()
+    if first.state is not RUNNING and (first.state is not STOPPED or state.is_covered(first)):
+        return False
+    first.held = False
+    state.work = work = Work(Purpose.BOOT)
+    work.starts, state.boot = state.boot, work.starts
+    if first.finished or first.state is RUNNING:
+        work.starts.popleft()
+    return True
 
 
 def detach(state: SupervisorState, slot: Slot) -> None:

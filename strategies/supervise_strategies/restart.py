@@ -258,8 +258,8 @@ _LONGEST: Final[dict[type, str]] = {  # where a wait keeps its longest delay
 def _parts(policy: object) -> tuple[Any, ...]:
     """What a combination of tenacity's is made of; itself, if it is none."""
     where = _JOINED.get(type(policy))
-    found = (policy,) if where is None else getattr(policy, where[0], None)
-    return found if type(found) is tuple else (policy,)
+    parts: tuple[Any, ...] | None = None if where is None else getattr(policy, where[0], None)
+    return (policy,) if parts is None or type(parts) is not tuple else parts
 
 
 def _longest(wait: object) -> float:

@@ -360,12 +360,9 @@ class Supervision:
         """Go on with what is under way; when nothing is, serve what waits, in order, until something is again."""
         state = self._state
         while True:
-            if state.work is None:
-                go_on_with_boot(state)
-            if state.work is not None:
+            advance(state, now)
+            while state.boot and state.work is None and go_on_with_boot(state):
                 advance(state, now)
-                if state.work is None and state.boot:
-                    continue
             entry = state.next_entry() if state.queue and state.work is None and not state.holds else None
             if entry is None:
                 return state.flush()

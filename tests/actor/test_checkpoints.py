@@ -281,13 +281,17 @@ async def test_a_life_that_is_over_hands_over_nothing() -> None:
         lives.append(current())
         return Counter()
 
+    def last(_: object) -> Any:
+        return current().last_checkpoint
+
+    counter: Any = None
     async with Supervisor("app", child(build, name="counter"), intensity=PATIENT) as app:
-        counter: Address[Any] = app.find("counter")
+        counter = app.find("counter")
         await crash(app)
         await counter.call(Counter.add, 3)
         with pytest.raises(RuntimeError, match=r"app/counter #1> has ended.*next one"):
             lives[0].checkpoint(-1)
-        assert await counter.call(lambda _: current().last_checkpoint) == Checkpoint(3, 2, 0.0)
+        assert await counter.call(last) == Checkpoint(3, 2, 0.0)
     told: Any = Counter.add
     for life in lives:
         with pytest.raises(RuntimeError, match="has ended"):
@@ -316,6 +320,7 @@ async def test_it_is_the_value_itself_and_may_be_none() -> None:
 
 async def test_it_is_kept_over_all_restarts_and_lost_only_when_the_child_is_forgotten() -> None:
     below = Supervisor("below", child(Counter), intensity=PATIENT)
+    again: Any = None
     async with Supervisor("app", below, intensity=PATIENT) as app:
         counter: Address[Any] = app.find("below/counter")
         await counter.call(Counter.add, 3)

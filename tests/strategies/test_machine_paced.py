@@ -155,14 +155,21 @@ def _raises(_: object) -> Any:
     raise KeyError("typo")
 
 
+def _says(answer: object) -> Any:
+    def says(_: object) -> Any:
+        return answer
+
+    return says
+
+
 # Policies that say nothing, and what is told of them.
 SILENT: list[tuple[dict[str, Any], str]] = [
     ({"stop": _raises}, "KeyError: 'typo'"),
     ({"wait": wait_fixed(0.01), "stop": _raises}, "KeyError: 'typo'"),
     ({"wait": _raises}, "KeyError: 'typo'"),
     ({"wait": _raises, "stop": stop_after_attempt(50)}, "KeyError: 'typo'"),
-    ({"wait": lambda _: "abc", "stop": stop_after_attempt(50)}, "ValueError"),
-    ({"wait": lambda _: [1]}, "TypeError"),
+    ({"wait": _says("abc"), "stop": stop_after_attempt(50)}, "ValueError"),
+    ({"wait": _says([1])}, "TypeError"),
 ]
 
 

@@ -255,13 +255,25 @@ BOOTS: list[Callable[[], Any]] = [
 ]
 
 
+def _stop(app: Any) -> Any:
+    return app.stop()
+
+
+def _kill(app: Any) -> Any:
+    return app._branch.tree.kill()
+
+
+def _stop_from_inside(app: Any) -> Any:
+    return app._branch.tree.stop_from_inside("enough")
+
+
 @pytest.mark.parametrize("boot", BOOTS)
 @pytest.mark.parametrize(
     ("end", "why"),
     [
-        (lambda app: app.stop(), "it was stopped before it was ready"),
-        (lambda app: app._branch.tree.kill(), "it was stopped before it was ready"),
-        (lambda app: app._branch.tree.stop_from_inside("enough"), "enough"),
+        (_stop, "it was stopped before it was ready"),
+        (_kill, "it was stopped before it was ready"),
+        (_stop_from_inside, "enough"),
     ],
 )
 async def test_a_tree_that_is_stopped_while_it_starts_says_so(boot: Any, end: Any, why: str) -> None:
