@@ -360,6 +360,28 @@ def keeps(held: list[Any]) -> Any:
     return keep
 
 
+@pytest.mark.parametrize("beside", [False, True])
+async def test_what_a_handler_hands_over_that_its_caller_cancels_does_not_count(beside: bool) -> None:
+    gate = Gate()
+
+    class Cancelled(Counter):
+        async def add_slowly(self, amount: int) -> None:
+            await self.add(amount)
+            await gate.walk_through()
+
+        add_slowly_beside = concurrent(add_slowly)
+
+    async with Supervisor("app", child(Cancelled, name="counter", on_cancel="cancel")) as app:
+        counter: Address[Any] = app.find("counter")
+        with anyio.move_on_after(1) as scope:
+            await counter.call(Cancelled.add_slowly_beside if beside else Cancelled.add_slowly, 3)
+        assert scope.cancelled_caught
+        assert await counter.call(Counter.read) == 3
+        await at_rest()
+        assert kept_by(counter) is None
+        assert app.get_childspec("counter").incarnation == 1
+
+
 async def run_by_hand(held: list[Any]) -> None:
     mailbox, counter = open_mailbox(Counter)
     run: Any = mailbox.run

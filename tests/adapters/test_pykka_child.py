@@ -35,7 +35,7 @@ from supervise import (
 )
 from supervise.adapters.pykka import actor
 from supervise.adapters.pykka import reference as reference_to
-from supervise.events import Overran, Started, Stopped
+from supervise.events import Overran, Raised, Started, Stopped
 from tests.doubles import Boom
 from tests.real_clock import BACKENDS
 
@@ -188,6 +188,30 @@ async def test_what_it_is_expected_to_raise_is_an_answer_and_all_else_a_crash() 
             await counter.call(Counter.add, -1)
         assert await counter.call(Counter.add, 1) == 1
         assert not witness.of(Stopped)
+
+
+@pytest.mark.parametrize("on_error", ["reply", "crash"])
+async def test_what_a_method_raises_whose_caller_is_gone_is_judged_all_the_same(on_error: Any) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    class Blocks(Counter):
+        def work(self) -> None:
+            begun.set()
+            release.wait(20)
+            raise Boom("in the thread")
+
+    async with tree(actor(Blocks), on_cancel="cancel", on_error=on_error) as (_, blocks, witness):
+        async with anyio.create_task_group() as group:
+            group.start_soon(blocks.call, Blocks.work)
+            await anyio.to_thread.run_sync(begun.wait, 20)
+            group.cancel_scope.cancel()
+        release.set()
+        if on_error == "crash":
+            await witness.started(2)
+            assert [event.reason.detail for event in witness.of(Stopped)] == ["Boom: in the thread"]
+        else:
+            await blocks.ping()
+            assert [event.error for event in witness.of(Raised)] == ["Boom: in the thread"]
 
 
 async def test_a_message_in_hand_when_it_crashes_behind_its_back_is_told_to_its_caller() -> None:

@@ -280,6 +280,44 @@ async def test_each_reason_has_its_cure(caplog: pytest.LogCaptureFixture) -> Non
     assert said[1].endswith("its sender has to name a handler of the actor, with arguments that fit")
 
 
+async def test_what_is_tried_no_more_is_for_the_hook() -> None:
+    events: list[Event] = []
+    async with Supervisor("app", busy(redeliver=2), listener=events.append) as app:
+        await app.find("scribe").send(Scribe.crash)
+        await at_rest()
+    (said,) = lost(events)
+    assert said.endswith("; on_dead_letter= is handed what redeliver= tries no more")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_what_waits_when_no_life_follows_a_crash_is_said_with_its_cure(number: int) -> None:
+    events: list[Event] = []
+    async with Supervisor("app", busy(restart="temporary"), listener=events.append) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = await hold(scribe)
+        await scribe.send(Scribe.crash)
+        for entry in range(number):
+            await scribe.send(Scribe.note, entry)
+        gate.open()
+        await at_rest()
+    messages = "1 waiting message" if number == 1 else "2 waiting messages"
+    kept = "they are kept where restart= brings it back"
+    assert lost(events)[1:] == [f"app/scribe: {messages} dropped, as no life follows the crash; {kept}"]
+
+
+async def test_what_is_lost_after_the_last_word_is_said_at_once() -> None:
+    events: list[Event] = []
+    mailbox, scribe = open_mailbox(Scribe, capacity=1, overflow="drop_newest", listener=events.append)
+    scribe._mailbox.mailbox.dead_letters.end()
+    for entry in range(3):
+        await scribe.send(Scribe.note, entry)
+    assert [text.partition(": the mailbox")[0] for text in lost(events)] == [
+        "scribe: Scribe.note(1) is lost",
+        "scribe: Scribe.note(2) is lost",
+    ]
+    mailbox.close()
+
+
 async def test_a_mailbox_by_hand_says_it_with_the_next_one() -> None:
     events: list[Event] = []
     mailbox, scribe = open_mailbox(Scribe, capacity=1, overflow="drop_newest", listener=events.append)
