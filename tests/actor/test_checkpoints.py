@@ -369,7 +369,10 @@ async def test_what_a_handler_hands_over_that_its_caller_cancels_does_not_count(
             await self.add(amount)
             await gate.walk_through()
 
-        add_slowly_beside = concurrent(add_slowly)
+        @concurrent
+        async def add_slowly_beside(self, amount: int) -> None:
+            await self.add(amount)
+            await gate.walk_through()
 
     async with Supervisor("app", child(Cancelled, name="counter", on_cancel="cancel")) as app:
         counter: Address[Any] = app.find("counter")
