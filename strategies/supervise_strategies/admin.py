@@ -43,6 +43,14 @@ def start_child(state: SupervisorState, child: tuple[str, ChildSpec], ticket: ob
         _begin(state, Work(Purpose.START_CHILD, subject=slot), slot, ticket, now)
 
 
+def start_child_for_nobody(state: SupervisorState, child: tuple[str, ChildSpec], ticket: object, now: float) -> None:
+    """Whoever asked was cancelled before its turn came: one try is made all the same, unless that waits for long."""
+    start_child(state, child, ticket, now)
+    slot = state.slots.get(child[0])
+    if slot is not None and ticket in slot.asked:
+        slot.withdrawn = True
+
+
 def terminate_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
     slot = state.slots.get(id)
     if slot is None:

@@ -34,9 +34,13 @@ class Stop(NamedTuple):
 
 
 class CancelStart(NamedTuple):
-    """A start under way isn't wanted any more: cancel it, and report `start_failed` when it has ended."""
+    """A start under way isn't wanted any more: cancel it, and report `start_failed` when it has ended.
+
+    `mode`: what that means for whatever runs below it already.
+    """
 
     id: str
+    mode: StopMode = StopMode.RESTART
 
 
 class Close(NamedTuple):
@@ -80,6 +84,10 @@ class Overran(NamedTuple):
     """All have stopped but those that outlive their cancellation; the supervisor's own stop waits for them."""
 
     ids: tuple[str, ...]
+    reason: ExitReason
+    """With which it will have ended."""
+    error: BaseException | None = None
+    """As `Done` will have it."""
 
 
 class Ready(NamedTuple):
@@ -106,6 +114,8 @@ class Done(NamedTuple):
     reason: ExitReason
     cause: Cause
     failed: str | None
+    error: BaseException | None = None
+    """What the child raised that made it fail, or give up."""
 
 
 class Action(Enum):

@@ -6,6 +6,7 @@ next draw of a wait that leaves something to chance.
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ class Explanation:
         if self.decisions and self.ends is None:
             yield f"  restarts left: {self.left} before, {self.left_after} after"
         if self.above is None and self.ends is not None:
-            gave_up = self.decisions[-1].action is Action.GIVE_UP
+            gave_up = self.decision is not None and self.decision.action is Action.GIVE_UP
             yield f"  the tree ends{', and GaveUp is raised' if gave_up else ''}: {self.ends}"
 
 
@@ -117,12 +118,14 @@ def explain(
     note = ""
     if machine.phase in (Phase.STOPPING, Phase.DONE):
         note = "its supervisor is stopping, and restarts nothing"
+    elif machine.waits(id):
+        note = "its start waits, and fails with it"
     elif info.state is not RUNNING:
         why = f"; {info.last}" if info.last is not None and info.last.kind is ExitKind.GAVE_UP and info.state is STOPPED else ""
         note = f"it can't crash now: it is {info.state.value}{why}"
-    if note:
+    if note and not machine.waits(id):
         return Explanation(f"{above}/{id}", above, info.state, (), (), (), left, left, None, note)
-    if machine.busy:
+    if machine.busy and not note:
         note = "a start or a stop is under way, and comes first"
     trial = machine.trial()
     decisions: list[Decision] = []
@@ -130,7 +133,8 @@ def explain(
     starts: list[str] = []
     ends: ExitReason | None = None
     known = fingerprint or info.fingerprint
-    out: deque[Directive] = deque(trial.child_exited(id, info.incarnation, reason, now, error=error, fingerprint=known))
+    told = trial.start_failed if machine.waits(id) else functools.partial(trial.child_exited, fingerprint=known)
+    out: deque[Directive] = deque(told(id, info.incarnation, reason, now, error=error))
     while out:
         directive = out.popleft()
         if isinstance(directive, do.PassUp):
@@ -144,6 +148,11 @@ def explain(
             stopped = trial.child(directive.id)
             if stopped is not None:
                 out.extend(trial.child_exited(directive.id, stopped.incarnation, SHUTDOWN, now))
+        elif isinstance(directive, do.CancelStart):
+            stops.append(directive.id)
+            waited = trial.child(directive.id)
+            if waited is not None:
+                out.extend(trial.start_failed(directive.id, waited.incarnation, SHUTDOWN, now))
         elif isinstance(directive, do.Start):
             starts.append(directive.id)
             out.extend(trial.child_started(directive.id, directive.number, now))

@@ -6,7 +6,7 @@ A start that failed in a restart, or is to be tried again, is judged in its turn
 from __future__ import annotations
 
 from . import directives as do
-from .admin import start_child
+from .admin import start_child, start_child_for_nobody
 from .child_state import RESTARTING, STOPPED, UNSTOPPABLE, Afterwards, Slot
 from .errors import ChildStartFailed
 from .exit_reason import ExitKind, ExitReason
@@ -51,7 +51,7 @@ def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
             state.work = None
         _judge_later(state, slot, reason, error)
     elif work.purpose is Purpose.BOOT:
-        boot_failed(state, slot, reason)
+        boot_failed(state, slot, reason, error)
     elif work.purpose is Purpose.RESTART and not slot.new:
         if slot.state is not UNSTOPPABLE:
             state.work = None
@@ -68,7 +68,7 @@ def _detached_failed(state: SupervisorState, slot: Slot, reason: ExitReason, err
     """Nothing waited for it but those whose turn it was before."""
     slot.detached = False
     if state.boot and state.boot[0] is slot:
-        boot_failed(state, slot, reason)
+        boot_failed(state, slot, reason, error)
     elif slot.asked:
         _asked_for_failed(state, slot, reason, error)
     else:
@@ -104,6 +104,8 @@ def unstoppable_ended(state: SupervisorState, slot: Slot, reason: ExitReason, er
     afterwards, slot.afterwards = slot.afterwards, Afterwards.CLOSE
     if state.phase is Phase.STOPPING:
         after_stop(state, slot)
+    elif state.boot and state.boot[0] is slot and slot.held:
+        """Its group has been stopped meanwhile: it comes after the restart of that, and its last try isn't judged."""
     elif afterwards is Afterwards.JUDGE:
         _judge_later(state, slot, reason, error)
     elif afterwards is Afterwards.START:
@@ -122,13 +124,17 @@ def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
             if spec.retry_start:  # its turn hasn't come, so there is no try to go on
                 del state.queue[index]
                 state.out.append(do.Reply(ticket, ChildStartFailed(id, NOBODY_WAITS)))
+            else:
+                state.queue[index] = entry._replace(serve=start_child_for_nobody)
             return
     for slot in [*state.slots.values()]:
-        if slot.asked == [ticket]:
-            slot.withdrawn = slot.new
+        if slot.new and slot.asked == [ticket]:
+            slot.withdrawn = True
             if slot.detached:
                 cancel_detached(state, slot)
             elif slot.first and slot.state in (RESTARTING, STOPPED):  # in a wait of its own, or in that of a group
                 end = End(slot.last or ExitReason(ExitKind.CRASHED))
                 patience_spent(state, slot, end, NOBODY_WAITS, now)
+            elif slot.state is STOPPED and slot.held:
+                forget(state, slot, ChildStartFailed(slot.id, NOBODY_WAITS))
             return

@@ -32,14 +32,13 @@ def advance(state: SupervisorState, now: float) -> None:
             return
         slot = work.stops.pop()
         if slot.state is STARTING:  # and no work waits for it
-            slot.state, slot.detached = STOPPING, False
+            slot.state = STOPPING
             work.pending += 1
-            state.out.append(do.CancelStart(slot.id))
+            _cancel_start(state, work, slot)
         elif slot.state is RUNNING and not slot.dead:
             slot.state = STOPPING
             work.pending += 1
-            mode = StopMode.FINAL if _gone_when_stopped(state, slot) else work.mode
-            state.out.append(do.Stop(slot.id, mode, slot.spec.seconds, slot.spec.brutal))
+            state.out.append(do.Stop(slot.id, _mode(state, work, slot), slot.spec.seconds, slot.spec.brutal))
         elif slot.state is not UNSTOPPABLE and slot.state is not STOPPING:
             slot.state = STOPPED
             slot.dead = False
@@ -62,19 +61,19 @@ def _start_next(state: SupervisorState, work: Work) -> None:
     """All stops of the work are done."""
     while work.starts:
         slot = work.starts[0]
-        if slot.state is STARTING and not slot.detached:
+        if slot.state is STARTING:
             return
         if slot.state is UNSTOPPABLE:
             if slot.afterwards is not Afterwards.JUDGE and slot.afterwards is not Afterwards.FORGET:
                 slot.afterwards = Afterwards.CLOSE if slot.temporary else Afterwards.START
         elif slot.over and slot.state is not RUNNING:
             end_for_good(state, slot, False if work.purpose is Purpose.RESTART_CHILD else None)
-        elif slot.state not in (RUNNING, STARTING) and state.slots.get(slot.id) is slot:
+        elif slot.state is not RUNNING and state.slots.get(slot.id) is slot:
             slot.state = STARTING
             slot.number += 1
             slot.token += 1
             slot.due = None
-            slot.held = False
+            slot.held = slot.detached = False
             slot.finished = slot.spent = False
             state.out.append(do.Start(slot.id, slot.number))
             return
@@ -128,13 +127,15 @@ def go_on_with_boot(state: SupervisorState) -> bool:
 
     It is down if its group has ended; then it comes after the restart of its group.
     """
-    first = state.boot[0]
-    if first.state is not RUNNING and (first.state is not STOPPED or state.is_covered(first)):
+    boot = state.boot
+    while len(boot) > 1 and state.slots.get(boot[0].id) is not boot[0]:  # temporary, and it has gone with its group
+        boot.popleft()
+    first = boot[0]
+    if first.state is not RUNNING and (first.state is not STOPPED or state.is_held_up(first)):
         return False
-    first.held = False
     state.work = work = Work(Purpose.BOOT)
     work.starts, state.boot = state.boot, work.starts
-    if first.finished or first.state is RUNNING:
+    if first.finished:
         work.starts.popleft()
     return True
 
@@ -145,7 +146,7 @@ def detach(state: SupervisorState, slot: Slot) -> None:
     The others of its group go on without it, as without one that can't be cancelled; whoever asked for it is answered later.
     """
     work = state.work
-    if work is None or not work.starts or work.starts[0] is not slot or work.purpose is Purpose.SHUTDOWN:
+    if work is None or not work.starts or work.starts[0] is not slot:
         return  # it has been told already, or its end has begun
     slot.detached = True
     if work.purpose is Purpose.BOOT:
@@ -175,6 +176,7 @@ def _cancel(state: SupervisorState, slot: Slot, number: int, now: float) -> None
     if slot.detached and slot.number == number:
         slot.afterwards = Afterwards.FORGET
         state.work = work = Work(Purpose.TERMINATE_CHILD, subject=slot)
+        work.mode = StopMode.FINAL
         work.stops.append(slot)
         advance(state, now)
 
@@ -221,6 +223,16 @@ def after_stop(state: SupervisorState, slot: Slot) -> None:
         else:
             close(state, slot, ChildStartFailed(slot.id, "it was terminated meanwhile"))
         release_held(state)
+
+
+def _mode(state: SupervisorState, work: Work, slot: Slot) -> StopMode:
+    """What a stop, or the end of a start, means for the mailboxes."""
+    return StopMode.FINAL if _gone_when_stopped(state, slot) else work.mode
+
+
+def _cancel_start(state: SupervisorState, work: Work, slot: Slot) -> None:
+    slot.detached = False
+    state.out.append(do.CancelStart(slot.id, _mode(state, work, slot)))
 
 
 def _gone_when_stopped(state: SupervisorState, slot: Slot) -> bool:
@@ -274,25 +286,27 @@ def release_held(state: SupervisorState) -> None:
     for slot in [*state.slots.values()]:
         if slot.held and slot not in state.boot and not state.is_covered(slot):
             slot.held = False
-            if slot.state is STOPPED and slot.first:
+            if slot.state is STOPPED and slot.new:
                 resume_later(state, slot)
             elif slot.state is STOPPED:
                 close(state, slot)
 
 
-def shut_down(state: SupervisorState, *, mode: StopMode, reason: ExitReason, cause: Cause) -> None:
+def shut_down(
+    state: SupervisorState, *, mode: StopMode, reason: ExitReason, cause: Cause, error: BaseException | None = None
+) -> None:
     """The supervisor's own end begins: it takes the place of whatever is under way. Idempotent."""
     if state.phase in (Phase.STOPPING, Phase.DONE):
         return
     work = Work(Purpose.SHUTDOWN)
-    work.mode, work.reason, work.cause = mode, reason, cause
+    work.mode, work.reason, work.cause, work.error = mode, reason, cause, error
     begin_shutdown(state, work)
 
 
 def begin_shutdown(state: SupervisorState, work: Work) -> None:
     """What is under way ends first, then the others in reverse order. No call is served any more."""
     slots = [*state.slots.values()]
-    under_way = [slot for slot in slots if slot.state in (STARTING, STOPPING)]
+    under_way = [slot for slot in slots if slot.state is STOPPING or (slot.state is STARTING and not slot.detached)]
     work.stops = [slot for slot in slots if slot not in under_way]
     work.pending = len(under_way)
     # At once: Ctrl-C that strikes before leaves all as it was.
@@ -308,7 +322,7 @@ def begin_shutdown(state: SupervisorState, work: Work) -> None:
     state.queue.clear()
     for slot in under_way:
         if slot.state is STARTING:
-            state.out.append(do.CancelStart(slot.id))
+            _cancel_start(state, work, slot)
 
 
 def _stopped_meanwhile(state: SupervisorState) -> SupervisorNotRunning:
@@ -320,11 +334,11 @@ def _finish_shutdown(state: SupervisorState, work: Work) -> None:
     if unstoppable:
         if not work.told:
             work.told = True
-            state.out.append(do.Overran(unstoppable))
+            state.out.append(do.Overran(unstoppable, work.reason, work.error))
         return
     for slot in [*state.slots.values()]:
         if slot.added or slot.temporary:
             forget(state, slot)
     state.work = None
     state.phase = Phase.DONE
-    state.out.append(do.Done(work.reason, work.cause, work.failed))
+    state.out.append(do.Done(work.reason, work.cause, work.failed, work.error))

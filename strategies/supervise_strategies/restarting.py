@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from . import directives as do
 from .backoff import Backoff
-from .child_state import RESTARTING, RUNNING, STOPPED, UNSTOPPABLE, Slot
+from .child_state import STOPPED, Slot
 from .crash_row import CrashRow
 from .directives import Action, Cause, Decision, StopMode
 from .errors import ChildStartFailed, InvalidSpec
@@ -217,7 +217,7 @@ def _give_up(state: SupervisorState, slot: Slot, end: End, rule: str, now: float
     _decide(state, Action.GIVE_UP, slot, end, rule, now)
     slot.state = STOPPED
     why = ExitReason(state.spec.give_up_as, f"child {slot.id!r} ended: {end.reason}")
-    shut_down(state, mode=StopMode.RESTART, reason=why, cause=Cause.GAVE_UP)
+    shut_down(state, mode=StopMode.RESTART, reason=why, cause=Cause.GAVE_UP, error=end.error)
 
 
 def patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now: float) -> None:
@@ -225,18 +225,18 @@ def patience_spent(state: SupervisorState, slot: Slot, end: End, rule: str, now:
     slot.state = STOPPED
     _decide(state, Action.LEAVE, slot, end, rule, now)
     if state.phase is Phase.STARTING:
-        boot_failed(state, slot, end.reason)
+        boot_failed(state, slot, end.reason, end.error)
         return
     failure = ChildStartFailed(slot.id, end.reason.detail or str(end.reason))
     failure.__cause__ = end.error
     forget(state, slot, failure)
 
 
-def boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason) -> None:
+def boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
     """The supervisor's own start has failed: those that run stop in reverse order."""
     why = ExitReason(ExitKind.CRASHED, f"child {slot.id!r} didn't start: {reason.detail or reason.kind.value}")
     work = Work(Purpose.SHUTDOWN)
-    work.reason, work.cause, work.failed = why, Cause.START_FAILED, slot.id
+    work.reason, work.cause, work.failed, work.error = why, Cause.START_FAILED, slot.id, error
     begin_shutdown(state, work)
 
 
@@ -245,12 +245,16 @@ def _consider_shutdown(state: SupervisorState, slot: Slot, end: End, now: float)
     mode = state.spec.auto_shutdown
     if not slot.spec.significant or mode is AutoShutdown.NEVER:
         return
-    if mode is AutoShutdown.ALL_SIGNIFICANT and any(
-        s.spec.significant and s is not slot and s.state in (RUNNING, RESTARTING, UNSTOPPABLE) for s in state.slots.values()
-    ):
+    others = (other for other in state.slots.values() if other.spec.significant and other is not slot)
+    if mode is AutoShutdown.ALL_SIGNIFICANT and any(_is_to_live(state, other) for other in others):
         return
     _decide(state, Action.SHUT_DOWN, slot, end, f"auto_shutdown={mode.value!r}", now)
     shut_down(state, mode=StopMode.RESTART, reason=SHUTDOWN, cause=Cause.AUTO_SHUTDOWN)
+
+
+def _is_to_live(state: SupervisorState, slot: Slot) -> bool:
+    """Whether it lives, or will: in its own time, with its group, or when the supervisor's own start comes to it."""
+    return slot.state is not STOPPED or slot.held or slot in state.boot
 
 
 def _decide(

@@ -94,6 +94,11 @@ class Supervision:
         """All listed children, in start order."""
         return [slot.info() for slot in self._state.slots.values()]
 
+    def waits(self, id: str) -> bool:
+        """Whether the child's start is under way and waits, maybe for long: see `start_waits`."""
+        slot = self._state.slots.get(id)
+        return slot is not None and slot.detached
+
     def count(self) -> ChildCount:
         """OTP's `count_children`. A child whose end is known but not served yet isn't active."""
         slots = self._state.slots.values()
@@ -197,8 +202,7 @@ class Supervision:
         slot = state.slots.get(id)
         if slot is None or slot.number != number:
             return []
-        if not slot.dead:
-            slot.ended(now)
+        slot.ended(now)
         if slot.state is STOPPING:
             slot.state = STOPPED
             stop_ended(state)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from . import directives as do
 from .child_spec import SupervisorSpec
-from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Slot
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Afterwards, Slot
 from .directives import Directive
 from .intensity import RestartWindow
 from .restart import Draw
@@ -104,6 +104,13 @@ class SupervisorState:
         """Whether a restart of its group is pending."""
         return any(other.state is RESTARTING and self.covers(other, slot) for other in self.slots.values())
 
+    def is_held_up(self, slot: Slot) -> bool:
+        """Whether one that the supervisor's own start comes to would be stopped again when one of its group has its restart.
+
+        That one is pending, waits, or is for when what can't be cancelled has ended.
+        """
+        return any(_is_to_come(other) and self.covers(other, slot) for other in self.slots.values())
+
     def next_entry(self) -> Any:
         """Take out what is served next; None if nothing can be. While the supervisor's own start waits, calls wait, too."""
         queue = self.queue
@@ -122,12 +129,12 @@ class SupervisorState:
         Calls and ends that wait in the queue aren't in it. Policies are shared: they are asked again, and keep no counts.
         """
         other = SupervisorState(self.spec, self.draw, {})
-        other.phase = Phase.STARTING if self.boot else Phase.RUNNING
         other.window = self.window.copy()
         other.slots = {id: slot.copy() for id, slot in self.slots.items()}
-        other.boot = deque(other.slots[slot.id] for slot in self.boot)
+        other.boot = deque(other.slots[slot.id] for slot in self.boot if slot.id in other.slots)
+        other.phase = Phase.STARTING if other.boot else Phase.RUNNING
         for slot in other.slots.values():
-            if slot.state is STARTING:
+            if slot.state is STARTING and not slot.detached:
                 slot.state = RUNNING
             elif slot.state is STOPPING:
                 slot.state = STOPPED
@@ -148,6 +155,11 @@ class SupervisorState:
         if wake != self.told_wake:
             self.told_wake = wake
             self.out.append(do.WakeAt(wake))
+
+
+def _is_to_come(slot: Slot) -> bool:
+    late = slot.state is UNSTOPPABLE and slot.afterwards in (Afterwards.START, Afterwards.JUDGE)
+    return slot.state is RESTARTING or slot.detached or late
 
 
 def pending(slot: Slot, token: int) -> bool:

@@ -30,6 +30,7 @@ class Work:
     __slots__ = (
         "cause",
         "delay",
+        "error",
         "failed",
         "mode",
         "pending",
@@ -53,5 +54,6 @@ class Work:
         self.mode: StopMode = StopMode.RESTART
         self.reason: ExitReason = SHUTDOWN
         self.cause: Cause = Cause.ASKED
+        self.error: BaseException | None = None
         self.failed: str | None = None
         self.told: bool = False

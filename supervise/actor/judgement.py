@@ -51,6 +51,8 @@ def settle(
         return True
     if error is None:
         if reply is not None and not reply.done() and unfinished(result):
+            if life.checkpoints is not None:
+                life.checkpoints.raised(envelope)
             refuse(mailbox, lane, envelope, unfinished_result(envelope[0], result))
             return True
         mailbox.handled += 1

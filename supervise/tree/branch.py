@@ -141,10 +141,10 @@ class BranchPlace:
             self._cancel_timer()
             self.timer = self.tree.backend.call_at(self.tree.backend.now() + within, node.kill_all)
 
-    def cancel_start(self) -> None:
+    def cancel_start(self, mode: StopMode) -> None:
         """Cancel the child that is being started; those that run already are stopped in order, as by any stop."""
         spec = self.description.spec_below
-        self.stop(Stop(self.name, StopMode.RESTART, spec.seconds, spec.brutal))
+        self.stop(Stop(self.name, mode, spec.seconds, spec.brutal))
 
     def kill(self) -> None:
         """End it, and cancel everything below it at once; its parent decides what follows."""
@@ -173,8 +173,6 @@ class BranchPlace:
             parent.adopt_crashes(node)
             parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error)
         else:
-            if not parent.ready:
-                parent.start_error = error
             parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
 
     def _cancel_timer(self) -> None:

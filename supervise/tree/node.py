@@ -74,7 +74,6 @@ class Node:
         "path",
         "places",
         "ready",
-        "start_error",
         "tree",
     )
 
@@ -89,7 +88,6 @@ class Node:
         self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives, over=over)
         self.ready: bool = False
         self.crashes: deque[events.Decided] = deque(maxlen=50)
-        self.start_error: BaseException | None = None
         self.on_done: list[Future] = []
         self.asking: Incarnation | None = None  # the incarnation in whose task the machine is being stepped
         self.in_place: Incarnation | None = None  # its successor, if that is to run in the same task
@@ -207,7 +205,7 @@ class Node:
         self.places[directive.id].stop(directive)
 
     def _cancel_start(self, directive: do.CancelStart) -> None:
-        self.places[directive.id].cancel_start()
+        self.places[directive.id].cancel_start(directive.mode)
 
     def _close(self, directive: do.Close) -> None:
         self.places[directive.id].close()
@@ -268,7 +266,8 @@ class Node:
         parent = self.branch.parent
         if parent is not None:
             self.tree.bus.publish(events.Overran(self.path, self.number))
-            parent.step(parent.machine.stop_overran, self.branch.name, self.number, self.tree.backend.now())
+            now, how = self.tree.backend.now(), {"reason": directive.reason, "error": directive.error}
+            parent.step(parent.machine.stop_overran, self.branch.name, self.number, now, **how)
 
     def _ready(self, directive: do.Ready) -> None:
         self.ready = True
@@ -291,8 +290,7 @@ class Node:
     def _done(self, directive: do.Done) -> None:
         if self._wake is not None:
             self._wake.cancel()
-        error, self.start_error = self.start_error, None
-        self.branch.ended(directive.reason, directive.cause, error)
+        self.branch.ended(directive.reason, directive.cause, None if self.ready else directive.error)
         for waiter in self.on_done:
             give(waiter, None)
 

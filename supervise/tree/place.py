@@ -175,8 +175,6 @@ class ActorPlace:
             node.step(node.machine.child_exited, self.name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
             node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
-            if not node.ready and not ignored:
-                node.start_error = error
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
@@ -300,7 +298,7 @@ class ActorPlace:
             self.timer = backend.call_at(backend.now() + within, self.kill)
         incarnation.fail(error)
 
-    def cancel_start(self) -> None:
+    def cancel_start(self, _: object) -> None:
         """Its start isn't wanted any more, however far it is."""
         self.kill()
 
@@ -321,8 +319,6 @@ class ActorPlace:
         how: dict[str, Any] = {}
         if not incarnation.running and error is not None:  # its start has failed
             how = {"reason": crashed(error), "error": error}
-            if not node.ready:
-                node.start_error = error
         node.step(node.machine.stop_overran, self.name, incarnation.number, node.tree.backend.now(), **how)
 
     def _cancel_timer(self) -> None:

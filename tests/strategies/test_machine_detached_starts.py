@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tenacity import wait_fixed
 
 from supervise_strategies import (
     Action,
@@ -24,12 +25,16 @@ from supervise_strategies import (
     Intensity,
     Ready,
     Reply,
+    Restart,
     Start,
     Stop,
+    StopMode,
     SupervisorNotRunning,
     Waits,
+    WakeAt,
 )
 from supervise_strategies.directives import Cause
+from supervise_strategies.exit_reason import NORMAL
 from supervise_strategies.supervisor_state import Phase
 
 from .rig import Rig, spec
@@ -118,10 +123,66 @@ def test_calls_wait_and_a_stop_does_not() -> None:
     rig = booting()
     assert rig.took(rig.machine.terminate_child("b", "t", rig.now)) == []
     directives = rig.took(rig.machine.stop(rig.now))
-    assert CancelStart("b") in directives
+    assert CancelStart("b", StopMode.FINAL) in directives
     assert answers(directives) == [("t", SupervisorNotRunning)]
     assert [type(each) for each in rig.fails("b")] == [Stop]
     assert [type(each) for each in rig.stops("a")] == [Done]
+
+
+@pytest.mark.parametrize("strategy", GROUPS)
+def test_an_elder_whose_restart_waits_holds_up_those_that_it_would_take_along(strategy: str) -> None:
+    rig = Rig("a", "b", "c", strategy=strategy)
+    rig.begins()
+    rig.starts("a")
+    waits(rig)
+    rig.ends("a")
+    rig.fails("b")
+    assert waits(rig, "a") == []
+    assert rig.states() == {"a": "starting", "b": "stopped", "c": "stopped"}
+    assert rig.starts("a") == [Start("b", 2)]
+    assert rig.starts("b") == [Start("c", 1)]
+    assert rig.starts("c") == [Ready()]
+
+
+@pytest.mark.parametrize("younger", [True, False])
+def test_a_temporary_one_goes_with_its_group_and_those_after_it_wait_for_the_elder(younger: bool) -> None:
+    elder, below = spec("a", Restart.permanent(wait=wait_fixed(60))), spec("b", Restart.temporary())
+    rig = Rig(elder, below, *(["c"] if younger else []), strategy="rest_for_one")
+    rig.begins()
+    rig.starts("a")
+    waits(rig)
+    assert rig.ends("a") == [CancelStart("b", StopMode.FINAL)]
+    assert rig.fails("b") == [Forget("b"), *([] if younger else [Ready()]), WakeAt(60.0)]
+    assert rig.at(60).timer() == [Start("a", 2)]
+    assert rig.starts("a") == ([Start("c", 1)] if younger else [])
+    assert not younger or rig.starts("c") == [Ready()]
+
+
+@pytest.mark.parametrize("waiting", ["its restart", "its first start", "its turn", "its group"])
+def test_a_significant_one_that_is_to_come_has_not_ended(waiting: str) -> None:
+    significant = [spec(name, Restart.transient(), significant=True) for name in ("b", "c")]
+    rig = Rig("a", *significant, strategy="rest_for_one", auto_shutdown="all_significant")
+    if waiting == "its turn":
+        rig = Rig(significant[0], "a", significant[1], auto_shutdown="all_significant")
+        rig.begins()
+        rig.starts("b")
+        waits(rig, "a")
+    elif waiting == "its first start":
+        rig = Rig(*significant, auto_shutdown="all_significant")
+        rig.begins()
+        rig.starts("b")
+        waits(rig, "c")
+    elif waiting == "its restart":
+        rig = Rig(*significant, auto_shutdown="all_significant").up()
+        rig.ends("c")
+        waits(rig, "c")
+    else:
+        slow = spec("a", Restart.permanent(wait=wait_fixed(60)))
+        rig = Rig(significant[0], slow, significant[1], strategy="rest_for_one", auto_shutdown="all_significant").up()
+        rig.ends("a")
+        rig.stops("c")
+    rig.ends("b", NORMAL)
+    assert rig.machine.phase in (Phase.STARTING, Phase.RUNNING)
 
 
 # -- in a restart ----------------------------------------------------------------------------------------------------------
@@ -157,15 +218,14 @@ def test_a_failure_that_is_one_too_many_is_a_give_up() -> None:
     assert rig.decisions[-1].action is Action.GIVE_UP
 
 
-def test_a_give_up_cancels_each_start_that_waits() -> None:
+def test_a_give_up_cancels_each_start_that_waits_in_reverse_order() -> None:
     rig = Rig("a", "b", "c", intensity=Intensity(2)).up()
     for name in ("a", "b"):
         rig.ends(name)
         waits(rig, name)
-    directives = rig.ends("c")
-    assert directives == [CancelStart("a"), CancelStart("b")]
-    assert rig.fails("a") == []
-    assert [type(each) for each in rig.fails("b")] == [Done]
+    assert rig.ends("c") == [CancelStart("b")]
+    assert rig.fails("b") == [CancelStart("a")]
+    assert [type(each) for each in rig.fails("a")] == [Done]
 
 
 # -- that somebody asked for ---------------------------------------------------------------------------------------------------
@@ -201,7 +261,7 @@ def test_calls_are_served_meanwhile() -> None:
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_terminated_it_is_cancelled_and_both_are_answered(dynamic: bool) -> None:
     rig = asked(dynamic=dynamic)
-    assert rig.took(rig.machine.terminate_child("b", "u", rig.now)) == [CancelStart("b")]
+    assert rig.took(rig.machine.terminate_child("b", "u", rig.now)) == [CancelStart("b", StopMode.FINAL)]
     directives = rig.fails("b")
     assert (Forget("b") if dynamic else Close("b")) in directives
     assert answers(directives) == [("t", ChildStartFailed), ("u", None)]
@@ -216,6 +276,54 @@ def test_terminated_it_may_be_unstoppable() -> None:
     assert answers(directives) == [("t", ChildStartFailed)]
 
 
+def test_when_nobody_waits_for_it_any_more_before_its_turn_it_has_one_try() -> None:
+    rig = Rig("a").up()
+    rig.machine.start_child(spec("slow"), "s", rig.now)
+    rig.machine.start_child(spec("b"), "t", rig.now)
+    rig.machine.start_child(spec("c"), "u", rig.now)
+    assert rig.took(rig.machine.start_withdrawn("t", rig.now)) == []
+    assert rig.took(rig.machine.start_withdrawn("u", rig.now)) == []
+    rig.starts("slow")
+    assert waits(rig) == [Start("c", 1)]
+    assert rig.starts("c") == [Reply("u", True), CancelStart("b", StopMode.FINAL)]
+    assert answers(rig.fails("b")) == [("t", ChildStartFailed)]
+    assert rig.states() == {"a": "running", "slow": "running", "c": "running"}
+
+
+def test_whose_turn_does_not_come_for_a_name_that_is_taken_changes_nothing() -> None:
+    rig = asked()
+    rig.machine.start_child(spec("slow"), "s", rig.now)
+    rig.machine.start_child(spec("b"), "u", rig.now)
+    rig.machine.start_withdrawn("u", rig.now)
+    assert answers(rig.starts("slow")) == [("s", True), ("u", ChildAlreadyStarted)]
+    assert answers(rig.starts("b")) == [("t", True)]
+
+
+def held() -> Rig:
+    """b was added, waited, and is down with the group of a, which is in its backoff."""
+    rig = Rig(spec("a", Restart.permanent(wait=wait_fixed(10))), strategy="one_for_all").up()
+    rig.machine.start_child(spec("b"), "t", rig.now)
+    waits(rig)
+    rig.ends("a")
+    assert rig.fails("b") == [WakeAt(10.0)]
+    return rig
+
+
+def test_held_with_its_group_it_is_forgotten_when_nobody_waits_for_it_any_more() -> None:
+    rig = held()
+    directives = rig.took(rig.machine.start_withdrawn("t", rig.now))
+    assert Forget("b") in directives
+    assert answers(directives) == [("t", ChildStartFailed)]
+    assert rig.at(10).timer() == [Start("a", 2)]
+    assert rig.starts("a") == []
+
+
+def test_held_with_a_group_that_does_not_come_it_is_started_alone() -> None:
+    rig = held()
+    assert Start("b", 2) in rig.took(rig.machine.terminate_child("a", "u", rig.now))
+    assert answers(rig.starts("b")) == [("t", True)]
+
+
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("before", [False, True])
 def test_when_nobody_waits_for_it_any_more_it_is_cancelled_and_forgotten(before: bool, late: bool) -> None:
@@ -223,10 +331,10 @@ def test_when_nobody_waits_for_it_any_more_it_is_cancelled_and_forgotten(before:
         rig = Rig("a").up()
         rig.machine.start_child(spec("b"), "t", rig.now)
         assert rig.took(rig.machine.start_withdrawn("t", rig.now)) == []  # a start under way may succeed
-        assert waits(rig) == [CancelStart("b")]
+        assert waits(rig) == [CancelStart("b", StopMode.FINAL)]
     else:
         rig = asked()
-        assert rig.took(rig.machine.start_withdrawn("t", rig.now)) == [CancelStart("b")]
+        assert rig.took(rig.machine.start_withdrawn("t", rig.now)) == [CancelStart("b", StopMode.FINAL)]
     if late:
         rig.overruns("b")
     directives = rig.fails("b")
@@ -268,6 +376,7 @@ def test_one_that_is_started_again_by_hand_is_answered_later_and_stays_listed(en
     else:
         rig.machine.renew_child("b", "t", rig.now)
         rig.stops("b")
+    assert rig.took(rig.machine.start_withdrawn("t", rig.now)) == []  # it is no new one
     assert waits(rig) == []
     assert not rig.machine.busy
     directives = rig.fails("b")
@@ -280,6 +389,14 @@ def test_started_anew_by_hand_all_who_asked_have_one_answer() -> None:
     assert rig.took(rig.machine.renew_child("b", "u", rig.now)) == [CancelStart("b")]
     assert rig.fails("b") == [Start("b", 2)]
     assert answers(rig.starts("b")) == [("t", True), ("u", True)]
+
+
+def test_what_is_told_twice_holds_up_nothing_else() -> None:
+    rig = asked()
+    rig.machine.start_child(spec("x"), "u", rig.now)
+    assert waits(rig) == []
+    assert rig.machine.busy
+    assert answers(rig.starts("x")) == [("u", True)]
 
 
 def test_what_is_told_too_late_changes_nothing() -> None:

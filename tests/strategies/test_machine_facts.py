@@ -167,7 +167,7 @@ def test_a_start_by_call_that_is_cancelled_by_a_stop_is_forgotten() -> None:
     rig.machine.start_child(spec("new"), "t", 0.0)
     out = rig.took(rig.machine.stop(0.0))
     assert isinstance(result(out), SupervisorNotRunning)
-    assert CancelStart("new") in out
+    assert CancelStart("new", StopMode.FINAL) in out
     assert rig.fails("new") == [Forget("new"), final("a")]
 
 
@@ -177,7 +177,7 @@ def test_a_stop_wins_over_a_group_restart_that_is_half_done() -> None:
     rig.stops("c")
     rig.stops("b")
     assert rig.starts("a") == [Start("b", 2)]
-    assert rig.took(rig.machine.stop(0.0)) == [CancelStart("b")]
+    assert rig.took(rig.machine.stop(0.0)) == [CancelStart("b", StopMode.FINAL)]
     assert rig.fails("b") == [final("a")]
     (done,) = rig.stops("a")
     assert isinstance(done, Done)

@@ -178,7 +178,7 @@ def test_calls_that_change_the_tree_wait_for_the_end_of_the_start_and_a_stop_doe
 def test_a_stop_cancels_the_try_that_is_under_way() -> None:
     rig = waiting()
     rig.at(1).timer()
-    assert rig.took(rig.machine.stop(rig.now))[0] == CancelStart("b")
+    assert rig.took(rig.machine.stop(rig.now))[0] == CancelStart("b", StopMode.FINAL)
 
 
 # -- the deaths of elders ---------------------------------------------------------------------------------------------------
@@ -362,6 +362,37 @@ def test_one_that_waits_with_its_group_is_tried_on_alone_if_the_group_does_not_c
     assert rig.starts("b") == [Reply("t", True)]
 
 
+def test_one_that_waits_for_its_next_try_holds_down_nobody_of_another_ones_group() -> None:
+    rig = Rig(spec("a", Restart.permanent(wait=wait_fixed(10))), "c", strategy="one_for_all").up()
+    rig.ends("a")
+    rig.stops("c")
+    rig.machine.start_child(PATIENT, "t", rig.now)
+    rig.fails("b")
+    assert Close("c") in rig.took(rig.machine.terminate_child("a", "u", rig.now))
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_one_that_could_not_be_cancelled_waits_for_an_elder_in_its_backoff(strategy: str) -> None:
+    rig = Rig(spec("a", Restart.permanent(wait=wait_fixed(60))), PATIENT, "c", strategy=strategy)
+    rig.begins()
+    rig.starts("a")
+    overrun(rig, "b")
+    assert rig.ends("a") == [WakeAt(60.0)]
+    assert rig.fails("b") == []
+    assert rig.at(60).timer() == [Start("a", 2)]
+    assert rig.starts("a") == [Start("b", 2)]
+    assert rig.starts("b") == [Start("c", 1)]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+def test_boot_waits_for_an_elder_that_could_not_be_cancelled_and_is_to_come_back(strategy: str) -> None:
+    rig = waiting(strategy=strategy)
+    rig.ends("a")
+    assert rig.took(rig.machine.stop_overran("a", 2, rig.now, reason=CRASH)) == []
+    assert rig.fails("a") == [Start("a", 3)]
+    assert rig.starts("a") == [Start("b", 2)]
+
+
 def test_one_that_waits_with_its_group_is_forgotten_when_nobody_waits_for_it() -> None:
     rig = in_the_wait_of_its_group()
     directives = rig.took(rig.machine.start_withdrawn("t", rig.now))
@@ -463,7 +494,10 @@ def test_a_group_restart_does_not_pass_over_it_in_the_supervisors_own_start(stra
     rig.ends("a")
     assert rig.starts("a") == []
     assert rig.states() == {"a": "running", "b": "unstoppable", "c": "stopped"}
-    if patience:
+    if strategy != "one_for_one":  # it comes after its group, as one that waits would, and isn't judged
+        assert rig.fails("b", error=ValueError()) == [Start("b", 2)]
+        assert rig.starts("b") == [Start("c", 1)]
+    elif patience:
         assert rig.at(5).fails("b") == [WakeAt(6.0)]
         rig.at(6).timer()
         assert rig.starts("b") == [Start("c", 1)]

@@ -26,7 +26,7 @@ from supervise_strategies import (
     StopMode,
     WakeAt,
 )
-from supervise_strategies.exit_reason import KILLED
+from supervise_strategies.exit_reason import KILLED, SHUTDOWN
 
 from .rig import Rig, final, spec
 
@@ -134,9 +134,9 @@ def test_a_start_that_outlives_its_cancellation_doesn_t_keep_the_elders_from_bei
     rig = Rig("a", "b")
     rig.begins()
     rig.starts("a")
-    assert rig.took(rig.machine.stop(1.0)) == [CancelStart("b")]
+    assert rig.took(rig.machine.stop(1.0)) == [CancelStart("b", StopMode.FINAL)]
     assert rig.at(2.0).overruns("b") == [final("a")]
-    assert rig.stops("a") == [Overran(("b",))]
+    assert rig.stops("a") == [Overran(("b",), SHUTDOWN)]
     assert isinstance(rig.at(60.0).fails("b")[-1], Done)
 
 
@@ -159,7 +159,7 @@ def test_a_dynamic_supervisor_s_stop_names_all_that_it_waits_for() -> None:
     assert {d.id for d in rig.machine.stop(0.0) if isinstance(d, Stop)} == {"x", "y", "z"}
     rig.overruns("x")
     rig.overruns("z")
-    assert rig.stops("y") == [Forget("y"), Overran(("x", "z"))]
+    assert rig.stops("y") == [Forget("y"), Overran(("x", "z"), SHUTDOWN)]
     assert rig.ends("z") == [Forget("z")], "it is said once"
     assert isinstance(rig.ends("x")[-1], Done)
 

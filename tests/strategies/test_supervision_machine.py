@@ -39,7 +39,7 @@ from supervise_strategies import (
     TooManyChildren,
     WakeAt,
 )
-from supervise_strategies.exit_reason import NORMAL, crashed
+from supervise_strategies.exit_reason import NORMAL, SHUTDOWN, crashed
 
 from .rig import spec
 
@@ -133,7 +133,7 @@ def test_a_stop_cancels_a_hanging_start_and_then_stops_the_elders() -> None:
     machine = Supervision(SupervisorSpec("sup", (spec("a"), spec("b"), spec("c"))))
     machine.begin(0.0)
     machine.child_started("a", 1, 0.0)
-    assert machine.stop(1.0) == [CancelStart("b")]
+    assert machine.stop(1.0) == [CancelStart("b", StopMode.FINAL)]
     assert machine.start_failed("b", 1, CRASH, 1.0) == [Stop("a", StopMode.FINAL, 5.0, False)]
     (done,) = machine.child_exited("a", 1, NORMAL, 1.0)
     assert isinstance(done, Done)
@@ -208,7 +208,7 @@ def test_a_supervisor_s_own_end_waits_for_what_cannot_be_stopped_and_says_so_onc
     machine = up(spec("a"), spec("b"))
     machine.stop(0.0)
     assert machine.stop_overran("b", 1, 6.0) == [Stop("a", StopMode.FINAL, 5.0, False)]
-    assert machine.child_exited("a", 1, NORMAL, 6.0) == [Overran(("b",))]
+    assert machine.child_exited("a", 1, NORMAL, 6.0) == [Overran(("b",), SHUTDOWN)]
     assert isinstance(machine.child_exited("b", 1, NORMAL, 99.0)[-1], Done)
 
 

@@ -21,6 +21,7 @@ from supervise import (
     Restart,
     StartFailed,
     Supervisor,
+    SupervisorNotRunning,
     child,
 )
 from supervise.events import Event, Started
@@ -222,3 +223,136 @@ async def test_a_subtree_that_does_not_start_is_an_error_of_whoever_asked() -> N
         with pytest.raises(ChildStartFailed, match="child 'storage' didn't start: child 'pool' didn't start"):
             await running.start_child(storage(Database(float("inf")), restart=impatient))
         assert states(running) == {"worker": "running 1"}
+
+
+# -- what hangs on it ------------------------------------------------------------------------------------------------------
+
+
+class Slow(Worker):
+    """Takes a second for each message, and for its end."""
+
+    def __init__(self, log: list[str], name: str) -> None:
+        self.log = log
+        self.name = name
+
+    async def __aenter__(self) -> Slow:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await anyio.sleep(1)
+        self.log.append(f"{self.name} ended")
+
+    async def work(self) -> None:
+        await anyio.sleep(1)
+        self.log.append("handled")
+
+
+def waiting(log: list[str], name: str) -> Supervisor:
+    """A supervisor whose start waits for ever, with an elder that runs."""
+    cache = child(Slow, log, f"{name}/cache", name="cache", drain=True, stop_within=60)
+    pool = child(Database(float("inf")).connect, name="pool", retry_start=True, restart=PATIENT)
+    return Supervisor(name, cache, pool, intensity=Intensity(3, per=600))
+
+
+@pytest.mark.parametrize("how", ["stop", "terminate"])
+async def test_elders_below_it_drain_at_a_stop_as_if_it_were_up(how: str) -> None:
+    log: list[str] = []
+    async with Supervisor("app") as running, anyio.create_task_group() as group:
+
+        async def ask() -> None:
+            with pytest.raises((ChildStartFailed, SupervisorNotRunning)):
+                await running.start_child(waiting(log, "storage"))
+
+        group.start_soon(ask)
+        await at_rest()
+        for _ in range(5):
+            await running.find("storage/cache").send(Slow.work)
+        if how == "stop":
+            await running.stop()
+        else:
+            await running.terminate_child("storage")
+        assert log == ["handled"] * 5 + ["storage/cache ended"]
+
+
+async def test_starts_that_wait_are_stopped_in_reverse_order_as_all_else() -> None:
+    log: list[str] = []
+    async with Supervisor("app", child(Slow, log, "elder")) as running, anyio.create_task_group() as group:
+
+        async def ask(name: str) -> None:
+            with pytest.raises(SupervisorNotRunning):
+                await running.start_child(waiting(log, name))
+
+        for name in ("one", "two"):
+            group.start_soon(ask, name)
+            await at_rest()
+        await running.start(Slow, log, "younger")
+        begun = anyio.current_time()
+        await running.stop()
+        assert log == ["younger ended", "two/cache ended", "one/cache ended", "elder ended"]
+        assert anyio.current_time() - begun == pytest.approx(4)
+
+
+async def test_the_cause_is_that_of_the_one_whose_patience_is_spent_whatever_else_fails_with_it() -> None:
+    class Elder(Slow):
+        async def __aenter__(self) -> Elder:
+            if "crashed" in self.log:
+                await anyio.sleep(100)
+            return self
+
+        async def crash(self) -> None:
+            self.log.append("crashed")
+            raise Boom
+
+    impatient = Restart.permanent(wait=wait_fixed(1), stop=stop_after_attempt(5))
+    below = storage(Database(float("inf")), restart=impatient)
+    tree = Supervisor("app", child(Elder, list[str](), "elder", name="elder"), below)
+    async with starting(tree) as raised:
+        await running(tree).find("elder").send(Elder.crash)
+        await anyio.sleep(10)
+        (error,) = raised
+        assert isinstance(error.__cause__, ConnectionError)
+
+
+async def test_one_that_gives_up_as_it_waits_says_what_it_gave_up_for() -> None:
+    async with Supervisor("app") as running_app, anyio.create_task_group() as group:
+
+        async def ask() -> None:
+            with pytest.raises(ChildStartFailed, match="child 'cache' ended: crashed") as refused:
+                await running_app.start_child(storage(Database(float("inf")), intensity=Intensity(0)))
+            assert isinstance(refused.value.__cause__, Boom)
+
+        group.start_soon(ask)
+        await at_rest()
+        await running_app.find("storage/cache").send(Worker.crash)
+
+
+async def test_explain_says_what_comes_and_what_does_not() -> None:
+    tree = app(Database(float("inf")))
+    async with starting(tree):
+        found = running(tree)
+        assert found.explain("log").starts == ("log",)
+        await found.find("log").send(Worker.crash)
+        await at_rest()
+        assert states(found) == {"log": "running 2", "backend": "starting 1", "web": "stopped 0"}
+    fragile = Supervisor("app", child(Worker, name="log"), storage(Database(float("inf")), intensity=Intensity(0)))
+    async with starting(fragile) as raised:
+        said = str(running(fragile).explain("storage/cache")).splitlines()
+        assert said[1:] == [
+            "app/storage: its start waits, and fails with it",
+            "  stops, in this order: log",
+            "  the tree ends: crashed (child 'storage' didn't start: child 'cache' ended: crashed)",
+        ]
+        await running(fragile).find("storage/cache").send(Worker.crash)
+        await anyio.sleep(1)
+        (error,) = raised
+        assert "child 'storage' didn't start: child 'cache' ended: crashed" in str(error)
+
+
+async def test_explain_knows_those_that_are_gone_before_their_turn() -> None:
+    late = child(Worker, name="late", lifetime="addresses", restart="temporary")
+    tree = Supervisor("app", child(Worker, name="log"), storage(Database(float("inf"))), late)
+    async with starting(tree):
+        address: Any = running(tree).find("late")
+        del address
+        await at_rest()
+        assert running(tree).explain("log").starts == ("log",)
