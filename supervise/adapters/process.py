@@ -11,6 +11,7 @@ process says most when it stops. The exit hook sends SIGTERM to the group and wa
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -63,6 +64,7 @@ class Process:
 
     __slots__ = (
         "__weakref__",
+        "_at_once",
         "_begun",
         "_ending",
         "_group",
@@ -102,6 +104,7 @@ class Process:
         self._log = logging.getLogger(f"{base_logger.name}.{work.path.replace('/', '.')}")
         self._ending = False
         self._begun, self._over = Handoff(work.soon), Handoff(work.soon)
+        self._at_once: int | None = None  # the status with which it ended before its start was told
         self._heard, self._said, self._lines = anyio.Event(), "", (Lines(), Lines())
         if self._port is not None:
             await check_free(self._program.arguments[0], *self._port)
@@ -113,6 +116,8 @@ class Process:
         except BaseException as error:
             await self._end_now(error)
             raise
+        if self._at_once is not None:
+            work.soon(functools.partial(self._report, self._at_once))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -165,7 +170,7 @@ class Process:
         try:
             for pipe, lines in enumerate(self._lines):
                 self._work.run(self._hear, pipe, lines.end())
-            if not self._ending and error is None:
+            if error is None:
                 self._report(status)
         finally:
             self._begun.settle(None, error)
@@ -182,6 +187,11 @@ class Process:
 
     def _report(self, status: int) -> None:
         work = self._work
+        if self._ending:
+            return
+        if not work.ready and self._ready is None:  # it has run, so its start has succeeded, and is about to say so
+            self._at_once = status
+            return
         text = describe_status(status) + (f'; it last said "{self._said}"' if self._said else "")
         if not work.ready:
             work.failed(ProcessFailed(f"{text}, before it was ready", status))

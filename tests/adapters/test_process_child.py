@@ -23,7 +23,7 @@ from supervise import Address, ExitKind, InvalidSpec, StartFailed
 from supervise.adapters.process import Process, process
 from supervise.adapters.processes.lines import Lines
 from supervise.adapters.processes.status import describe_status
-from supervise.events import Overran, Started
+from supervise.events import Overran, Started, Stopped
 from tests.real_clock import BACKENDS
 
 from . import programs
@@ -262,6 +262,20 @@ async def test_a_start_that_is_given_up_leaves_nothing() -> None:
         async with tree(process(python(programs.SERVE), ready="never")):
             raise AssertionError("it runs")
     assert processes() == []
+
+
+@pytest.mark.parametrize("ended_first", [True, False])
+@pytest.mark.parametrize(("program", "reason"), [("true", "normal"), ("false", "crashed (ProcessFailed: exit status 1)")])
+async def test_one_that_ends_at_once_has_been_started(
+    program: str, reason: str, ended_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `ready=`, whichever is heard first: that it runs, or that it has ended."""
+    if ended_first:
+        monkeypatch.setattr(Process, "begun", lambda _: None)
+    async with tree(process([program]), restart="temporary") as (_, _, witness):
+        await witness.ended()
+        assert len(witness.of(Started)) == 2, "it, and the tree"
+        assert [str(event.reason) for event in witness.of(Stopped)] == [reason]
 
 
 async def test_a_program_that_is_not_there_fails_its_start() -> None:
