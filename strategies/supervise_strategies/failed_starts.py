@@ -132,9 +132,9 @@ def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
             slot.withdrawn = True
             if slot.detached:
                 cancel_detached(state, slot)
-            elif slot.first and slot.state in (RESTARTING, STOPPED):  # in a wait of its own, or in that of a group
+            elif slot.state is RESTARTING and slot.first:
                 end = End(slot.last or ExitReason(ExitKind.CRASHED))
                 patience_spent(state, slot, end, NOBODY_WAITS, now)
-            elif slot.state is STOPPED and slot.held:
+            elif slot.state is STOPPED and slot.held:  # it waits with its group
                 forget(state, slot, ChildStartFailed(slot.id, NOBODY_WAITS))
             return
