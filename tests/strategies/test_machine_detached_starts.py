@@ -290,13 +290,18 @@ def test_when_nobody_waits_for_it_any_more_before_its_turn_it_has_one_try() -> N
     assert rig.states() == {"a": "running", "slow": "running", "c": "running"}
 
 
-def test_whose_turn_does_not_come_for_a_name_that_is_taken_changes_nothing() -> None:
+@pytest.mark.parametrize("up", [True, False])
+def test_when_the_name_is_taken_it_changes_nothing_for_who_has_it(up: bool) -> None:
     rig = asked()
+    if up:
+        rig.starts("b")
     rig.machine.start_child(spec("slow"), "s", rig.now)
     rig.machine.start_child(spec("b"), "u", rig.now)
     rig.machine.start_withdrawn("u", rig.now)
     assert answers(rig.starts("slow")) == [("s", True), ("u", ChildAlreadyStarted)]
-    assert answers(rig.starts("b")) == [("t", True)]
+    assert up or answers(rig.starts("b")) == [("t", True)]
+    rig.machine.terminate_child("b", "v", rig.now)
+    assert rig.stops("b") == [Close("b"), Reply("v", None)]
 
 
 def held() -> Rig:

@@ -348,6 +348,24 @@ async def test_explain_says_what_comes_and_what_does_not() -> None:
         assert "child 'storage' didn't start: child 'cache' ended: crashed" in str(error)
 
 
+async def test_explain_says_that_a_group_restart_begins_it_anew() -> None:
+    tree = app(Database(float("inf")), strategy="one_for_all")
+    async with starting(tree):
+        found = running(tree).explain("log")
+        assert (found.stops, found.starts) == (("backend",), ("log", "backend"))
+
+
+async def test_a_supervisor_that_was_up_and_gives_up_has_no_exception_of_its_own() -> None:
+    asked: list[object] = []
+    policy = Restart.permanent(when=asked.append)
+    below = Supervisor("below", child(Worker, name="worker"), intensity=Intensity(0), restart=policy)
+    async with Supervisor("app", below) as running_app:
+        await running_app.find("below/worker").send(Worker.crash)
+        await at_rest()
+        assert states(running_app) == {"below": "running 2"}
+    assert asked == []
+
+
 async def test_explain_knows_those_that_are_gone_before_their_turn() -> None:
     late = child(Worker, name="late", lifetime="addresses", restart="temporary")
     tree = Supervisor("app", child(Worker, name="log"), storage(Database(float("inf"))), late)
