@@ -34,7 +34,7 @@ def final(name: str) -> Stop:
 class Told(list[Directive]):
     """Directives, which as tuples would be equal to those of another type: `Close("a")` and `Forget("a")`."""
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and isinstance(other, list) and [*map(type, self)] == [*map(type, other)]

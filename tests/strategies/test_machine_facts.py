@@ -36,7 +36,7 @@ from supervise_strategies import (
 )
 from supervise_strategies.exit_reason import KILLED, NORMAL
 
-from .rig import Rig, final, spec
+from .rig import Rig, Told, final, spec
 
 TRANSIENT, TEMPORARY = Restart.transient(), Restart.temporary()
 
@@ -123,7 +123,7 @@ def test_calls_are_served_in_order_with_the_ends_between_them() -> None:
     assert out[0] == Reply(1, True)
     assert isinstance(out[1], Reply)
     assert isinstance(out[1].result, ChildAlreadyStarted), "it was asked for before the other one ended"
-    assert out[2:] == [Forget("t"), Start("t", 1)]
+    assert Told(out[2:]) == [Forget("t"), Start("t", 1)]
     out = rig.starts("t")
     assert out[0] == Reply(3, True)
     assert isinstance(out[1], Reply)
@@ -243,7 +243,7 @@ def test_a_dynamic_child_that_waits_for_its_restart_is_terminated_and_forgotten(
     rig.starts("x")
     rig.ends("x")
     out = rig.took(rig.machine.terminate_child("x", 2, 1.0))
-    assert out[:2] == [Forget("x"), Reply(2, None)]
+    assert Told(out[:2]) == [Forget("x"), Reply(2, None)]
     assert isinstance(result(rig.machine.terminate_child("x", 3, 1.0)), ChildNotFound)
 
 

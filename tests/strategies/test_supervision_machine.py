@@ -41,7 +41,7 @@ from supervise_strategies import (
 )
 from supervise_strategies.exit_reason import NORMAL, SHUTDOWN, crashed
 
-from .rig import spec
+from .rig import Told, spec
 
 CRASH = crashed(ValueError("x"))
 WAIT = Restart.permanent(wait=wait_fixed(10), counted=True)
@@ -99,7 +99,7 @@ def test_terminating_the_child_whose_restart_is_pending_leaves_its_group_down() 
     machine = up(spec("a"), spec("b", WAIT), spec("c"), strategy="rest_for_one")
     machine.child_exited("b", 1, CRASH, 0.0)
     machine.child_exited("c", 1, NORMAL, 0.0)
-    assert machine.terminate_child("b", "t", 1.0) == [Close("b"), Close("c"), Reply("t", None), WakeAt(None)]
+    assert Told(machine.terminate_child("b", "t", 1.0)) == [Close("b"), Close("c"), Reply("t", None), WakeAt(None)]
     assert machine.timer(10.0) == []
     assert state(machine, "b") is state(machine, "c") is ChildState.STOPPED
 
@@ -161,7 +161,7 @@ def test_a_child_with_a_limit_of_its_own_spends_only_that_and_is_left_stopped(po
     machine.child_started("b", 2, 0.0)
     assert machine.restarts == 0
     spent = machine.child_exited("a", 2, CRASH, 0.0)
-    assert acts(spent) == [Close("a")]
+    assert Told(acts(spent)) == [Close("a")]
     (decision,) = decisions(spent)
     assert decision.action is Action.LEAVE
     assert decision.reason.kind.value == "gave_up"
@@ -241,8 +241,8 @@ def test_a_dynamic_supervisor_stops_all_at_once_and_forgets_what_ends() -> None:
     assert isinstance(full.result, TooManyChildren)
     stops = {Stop(name, StopMode.FINAL, 5.0, False) for name in ("x", "y")}
     assert set(machine.stop(0.0)) == stops
-    assert machine.child_exited("y", 1, NORMAL, 0.0) == [Forget("y")]
-    assert machine.child_exited("x", 1, NORMAL, 0.0)[0] == Forget("x")
+    assert Told(machine.child_exited("y", 1, NORMAL, 0.0)) == [Forget("y")]
+    assert Told(machine.child_exited("x", 1, NORMAL, 0.0)[:1]) == [Forget("x")]
 
 
 def test_a_dynamic_supervisor_knows_no_names() -> None:
