@@ -264,6 +264,10 @@ async def test_a_start_that_is_given_up_leaves_nothing() -> None:
     assert processes() == []
 
 
+def _nothing(_: object) -> None:
+    """It is heard of later."""
+
+
 @pytest.mark.parametrize("ended_first", [True, False])
 @pytest.mark.parametrize(("program", "reason"), [("true", "normal"), ("false", "crashed (ProcessFailed: exit status 1)")])
 async def test_one_that_ends_at_once_has_been_started(
@@ -271,7 +275,7 @@ async def test_one_that_ends_at_once_has_been_started(
 ) -> None:
     """Without `ready=`, whichever is heard first: that it runs, or that it has ended."""
     if ended_first:
-        monkeypatch.setattr(Process, "begun", lambda _: None)
+        monkeypatch.setattr(Process, "begun", _nothing)
     async with tree(process([program]), restart="temporary") as (_, _, witness):
         await witness.ended()
         assert len(witness.of(Started)) == 2, "it, and the tree"

@@ -31,13 +31,14 @@ def final(name: str) -> Stop:
     return Stop(name, StopMode.FINAL, 5.0, False)
 
 
-class Told(list[Directive]):
+class Told(list[Any]):
     """Directives, which as tuples would be equal to those of another type: `Close("a")` and `Forget("a")`."""
 
     __hash__ = None
 
     def __eq__(self, other: object) -> bool:
-        return super().__eq__(other) and isinstance(other, list) and [*map(type, self)] == [*map(type, other)]
+        theirs: Any = other
+        return super().__eq__(other) and [*map(type, self)] == [*map(type, theirs)]
 
 
 class Rig:
