@@ -19,7 +19,7 @@ __all__ = ("anyio_backend", "pending_tasks", "settle")
 
 pytest_plugins = ["supervise_pytest"]  # for a checkout that isn't installed; else pytest has it already
 
-settings.register_profile("ci", max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("ci", max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -21,7 +21,16 @@ from supervise.testing import virtual_time
 from .generators import Cast, Step, casts, steps
 from .test_account_property import EFFECTS, Play
 
-NAMES = ("redelivery", "quarantine", "retried start", "paced restart", "reply", "cancelled handler", "late start")
+NAMES = (
+    "redelivery",
+    "quarantine",
+    "retried start",
+    "supervisor's start that waits",
+    "paced restart",
+    "reply",
+    "cancelled handler",
+    "late start",
+)
 
 
 def main() -> int:

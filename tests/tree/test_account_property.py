@@ -200,7 +200,7 @@ class Play:
     async def run(self) -> None:
         watch = left_over.watch()
         for number, part in enumerate(self.cast.parts):
-            self.stage.failing[f"app/{ACTORS[number]}"] = self.fails_first(number, part)
+            self.stage.failing[f"app/{ACTORS[number]}"] = self.fails_first(part, below=ACTORS[number].startswith("inner/"))
         with anyio.fail_after(LONG_AFTER):
             async with anyio.create_task_group() as audience:
                 for sender in self.senders:
@@ -223,15 +223,17 @@ class Play:
         self.check_end()
         assert watch.left(collect=False) == []
 
-    def fails_first(self, number: int, part: Part) -> int:
-        """How many of its first starts fail, and are tried again, without spending anybody's patience."""
+    def fails_first(self, part: Part, *, below: bool) -> int:
+        """How many of its first starts fail, and are tried again, without spending anybody's patience.
+
+        `below`: it is a child of a supervisor whose intensity may be small.
+        """
         if part.restart == "temporary" or not part.retry_start:
             return 0
         if part.limit is not None:
             return min(part.fails_first, part.limit)
         paced = part.wait > 0 and not part.counted
-        in_inner = ACTORS[number].startswith("inner/")
-        return part.fails_first if paced or not in_inner or self.cast.inner_intensity > 1 else 0
+        return part.fails_first if paced or not below or self.cast.inner_intensity > 1 else 0
 
     async def take(self, step: Step, app: RunningSupervisor, start_soon: Callable[..., object]) -> None:
         match step:
@@ -291,6 +293,8 @@ class Play:
         branch = Supervisor(f"grown-{self.grown}", eve, fay, intensity=Intensity(self.cast.inner_intensity, per=5))
         with refusals():
             parent = app.supervisor("inner") if ACTORS[step.actor].startswith("inner/") else app
+            first = self.cast.parts[step.actor]
+            self.stage.failing[f"{parent.path}/{branch.name}/eve"] = self.fails_first(first, below=True)
             subtree = await parent.start_child(branch)
             self.subtrees.append((parent, subtree))
             there = [subtree.find(eve), subtree.find(fay)]
@@ -321,7 +325,9 @@ class Play:
         if isinstance(event, Decided):
             rule, ordinal = event.decision.rule, event.decision.ordinal
             self.stage.effects["quarantine"] += rule.startswith("quarantine=")
-            self.stage.effects["retried start"] += rule.startswith("its first start failed") and bool(ordinal)
+            retried = rule.startswith("its first start failed") and bool(ordinal)
+            self.stage.effects["retried start"] += retried
+            self.stage.effects["supervisor's start that waits"] += retried and event.supervisor != "app"
             self.stage.effects["paced restart"] += ordinal.endswith(", paced")
         if unbalanced:
             self.stage.complaints.append(f"at {event} these didn't balance: {unbalanced}")
