@@ -154,7 +154,7 @@ def _awaited(slot: Slot) -> str:
 
 def _begin(state: SupervisorState, work: Work, slot: Slot, ticket: object, now: float) -> None:
     slot.row = None  # somebody wants it all the same; a limit of its own has counted what it has counted
-    slot.asked.append(ticket)
+    slot.asked = (*slot.asked, ticket)
     state.work = work
     work.starts.append(slot)
     advance(state, now)

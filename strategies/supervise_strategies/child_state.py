@@ -129,7 +129,7 @@ class Slot:
         self.afterwards: Afterwards = Afterwards.CLOSE  # of one that is unstoppable
         self.first: bool = spec.retry_start  # its first start is tried again, until it was up once
         self.new: bool = added  # nothing is kept of it if it doesn't start
-        self.asked: list[object] = []  # the tickets of those who wait for its start
+        self.asked: tuple[object, ...] = ()  # the tickets of those who wait for its start
         self.withdrawn: bool = False  # whoever asked was cancelled: no further try
         self.detached: bool = False  # its start is under way, and no work waits for it
         self.row: CrashRow | None = None  # of crashes of one fingerprint
@@ -149,7 +149,6 @@ class Slot:
         other.backoff = None if self.backoff is None else self.backoff.copy()
         other.window = None if self.window is None else self.window.copy()
         other.row = None if self.row is None else self.row.copy()
-        other.asked = [*self.asked]
         return other
 
     def ended(self, now: float) -> None:

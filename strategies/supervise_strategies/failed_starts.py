@@ -128,7 +128,7 @@ def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
                 state.queue[index] = entry._replace(serve=start_child_for_nobody)
             return
     for slot in [*state.slots.values()]:
-        if slot.new and slot.asked == [ticket]:
+        if slot.new and slot.asked == (ticket,):
             slot.withdrawn = True
             if slot.detached:
                 cancel_detached(state, slot)

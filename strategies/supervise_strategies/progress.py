@@ -185,7 +185,7 @@ def answer(state: SupervisorState, slot: Slot, result: bool | Exception | None) 
     """Whoever asked for a start has the answer, once. Whatever it is, the next start isn't its first one."""
     slot.first = slot.new = slot.withdrawn = slot.detached = False
     if slot.asked:
-        tickets, slot.asked = slot.asked, []
+        tickets, slot.asked = slot.asked, ()
         if result is None:
             result = ChildStartFailed(slot.id, "it was stopped meanwhile")
         for ticket in tickets:
