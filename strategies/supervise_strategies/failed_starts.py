@@ -29,11 +29,12 @@ from .work import Purpose
 def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None, ignored: bool) -> None:
     """What that means depends on what it was started for. A start that can't be cancelled has failed, too, and goes on."""
     work = state.work
+    detached, slot.detached = slot.detached, False
     if work is not None and work.purpose is Purpose.SHUTDOWN:
-        work.pending -= 1
+        work.pending -= not detached  # else its turn to be cancelled hasn't come
         after_stop(state, slot)
         return
-    if slot.detached:
+    if detached:
         _detached_failed(state, slot, reason, error)
         return
     if work is None:
@@ -66,7 +67,6 @@ def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
 
 def _detached_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:
     """Nothing waited for it but those whose turn it was before."""
-    slot.detached = False
     if state.boot and state.boot[0] is slot:
         boot_failed(state, slot, reason, error)
     elif slot.asked:

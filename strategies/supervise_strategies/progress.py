@@ -73,7 +73,7 @@ def _start_next(state: SupervisorState, work: Work) -> None:
             slot.number += 1
             slot.token += 1
             slot.due = None
-            slot.held = slot.detached = False
+            slot.held = False
             slot.finished = slot.spent = False
             state.out.append(do.Start(slot.id, slot.number))
             return
@@ -183,7 +183,7 @@ def _cancel(state: SupervisorState, slot: Slot, number: int, now: float) -> None
 
 def answer(state: SupervisorState, slot: Slot, result: bool | Exception | None) -> None:
     """Whoever asked for a start has the answer, once. Whatever it is, the next start isn't its first one."""
-    slot.first = slot.new = slot.withdrawn = slot.detached = False
+    slot.first = slot.new = slot.withdrawn = False
     if slot.asked:
         tickets, slot.asked = slot.asked, ()
         if result is None:

@@ -144,9 +144,10 @@ class Supervision:
         slot.state = RUNNING
         slot.up_since = now
         slot.held = False
+        detached, slot.detached = slot.detached, False
         answer(state, slot, True)
-        if state.phase is Phase.STOPPING and state.work is not None:  # it was ready before its cancellation reached it
-            state.work.pending -= 1
+        if state.phase is Phase.STOPPING and state.work is not None and not detached:
+            state.work.pending -= 1  # it was ready before its cancellation reached it
             state.work.stops.append(slot)
         return self._go_on(now)
 
@@ -257,6 +258,9 @@ class Supervision:
         if slot.state is not STOPPING and slot.state is not STARTING:
             return []
         slot.state = UNSTOPPABLE
+        if slot.detached:  # its turn to be cancelled hasn't come: it ends by itself
+            slot.detached = False
+            return self._go_on(now)
         stop_ended(state)
         work = state.work
         if work is not None and work.purpose is Purpose.TERMINATE_CHILD:

@@ -23,6 +23,7 @@ from supervise_strategies import (
     Done,
     Forget,
     Intensity,
+    Overran,
     Ready,
     Reply,
     Restart,
@@ -183,6 +184,26 @@ def test_a_significant_one_that_is_to_come_has_not_ended(waiting: str) -> None:
         rig.stops("c")
     rig.ends("b", NORMAL)
     assert rig.machine.phase in (Phase.STARTING, Phase.RUNNING)
+
+
+@pytest.mark.parametrize("comes", ["up", "down", "late"])
+def test_a_stop_waits_for_what_ends_already_and_for_one_that_comes_before_its_turn(comes: str) -> None:
+    rig = asked()
+    rig.machine.terminate_child("a", "u", rig.now)
+    directives = rig.took(rig.machine.stop(rig.now))
+    assert [type(each) for each in directives] == [Reply, Reply]
+    if comes == "up":
+        assert rig.starts("b") == []
+        assert rig.stops("a") == [Stop("b", StopMode.FINAL, 5.0, False)]
+        done = rig.stops("b")
+    elif comes == "down":
+        assert rig.fails("b") == [Forget("b")]
+        done = rig.stops("a")
+    else:
+        assert rig.took(rig.machine.stop_overran("b", 1, rig.now)) == []
+        assert [type(each) for each in rig.stops("a")] == [Overran]
+        done = rig.fails("b")
+    assert isinstance(done[-1], Done)
 
 
 # -- in a restart ----------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ supervisors = st.builds(
     strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
     intensity=st.sampled_from([Intensity(2), Intensity(5), Intensity(50)]),
 )
-_ENDS = ["crash", "crash", "crash", "kill", "end", "again", "overrun", "waits", "waits"]
+_ENDS = ["crash", "crash", "crash", "kill", "end", "again", "overrun", *["waits"] * 6]
 _CALLS = ["add", "terminate", "restart", "renew", "delete", "withdraw", "stop"]
 deeds = st.tuples(
     st.sampled_from(["answer", "answer", "answer", "answer", "fail", "fail", "over", "time", *_ENDS, *_CALLS]),
@@ -181,10 +181,13 @@ class Play:
         assert not self.machine.busy
         assert set(self.tickets.values()) <= {1}, "a call without an answer, or with two"
 
-    def finish(self) -> None:
-        """Stop it, and let all end that it waits for."""
+    def finish(self, play: list[Any]) -> None:
+        """Stop it; then what is under way comes to its end as in the play, and all that it still waits for."""
         if self.machine.phase is not Phase.DONE:
             self.took(self.machine.stop(self.now))
+        for deed, name, which, seconds in play:
+            if self.done is None:
+                self.do(deed, name, which, seconds, self.machine.spec.children[0])
         for _ in range(50):
             for name in [*self.alive]:
                 if self.of(name, "stopping", "cancelled", "late") is not None:
@@ -207,4 +210,4 @@ def test_whatever_happens_it_keeps_its_promises(spec: SupervisorSpec, added: Chi
         scene.do(deed, name, which, seconds, added)
     if settles:
         scene.settle()
-    scene.finish()
+    scene.finish(play)
