@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .kind import is_of
 from .restart import Draw, Restart, retry_state
 
 
@@ -60,5 +61,6 @@ class Backoff:
         try:
             enough = policy.stop is not None and bool(policy.stop(state))
         except BaseException as failure:
-            raised = failure if raised is None else raised
+            if raised is None or is_of(raised, Exception):  # a KeyboardInterrupt means more, whichever raised it
+                raised = failure
         return Answer(delay, enough, raised)

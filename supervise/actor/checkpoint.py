@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from supervise.log import say
 from supervise.mailbox.handler import awaitable, class_of
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exception import interrupts, leaves
-from supervise_strategies.kind import attribute_of_kind, is_of
+from supervise_strategies.exception import interrupts
+from supervise_strategies.kind import attribute_of_kind
 from supervise_strategies.text import shown
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ def checkpointed(*, every: float) -> Callable[[F], F]:
     """Mark the method `snapshot(self)` of an actor: what it returns is kept, and the next life's factory can start from it.
 
     It is called every so many seconds, between two messages, if anything was handled since; never after a crash has begun. It
-    is a plain function, and must not block. What it raises is logged, and the last value stays; but KeyboardInterrupt and
-    SystemExit pass up, as from a handler. The next factory finds the value as `current().last_checkpoint`. Raises
-    `InvalidSpec` for another name, and for a coroutine function.
+    is a plain function, and must not block. What it raises is logged, and the last value stays. The next factory finds the
+    value as `current().last_checkpoint`. Raises `InvalidSpec` for another name, and for a coroutine function.
     """
     if isinstance(every, bool) or not isinstance(every, int | float) or not 0 < every < math.inf:
         raise InvalidSpec("@checkpointed", "every", every, "seconds, more than 0")
@@ -216,9 +215,6 @@ class Checkpoints:
         except BaseException as error:
             if interrupts(error):
                 raise
-            if any(is_of(leaf, SystemExit) for leaf in leaves(error)):
-                life.fail(error)  # as if a handler had: it is more than a snapshot that failed
-                return
             text = "%s #%d: its snapshot() raised %s; the last checkpoint stays"
             say(logging.ERROR, text, life.mailbox.path, life.number, error, error=error, pass_up=life.pass_up)
         else:

@@ -540,42 +540,6 @@ async def test_one_that_raises_is_said_and_the_last_one_stays(caplog: pytest.Log
         assert await ledger.call(Ledger.read) == 1
 
 
-EXITS: list[Any] = [SystemExit(3), KeyboardInterrupt(), BaseExceptionGroup("", [Boom(), SystemExit(3)])]
-
-
-class Exits:
-    """Whose snapshot raises what ends more than a snapshot."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    @checkpointed(every=10)
-    def snapshot(self) -> None:
-        raise self.error
-
-    async def work(self) -> None:
-        pass
-
-
-@pytest.mark.parametrize("error", EXITS)
-async def test_what_ends_more_than_an_actor_passes_up_from_it(error: BaseException) -> None:
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        async with Supervisor("app", child(Exits, error)) as app:
-            await app.find("exits").call(Exits.work)
-            await anyio.sleep(60)
-    assert anyio.current_time() == pytest.approx(10)
-    mailbox, exits = open_mailbox(Exits)
-
-    async def run() -> None:
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            await mailbox.run(Exits, error)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(run)
-        await exits.call(Exits.work)
-    assert anyio.current_time() == pytest.approx(20)
-
-
 async def test_nothing_is_left_of_it_after_its_life() -> None:
     taken: list[tuple[float, int]] = []
     async with Supervisor("app", child(Ledger, taken)) as app:

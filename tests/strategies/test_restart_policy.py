@@ -94,6 +94,20 @@ def test_a_row_of_failures_that_is_over_begins_with_the_first_wait_again() -> No
     assert backoff.failed(policy, 105.0, OSError(), draw)[0] == 1
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_keyboard_interrupt_of_one_policy_is_not_lost_behind_what_the_other_raised(first: bool) -> None:
+    def fail(_: object) -> float:
+        raise ValueError
+
+    def strike(_: object) -> float:
+        raise KeyboardInterrupt
+
+    wait: Any = strike if first else fail
+    stop: Any = fail if first else strike
+    answer = Backoff().failed(Restart.permanent(wait=wait, stop=stop), 0.0, None, draw)
+    assert isinstance(answer.raised, KeyboardInterrupt)
+
+
 def test_children_that_share_a_policy_object_share_no_counts() -> None:
     policy = Restart.permanent(wait=wait_exponential(multiplier=1))
     one, other = Backoff(), Backoff()
