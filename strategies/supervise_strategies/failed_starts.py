@@ -105,7 +105,7 @@ def unstoppable_ended(state: SupervisorState, slot: Slot, reason: ExitReason, er
     if state.phase is Phase.STOPPING:
         after_stop(state, slot)
     elif state.boot and state.boot[0] is slot and slot.held:
-        """Its group has been stopped meanwhile: it comes after the restart of that, and its last try isn't judged."""
+        return  # its group has been stopped meanwhile: it comes after the restart of that, and its last try isn't judged
     elif afterwards is Afterwards.JUDGE:
         _judge_later(state, slot, reason, error)
     elif afterwards is Afterwards.START:
