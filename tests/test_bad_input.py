@@ -2,7 +2,8 @@
 
 Tested: every wrong description, in a table; every wrong use of a running tree, in a second one, after each of which the tree
 goes on as before; what is refused outside of a tree; and what is only warned about. Each line holds what the text must say:
-the child or supervisor, the field or state with its value, and the cure.
+the child or supervisor, the field or state with its value, and the cure. More values of a child's options are in
+`test_wrong_options.py`.
 """
 
 from __future__ import annotations
@@ -141,8 +142,8 @@ DESCRIPTIONS: list[tuple[str, Callable[[], Any], tuple[str, ...]]] = [
         lambda: app_of(kid(significant=True, restart="transient")),
         ("child 'w'", "significant=True", "supervisor 'app' has auto_shutdown='never'", "'any_significant'"),
     ),
-    ("intensity isn't an Intensity", lambda: app_of(intensity=3), ("'app'", "intensity=3", "Intensity(restarts, per=")),
-    ("limit isn't an Intensity", lambda: kid(limit=3), ("child 'w'", "limit=3", "Intensity(restarts, per=")),
+    ("intensity isn't an Intensity", lambda: app_of(intensity=3), ("'app'", "intensity=3", "Intensity(3, per=")),
+    ("limit isn't an Intensity", lambda: kid(limit=3), ("child 'w'", "limit=3", "Intensity(3, per=")),
     ("on_limit unknown", lambda: kid(on_limit="crash"), ("child 'w'", "on_limit='crash'", "'stop' or 'escalate'")),
     ("a negative intensity", lambda: any_intensity(-1), ("Intensity", "restarts=-1", "a whole number")),
     ("half a restart", lambda: any_intensity(0.5), ("Intensity", "restarts=0.5", "a whole number")),

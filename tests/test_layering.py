@@ -22,6 +22,7 @@ PURE = {
     "collections",
     "contextlib",
     "dataclasses",
+    "difflib",
     "enum",
     "functools",
     "heapq",

@@ -101,7 +101,7 @@ def as_answers(who: str, expects: Expects, on_error: OnError) -> Answers:
         raise InvalidSpec(who, "expects", given, f"it can't be awaited: {_CURE}")
     if on_error not in ("crash", "reply"):
         cure = "'crash' (what a handler raises ends the actor) or 'reply' (a call's caller gets it, and the actor lives on)"
-        raise InvalidSpec(who, "on_error", on_error, cure)
+        raise InvalidSpec(who, "on_error", on_error, cure, among=("crash", "reply"))
     return Answers(expects, on_error) if expects != () or on_error != "crash" else CRASHES
 
 

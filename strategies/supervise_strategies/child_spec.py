@@ -11,8 +11,8 @@ from typing import Final, Literal, TypeAlias
 
 from .errors import InvalidSpec
 from .exit_reason import ExitKind
-from .intensity import Intensity
-from .restart import Restart, RestartType
+from .intensity import Intensity, check_intensity
+from .restart import Restart, RestartType, no_restart
 from .strategy import AutoShutdown, Strategy
 
 StopWithin: TypeAlias = float | Literal["brutal_kill"]
@@ -54,17 +54,16 @@ class ChildSpec:
         if self.stop_within is not None:
             check_stop_within(who, self.stop_within)
         if not isinstance(self.restart, Restart):
-            cure = "'permanent', 'transient' or 'temporary', or e.g. Restart.permanent(wait=wait_fixed(1))"
-            raise InvalidSpec(who, "restart", self.restart, cure, fault="invalid_restart_type")
+            raise no_restart(who, self.restart)
         if self.significant not in (True, False):
             raise InvalidSpec(who, "significant", self.significant, "True or False", fault="invalid_significant")
         if self.significant and self.restart.type is RestartType.PERMANENT:
             cure = "a permanent child never ends for good; make it transient or temporary"
             raise InvalidSpec(who, "significant", True, cure, fault="bad_combination")
-        if self.limit is not None and not isinstance(self.limit, Intensity):
-            raise InvalidSpec(who, "limit", self.limit, "Intensity(restarts, per=seconds), or None")
+        if self.limit is not None:
+            check_intensity(who, "limit", self.limit)
         if self.on_limit not in ("stop", "escalate"):
-            raise InvalidSpec(who, "on_limit", self.on_limit, "'stop' or 'escalate'")
+            raise InvalidSpec(who, "on_limit", self.on_limit, "'stop' or 'escalate'", among=("stop", "escalate"))
         self._check_patience(who)
 
     def _check_patience(self, who: str) -> None:
@@ -122,18 +121,19 @@ class SupervisorSpec:
             object.__setattr__(self, "strategy", Strategy(self.strategy))
         except ValueError:
             cure = "one of " + ", ".join(repr(s.value) for s in Strategy)
-            raise InvalidSpec(who, "strategy", self.strategy, cure, fault="invalid_strategy") from None
+            raise InvalidSpec(who, "strategy", self.strategy, cure, fault="invalid_strategy", among=Strategy) from None
         try:
             object.__setattr__(self, "auto_shutdown", AutoShutdown(self.auto_shutdown))
         except ValueError:
             cure = "one of " + ", ".join(repr(a.value) for a in AutoShutdown)
-            raise InvalidSpec(who, "auto_shutdown", self.auto_shutdown, cure, fault="invalid_auto_shutdown") from None
-        if not isinstance(self.intensity, Intensity):
-            raise InvalidSpec(who, "intensity", self.intensity, "Intensity(restarts, per=seconds)", fault="invalid_intensity")
+            raise InvalidSpec(
+                who, "auto_shutdown", self.auto_shutdown, cure, fault="invalid_auto_shutdown", among=AutoShutdown
+            ) from None
+        check_intensity(who, "intensity", self.intensity, fault="invalid_intensity")
         if self.give_up_as in ("gave_up", "shutdown"):
             object.__setattr__(self, "give_up_as", ExitKind(self.give_up_as))
         else:
-            raise InvalidSpec(who, "give_up_as", self.give_up_as, "'gave_up' or 'shutdown'")
+            raise InvalidSpec(who, "give_up_as", self.give_up_as, "'gave_up' or 'shutdown'", among=("gave_up", "shutdown"))
         if self.dynamic and (self.strategy is not Strategy.ONE_FOR_ONE or self.children):
             names = [child.id for child in self.children]
             cure = "a dynamic supervisor is one_for_one and begins without children: start them when it runs"
@@ -219,4 +219,4 @@ def check_stop_within(who: str, value: object) -> None:
     )
     if not good:
         cure = "seconds (0 or more), math.inf, or 'brutal_kill'"
-        raise InvalidSpec(who, "stop_within", value, cure, fault="invalid_shutdown")
+        raise InvalidSpec(who, "stop_within", value, cure, fault="invalid_shutdown", among=("brutal_kill",))

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from .suggestion import did_you_mean
 from .text import LONG, shown
 
 MOST: Final = 10  # names, or paths, in one text
@@ -45,10 +46,14 @@ class InvalidSpec(StrategyError, ValueError):
     """A description that can never work.
 
     Raised where the value is built, never later. `fault` is Erlang/OTP's name for it (`invalid_shutdown`,
-    `duplicate_child_name`, …), so that the rules can be compared with OTP's one by one.
+    `duplicate_child_name`, …), so that the rules can be compared with OTP's one by one. `among`: the names of which the
+    value should have been one; the cure begins with the nearest.
     """
 
-    def __init__(self, who: str, field: str, value: object, cure: str, *, fault: str = "invalid_value") -> None:
+    def __init__(
+        self, who: str, field: str, value: object, cure: str, *, fault: str = "invalid_value", among: Iterable[object] = ()
+    ) -> None:
+        cure = f"{did_you_mean(value, among)}{cure}"
         super().__init__(f"{who}: {field}={shown(value, LONG)} is not valid: {cure}")
         self.who: str = who
         self.field: str = field
@@ -83,8 +88,11 @@ class ChildNotFound(AdminError):
 
     template = "there is no child {child!r} here{detail}"
 
-    def __init__(self, child: str, detail: str = "", *, among: Iterable[str] | None = None) -> None:
-        super().__init__(child, detail if among is None else f"{detail}; {there_are(among)}")
+    def __init__(self, child: str, detail: str = "", *, among: Iterable[str] | None = None, missing: str | None = None) -> None:
+        if among is not None:
+            names = [*among]
+            detail += f"; {did_you_mean(child if missing is None else missing, names)}{there_are(names)}"
+        super().__init__(child, detail)
 
 
 class ChildAmbiguous(AdminError):

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from .errors import InvalidSpec
+from .text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,15 @@ class Intensity:
 
     def __str__(self) -> str:
         return f"{self.restarts} in {self.per:g} s"
+
+
+def check_intensity(who: str, field: str, value: object, *, fault: str = "invalid_value") -> None:
+    """InvalidSpec for what isn't an Intensity; a number alone, as in other libraries, has no period."""
+    if not isinstance(value, Intensity):
+        cure = "Intensity(restarts, per=seconds)"
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            cure = f"a number has no period: Intensity({shown(value)}, per=seconds)"
+        raise InvalidSpec(who, field, value, cure, fault=fault)
 
 
 class RestartWindow:

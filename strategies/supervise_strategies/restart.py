@@ -34,6 +34,7 @@ from .errors import InvalidSpec
 from .exception import leaves
 from .exit_reason import ExitKind, ExitReason
 from .kind import is_of, kind_of, name_of_kind
+from .suggestion import did_you_mean
 from .text import shown
 
 PolicyState: TypeAlias = RetryCallState
@@ -103,7 +104,7 @@ class Restart:
             object.__setattr__(self, "type", RestartType(self.type))
         except ValueError:
             cure = "use Restart.permanent(), Restart.transient() or Restart.temporary()"
-            raise InvalidSpec("Restart", "type", self.type, cure, fault="invalid_restart_type") from None
+            raise InvalidSpec("Restart", "type", self.type, cure, fault="invalid_restart_type", among=RestartType) from None
         for field, example in (
             ("wait", "wait_fixed(1)"),
             ("stop", "stop_after_attempt(5)"),
@@ -228,6 +229,14 @@ def as_restart(value: Restart | RestartName) -> Restart:
     return value  # type: ignore[return-value]  # not judged yet
 
 
+def no_restart(who: str, value: object) -> InvalidSpec:
+    """For what is no restart policy. Words that mean one elsewhere, as `always` does, are known."""
+    meant = _ELSEWHERE.get(value, value) if type(value) is str else value
+    known = f"did you mean {meant!r}? " if meant is not value else did_you_mean(value, RestartType)
+    cure = f"{known}'permanent', 'transient' or 'temporary', or e.g. Restart.permanent(wait=wait_fixed(1))"
+    return InvalidSpec(who, "restart", value, cure, fault="invalid_restart_type")
+
+
 def retry_state(error: BaseException | None, *, attempt: int, first: float, now: float) -> RetryCallState:
     """What tenacity's policies look at: the `attempt`-th failure in a row, begun at `first`, with its outcome at `now`."""
     state = RetryCallState(_NO_RETRYING, None, (), {})
@@ -244,6 +253,13 @@ _JOINED: Final[dict[type, tuple[str, str]]] = {  # where a combination keeps its
     retry_any: ("retries", " | "),
     retry_all: ("retries", " & "),
     wait_combine: ("wait_funcs", " + "),
+}
+_ELSEWHERE: Final = {
+    "always": "permanent",
+    "on-failure": "transient",
+    "on_failure": "transient",
+    "never": "temporary",
+    "no": "temporary",
 }
 _LONGEST: Final[dict[type, str]] = {  # where a wait keeps its longest delay
     wait_fixed: "wait_fixed",

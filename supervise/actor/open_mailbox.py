@@ -26,7 +26,7 @@ from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
 from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
 from supervise.mailbox.message_queue import MessageQueue
-from supervise.mailbox.throttle import Throttle
+from supervise.mailbox.throttle import Throttle, as_throttle
 from supervise_strategies.answers import CRASHES
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.errors import InvalidSpec
@@ -299,7 +299,7 @@ def open_mailbox(
     overflow: Overflow = "wait",
     lanes: tuple[str, ...] = (),
     choice: Choice = "strict",
-    throttle: Throttle | None = None,
+    throttle: float | Throttle | None = None,
     queue: Callable[[], MessageQueue] = deque,
     on_dead_letter: OnDeadLetter | None = None,
     listener: Listener | None = None,
@@ -309,8 +309,10 @@ def open_mailbox(
     Supervision by hand is `while isinstance(await mailbox.run(Counter, 10), Crashed): pass`. `kind` only types the address
     (and names it, unless `name` does). Call it where the event loop runs.
     """
-    options = MailboxOptions(capacity, overflow, queue, lanes, choice, throttle, on_dead_letter=on_dead_letter)
-    mailbox: OpenMailbox[A] = OpenMailbox(name if name is not None else default_name(kind), options, listener)
+    name = name if name is not None else default_name(kind)
+    slowed = as_throttle(f"mailbox {name!r}", throttle)
+    options = MailboxOptions(capacity, overflow, queue, lanes, choice, slowed, on_dead_letter=on_dead_letter)
+    mailbox: OpenMailbox[A] = OpenMailbox(name, options, listener)
     return mailbox, address_of(mailbox._mailbox)
 
 

@@ -35,7 +35,7 @@ class ViewOptions:
         if not good or (timeout is not None and math.isnan(timeout)):
             raise InvalidSpec(f"options of {path!r}", "timeout", timeout, "seconds, 0 or more, or None for no deadline")
         if on_restart not in ("wait", "fail"):
-            raise InvalidSpec(f"options of {path!r}", "on_restart", on_restart, "'wait' or 'fail'")
+            raise InvalidSpec(f"options of {path!r}", "on_restart", on_restart, "'wait' or 'fail'", among=("wait", "fail"))
         self.timeout: float | None = timeout
         if on_cancel is not None:
             check_on_cancel(f"options of {path!r}", on_cancel)

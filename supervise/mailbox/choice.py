@@ -49,7 +49,7 @@ def as_choice(who: str, choice: Any, lanes: tuple[str, ...]) -> Choice:
                 )
         return MappingProxyType(weights)
     if not callable(choice) or isinstance(choice, type):
-        raise InvalidSpec(who, "choice", choice, _CURE)
+        raise InvalidSpec(who, "choice", choice, _CURE, among=("strict", "fair"))
     if inspect.iscoroutinefunction(choice) or inspect.iscoroutinefunction(type(choice).__call__):
         raise InvalidSpec(who, "choice", choice, "it can't be awaited: a plain function, asked before each message")
     if not lanes:

@@ -155,7 +155,8 @@ class Mailbox(Lane):
         lane = None if self._side is None else self._side.get(name)
         if lane is None:
             there = ", ".join(map(repr, self.options.lanes)) or "none: describe the child with lanes=(...)"
-            raise InvalidSpec(f"options of {self.path!r}", "lane", name, f"one of its lanes; there are {there}")
+            cure = f"one of its lanes; there are {there}"
+            raise InvalidSpec(f"options of {self.path!r}", "lane", name, cure, among=self.options.lanes)
         return lane
 
     def choose(self, held_up: Collection[Lane] = ()) -> Lane | None:

@@ -41,7 +41,7 @@ class MailboxOptions(NamedTuple):
             raise InvalidSpec(who, "capacity", self.capacity, "a whole number of messages, 1 or more, or math.inf")
         if self.overflow not in ("wait", "reject", "drop_oldest", "drop_newest"):
             cure = "'wait', 'reject', 'drop_oldest' or 'drop_newest'"
-            raise InvalidSpec(who, "overflow", self.overflow, cure)
+            raise InvalidSpec(who, "overflow", self.overflow, cure, among=("wait", "reject", "drop_oldest", "drop_newest"))
         check_on_cancel(who, self.on_cancel)
         check_on_dead_letter(who, self.on_dead_letter)
         if not callable(self.queue):
@@ -61,7 +61,7 @@ def check_on_cancel(who: str, on_cancel: object) -> None:
     """InvalidSpec for what isn't a rule for handlers whose caller is gone."""
     if on_cancel not in ("finish", "cancel"):
         cure = "'finish' (a handler that has begun goes on) or 'cancel' (a caller who is gone takes it along)"
-        raise InvalidSpec(who, "on_cancel", on_cancel, cure)
+        raise InvalidSpec(who, "on_cancel", on_cancel, cure, among=("finish", "cancel"))
 
 
 def check_on_dead_letter(who: str, hook: object) -> None:

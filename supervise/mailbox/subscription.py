@@ -42,7 +42,7 @@ class Subscription(ObjectReceiveStream[T_co]):
         if not is_count(capacity, 1):
             raise InvalidSpec(who, "capacity", capacity, "a whole number of values, 1 or more, or math.inf")
         if overflow not in ("drop_oldest", "close"):
-            raise InvalidSpec(who, "overflow", overflow, "'drop_oldest' or 'close'")
+            raise InvalidSpec(who, "overflow", overflow, "'drop_oldest' or 'close'", among=("drop_oldest", "close"))
         self._source = source
         self._backend = backend
         self._attach: Callable[[Subscription[Any]], Callable[[], object]] | None = attach

@@ -20,7 +20,7 @@ class Throttle:
     burst: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 < self.rate < math.inf:
+        if not _is_rate(self.rate):
             raise InvalidSpec("Throttle", "rate", self.rate, "messages a second, above 0 and finite")
         if isinstance(self.burst, bool) or not isinstance(self.burst, int) or self.burst < 1:
             raise InvalidSpec("Throttle", "burst", self.burst, "a whole number of messages, 1 or more")
@@ -28,6 +28,19 @@ class Throttle:
     def bucket(self) -> Bucket:
         """A full bucket of its own."""
         return Bucket(self)
+
+
+def as_throttle(who: str, value: float | Throttle | None) -> Throttle | None:
+    """A bare number stands for so many messages a second. Raises `InvalidSpec`; `who` stands in the error."""
+    if value is None or isinstance(value, Throttle):
+        return value
+    if not _is_rate(value):
+        raise InvalidSpec(who, "throttle", value, "messages a second, above 0 and finite; or Throttle(rate, burst)")
+    return Throttle(value)
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 class Bucket:

@@ -60,7 +60,7 @@ class Spans:
 
     def __init__(self, provider: trace.TracerProvider | None = None, *, send_links: SendLinks = "parent") -> None:
         if send_links not in ("parent", "link"):
-            raise InvalidSpec("Spans", "send_links", send_links, "'parent' or 'link'")
+            raise InvalidSpec("Spans", "send_links", send_links, "'parent' or 'link'", among=("parent", "link"))
         provider = trace.get_tracer_provider() if provider is None else provider
         self.provider: trace.TracerProvider = provider
         tracer = provider.get_tracer(*key.scope())

@@ -44,7 +44,7 @@ class Chaos:
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise InvalidSpec("chaos", "seed", seed, "a whole number, by which the same strikes come again")
         if how not in ("crash", "kill"):
-            raise InvalidSpec("chaos", "how", how, "'crash' or 'kill'")
+            raise InvalidSpec("chaos", "how", how, "'crash' or 'kill'", among=("crash", "kill"))
         if among is not None and not callable(among):
             raise InvalidSpec("chaos", "among", among, "a function of an actor's full path, or None for all")
         self.seed: int = seed

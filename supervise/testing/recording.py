@@ -11,6 +11,7 @@ import anyio
 from supervise._backends import current_backend
 from supervise.events import Event, Started, Stopped
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.suggestion import did_you_mean
 
 from .lives import lives
 
@@ -72,8 +73,9 @@ class Recording:
         """The events of one class, those with these values of their fields: `recording.of(Stopped, path="app/db")`."""
         unknown = set(fields) - {field.name for field in dataclasses.fields(kind)}
         if unknown:
-            cure = f"its fields are {', '.join(field.name for field in dataclasses.fields(kind))}"
+            there = [field.name for field in dataclasses.fields(kind)]
             field = min(unknown)
+            cure = f"{did_you_mean(field, there)}its fields are {', '.join(there)}"
             raise InvalidSpec(f"event {kind.__name__}", field, fields[field], cure)
         return [
             event

@@ -18,15 +18,16 @@ from supervise.mailbox.envelope import OnCancel
 from supervise.mailbox.handler import check
 from supervise.mailbox.mailbox_options import MailboxOptions, Overflow
 from supervise.mailbox.message_queue import MessageQueue
+from supervise.mailbox.throttle import Throttle, as_throttle
 from supervise.message import AnyHandler
 from supervise_strategies.answers import Answers, Expects, OnError, as_answers
 from supervise_strategies.child_spec import ChildSpec, OnLimit, StopWithin
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.redeliver import Redeliver, as_redeliver
 from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
+from supervise_strategies.suggestion import did_you_mean
 
 if TYPE_CHECKING:
-    from supervise.mailbox.throttle import Throttle
     from supervise_strategies.intensity import Intensity
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,7 +76,7 @@ class ChildOptions(TypedDict, total=False):
         all lanes, `{"urgent": 8, "normal": 1}` (served in that proportion while all have messages; an empty one saves
         nothing up), or a function that is asked before each message: it gets `{name: how many wait}` of the lanes that have
         any, and returns a name. Where it fails, the most urgent is next, and the log says so once a minute.
-    throttle: How many messages a second it begins at most: `Throttle(rate, burst)`. Default: no bound.
+    throttle: How many messages a second it begins at most: a number, or `Throttle(rate, burst)`. Default: no bound.
     queue: What makes a lane's queue: a function without arguments that gives a `MessageQueue`; `QueueContract` of
         `supervise.testing.contract` tests one. Default: `collections.deque`.
     redeliver: How often a message is tried again that was in hand as a life ended (default 0): at least once, instead of at
@@ -109,7 +110,7 @@ class ChildOptions(TypedDict, total=False):
     overflow: Overflow
     lanes: tuple[str, ...]
     choice: Choice
-    throttle: Throttle | None
+    throttle: float | Throttle | None
     queue: Callable[[], MessageQueue]
     redeliver: int | Redeliver
     on_dead_letter: OnDeadLetter | None
@@ -155,7 +156,8 @@ class CheckedOptions:
     def __init__(self, id: str, default: RestartName, options: ChildOptions) -> None:
         unknown = sorted(set(options) - set(ChildOptions.__annotations__))
         if unknown:
-            cure = f"there is no such option; there are {', '.join(ChildOptions.__annotations__)}"
+            there = ChildOptions.__annotations__
+            cure = f"{did_you_mean(unknown[0], there)}there is no such option; there are {', '.join(there)}"
             raise InvalidSpec(f"child {id!r}", unknown[0], cast(Any, options)[unknown[0]], cure)
         self.lifetime: LifetimeOf = options.get("lifetime", "supervisor")
         by_address = self.lifetime == "addresses"
@@ -172,7 +174,8 @@ class CheckedOptions:
         self.says_restart: bool = "restart" in options
         who = f"child {self.spec.id!r}"
         if self.lifetime not in ("supervisor", "addresses"):
-            raise InvalidSpec(who, "lifetime", self.lifetime, "'supervisor' or 'addresses'")
+            cure = "'supervisor' or 'addresses'"
+            raise InvalidSpec(who, "lifetime", self.lifetime, cure, among=("supervisor", "addresses"))
         if by_address and self.spec.restart.type == "permanent":
             cure = "its end by its addresses is a normal one: make it transient or temporary"
             raise InvalidSpec(who, "lifetime", self.lifetime, cure)
@@ -182,7 +185,7 @@ class CheckedOptions:
             options.get("queue", deque),
             options.get("lanes", ()),
             options.get("choice", "strict"),
-            options.get("throttle"),
+            as_throttle(who, options.get("throttle")),
             options.get("on_cancel", "finish"),
             options.get("on_dead_letter"),
             options.get("drain", False),

@@ -12,6 +12,7 @@ from supervise_strategies.exception import leaves, traceback_of
 from supervise_strategies.exit_reason import ExitKind, ExitReason, crashed
 from supervise_strategies.explanation import Explanation, explain
 from supervise_strategies.kind import name_of_kind
+from supervise_strategies.suggestion import did_you_mean
 from supervise_strategies.supervision import Supervision
 
 from .branch import Place
@@ -54,7 +55,8 @@ def explain_description(tree: Description, path: str, error: BaseException | Non
             if isinstance(at, Description) and at.spec.dynamic:
                 why = f"; {full!r} is dynamic, so its children come when it runs: app.explain(…) tells of them then"
             elif isinstance(at, Description):
-                why = f"; {full!r} has {', '.join(repr(name) for name, _ in at.named()) or 'no children'}"
+                names = [name for name, _ in at.named()]
+                why = f"; {did_you_mean(part, names)}{full!r} has {', '.join(map(repr, names)) or 'no children'}"
             else:
                 why = f"; {full!r} is an actor, and has no children"
             raise ChildNotFound(path, why)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervise.events import Asked
 from supervise_strategies.errors import ChildNotFound, InvalidSpec
-from supervise_strategies.intensity import Intensity
-from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart
+from supervise_strategies.intensity import Intensity, check_intensity
+from supervise_strategies.restart import Restart, RestartName, RestartType, as_restart, no_restart
 
 from . import admin
 from .branch import BranchPlace, Place
@@ -100,15 +100,13 @@ class Operator:
         if restart is not None:
             policy = as_restart(restart)
             if not isinstance(policy, Restart):
-                cure = "'permanent', 'transient' or 'temporary', or e.g. Restart.permanent(wait=wait_fixed(1))"
-                raise InvalidSpec(who, "restart", restart, cure)
+                raise no_restart(who, restart)
             if isinstance(place, ActorPlace) and place.mailbox.lifetime is not None and policy.type is RestartType.PERMANENT:
                 cure = "its end by its addresses is a normal one: make it transient or temporary"
                 raise InvalidSpec(who, "restart", restart, cure)
             said.append(f"change its restart to {policy}")
         if limit is not None:
-            if not isinstance(limit, Intensity):
-                raise InvalidSpec(who, "limit", limit, "Intensity(restarts, per=seconds)")
+            check_intensity(who, "limit", limit)
             said.append(f"change its limit to {limit}")
         if not said:
             raise InvalidSpec(who, "change", None, "say what: restart=…, limit=…, or both")
@@ -124,8 +122,7 @@ class Operator:
 
         It holds until the supervisor is itself restarted. Raises `InvalidSpec` for anything but an `Intensity`.
         """
-        if not isinstance(intensity, Intensity):
-            raise InvalidSpec(f"supervisor {self._branch.name!r}", "intensity", intensity, "Intensity(restarts, per=seconds)")
+        check_intensity(f"supervisor {self._branch.name!r}", "intensity", intensity)
         self._branch.running_node()
         self._say(self._branch.path, f"change its intensity to {intensity}")
         await admin.ask(self._branch, lambda node, ticket, now: node.machine.change_intensity(intensity, ticket, now))

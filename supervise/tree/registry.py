@@ -77,7 +77,7 @@ class Registry:
             below = place.places.get(part) if isinstance(place, BranchPlace) else None
             if below is None:
                 among = place.places if isinstance(place, BranchPlace) else ()
-                raise ChildNotFound(path, f"; {place.name!r} has no {part!r}", among=among)
+                raise ChildNotFound(path, f"; {place.name!r} has no {part!r}", among=among, missing=part)
             place = below
         return place
 

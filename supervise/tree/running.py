@@ -13,7 +13,7 @@ from supervise.mailbox.account import Account
 from supervise.mailbox.subscription import Subscription, WhenFull
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.child_state import ChildCount, ChildInfo
-from supervise_strategies.errors import ChildNotFound, InvalidSpec
+from supervise_strategies.errors import ChildNotFound, InvalidSpec, there_are
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 from supervise_strategies.restart import RestartName
 
@@ -162,13 +162,13 @@ class RunningSupervisor:
             if places.get(child.name) is not child._branch:
                 if child.path == f"{self.path}/{child.name}" and not child.running:
                     return  # it was a child, and is gone
-                raise ChildNotFound(child.path, among=places)
+                raise ChildNotFound(child.path, f"; {there_are(places)}")
         elif isinstance(child, Address | WeakAddress):
             place = places.get(child.name)
             if not isinstance(place, ActorPlace) or place.mailbox is not child._mailbox:
                 if child._mailbox.parent == self.path and child._mailbox.refusal == "closed":
                     return  # it was a child, and is gone
-                raise ChildNotFound(child.path, among=places)
+                raise ChildNotFound(child.path, f"; {there_are(places)}")
         elif not isinstance(child, str):
             cure = "a name, an address or a supervisor's handle; find(key) gives the address of a described child"
             raise InvalidSpec("terminate_child", "child", child, cure)

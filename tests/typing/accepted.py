@@ -164,6 +164,7 @@ async def every_factory_is_understood(app: RunningSupervisor) -> None:
     assert_type(await app.start(Pool), Address[Pool])
     assert_type(await app.start(Session), Address[Counter])
     assert_type(await app.start(Counter, stop_within="brutal_kill", capacity=10, overflow="reject"), Address[Counter])
+    assert_type(await app.start(Counter, throttle=10), Address[Counter])
     assert_type(child(Counter, 10), Child[Counter])
     assert_type(child(managed, 1, restart=Restart.permanent()), Child[Counter])
     assert_type(child(awaited, 1), Child[Counter])
@@ -210,7 +211,7 @@ async def events_are_typed(app: RunningSupervisor) -> None:
 
 
 async def a_mailbox_by_hand() -> None:
-    mailbox, address = open_mailbox(Counter, capacity=10)
+    mailbox, address = open_mailbox(Counter, capacity=10, throttle=2.5)
     assert_type(address, Address[Counter])
     assert_type(await mailbox.run(Counter, 10), Ended | Crashed)
 
