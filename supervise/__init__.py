@@ -8,6 +8,8 @@ which don't import each other. The decisions are in `supervise_strategies`.
 from . import _signals as _signals  # first, since it takes those of `supervise run` before all else is imported
 
 # isort: split
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from supervise_strategies import (
     AdminError,
     AutoShutdown,
@@ -192,3 +194,15 @@ __all__ = (
     "redelivered",
     "task",
 )
+
+if _TYPE_CHECKING:
+    __version__: str
+    """That of the distribution `supervise-actors`, or of the checkout that runs; `0+unknown` for a bare copy."""
+else:
+
+    def __getattr__(name: str) -> str:
+        if name == "__version__":
+            from ._version import version
+
+            return version()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -104,8 +104,8 @@ def _is_command(given: list[str], original: list[str]) -> bool:
     """Whether this process is `supervise run`, by its own command line: a child of multiprocessing has a copy of `sys.argv`."""
     if given[1:2] != ["run"] or original[1 - len(given) :] != given[1:]:
         return False
-    program = original[-len(given)]
-    return os.path.basename(program) == "supervise" or "supervise.cli" in program
+    program = original[-len(given)].removeprefix("-m")
+    return os.path.basename(program) in ("supervise", "supervise.__main__") or "supervise.cli" in program
 
 
 signals: Final = Signals()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise_strategies",),
     ("supervise.log",),
-    ("supervise._backends", "supervise._signals"),  # two things that are below everything, and don't know each other
+    # things that are below everything, and don't know each other
+    ("supervise._backends", "supervise._signals", "supervise._version"),
     # the vocabulary: six files, which know each other
     ("supervise.frame", "supervise.fingerprint", "supervise.events", "supervise.errors", "supervise.message", "supervise.bus"),
     ("supervise.mailbox",),
@@ -24,6 +27,7 @@ HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise.telemetry", "supervise.adapters", "supervise.health", "supervise.testing"),
     ("supervise_pytest",),  # fixtures, which pytest finds by itself
     ("supervise.cli",),
+    ("supervise.__main__",),
 )
 WORDS = HOUSE[3]
 TREE = HOUSE.index(("supervise.tree",))
@@ -127,3 +131,11 @@ def complaints(module: str, source: str) -> list[str]:
         elif imported in PACKAGES and imported != "supervise._backends" and not command:
             wrong.append(f"{module} imports {imported}, a room's __init__: name the file")
     return wrong
+
+
+def loaded(statement: str) -> list[str]:
+    """The modules that there are after a statement, in an interpreter of its own."""
+    code = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'strategies'}", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.split()

@@ -7,13 +7,11 @@ checker that finds nothing in sources which break each rule would be none: it is
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 
 import pytest
 
-from .house import FACES, LEAVES, MODULES, ROOT, complaints, imports, source_of
+from .house import FACES, LEAVES, MODULES, complaints, imports, loaded, source_of
 
 PURE = {
     "__future__",
@@ -134,14 +132,6 @@ def test_what_a_message_is_called_knows_nothing_of_ours_but_how_texts_are_made()
         "supervise_strategies.kind",
         "supervise_strategies.text",
     }
-
-
-def loaded(statement: str) -> list[str]:
-    """The modules that there are after a statement, in an interpreter of its own."""
-    code = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
-    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'strategies'}", "PATH": ""}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.split()
 
 
 def test_importing_supervise_pulls_in_no_leaf_and_no_sdk() -> None:

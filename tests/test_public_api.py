@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import pydoc
 import re
+import tomllib
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 import supervise
 import supervise_strategies
+from supervise import _version
 
-from .house import FACES
+from .house import FACES, loaded
 
 # fmt: off
 PINNED = [
@@ -40,6 +44,32 @@ PINNED = [
 
 def test_the_names_of_supervise_are_pinned() -> None:
     assert sorted(supervise.__all__) == sorted(PINNED)
+
+
+def test_the_version_is_that_of_pyproject_and_nobody_waits_for_it() -> None:
+    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert supervise.__version__ == pyproject["project"]["version"]
+    assert not hasattr(supervise, "__versoin__")
+    assert not {"supervise._version", "tomllib"}.intersection(loaded("import supervise"))
+
+
+def test_the_version_of_a_distribution_counts_where_there_is_no_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "pyproject.toml"
+    assert _version._of_checkout(there) is None
+    for text in ("[project]\nname = 'shop'\nversion = '7'", "[project]\nname = 'supervise-actors'", "no toml", "project = 1"):
+        there.write_text(text, encoding="utf-8")
+        assert _version._of_checkout(there) is None
+    there.write_bytes(b"\xff")
+    assert _version._of_checkout(there) is None
+
+    monkeypatch.setattr(_version, "_of_checkout", dict[Path, str]().get)
+    uncached = cast("Any", _version.version).__wrapped__
+    monkeypatch.setattr(importlib.metadata, "version", {"supervise-actors": "1.2"}.__getitem__)
+    assert uncached() == "1.2"
+    monkeypatch.setattr(importlib.metadata, "version", dict[str, str]().__getitem__)
+    assert uncached() == "0+unknown"
 
 
 # Where else a program may import from, and what. README's table has the same modules, and the names of the first three.
