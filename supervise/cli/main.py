@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any, Final
+
+from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import is_of
+from supervise_strategies.suggestion import did_you_mean
 
 from . import columns, demo, run, show
-from .telemetry import Telemetry, WrongTelemetry
+from .telemetry import Telemetry, WrongTelemetry, show_records
 
-ENDS = """\
+ENDS: Final = """\
 The first SIGTERM or SIGINT, at any time, stops in order what has started. The second kills all process groups
 of the tree, and leaves at once.
 
@@ -20,50 +26,12 @@ exit status:
   2          the command line, or MODULE:TREE, is wrong
   70         something still ran when the budget was spent and it had been cancelled; it was left behind
   128 + n    signal n came second: 130 for SIGINT, 143 for SIGTERM"""
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit status (2: the command line itself is wrong)."""
-    parser = argparse.ArgumentParser(prog="supervise", description="Run and watch supervisor trees.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    running = commands.add_parser(
-        "run",
-        help="run a supervisor tree until SIGTERM or SIGINT",
-        epilog=ENDS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    running.add_argument("target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. examples.chat:TREE")
-    running.add_argument("--shutdown-budget", type=_seconds, metavar="SECONDS", help="for the ordered stop (25)")
-
-    running.add_argument("--health", metavar="HOST:PORT", help="answer /live, /ready and /tree there, e.g. 127.0.0.1:8080")
-
-    printing = commands.add_parser("tree", help="print a tree with its policies, and check it, without running it")
-    printing.add_argument("target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. examples.chat:TREE")
-
-    explaining = commands.add_parser("explain", help="say what a crash of a child would do, without running anything")
-    explaining.add_argument("target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. examples.chat:TREE")
-    explaining.add_argument("path", metavar="PATH", help="of the child, relative to the tree, e.g. workers/3")
-
-    showing = commands.add_parser("demo", help="crash a chat server while its clients talk, and account for every message")
-
-    for command in (running, showing):
-        command.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio")
-        command.add_argument("--log", metavar="FILE", help="append JSON log records, starts and orderly ends included")
-        command.add_argument("--otlp", metavar="URL", help="send spans to this collector, e.g. http://127.0.0.1:4318")
-        command.add_argument("--actor-services", action="store_true", help="make each type of actor a service in the spans")
-
-    reading = commands.add_parser("columns", help="show a JSON log with one column for each actor")
-    reading.add_argument("file", metavar="FILE", help="as --log writes it; - for standard input")
-    reading.add_argument(
-        "--only", metavar="PATTERN", action="append", default=[], help="paths, e.g. 'chat/rooms/*'; repeatable"
-    )
-    reading.add_argument("--follow", action="store_true", help="go on with what is written later")
-    reading.add_argument("--width", type=int, metavar="N", help="characters (that of the terminal)")
-    reading.add_argument("--html", metavar="OUT", help="write one page instead")
-    reading.add_argument("--jaeger", metavar="URL", help="make trace ids links, e.g. http://localhost:16686")
-    options = parser.parse_args(argv)
-
+    options = _parser().parse_args(argv)
     if options.command == "columns":
         return columns.main(
             options.file,
@@ -74,16 +42,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             jaeger=options.jaeger,
         )
     if options.command == "tree":
-        return show.tree(options.target)
+        return show.tree(options.target, options.factory)
     if options.command == "explain":
-        return show.explain(options.target, options.path)
-    if options.command == "run":
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    telemetry = Telemetry(options.log, options.otlp, options.actor_services)
+        return show.explain(options.target, options.path, options.factory)
+    lacking = _lacking(options.backend)
+    if lacking:
+        print(f"supervise: --backend {options.backend}: {lacking}", file=sys.stderr)
+        return 2
+    if options.command == "run" or options.log_level is not None:  # a demo tells its story in its own words
+        show_records(options.log_level)
+    telemetry = Telemetry(options.log, options.otlp, options.actor_services, options.log_level)
     try:
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
-        return run.main(options.target, options.backend, options.shutdown_budget, telemetry, options.health)
+        return run.main(options.target, options.backend, options.shutdown_budget, telemetry, options.health, options.factory)
     except WrongTelemetry as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
@@ -91,11 +63,91 @@ def main(argv: Sequence[str] | None = None) -> int:
         telemetry.close()
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="supervise", description="Run and watch supervisor trees.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    running = commands.add_parser(
+        "run",
+        help="run a supervisor tree until SIGTERM or SIGINT",
+        epilog=ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    printing = commands.add_parser("tree", help="print a tree with its policies, and check it, without running it")
+    explaining = commands.add_parser("explain", help="say what a crash of a child would do, without running anything")
+    showing = commands.add_parser("demo", help="crash a chat server while its clients talk, and account for every message")
+    reading = commands.add_parser("columns", help="show a JSON log with one column for each actor")
+
+    for command in (running, printing, explaining):
+        command.add_argument(
+            "target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. shop.trees:TREE, or shop/trees.py:TREE"
+        )
+        command.add_argument("--factory", action="store_true", help="TREE is a function without arguments that returns it")
+    explaining.add_argument("path", metavar="PATH", help="of the child, relative to the tree, e.g. workers/3")
+    running.add_argument("--shutdown-budget", type=_seconds, metavar="SECONDS", help="for the ordered stop (25)")
+    running.add_argument("--health", metavar="HOST:PORT", help="answer /live, /ready and /tree there, e.g. 127.0.0.1:8080")
+    for command, default in ((running, "info"), (showing, "none at all")):
+        command.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="what runs it (asyncio)")
+        command.add_argument(
+            "--log-level",
+            type=_level,
+            metavar="LEVEL",
+            help=f"of the log records on stderr: debug, info, warning, error or critical ({default})",
+        )
+        command.add_argument("--log", metavar="FILE", help="append JSON log records, starts and orderly ends included")
+        command.add_argument("--otlp", metavar="URL", help="send spans to this collector, e.g. http://127.0.0.1:4318")
+        command.add_argument("--actor-services", action="store_true", help="make each type of actor a service in the spans")
+
+    reading.add_argument("file", metavar="FILE", help="as --log writes it; - for standard input")
+    reading.add_argument(
+        "--only", metavar="PATTERN", action="append", default=[], help="paths, e.g. 'chat/rooms/*'; repeatable"
+    )
+    reading.add_argument("--follow", action="store_true", help="go on with what is written later")
+    reading.add_argument("--width", type=int, metavar="N", help="characters (that of the terminal)")
+    reading.add_argument("--html", metavar="OUT", help="write one page instead")
+    reading.add_argument("--jaeger", metavar="URL", help="make trace ids links, e.g. http://localhost:16686")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looked up only for who asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from supervise._version import DISTRIBUTION, version
+
+        print(f"{DISTRIBUTION} {version()}")
+        parser.exit()
+
+
+def _lacking(backend: str) -> str:
+    """What there has to be for this backend, and isn't, with the cure."""
+    if backend == "trio":
+        try:
+            importlib.import_module("trio")  # anyio's own text names no cure
+        except ImportError as error:
+            absent = is_of(error, ModuleNotFoundError) and error.name == "trio"
+            why = "trio isn't installed" if absent else describe(error)
+            return f"{why}: pip install trio"
+    return ""
+
+
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
     if not seconds >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds, 0 or more")
     return seconds
+
+
+def _level(text: str) -> int:
+    level = logging.getLevelNamesMapping().get(text.upper())
+    if level is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} isn't a level of log records: {did_you_mean(text, LEVELS)}there are {', '.join(LEVELS)}"
+        )
+    return level or 1  # NOTSET, which a handler takes for a level that nobody has said
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 | SIGTERM or SIGINT, at any time: what has started is stopped in order, within the budget | 0 |
 | the tree ended by itself in an orderly way | 0 |
 | it gave up, or didn't start: the chain of crashes is on stderr | 1 |
-| MODULE:TREE isn't one, or --log, --otlp or --health can't be done: one line on stderr | 2 |
+| MODULE:TREE isn't one, or --log, --otlp or --health can't be done: why is on stderr | 2 |
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
 | a second signal: all process groups are killed, and the process is left at once | 128 + its number |
 
@@ -18,13 +18,10 @@ module is given up. What is done when the end takes long stands in `ending.py`.
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
 import signal
 import sys
 from contextlib import AsyncExitStack
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -40,21 +37,26 @@ from supervise_strategies.exception import cause_of
 from supervise_strategies.exit_reason import describe
 
 from .ending import Ending
+from .failure import traceback_text
 from .outputs import unbreak
+from .target import WrongTarget, load
 from .telemetry import Telemetry
 
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
-
-
-class WrongTarget(Exception):
-    """MODULE:TREE names no tree; the text is the one line to print."""
 
 
 class WrongHealth(Exception):
     """--health can't be done; the text is the one line to print."""
 
 
-def main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None = None) -> int:
+def main(
+    target: str,
+    backend: str,
+    budget: float | None,
+    telemetry: Telemetry,
+    probes: str | None = None,
+    factory: bool = False,
+) -> int:
     """Load the tree and serve it."""
     unbreak()
     as_command = signals.taken
@@ -62,20 +64,23 @@ def main(target: str, backend: str, budget: float | None, telemetry: Telemetry, 
         signals.take()
     signals.on_second = kill_all
     try:
-        return _main(target, backend, budget, telemetry, probes)
+        return _main(target, backend, budget, telemetry, probes, factory)
     finally:
         if not as_command:  # else they are ours until the interpreter has ended, which may take its time, too
             signals.give_back()
 
 
-def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None) -> int:
+def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None, factory: bool) -> int:
     try:
         listen = None if probes is None else host_and_port(probes)
-        description = _load_unless_asked_to_end(target)
-    except (WrongTarget, WrongHealth) as error:
+        description = _load_unless_asked_to_end(target, factory)
+    except WrongHealth as error:
+        print(f"supervise: {error}", file=sys.stderr)
+        return 2
+    except WrongTarget as error:
         if signals.first is not None:  # which the module took for a fault of its own
             return 0
-        print(f"supervise: {error}", file=sys.stderr)
+        error.tell()
         return 2
     if budget is not None:
         description = description.with_budget(budget)
@@ -90,17 +95,17 @@ def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry,
         return 2
 
 
-def _load_unless_asked_to_end(target: str) -> Runnable:
-    """A module may take long to import; what it does in a `finally` is still done. SystemExit at a signal."""
+def _load_unless_asked_to_end(target: str, factory: bool) -> Runnable:
+    """A module may take long to import, and a factory to run; what they do in a `finally` is done. SystemExit at a signal."""
 
     def give_up() -> None:  # in the signal's handler
         assert signals.first is not None
-        say(f"supervise: {signals.first.name}: the import of {target!r} is given up")
+        say(f"supervise: {signals.first.name}: loading {target!r} is given up")
         raise SystemExit(0)
 
     signals.on_first = give_up
     try:
-        return load(target)
+        return load(target, factory)
     finally:
         signals.on_first = _remember
 
@@ -116,29 +121,6 @@ def host_and_port(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise WrongHealth(f"--health {text!r} isn't HOST:PORT: give both, e.g. --health 127.0.0.1:8080, or [::1]:8080")
     return host, int(port)
-
-
-def load(target: str) -> Runnable:
-    """The description that MODULE:TREE names, looked for in the working directory first."""
-    module_name, colon, name = target.partition(":")
-    if not colon or not module_name or not name:
-        raise WrongTarget(f"{target!r} isn't MODULE:TREE: give a module and the name of a Supervisor in it, e.g. chat:TREE")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise WrongTarget(
-            f"{target!r}: module {module_name!r} can't be imported ({describe(error)}): "
-            "run the command where it can, and mend what it raises"
-        ) from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise WrongTarget(f"{target!r}: module {module_name!r} has no {name!r}: name a Supervisor that it defines")
-        found = getattr(found, part)
-    if not isinstance(found, Runnable):
-        raise WrongTarget(f"{target!r} is of type {type(found).__name__}: name a Supervisor or DynamicSupervisor")
-    return found
 
 
 class _Service:
@@ -232,9 +214,11 @@ class _Service:
 
 
 def _print_chain(error: GaveUp | StartFailed) -> None:
-    print(f"supervise: {error}", file=sys.stderr)
+    cause = cause_of(error) if isinstance(error, StartFailed) else None
+    lines = "" if cause is None else traceback_text(cause)
+    print(f"{lines}supervise: {error}", file=sys.stderr)
     if isinstance(error, GaveUp):
         for number, crash in enumerate(error.crashes, 1):
             print(f"  {number}. {crash}", file=sys.stderr)
-    elif (cause := cause_of(error)) is not None:
+    elif cause is not None and not lines and describe(cause) not in str(error):
         print(f"  because of {describe(cause)}", file=sys.stderr)

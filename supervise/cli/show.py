@@ -1,13 +1,12 @@
 """`supervise tree` and `supervise explain`: a tree as it is written, without running it.
 
-Both end with status 0, or with 2 and one line on stderr for what isn't a tree, can't work, or isn't in it. What is checked:
+Both end with status 0, or with 2 and a line on stderr for what isn't a tree, can't work, or isn't in it. What is checked:
 all that is checked when a tree is built, and that each factory takes the arguments that it is given.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 
 from supervise.tree.child import Child
 from supervise.tree.explanation import explain_description
@@ -15,37 +14,42 @@ from supervise.tree.supervisor import Runnable
 from supervise_strategies.errors import ChildNotFound
 from supervise_strategies.text import said, shown
 
-from .run import WrongTarget, load
+from .target import WrongTarget, load
 
 
-def tree(target: str) -> int:
+def tree(target: str, factory: bool = False) -> int:
     """Print it, if it can work."""
     try:
-        found = _checked(target)
+        found = _checked(target, factory)
     except WrongTarget as error:
-        return _wrong(error)
+        error.tell()
+        return 2
     print(found)
     kinds = [isinstance(place, Child) for _, place in found.walk()]
     print(f"{_counted(1 + kinds.count(False), 'supervisor')}, {_counted(kinds.count(True), 'actor')}")
     return 0
 
 
-def explain(target: str, path: str) -> int:
+def explain(target: str, path: str, factory: bool = False) -> int:
     """Print what a crash would do just after the start of the tree."""
     try:
-        found = _checked(target)
+        found = _checked(target, factory)
         wanted = path.strip("/")
         first, _, rest = wanted.partition("/")
         if rest and first == found.name and first not in dict(found.named()):  # as events and logs name it
             wanted = rest
         print(explain_description(found, wanted))
-    except (WrongTarget, ChildNotFound) as error:
-        return _wrong(error)
+    except WrongTarget as error:
+        error.tell()
+        return 2
+    except ChildNotFound as error:
+        WrongTarget(str(error)).tell()
+        return 2
     return 0
 
 
-def _checked(target: str) -> Runnable:
-    found = load(target)
+def _checked(target: str, factory: bool) -> Runnable:
+    found = load(target, factory)
     for parts, place in found.walk():
         path = "/".join((found.name, *parts))
         if isinstance(place, Child):
@@ -63,8 +67,3 @@ def _checked(target: str) -> Runnable:
 
 def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _wrong(error: Exception) -> int:
-    print(f"supervise: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2

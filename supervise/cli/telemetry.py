@@ -1,4 +1,4 @@
-"""What `supervise run` and `supervise demo` do with --log, --otlp and the OTEL_* variables."""
+"""What `supervise run` and `supervise demo` do with --log-level, --log, --otlp and the OTEL_* variables."""
 
 from __future__ import annotations
 
@@ -16,11 +16,31 @@ class WrongTelemetry(Exception):
     """It can't be done; the text is the one line to print."""
 
 
+def show_records(level: int | None) -> None:
+    """Log records on stderr, from this level on; None: from INFO on, and more of a logger that has a level of its own."""
+    root = logging.getLogger()
+    before = [*root.handlers]
+    least = logging.INFO if level is None else min(level, logging.INFO)  # a file of --log still gets INFO
+    logging.basicConfig(level=least, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in root.handlers:
+        if level is not None and handler not in before:
+            handler.setLevel(level)
+
+
+def _made_anyway(record: logging.LogRecord) -> bool:
+    """Whether there would be this record if --log-level were at its default, for what --log writes doesn't depend on that."""
+    logger = logging.getLogger(record.name)
+    while logger.level == logging.NOTSET and logger.parent is not None:
+        logger = logger.parent
+    return record.levelno >= (logging.INFO if logger.parent is None else logger.level)
+
+
 class Telemetry:
     """Logs and spans of one command: opened before its tree, closed after it, whatever the collector does within 2 s."""
 
-    def __init__(self, log: str | None, otlp: str | None, actor_services: bool) -> None:
+    def __init__(self, log: str | None, otlp: str | None, actor_services: bool, level: int | None = None) -> None:
         self._log = log
+        self._level = level
         self._otlp = otlp
         self._actor_services = actor_services
         self._handler: logging.Handler | None = None
@@ -35,6 +55,8 @@ class Telemetry:
                 self._handler = json_handler(self._log)
             except OSError as error:
                 raise WrongTelemetry(f"--log {self._log}: {error.strerror}: name a file that can be written") from error
+            if self._level is not None:
+                self._handler.addFilter(_made_anyway)
             logging.getLogger().addHandler(self._handler)
             for other in logging.getLogger().handlers:
                 if other is not self._handler and other.level == logging.NOTSET:

@@ -1,8 +1,8 @@
 """`supervise run` in real processes, on the real clock.
 
 Tested: SIGTERM and SIGINT stop in order, status 0; a tree that gives up, status 1 with its chain; one that doesn't start;
-a second signal; something unstoppable; wrong MODULE:TREE, status 2 in one line; spans that ended before the end are delivered,
-and a collector holds up nothing; a JSON log.
+a second signal; something unstoppable; wrong MODULE:TREE, status 2 in one line; what the user's code raises, with its lines;
+spans that ended before the end are delivered, and a collector holds up nothing; a JSON log.
 """
 
 from __future__ import annotations
@@ -84,8 +84,35 @@ def test_a_tree_that_does_not_start_ends_with_status_1_and_the_cause(backend: st
     with running("tests.cli.trees:UNBORN", "--backend", backend) as process:
         _, err = process.communicate(timeout=GUARD)
         assert process.returncode == 1
-        assert "didn't start" in err
-        assert "OSError: no such device" in err
+        lines = err[err.index("Traceback") :].splitlines()
+        assert lines[1].startswith(f'  File "{ROOT}/tests/cli/trees.py", line ')
+        assert lines[2:4] == ['    raise OSError("no such device")', "OSError: no such device"]
+        assert lines[4] == "supervise: supervisor 'app' didn't start: child 'unborn' didn't start: OSError: no such device"
+
+
+@on_both
+@side_by_side
+def test_a_start_that_fails_further_down_is_told_from_the_users_first_line_on(backend: str) -> None:
+    with running("tests.cli.trees:UNREADY", "--backend", backend) as process:
+        _, err = process.communicate(timeout=GUARD)
+        assert process.returncode == 1
+        lines = err[err.index("Traceback") :].splitlines()
+        assert [line.rpartition(", ")[2] for line in lines if line.startswith("  File")] == ["in __aenter__", "in _look"]
+        assert [line for line in lines if line.startswith("  File") and f"{ROOT}/tests/cli/trees.py" not in line] == []
+        why = "child 'below' didn't start: child 'unready' didn't start: OSError: no such device"
+        assert lines[-2:] == ["OSError: no such device", f"supervise: supervisor 'app' didn't start: {why}"]
+
+
+@on_both
+@side_by_side
+def test_a_start_that_fails_before_the_users_first_line_is_one_line(backend: str) -> None:
+    with running("tests.cli.trees:WRONG_ARGUMENTS", "--backend", backend, "--log-level", "critical") as process:
+        _, err = process.communicate(timeout=GUARD)
+        assert process.returncode == 1
+        assert len(err.splitlines()) == 1, err
+        assert err.startswith(
+            "supervise: supervisor 'app' didn't start: child 'below' didn't start: child 'a' didn't start: Type"
+        )
 
 
 @on_both
@@ -126,9 +153,10 @@ def test_what_outlives_its_cancellation_is_named_and_left_with_status_70(backend
     [
         ("tests.cli.trees", ["'tests.cli.trees'", "MODULE:TREE"]),
         (":ORDERLY", ["':ORDERLY'", "MODULE:TREE"]),
-        ("no_such_module:TREE", ["no_such_module", "ModuleNotFoundError", "can't be imported"]),
-        ("tests.cli.broken_module:TREE", ["tests.cli.broken_module", "broken on purpose"]),
-        ("tests.cli.trees:NOTHING", ["'NOTHING'", "name a Supervisor"]),
+        ("no_such_module:TREE", ["there is no module 'no_such_module'", "or install it"]),
+        ("no/such/file.py:TREE", ["there is no folder 'no/such'"]),
+        ("tests.cli.trees:ODRERLY", ["'ODRERLY'", "did you mean 'ORDERLY'?"]),
+        ("tests.cli.trees:NOTHING", ["'NOTHING'", "its trees are 'ORDERLY', "]),
         ("tests.cli.trees:NUMBER", ["int", "name a Supervisor"]),
     ],
 )
@@ -140,6 +168,34 @@ def test_a_wrong_target_is_one_line_that_names_it_and_the_cure_with_status_2(tar
         assert len(err.strip().split("\n")) == 1, err
         for word in words:
             assert word in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (("tests.cli.broken_module:TREE",), ["broken_module.py", "RuntimeError: broken on purpose", "can't be imported"]),
+        (("tests.cli.factories:broken", "--factory"), ["factories.py", "return make(str(1 / 0))", "the factory raised"]),
+    ],
+)
+@side_by_side
+def test_what_the_users_own_code_raises_is_told_with_its_lines_and_status_2(arguments: list[str], lines: list[str]) -> None:
+    with running(*arguments) as process:
+        _, err = process.communicate(timeout=GUARD)
+        assert process.returncode == 2
+        assert err.startswith("Traceback (most recent call last):\n")
+        assert f'File "{ROOT / "supervise"}' not in err
+        assert [line for line in lines if line not in err] == []
+
+
+@on_both
+@side_by_side
+def test_a_tree_comes_from_a_file_or_a_factory_too(backend: str) -> None:
+    for arguments in (("tests/cli/trees.py:ORDERLY",), ("tests.cli.factories:make", "--factory")):
+        with running(*arguments, "--backend", backend) as process:
+            until(process, "start a")
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=GUARD)
+            assert process.returncode == 0
 
 
 class Serving:

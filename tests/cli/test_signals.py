@@ -8,10 +8,14 @@ Nothing of the processes that were started is ever left. They run four at a time
 from __future__ import annotations
 
 import itertools
+import os
 import signal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.house import ROOT
 from tests.side_by_side import begun, side_by_side
 
 from .command import Command
@@ -111,7 +115,7 @@ def test_an_end_of_the_interpreter_that_hangs_is_killed_by_the_second_signal(bac
         assert "Traceback" not in command.said
 
 
-SENDS_AT_AN_IMPORT = """
+SENDER = """
 import os, signal, sys
 
 class Sender:
@@ -120,6 +124,8 @@ class Sender:
             os.kill(os.getpid(), signal.{name})
 
 sys.meta_path.insert(0, Sender())
+"""
+SENDS_AT_AN_IMPORT = f"""{SENDER}
 from supervise.cli.main import main
 sys.exit(main())
 """
@@ -144,6 +150,31 @@ def test_an_import_that_hangs_is_given_up_in_order() -> None:
         assert command.status() == 0
         assert "cleared up" in command.said
         assert "Traceback" not in command.said
+
+
+@side_by_side
+def test_a_factory_that_hangs_is_given_up_in_order() -> None:
+    with Command("tests.cli.factories:slow", "--factory") as command:
+        command.until_said("there")
+        command.send(TERM)
+        assert command.status() == 0
+        assert "SIGTERM: loading 'tests.cli.factories:slow' is given up" in command.said
+        assert "cleared up" in command.said
+        assert "Traceback" not in command.said
+
+
+@pytest.mark.parametrize("package", ["supervise", "supervise.__main__", "supervise.cli.main"])
+@pytest.mark.parametrize("module", ["anyio", "tests.cli.trees"])
+@side_by_side
+def test_the_package_as_a_program_hears_signals_from_its_first_moment(package: str, module: str) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder, "sitecustomize.py").write_text(SENDER.format(module=module, name="SIGTERM"), encoding="utf-8")
+        path = os.pathsep.join([folder, str(ROOT), str(ROOT / "strategies")])
+        for program in (["-m", package], [f"-m{package}"]):
+            with Command("tests.cli.trees:ORDERLY", program=program, PYTHONPATH=path) as command:
+                assert command.status() == 0, command.said
+                assert "start a" not in command.said
+                assert "Traceback" not in command.said
 
 
 @side_by_side

@@ -90,6 +90,19 @@ class Unborn:
         raise OSError("no such device")
 
 
+class Unready:
+    async def __aenter__(self) -> Unready:
+        await self._look()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def _look(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise OSError("no such device")
+
+
 ORDERLY = Supervisor("app", child(Loud, "a", name="a"), child(Loud, "b", name="b"))
 SLOW = Supervisor("app", child(Slow, "a", name="a", stop_within=float("inf")))
 DEAF = Supervisor("app", child(Deaf, "a", name="a", stop_within=0.0))
@@ -99,6 +112,7 @@ DOOMED = Supervisor(
 BUSY = Supervisor("app", child(Busy, name="busy"))
 DEAF_AND_TRACED = Supervisor("app", child(DeafAndTraced, "a", name="a", stop_within=0.0))
 UNBORN = Supervisor("app", child(Unborn, name="unborn"))
+UNREADY = Supervisor("app", Supervisor("below", child(Unready, name="unready")))
 EMPTY = DynamicSupervisor("empty")
 NUMBER = 7
 any_child: Any = child  # a type checker refuses what follows
