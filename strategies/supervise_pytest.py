@@ -27,7 +27,7 @@ def virtual_backend(request: pytest.FixtureRequest) -> Any:
     don't belong there: the clock jumps while they are under way.
     """
     if request.param == "trio":
-        pytest.importorskip("trio", reason="the extra `trio` isn't installed")
+        pytest.importorskip("trio", reason="trio isn't installed: pip install trio")
     from supervise.testing import virtual_time
 
     test: Any = request.node

@@ -36,7 +36,7 @@ from .handoff import Handoff
 try:
     import pykka
 except ImportError:
-    raise ImportError("supervise.adapters.pykka needs pykka: pip install 'supervise-actors[pykka]'") from None
+    raise ImportError("supervise.adapters.pykka needs pykka: pip install pykka") from None
 
 LOOK: Final = 1.0  # seconds between two looks, of a thread that waits, whether there is still a loop to answer
 

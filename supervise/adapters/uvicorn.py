@@ -18,7 +18,7 @@ from supervise_strategies.exception import context_of
 try:
     import uvicorn
 except ImportError:
-    raise ImportError("supervise.adapters.uvicorn needs uvicorn: pip install 'supervise-actors[uvicorn]'") from None
+    raise ImportError("supervise.adapters.uvicorn needs uvicorn: pip install uvicorn") from None
 
 
 FORCED: Final = 0.5  # seconds in which uvicorn, which looks every 0.1 s, sees that it has to end at once

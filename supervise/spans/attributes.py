@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Final
+
+from supervise._version import version
 
 SCOPE: Final = "supervise"
 """The name of the instrumentation scope."""
@@ -48,8 +49,4 @@ ERROR_TYPE: Final = "error.type"
 
 def scope() -> tuple[str, str, str]:
     """Name, version and schema URL of the instrumentation scope, as `get_tracer` and `get_meter` take them."""
-    try:
-        version = importlib.metadata.version("supervise-actors")
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree that isn't installed
-        version = "unknown"
-    return SCOPE, version, SCHEMA_URL
+    return SCOPE, version(), SCHEMA_URL

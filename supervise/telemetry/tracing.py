@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEADLINE: Final = 2.0
 """Seconds that a flush or a shutdown waits for a collector, and no more."""
-EXTRA: Final = "pip install 'supervise-actors[otlp]'"
+EXPORTER: Final = "pip install opentelemetry-exporter-otlp-proto-http"
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 logger: Final = logging.getLogger("supervise.tracing")
@@ -209,6 +209,6 @@ def _otlp() -> Callable[..., SpanExporter]:
     try:
         module: Any = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     except ImportError as error:
-        raise ImportError(f"the exporter of OTLP isn't installed ({error}): {EXTRA}") from error
+        raise ImportError(f"the exporter of OTLP isn't installed ({error}): {EXPORTER}") from error
     found: Callable[..., SpanExporter] = module.OTLPSpanExporter
     return found

@@ -20,7 +20,7 @@ def python(code: str) -> str:
 
 
 @pytest.mark.parametrize("package", ["pykka", "uvicorn"])
-def test_without_the_package_the_adapter_names_the_extra(package: str) -> None:
+def test_without_the_package_the_adapter_says_how_to_get_it(package: str) -> None:
     code = f"""
 import sys
 sys.modules[{package!r}] = None
@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    assert python(code) == f"supervise.adapters.{package} needs {package}: pip install 'supervise-actors[{package}]'"
+    assert python(code) == f"supervise.adapters.{package} needs {package}: pip install {package}"
 
 
 def test_the_other_adapters_need_none_of_them() -> None:

@@ -145,19 +145,19 @@ def no_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_exporter")
-def test_without_the_extra_an_endpoint_that_was_given_is_refused_and_says_how_to_install_it() -> None:
-    with pytest.raises(ImportError, match=r"pip install 'supervise-actors\[otlp\]'"):
+def test_without_the_exporter_an_endpoint_that_was_given_is_refused_and_says_how_to_install_it() -> None:
+    with pytest.raises(ImportError, match="pip install opentelemetry-exporter-otlp-proto-http"):
         tracing.configure("shop", endpoint="http://127.0.0.1:9", as_global=False)
 
 
 @pytest.mark.usefixtures("no_exporter")
-def test_without_the_extra_an_endpoint_from_outside_is_one_warning(
+def test_without_the_exporter_an_endpoint_from_outside_is_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     assert not tracing.configure("shop", as_global=False).ours
     [warning] = warnings_of(caplog)
-    assert "pip install 'supervise-actors[otlp]'" in warning
+    assert "pip install opentelemetry-exporter-otlp-proto-http" in warning
 
 
 # -- whose provider ----------------------------------------------------------------------------------------------------------

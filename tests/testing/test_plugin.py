@@ -145,7 +145,7 @@ def test_without_trio_its_half_is_skipped(tmp_path: Path) -> None:
     trio = "raise ModuleNotFoundError('No module named trio', name='trio')"
     output = run(tmp_path, "-k", "year or without", conftest=CONFTEST, test_suite=SUITE, trio=trio)
     assert results(output) == {"test_a_year_passes_at_once[asyncio]": "PASSED", "test_without_a_loop": "PASSED"}, output
-    assert "the extra `trio` isn't installed" in output
+    assert "trio isn't installed: pip install trio" in output
 
 
 def test_what_is_left_over_is_an_error_for_whoever_asks(tmp_path: Path) -> None:
