@@ -163,16 +163,16 @@ async def test_an_unknown_path_or_lane_is_refused_with_the_nearest_one() -> None
     below = Supervisor("workers", child(Worker, name="first"), child(Worker, name="second"))
     async with Supervisor("app", below, child(Worker, name="db", lanes=("urgent", "normal"))) as app:
         for ask in (app.find, app.explain, app.kill):
-            with pytest.raises(ChildNotFound, match=r"'workers' has no 'frist'; did you mean 'first'\? there are 'first', 's"):
+            with pytest.raises(ChildNotFound, match=r"'workers' has no 'frist'; .*, 'second'; did you mean 'first'\?$"):
                 ask("workers/frist")
             with pytest.raises(
-                ChildNotFound, match=r"'app' has no 'worker'; did you mean 'workers'\? there are 'workers', 'db'"
+                ChildNotFound, match=r"'app' has no 'worker'; there are 'workers', 'db'; did you mean 'workers'\?"
             ):
                 ask("worker/first")
         for change in (app.terminate_child, app.restart_child, app.delete_child):
-            with pytest.raises(ChildNotFound, match=r"no child 'DB' here; did you mean 'db'\? there are 'workers', 'db'"):
+            with pytest.raises(ChildNotFound, match=r"no child 'DB' here; there are 'workers', 'db'; did you mean 'db'\?$"):
                 await change("DB")
-        with pytest.raises(ChildNotFound, match="no child 'nobody' here; there are 'workers', 'db'"):
+        with pytest.raises(ChildNotFound, match=r"no child 'nobody' here; there are 'workers', 'db'$"):
             app.get_childspec("nobody")
         with pytest.raises(InvalidSpec, match=r"lane='urgnt' is not valid: did you mean 'urgent'\? one of its lanes"):
             app.find("db").options(lane="urgnt")

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .suggestion import did_you_mean
+from .suggestion import COMPARED, did_you_mean
 from .text import LONG, shown
 
 MOST: Final = 10  # names, or paths, in one text
@@ -89,10 +89,15 @@ class ChildNotFound(AdminError):
     template = "there is no child {child!r} here{detail}"
 
     def __init__(self, child: str, detail: str = "", *, among: Iterable[str] | None = None, missing: str | None = None) -> None:
-        if among is not None:
-            names = [*among]
-            detail += f"; {did_you_mean(child if missing is None else missing, names)}{there_are(names)}"
-        super().__init__(child, detail)
+        names = [] if among is None else [*among]
+        super().__init__(child, detail if among is None else f"{detail}; {there_are(names)}")
+        self._missing = child if missing is None else missing
+        self._among = tuple(names[:COMPARED])
+
+    def __str__(self) -> str:
+        """With the nearest name, which isn't looked for before: who starts what isn't there yet needs no text."""
+        near = did_you_mean(self._missing, self._among)
+        return f"{super().__str__()}; {near.rstrip()}" if near else super().__str__()
 
 
 class ChildAmbiguous(AdminError):

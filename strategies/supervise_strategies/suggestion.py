@@ -8,7 +8,7 @@ from typing import Final
 
 from .kind import is_of
 
-MOST: Final = 1000  # names that are looked at: to compare with one takes 10 µs, and an event loop may be waiting
+COMPARED: Final = 200  # names that are looked at: each takes 10 µs, and an event loop may be waiting
 LONGEST: Final = 100  # characters of a name that somebody has typed
 
 
@@ -23,7 +23,7 @@ def nearest(name: object, names: Iterable[object]) -> str | None:
     if not is_of(name, str) or not 0 < str.__len__(name) <= LONGEST:
         return None
     wrong = str.lower(name)
-    there = [str.__getitem__(other, slice(LONGEST + 1)) for other in islice(names, MOST) if is_of(other, str)]
+    there = [str.__getitem__(other, slice(LONGEST + 1)) for other in islice(names, COMPARED) if is_of(other, str)]
     by_letters = {other.lower(): other for other in reversed(there) if len(other) <= LONGEST}
     if wrong in by_letters:
         return by_letters[wrong]

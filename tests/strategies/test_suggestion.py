@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervise_strategies.suggestion import LONGEST, MOST, did_you_mean, nearest
+from supervise_strategies.suggestion import COMPARED, LONGEST, did_you_mean, nearest
 
 NAMES = ("restart", "retry_start", "stop_within", "start_within", "TREE")
 
@@ -62,8 +62,8 @@ def test_names_of_a_class_of_ones_own_are_texts() -> None:
     assert nearest(Rude("restrat"), [Rude("restart")]) == "restart"
 
 
-def test_among_very_many_it_takes_no_longer_than_among_a_thousand() -> None:
+def test_among_very_many_it_takes_no_longer_than_among_some() -> None:
     began = time.process_time()
     assert nearest("worker-x", (f"worker-{n}" for n in range(10**7))) is not None
-    assert time.process_time() - began < 2  # it takes about 20 ms; all of them would take a minute
-    assert nearest("last", [*("other" for _ in range(MOST)), "last"]) is None
+    assert time.process_time() - began < 2  # it takes about 2 ms; all of them would take a minute
+    assert nearest("last", [*("other" for _ in range(COMPARED)), "last"]) is None
