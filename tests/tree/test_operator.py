@@ -169,9 +169,9 @@ async def test_a_changed_intensity_lets_more_crashes_pass() -> None:
         ("restart", ("z",), {}, ChildNotFound, "'z'"),
         ("change", ("a",), {}, InvalidSpec, "say what: restart="),
         ("change", ("a",), {"restart": "sometimes"}, InvalidSpec, "'permanent', 'transient' or 'temporary'"),
-        ("change", ("a",), {"limit": 3}, InvalidSpec, r"limit=3 .*Intensity\(restarts"),
+        ("change", ("a",), {"limit": 3}, InvalidSpec, r"limit=3 .*Intensity\(3, per="),
         ("change", ("by_address",), {"restart": "permanent"}, InvalidSpec, "make it transient"),
-        ("change_intensity", (3,), {}, InvalidSpec, r"intensity=3 .*Intensity\(restarts"),
+        ("change_intensity", (3,), {}, InvalidSpec, r"intensity=3 .*Intensity\(3, per="),
     ],
 )
 async def test_what_can_not_be_is_refused_and_not_said(
