@@ -94,6 +94,7 @@ from .tree.child_options import ChildOptions
 from .tree.current import Current, current
 from .tree.dynamic import DynamicSupervisor
 from .tree.operator import Operator
+from .tree.ref import ref
 from .tree.running import RunningSupervisor
 from .tree.supervisor import Supervisor
 from .tree.task import Task, task
@@ -192,6 +193,7 @@ __all__ = (
     "current",
     "open_mailbox",
     "redelivered",
+    "ref",
     "task",
 )
 

@@ -37,7 +37,7 @@ PINNED = [
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
     "ChildAmbiguous", "ChildTemporary", "Explanation", "Operator",
     "BadCall", "CallTimeout", "Checkpoint", "Redeliver", "SendTimeout", "Undelivered", "checkpointed",
-    "redelivered", "WrongLoop", "WrongProcess", "WrongThread",
+    "redelivered", "ref", "WrongLoop", "WrongProcess", "WrongThread",
 ]
 # fmt: on
 

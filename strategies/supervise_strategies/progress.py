@@ -81,6 +81,22 @@ def _start_next(state: SupervisorState, work: Work) -> None:
     _finish(state, work)
 
 
+def starting(state: SupervisorState, before: str | None) -> list[Slot]:
+    """Those whose start the supervisor waits for: of the work under way, and of its own start.
+
+    `before`: only those that have to be up before the start of that child, which isn't up, can begin.
+    """
+    work = state.work
+    first = [slot for slot in ([] if work is None else [*work.starts][:1]) if slot.state is STARTING]
+    booting = [slot for slot in [*state.boot][:1] if slot.state is STARTING]
+    if before is None:
+        return first + booting
+    slot = state.slots.get(before)
+    if slot is None or slot.state is RUNNING or slot.state is STARTING:
+        return []
+    return first + (booting if slot in state.boot else [])
+
+
 def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: float, now: float) -> None:
     """Stop the others of the group, and start all of it again; after a delay, if there is one."""
     state.work = work = Work(Purpose.RESTART, subject=slot, delay=delay)

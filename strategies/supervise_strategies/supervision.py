@@ -24,7 +24,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Mapping
 
-from . import admin
+from . import admin, progress
 from . import directives as do
 from .child_spec import ChildSpec, SupervisorSpec
 from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, ChildCount, ChildInfo
@@ -98,6 +98,10 @@ class Supervision:
         """Whether the child's start is under way and waits, maybe for long: see `start_waits`."""
         slot = self._state.slots.get(id)
         return slot is not None and slot.detached
+
+    def starting(self, *, before: str | None = None) -> list[str]:
+        """The children whose start it waits for now; `before`: those that have to be up before that one can be, which isn't."""
+        return [slot.id for slot in progress.starting(self._state, before)]
 
     def count(self) -> ChildCount:
         """OTP's `count_children`. A child whose end is known but not served yet isn't active."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -25,19 +26,22 @@ class ConcurrentHandlers:
     A message that finds as many at work as its limit allows waits in its lane, first of all, and holds that lane up alone.
     """
 
-    __slots__ = ("_answer", "_cancelled", "_nursery", "_running", "_scopes", "_turn", "held_up", "in_hand")
+    __slots__ = ("_all", "_answer", "_cancelled", "_limit", "_nursery", "_running", "_scopes", "_turn", "held_up", "in_hand")
 
     def __init__(
         self,
         turn: Callable[[Envelope | None], Turn],
         answer: Callable[[Lane, Envelope, Any, BaseException | None, bool, bool], bool],
         crashed: Callable[[BaseException], object],
+        limit: float | None,
     ) -> None:
         first = turn(None)
         self._turn = turn
         self._answer = answer
         self._nursery = Nursery(first.mailbox, first, crashed)
-        self._running: Counter[str] = Counter()
+        self._limit = math.inf if limit is None else limit  # of all of them together
+        self._all = 0  # that run
+        self._running: Counter[str] = Counter()  # by handler
         self._cancelled = False
         self._scopes: dict[int, Scope] = {}  # by the identity of the reply: of calls whose callers take their handler along
         self.held_up: set[Lane] = set()  # lanes whose first message waits for a place
@@ -45,7 +49,7 @@ class ConcurrentHandlers:
 
     def has_place(self, concurrency: Concurrency, lane: Lane) -> bool:
         """Whether one more may begin. False: as many run as its limit allows, or the end has begun; its lane is held up."""
-        if self._running[concurrency.key] >= concurrency.limit or self._cancelled:
+        if self._all >= self._limit or self._running[concurrency.key] >= concurrency.limit or self._cancelled:
             self.held_up.add(lane)
             return False
         return True
@@ -53,6 +57,7 @@ class ConcurrentHandlers:
     def begin(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, result: Awaitable[Any]) -> None:
         """Begin one more, for which there is a place."""
         self._running[concurrency.key] += 1
+        self._all += 1
         self.in_hand[id(envelope)] = (lane, envelope)
         self._nursery.start_soon(self._run, concurrency, lane, envelope, result, name=concurrency.key)
 
@@ -69,6 +74,7 @@ class ConcurrentHandlers:
         except BaseException as error:
             failure = error
         self._running[concurrency.key] -= 1
+        self._all -= 1
         if is_of(failure, GeneratorExit):  # the loop is gone
             raise failure
         with lane.mailbox.dead_letters.bus:  # who hears of it finds it out of hand

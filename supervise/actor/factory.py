@@ -21,14 +21,21 @@ class Factory(Generic[A_co]):
     It was validated when it was built, and can be used for any number of children. Its name is the default of `name=`.
     """
 
-    __slots__ = ("__name__", "_make", "on_error")
+    __slots__ = ("__name__", "_make", "on_error", "one_at_a_time")
 
     def __init__(
-        self, name: str, make: Callable[[], AbstractAsyncContextManager[A_co]], *, on_error: OnError = "crash"
+        self,
+        name: str,
+        make: Callable[[], AbstractAsyncContextManager[A_co]],
+        *,
+        on_error: OnError = "crash",
+        one_at_a_time: bool = False,
     ) -> None:
         self.__name__: str = name
         self.on_error: OnError = on_error
         """What `on_error=` of the child is, if the child says nothing of `on_error=` and `expects=`."""
+        self.one_at_a_time: bool = one_at_a_time
+        """Whether it has a thread of its own, which does one thing at a time: then `concurrency=` of the child is refused."""
         self._make = make
 
     def __call__(self) -> AbstractAsyncContextManager[A_co]:

@@ -15,6 +15,7 @@ reaches in `cancellation.py`. Every other task speaks to it by flags: `stop` (af
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise.mailbox.turn import IncarnationTurn, Turn
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from supervise._backends import Future, Handle, Scope
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.lane import Lane
+    from supervise.mailbox.mailbox import Mailbox
 
     from .checkpoint import Checkpoints
     from .concurrent_handlers import ConcurrentHandlers
@@ -149,6 +151,9 @@ class Incarnation(IncarnationTurn):
         elif self.mailbox.held_back_until:
             self.mailbox.wake()
 
+    def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
+        return self.owner.starting_before(mailbox)
+
     def withdraw(self, reply: Future) -> None:
         """The caller of this call is gone, and takes along the handler that is at work for it, if there is one."""
         if self.killed or self.failure is not None or self.mailbox.restarting:
@@ -205,7 +210,7 @@ class Incarnation(IncarnationTurn):
             self.life_scope.cancel()
 
     @property
-    def stopping(self) -> bool:
+    def stopping(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether it was asked to end."""
         return self.signal
 

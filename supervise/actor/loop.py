@@ -24,6 +24,7 @@ from supervise.mailbox.handler import (
     awaitable,
     class_of,
     resolve,
+    resolve_beside,
     table_for,
     unfinished_result,
 )
@@ -78,7 +79,7 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
     kind: Any = None
     function: Any = None
     result: Any = None
-    find: Find = resolve
+    find: Find
     while following is not None:
         life: Incarnation = following
         try:
@@ -90,8 +91,11 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
             instance = life.instance
             actor = class_of(instance)
             table: Table = table_for(actor)  # held here: it lasts as long as somebody runs an actor of the class
+            find = resolve
+            if mailbox.options.concurrency is not None:
+                table, find = {}, resolve_beside
             if mailbox.instrument is not None:
-                table, find = mailbox.instrument.finder(life)
+                table, find = mailbox.instrument.finder(life, find)
             last = function = attribute = None
             left = BATCH
             while error is None:
@@ -270,7 +274,8 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, func
     """
     lane, (_, args, kwargs, *_) = life.lane or life.mailbox, envelope
     if life.concurrent is None:
-        life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(settle, life), life.fail_first)
+        limit = life.mailbox.options.concurrency
+        life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(settle, life), life.fail_first, limit)
     begun = life.concurrent.has_place(concurrency, lane)
     if begun:
         result: Any = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeAlias, TypeVar, TypeVarTuple, Unpack, cast, overload
@@ -42,6 +42,7 @@ from .loop import spawn
 
 if TYPE_CHECKING:
     from supervise.events import Listener
+    from supervise.mailbox.turn import Turn
     from supervise.message import AnyHandler
 
 A = TypeVar("A")
@@ -281,6 +282,9 @@ class _Runner:
     def abandoned(self) -> None:
         pass  # whoever runs it is cancelled, too
 
+    def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
+        return ()  # whoever runs another one decides about its start
+
     def find(self, key: Any) -> Any:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {shown(key)} in")
 
@@ -301,6 +305,7 @@ def open_mailbox(
     choice: Choice = "strict",
     throttle: float | Throttle | None = None,
     queue: Callable[[], MessageQueue] = deque,
+    concurrency: float | None = None,
     on_dead_letter: OnDeadLetter | None = None,
     listener: Listener | None = None,
 ) -> tuple[OpenMailbox[A], Address[A]]:
@@ -311,7 +316,9 @@ def open_mailbox(
     """
     name = name if name is not None else default_name(kind)
     slowed = as_throttle(f"mailbox {name!r}", throttle)
-    options = MailboxOptions(capacity, overflow, queue, lanes, choice, slowed, on_dead_letter=on_dead_letter)
+    options = MailboxOptions(
+        capacity, overflow, queue, lanes, choice, slowed, on_dead_letter=on_dead_letter, concurrency=concurrency
+    )
     mailbox: OpenMailbox[A] = OpenMailbox(name, options, listener)
     return mailbox, address_of(mailbox._mailbox)
 

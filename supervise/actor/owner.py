@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from supervise.bus import Bus
     from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.turn import Turn
     from supervise.message import AnyHandler
     from supervise_strategies.answers import Answers
     from supervise_strategies.exit_reason import ExitReason
@@ -70,6 +71,10 @@ class Owner(Protocol):
 
     def broken(self, error: BaseException) -> None:
         """The library itself failed in the actor's task, and its owner may not know all of it."""
+        ...
+
+    def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
+        """Those that are starting now, and have to be ready before the actor of that mailbox, which isn't up, can start."""
         ...
 
     def find(self, key: Any) -> Any: ...

@@ -11,6 +11,7 @@ import anyio
 
 from supervise._backends import current_backend
 from supervise.actor.factory import Factory, name_for
+from supervise.tree.ref import resolved, resolved_partial
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.text import shown
@@ -34,8 +35,8 @@ class AsyncioTask:
                 f"asyncio_task needs asyncio, and this tree runs on {backend}: "
                 f"run it there, or give the coroutine function behind {shown(self._make)} to supervise.task"
             )
-        made: object = self._make(*self._args)
-        if not isinstance(made, asyncio.Future):
+        made: Any = resolved_partial(self._make)(*resolved(self._args))
+        if not asyncio.isfuture(made):
             if inspect.iscoroutine(made):
                 made.close()
             cure = "its function has to return an asyncio.Task; a coroutine function goes to supervise.task as it is"

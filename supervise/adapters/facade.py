@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
 
+from supervise.mailbox.stand_in import StandIn
+
 Hand: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]
 
 
-class Facade:
+class Facade(StandIn):
     """What the mailbox sees in the object's stead. Each of its handlers hands itself over, and awaits the answer."""
 
     __slots__ = ("_supervise_hand",)

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
 from supervise.actor.factory import Factory, name_for
+from supervise.tree.ref import resolved, resolved_keywords
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exception import exc_info_of
@@ -123,5 +124,10 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
     last = "close" if callable(getattr(cls, "close", None)) else "__exit__" if hasattr(cls, "__enter__") else None
     facade = facade_of(cls)
     built = cast("Callable[..., Any]", cls)
-    make: Any = lambda: OwnThread(lambda: built(*args, **kwargs), facade, last)  # noqa: E731
-    return Factory(name_for(cls, "object"), make, on_error="reply")
+
+    def make() -> OwnThread:
+        positional, keywords = resolved(args), resolved_keywords(kwargs)  # here, in the loop
+        return OwnThread(lambda: built(*positional, **keywords), facade, last)
+
+    life: Any = make
+    return Factory(name_for(cls, "object"), life, on_error="reply", one_at_a_time=True)

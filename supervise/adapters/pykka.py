@@ -25,6 +25,7 @@ import anyio.to_thread
 from supervise.actor.factory import Factory, name_for
 from supervise.address.address import Address
 from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
+from supervise.tree.ref import resolved, resolved_keywords
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exception import cause_of, exc_info_of
@@ -236,11 +237,12 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
         raise InvalidSpec("actor", "cls", cast(object, cls), cure)
     supervised, facade = _supervised(cls), facade_of(cls)
 
-    def start(life: PykkaActor) -> Any:
-        return supervised.start(life, args, kwargs)
+    def make() -> PykkaActor:
+        positional, keywords = resolved(args), resolved_keywords(kwargs)  # here, in the loop
+        return PykkaActor(lambda life: supervised.start(life, positional, keywords), facade)
 
-    make: Any = lambda: PykkaActor(start, facade)  # noqa: E731
-    return Factory(name_for(cls, "actor"), make, on_error="reply")
+    life: Any = make
+    return Factory(name_for(cls, "actor"), life, on_error="reply", one_at_a_time=True)
 
 
 class Reference:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from supervise.actor.factory import Factory, name_for
+from supervise.tree.ref import resolved, resolved_partial
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.text import shown
@@ -50,7 +51,7 @@ def runnable(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Factory[A]:
 
     @asynccontextmanager
     async def live() -> AsyncGenerator[A]:
-        made = factory(*args)
+        made = resolved_partial(factory)(*resolved(args))
         if not inspect.iscoroutinefunction(getattr(made, "run", None)):
             raise TypeError(f"runnable: {_BLOCKS} ({shown(made)})")
         Work().start(made.run)

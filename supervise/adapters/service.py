@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, TypeVarTuple, Unpack, overl
 
 from supervise.actor.factory import Factory, name_for
 from supervise.mailbox.handler import awaitable
+from supervise.tree.ref import resolved, resolved_partial
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
@@ -89,6 +90,6 @@ def service(  # type: ignore[misc]  # mypy binds the type variables of the secon
     if wait is not None and not inspect.iscoroutinefunction(wait):
         cure = "a coroutine function that returns when the service has ended, or None"
         raise InvalidSpec(who, "wait", wait, cure)
-    make = None if factory is None else lambda: factory(*args)
+    make = None if factory is None else lambda: resolved_partial(factory)(*resolved(args))
     name = name_for(factory if factory is not None else getattr(start, "__self__", None), "service")
     return Factory(name, lambda: _RunningService(make, start, stop, wait), on_error="reply")

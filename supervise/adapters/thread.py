@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from supervise.actor.factory import Factory, name_for
+from supervise.tree.ref import resolved, resolved_partial
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
 
@@ -23,8 +24,8 @@ class Thread:
     __slots__ = ("_args", "_ask", "_ended", "_function", "_parameter", "_thread")
 
     def __init__(self, function: Callable[..., object], args: tuple[Any, ...], parameter: str | None, ask: Any) -> None:
-        self._function = function
-        self._args = args
+        self._function = resolved_partial(function)
+        self._args = resolved(args)
         self._parameter = parameter
         self._ask: Callable[[], object] | None = ask
 

@@ -21,6 +21,7 @@ from supervise.message import Message
 from supervise_strategies.errors import InvalidSpec
 
 from .from_thread import FromThread
+from .instance import instance_of
 from .recipient import Recipient
 from .stream import HandlerStream
 from .view import MailboxView, ViewOptions
@@ -140,6 +141,20 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         begun = mailbox.backend.now()
         seen: float = await answered(mailbox.ping())
         return seen - begun
+
+    async def instance(self) -> A_co:
+        """The object of the life that goes on, for what was made to be shared: a pool, a client, a cache that is only read.
+
+        It waits through a restart, but not for what is queued, nor for a pause. What is done with the object is no message: it
+        isn't done in the actor's turn, and what it raises crashes nobody. A later life has another one, so ask again rather
+        than keep it. `ActorStopped` or `MailboxClosed` if it doesn't run and won't; `WouldDeadlock` in the actor's own tasks,
+        and in a start that has to be over first; TypeError where the object lives in a thread of its own.
+        Without a deadline: use `anyio.fail_after`.
+        """
+        mailbox = self._own_mailbox()
+        del self
+        instance: A_co = await instance_of(mailbox)
+        return instance
 
     def pause(self) -> None:
         """Begin no further message, over restarts too, until `resume()`. Messages are accepted and kept, in their order.

@@ -1,30 +1,47 @@
 """Calls that wait for themselves are found before they begin to wait, and only if it is certain that they would.
 
 A node is what an actor's own task runs now: a handler, a factory, a hook. Its edge is the call that this task awaits, to
-whoever handles that call or, while it queues or waits for room, to what the other actor's task runs. What any other task
-waits for (of the nursery, a child task of the handler, a thread) keeps no actor from going on, so it makes no edge.
+whoever handles that call or, while it queues or waits for room, to what the other actor's task runs. An actor that isn't up
+leads to the starts that have to be over before its own can begin. What any other task waits for (of the nursery, a child task
+of the handler, a thread) keeps no actor from going on, so it makes no edge.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervise.errors import CallCycle
-from supervise.message import AnyHandler, Message
+from supervise.errors import CallCycle, WouldDeadlock
+from supervise.message import AnyHandler, Message, name_of
+
+from .turn import IncarnationTurn
 
 if TYPE_CHECKING:
     from .lane import Lane
+    from .mailbox import Mailbox
     from .turn import Turn
 
 
 def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise CallCycle if a call from this turn to this mailbox can never be answered, because it waits for the turn itself."""
+    """Raise CallCycle if a call from this turn to this mailbox can never be answered, because it waits for the turn itself.
+
+    WouldDeadlock if it waits for a start that the turn is at work in.
+    """
     path = [turn.mailbox.path]
+    first: Turn | None = None  # that is starting, and is waited for
     while True:
-        path.append(lane.mailbox.path)
-        at = lane.mailbox.turn
+        mailbox = lane.mailbox
+        path.append(mailbox.path)
+        at: Turn | None = mailbox.turn
+        if at is None:
+            starting = starting_before(turn, mailbox)
+            at = turn if turn in starting else next((start for start in starting if start.awaits is not None), None)
+            if first is None and at is not None:
+                first = at
         if at is turn:
-            raise CallCycle(path, Message(handler, args, kwargs))
+            message = Message(handler, args, kwargs)
+            if first is not None:
+                raise would_deadlock(turn, path[1:], first, f"a call of {name_of(handler)}", message)
+            raise CallCycle(path, message)
         if at is None or at.awaits is None or at.pending is None:
             return
         lane = at.awaits
@@ -32,3 +49,17 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
         # goes on to wait for the reply.
         if at.pending.done() and at.pending not in lane.reservations:
             return
+
+
+def starting_before(turn: Turn, mailbox: Mailbox) -> tuple[Turn, ...]:
+    """The starts that have to be over before the actor of that mailbox, which isn't up, can start."""
+    return (*turn.starting_before(mailbox),) if isinstance(turn, IncarnationTurn) else ()
+
+
+def would_deadlock(turn: Turn, path: list[str], first: Turn, what: str, message: Message | None = None) -> WouldDeadlock:
+    """The error of who waits for what only starts after `first`, which is itself, or waits for it."""
+    cure = "send() doesn't wait; or start that one first; or wait for it in a task of current().nursery"
+    who, starting = turn.mailbox.path, first.mailbox.path
+    after = "it" if first is turn else f"{starting}, which is starting, and waits for this"
+    is_starting = f"{who} is starting, and {what}" if first is turn else f"{what} by {who}"
+    return WouldDeadlock(f"{is_starting} waits for {path[0]}, which starts only after {after}: {cure}", message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cached_property, partial, partialmethod, singledispatchmethod
 from types import (
     AsyncGeneratorType,
@@ -170,6 +170,21 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
         table[handler] = resolved
     except Exception:  # it has no hash, or its equality raises
         return resolved
+    return resolved
+
+
+def resolve_beside(actor: type, table: Table, handler: AnyHandler) -> Resolved:
+    """The same, for an actor all of whose handlers run beside each other: as if each was marked, but with no limit of its own.
+
+    One that isn't a coroutine function counts, too, since what it returns may have to be awaited: that of a decorator, say.
+    """
+    function, way, name, value = resolve(actor, {}, handler)
+    if not is_of(way, Concurrency):
+        way = Concurrency(math.inf, False, name_of(handler))
+    resolved = function, way, name, value
+    if value is not None:
+        with suppress(Exception):  # it has no hash, or its equality raises
+            table[handler] = resolved
     return resolved
 
 

@@ -103,6 +103,28 @@ class Token(Access):
             self.close()
 
 
+class Loan(Token):
+    """What an address has that somebody was given for a while: it keeps nothing alive, and is open as long as anything does."""
+
+    __slots__ = ("_returned",)
+
+    def __init__(self, lifetime: Lifetime) -> None:
+        self._lifetime: Lifetime | None = lifetime
+        self._returned = False
+
+    @property
+    def open(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody sets it
+        return not self._returned and self._lifetime is not None and self._lifetime.open
+
+    def closed(self, path: str) -> str:
+        if not self._returned and self._lifetime is not None:
+            return self._lifetime.closed(path)
+        return super().closed(path)
+
+    def close(self) -> None:
+        self._returned, self._lifetime = True, None
+
+
 @contextmanager
 def watched(made: Callable[[Token], object]) -> Generator[None, None, None]:
     """Have a function called with every token that is made meanwhile, in all threads. For tests: who holds an actor?

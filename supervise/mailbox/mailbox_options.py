@@ -34,6 +34,8 @@ class MailboxOptions(NamedTuple):
     on_cancel: OnCancel = "finish"
     on_dead_letter: OnDeadLetter | None = None
     drains: bool = False
+    concurrency: float | None = None
+    """How many handlers run beside each other, whatever the class says of them; None: what the class says."""
 
     def checked(self, who: str) -> MailboxOptions:
         """The same, with nothing in it that could change. InvalidSpec, with the cure, for what no mailbox can be."""
@@ -42,6 +44,9 @@ class MailboxOptions(NamedTuple):
         if self.overflow not in ("wait", "reject", "drop_oldest", "drop_newest"):
             cure = "'wait', 'reject', 'drop_oldest' or 'drop_newest'"
             raise InvalidSpec(who, "overflow", self.overflow, cure, among=("wait", "reject", "drop_oldest", "drop_newest"))
+        if self.concurrency is not None and not is_count(self.concurrency, 1):
+            cure = "how many handlers may run at once: a whole number, 1 or more, or math.inf; None for one after the other"
+            raise InvalidSpec(who, "concurrency", self.concurrency, cure)
         check_on_cancel(who, self.on_cancel)
         check_on_dead_letter(who, self.on_dead_letter)
         if not callable(self.queue):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -42,10 +43,14 @@ class IncarnationTurn(Turn, ABC):
     """What a mailbox and an instrument know of an incarnation: its turn, and how to end it."""
 
     __slots__ = ()
+    instance: Any
+    """The actor; None before it is ready, and after its end."""
     number: int
     """Which life it is, from 1."""
     running: bool
     """Whether its start has succeeded."""
+    stopping: bool
+    """Whether it was asked to end, or has crashed."""
     ordered: bool
     """Whether its supervisor asked for the end, and keeps the time."""
 
@@ -56,6 +61,10 @@ class IncarnationTurn(Turn, ABC):
     @abstractmethod
     def look_again(self) -> None:
         """A message that waits for a place of its own, and holds up its lane, may be gone."""
+
+    @abstractmethod
+    def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
+        """Those that are starting now, and have to be ready before the actor of that mailbox, which isn't up, can start."""
 
     @abstractmethod
     def withdraw(self, reply: Future) -> None:

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from supervise._backends import is_cancellation
-from supervise.mailbox.handler import Concurrency, awaitable, resolve
+from supervise.mailbox.handler import Concurrency, awaitable
 from supervise.message import AnyHandler, owner_of, short_name_of
 from supervise_strategies.kind import is_of
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from supervise.mailbox.turn import IncarnationTurn
 
 
-def finder(actor: MessageSpans, life: IncarnationTurn) -> tuple[Table, Find]:
-    """Where a life finds its handlers: each with a span around it."""
+def finder(actor: MessageSpans, life: IncarnationTurn, bare: Find) -> tuple[Table, Find]:
+    """Where a life finds its handlers: each with a span around it. `bare` finds those that it is put around."""
 
     def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
-        function, way, name, value = resolve(kind, {}, handler)
+        function, way, name, value = bare(kind, {}, handler)
         found = _around(actor, life, handler, function, way), way, name, value
         if value is not None:
             with suppress(Exception):  # a handler without a hash
@@ -86,7 +86,9 @@ def _around(
     async def go(envelope: Envelope | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         span = begin(envelope)
         try:
-            result = await function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            if awaitable(result):
+                result = await result
         except BaseException as error:
             span.end(error)
             raise

@@ -47,6 +47,10 @@ class Child(Generic[A_co]):
         if isinstance(factory, Factory) and factory.on_error == "reply" and "expects" not in options:
             options = {"on_error": factory.on_error, **options}
         id = self.name if self.name is not None else default_name(self.factory)
+        concurrency = options.get("concurrency")
+        if concurrency is not None and isinstance(factory, Factory) and factory.one_at_a_time:
+            cure = f"{factory!r} has a thread of its own, which does one thing at a time: several children do several"
+            raise InvalidSpec(f"child {id!r}", "concurrency", concurrency, cure)
         try:  # the type belongs to the key: True and 1 are equal, and only one of them is a good number of seconds
             self._options = checked(id, default, tuple((key, type(value), value) for key, value in options.items()))
         except TypeError:  # something in it has no hash

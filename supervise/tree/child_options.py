@@ -67,6 +67,10 @@ class ChildOptions(TypedDict, total=False):
         of `service`, `own_thread`, `runnable` and `pykka.actor`, if nothing is said of `expects`.
     on_cancel: What becomes of a handler whose caller is cancelled, or whose `timeout` passes: `"finish"` (default), it goes on;
         `"cancel"`, it is cancelled, if it is an async one, and the actor lives on. `options(on_cancel=…)` says it for one call.
+    concurrency: How many of its handlers run beside each other: for a class that was made to be used so, as a pool or a
+        client is, and can't be decorated. All its handlers are as if marked with `@concurrent`, and share this limit; a limit
+        that one has of its own counts, too. A plain `def` runs when it has its place. One crash cuts all that are in hand.
+        Default: None, one after the other.
     capacity: How many messages its mailbox holds: default 1000; `math.inf` for no bound.
     overflow: What a full mailbox does: `"wait"` (default), `"reject"` (`MailboxFull`), `"drop_oldest"`, or
         `"drop_newest"`.
@@ -106,6 +110,7 @@ class ChildOptions(TypedDict, total=False):
     expects: Expects
     on_error: OnError
     on_cancel: OnCancel
+    concurrency: float | None
     capacity: float
     overflow: Overflow
     lanes: tuple[str, ...]
@@ -189,6 +194,7 @@ class CheckedOptions:
             options.get("on_cancel", "finish"),
             options.get("on_dead_letter"),
             options.get("drain", False),
+            options.get("concurrency"),
         ).checked(who)
         self.redeliver: Redeliver = as_redeliver(who, options.get("redeliver", 0))
         self.on_tree_started: AnyHandler | None = options.get("on_tree_started")
@@ -203,6 +209,9 @@ class CheckedOptions:
             raise InvalidSpec(who, "drain", self.drain, "True or False")
         self.handler_deadline: float | None = options.get("handler_deadline")
         _check_seconds(who, "handler_deadline", self.handler_deadline)
+        if self.handler_deadline is not None and self.mailbox.concurrency is not None:
+            cure = "handlers that run beside others have none: use address.options(timeout=…, on_cancel='cancel')"
+            raise InvalidSpec(who, "handler_deadline", self.handler_deadline, cure)
         self.start_within: float | None = options.get("start_within")
         _check_seconds(who, "start_within", self.start_within)
         self.required: bool | None = options.get("required")

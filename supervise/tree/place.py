@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from supervise import events
@@ -22,9 +22,12 @@ from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, crashed
 
+from .ref import resolved, resolved_partial
+
 if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.bus import Bus
+    from supervise.mailbox.turn import Turn
     from supervise.message import AnyHandler
     from supervise_strategies.answers import Answers
     from supervise_strategies.redeliver import Redeliver
@@ -80,11 +83,11 @@ class ActorPlace:
 
     @property
     def factory(self) -> Callable[..., Any]:
-        return self.child.factory
+        return resolved_partial(self.child.factory)
 
     @property
     def args(self) -> tuple[Any, ...]:
-        return self.child.args
+        return resolved(self.child.args)
 
     @property
     def answers(self) -> Answers:
@@ -222,6 +225,10 @@ class ActorPlace:
 
     def publish(self, event: events.Event) -> None:
         self.node.tree.bus.publish(event)
+
+    def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
+        tree = self.node.tree
+        return tree.registry.starting_before(tree.root, mailbox)
 
     def find(self, key: Any) -> Any:
         return self.node.tree.registry.find_beside(self.node.branch, key)

@@ -17,6 +17,9 @@ from .place import ActorPlace
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.turn import Turn
+
 Key: TypeAlias = Child[Any] | Description
 
 
@@ -111,6 +114,23 @@ class Registry:
         cure = "give a path, or the object that child() or Supervisor() returned and that this tree was built with"
         return InvalidSpec("find", "key", key, cure)
 
+    def starting_before(self, root: BranchPlace, mailbox: Mailbox) -> list[Turn]:
+        """Those that are starting now, and have to be ready before the actor of that mailbox, which isn't up, can start."""
+        try:
+            place = self._walk(root, mailbox.path.split("/")[1:], mailbox.path)
+        except ChildNotFound:
+            return []
+        if not isinstance(place, ActorPlace) or place.mailbox is not mailbox:
+            return []
+        found: list[Turn] = []
+        above: BranchPlace | None = place.above
+        while above is not None and not found:  # the first supervisor that has still to come to it
+            if above.node is not None:
+                for id in above.node.machine.starting(before=place.name):
+                    found += _starting(above.places.get(id))
+            place, above = above, above.above
+        return found
+
     def find(self, at: BranchPlace, key: Any) -> Any:
         """The address of the actor under a path or a key."""
         return self._address(self.place(at, key), key)
@@ -124,6 +144,18 @@ class Registry:
         if isinstance(place, ActorPlace):
             return address_of(place.mailbox)
         raise InvalidSpec("find", "key", key, "that is a supervisor, and has no mailbox: use supervisor(…)")
+
+
+def _starting(place: Place | None) -> Iterator[Turn]:
+    """Those that are at work in the start of a child; of a supervisor it is that of what it is starting itself."""
+    todo = [place]
+    while todo:
+        at = todo.pop()
+        if isinstance(at, ActorPlace):
+            if at.incarnation is not None:
+                yield at.incarnation
+        elif at is not None and at.node is not None:
+            todo += [at.places.get(id) for id in at.node.machine.starting()]
 
 
 def _upwards(place: Place) -> Iterator[BranchPlace]:

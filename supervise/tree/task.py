@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVarTuple, Unpack
 from supervise.actor.factory import Factory, name_for
 from supervise_strategies.errors import InvalidSpec
 
+from .ref import resolved, resolved_partial
 from .work import Work
 
 Ts = TypeVarTuple("Ts")
@@ -25,7 +26,7 @@ class Task:
         self._args = args
 
     async def __aenter__(self) -> Self:
-        Work().start(self._function, *self._args)
+        Work().start(resolved_partial(self._function), *resolved(self._args))
         return self
 
     async def __aexit__(self, *_: object) -> None:

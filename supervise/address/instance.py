@@ -1,0 +1,44 @@
+"""The object of the life that goes on, for who is to share it with the actor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from supervise._backends import answered
+from supervise.errors import WouldDeadlock
+from supervise.mailbox.call_cycle import starting_before, would_deadlock
+from supervise.mailbox.refusal import refused
+from supervise.mailbox.stand_in import StandIn
+from supervise.mailbox.turn import CURRENT
+from supervise.message import Message
+from supervise_strategies.kind import is_of, kind_of, name_of_kind
+
+if TYPE_CHECKING:
+    from supervise.mailbox.mailbox import Mailbox
+
+
+async def instance_of(mailbox: Mailbox) -> Any:
+    """Wait until a life goes on, and give its object."""
+    here = CURRENT.get(None)
+    if here is not None and here.mailbox is mailbox:
+        raise WouldDeadlock(f"{mailbox.path} would wait for its own start or restart: in its handlers the object is `self`")
+    while True:
+        life = mailbox.turn
+        if life is not None and life.running and not mailbox.restarting and not life.stopping:
+            if is_of(life.instance, StandIn):
+                name = name_of_kind(kind_of(life.instance))
+                raise TypeError(f"the {name} of {mailbox.path} lives in a thread of its own, and can't be shared: use call()")
+            return life.instance
+        if mailbox.refusal is not None:
+            raise refused(mailbox, _INSTANCE)
+        if here is not None and here.task is mailbox.backend.current_task() and here in starting_before(here, mailbox):
+            raise would_deadlock(here, [mailbox.path], here, "an instance()")
+        await answered(mailbox.ping())  # by the dying life or the next one; either way more is known then
+
+
+def _instance(_: object) -> None:
+    """Stands for this where a message is shown."""
+
+
+_instance.__name__ = _instance.__qualname__ = "instance()"
+_INSTANCE = Message(_instance, (), {})

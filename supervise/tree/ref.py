@@ -1,0 +1,96 @@
+"""A factory's argument that stands for the address of another child: `child(Cache, ref(db))`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+
+from supervise.actor.incarnation import Incarnation
+from supervise.address.address import Address
+from supervise.errors import NoActor
+from supervise.mailbox.lifetime import Loan
+from supervise.mailbox.turn import CURRENT
+from supervise_strategies.errors import InvalidSpec
+
+from .child import Child
+
+if TYPE_CHECKING:
+    from supervise.mailbox.mailbox import Mailbox
+
+A = TypeVar("A")
+
+
+class Ref(Generic[A]):
+    """Not the address itself, which isn't known before the tree runs. Each start of the child that has it looks it up."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: Child[A] | str) -> None:
+        self._key = key
+
+    def find(self) -> Address[A]:
+        """The address, for the actor that is being built. It keeps nothing alive."""
+        life = CURRENT.get(None)
+        if not isinstance(life, Incarnation):
+            raise NoActor(f"{self!r} stands for an address where an actor is built, and nowhere else: use app.find(…)")
+        found: Address[A] = life.owner.find(self._key)
+        mailbox: Mailbox = found._mailbox
+        return found if mailbox.lifetime is None else Address(mailbox, Loan(mailbox.lifetime))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        where = "as an argument of its own, child(Cache, ref(db)), or of a functools.partial"
+        raise AttributeError(f"{self!r} isn't the address itself, and has no {name!r}: it becomes that {where}")
+
+    def __repr__(self) -> str:
+        key = self._key
+        return f"ref({key!r})" if isinstance(key, str) else f"ref({key.spec.id})"
+
+
+@overload
+def ref(key: Child[A], /) -> Address[A]: ...
+@overload
+def ref(key: str, /) -> Address[Any]: ...
+def ref(key: Any, /) -> Any:
+    """An argument that stands for the address of another child, until its factory is called.
+
+    In `child(Cache, ref(db))` each start of the child looks it up as `current().find(key)` would: by a typed key, or by a path
+    from the own supervisor. Its type is that of the address, `Address[Db]`, but what it returns is only a place holder. It may
+    be an argument of its own, in `child`, `start`, `task` and the adapters, or one of a `functools.partial`; inside of a list
+    it isn't seen. The address keeps nothing alive.
+
+    If nothing is found, the start fails with `ChildNotFound`. The sibling may be one that starts later: then a call to it in
+    the own start is `WouldDeadlock`, since it waits for this start; a `send` is fine. Raises `InvalidSpec` for what is no key.
+    """
+    if key == "" or not issubclass(type(key), str | Child):
+        raise InvalidSpec("ref", "key", key, "what child() returned, or a path relative to the own supervisor, 'db'")
+    return Ref(key)
+
+
+def resolved(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments, with the addresses that some stand for."""
+    for arg in args:
+        if type(arg) is Ref:
+            return tuple(_found(arg) for arg in args)
+    return args
+
+
+def resolved_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for keywords."""
+    return {name: _found(value) for name, value in keywords.items()}
+
+
+def resolved_partial(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for those that a partial has."""
+    bound: Any = factory
+    if not issubclass(type(bound), partial):
+        return factory
+    inner = resolved_partial(bound.func)
+    args, keywords = resolved(bound.args), bound.keywords
+    if inner is bound.func and args is bound.args and not any(type(value) is Ref for value in keywords.values()):
+        return factory
+    return partial(inner, *args, **resolved_keywords(keywords))
+
+
+def _found(value: Any) -> Any:
+    return value.find() if issubclass(type(value), Ref) else value
