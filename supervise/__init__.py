@@ -94,6 +94,7 @@ from .tree.child_options import ChildOptions
 from .tree.current import Current, current
 from .tree.dynamic import DynamicSupervisor
 from .tree.operator import Operator
+from .tree.pool import Pool, pool
 from .tree.ref import ref
 from .tree.running import RunningSupervisor
 from .tree.supervisor import Supervisor
@@ -158,6 +159,7 @@ __all__ = (
     "OpenMailbox",
     "Operator",
     "Pong",
+    "Pool",
     "Recipient",
     "Redeliver",
     "Restart",
@@ -192,6 +194,7 @@ __all__ = (
     "concurrent",
     "current",
     "open_mailbox",
+    "pool",
     "redelivered",
     "ref",
     "task",

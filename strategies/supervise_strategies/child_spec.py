@@ -101,7 +101,8 @@ class SupervisorSpec:
     """One supervisor, as the decisions see it: its children in start order and how their ends are answered.
 
     `dynamic` is OTP's simple_one_for_one: children come and go at run time, are known by address, and are stopped all at
-    once. `give_up_as` is the reason its parent sees when it gives up: `gave_up` (abnormal, so a transient supervisor is
+    once. `ends_with_last` is for a pool: when the last child has left, which is restarted no more, it ends as that did.
+    `give_up_as` is the reason its parent sees when it gives up: `gave_up` (abnormal, so a transient supervisor is
     restarted), or OTP's `shutdown`.
     """
 
@@ -113,6 +114,7 @@ class SupervisorSpec:
     dynamic: bool = False
     max_children: float = math.inf
     give_up_as: ExitKind = ExitKind.GAVE_UP
+    ends_with_last: bool = False
 
     def __post_init__(self) -> None:
         check_name("supervisor", self.id)

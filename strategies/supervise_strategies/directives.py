@@ -105,6 +105,8 @@ class Cause(Enum):
     SELF = "self"
     GAVE_UP = "max_intensity"
     AUTO_SHUTDOWN = "auto_shutdown"
+    LAST_LEFT = "last_left"
+    """The last worker of a pool is restarted no more."""
     START_FAILED = "start_failed"
 
 

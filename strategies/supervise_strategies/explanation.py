@@ -50,6 +50,8 @@ class Explanation:
     """The reason with which the supervisor itself would end, if it would."""
     note: str = ""
     """What else to know: that the child isn't running, or that something is under way and comes first."""
+    spent: bool = False
+    """Whether the supervisor ends as a pool whose last worker has left, so that no restart follows."""
     above: Explanation | None = field(default=None, repr=False)
     """What that end of the supervisor would cause in turn; None at the root, where it is the end of the tree."""
 
@@ -103,11 +105,12 @@ def explain(
     error: BaseException | None = None,
     path: str | None = None,
     fingerprint: str = "",
+    spent: bool = False,
 ) -> Explanation:
     """What the child's end at `now` would cause. The machine is left as it is; its policies are asked, as they would be.
 
     `error` is for policies that look at it (`when=`, and waits that depend on it). `path`: of the supervisor. `fingerprint`
-    names the crash; without it the crash is taken for one like the last.
+    names the crash; without it the crash is taken for one like the last. `spent`: it is a pool, and its workers have all left.
     Raises `ChildNotFound`, and a KeyboardInterrupt that strikes in a policy.
     """
     info = machine.child(id)
@@ -132,8 +135,9 @@ def explain(
     stops: list[str] = []
     starts: list[str] = []
     ends: ExitReason | None = None
+    left_by_all = False
     known = fingerprint or info.fingerprint
-    told = trial.start_failed if machine.waits(id) else functools.partial(trial.child_exited, fingerprint=known)
+    told = trial.start_failed if machine.waits(id) else functools.partial(trial.child_exited, fingerprint=known, spent=spent)
     out: deque[Directive] = deque(told(id, info.incarnation, reason, now, error=error))
     while out:
         directive = out.popleft()
@@ -158,6 +162,7 @@ def explain(
             out.extend(trial.child_started(directive.id, directive.number, now))
         elif isinstance(directive, do.Done):
             ends = directive.reason
+            left_by_all = directive.cause is do.Cause.LAST_LEFT and ends.kind is ExitKind.GAVE_UP
     if decisions and decisions[0].delay:
         down = {child.id for child in trial.children() if child.state not in (RUNNING, UNSTOPPABLE)}
         starts = [name for name in decisions[0].affected if name in down]
@@ -174,4 +179,5 @@ def explain(
         trial.left(id, now),
         ends,
         note,
+        left_by_all,
     )

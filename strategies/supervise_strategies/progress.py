@@ -26,7 +26,7 @@ def advance(state: SupervisorState, now: float) -> None:
     work = state.work
     if work is None:
         return
-    at_once = state.spec.dynamic and work.purpose is Purpose.SHUTDOWN
+    at_once = (state.spec.dynamic or state.spec.ends_with_last) and work.purpose is Purpose.SHUTDOWN
     while work.stops:
         if work.pending and not at_once:
             return

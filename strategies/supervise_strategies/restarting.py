@@ -57,9 +57,13 @@ def exited(
     error: BaseException | None,
     again: bool,
     fingerprint: str,
+    spent: bool,
     now: float,
 ) -> None:
-    """The turn of an end: it is a restart, or not. `again`: by a message that ended a life before, which costs no limit."""
+    """The turn of an end: it is a restart, or not. `again`: by a message that ended a life before, which costs no limit.
+
+    `spent`: what bounds its restarts is spent below it.
+    """
     if not slot.dead or slot.number != number:
         return  # swallowed: its group was stopped, or it was terminated, in the meantime (rule 31)
     slot.dead = False
@@ -67,7 +71,9 @@ def exited(
     end = End(reason, error, again, fingerprint if reason.kind is ExitKind.CRASHED else "")
     restart, rule = _rule(state, slot, reason, error)
     in_a_row = _count_alike(slot, end)
-    if not restart:
+    if spent:
+        _own_limit(state, slot, end, "the last of its workers is restarted no more", now)
+    elif not restart:
         slot.finished = not reason.abnormal
         _decide(state, Action.LEAVE, slot, end, rule, now)
         leave(state, slot)
@@ -241,7 +247,13 @@ def boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: B
 
 
 def _consider_shutdown(state: SupervisorState, slot: Slot, end: End, now: float) -> None:
-    """A significant child ended by itself and isn't restarted (rules 37 and 38)."""
+    """A significant child ended by itself and isn't restarted (rules 37 and 38); or it was a pool's last worker."""
+    if state.spec.ends_with_last:
+        if not any(_is_to_live(state, other) for other in state.slots.values() if other is not slot):
+            why = ExitReason(ExitKind.GAVE_UP, f"its last worker left: {end.reason}") if slot.spent else end.reason
+            _decide(state, Action.SHUT_DOWN, slot, end, "it was the last of its pool", now)
+            shut_down(state, mode=StopMode.RESTART, reason=why, cause=Cause.LAST_LEFT, error=end.error)
+        return
     mode = state.spec.auto_shutdown
     if not slot.spec.significant or mode is AutoShutdown.NEVER:
         return

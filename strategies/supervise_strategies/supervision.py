@@ -197,11 +197,12 @@ class Supervision:
         error: BaseException | None = None,
         again: bool = False,
         fingerprint: str = "",
+        spent: bool = False,
     ) -> list[Directive]:
         """The incarnation is over: nothing of it runs any more. `error` is looked at by policies, and not kept.
 
         `again`: by a message that had ended a life before, and was tried again; its tries bound that, so it costs no limit.
-        `fingerprint` names a crash, so that the same one is known again.
+        `fingerprint` names a crash, so that the same one is known again. `spent`: it is a pool, and its workers have all left.
         """
         state = self._state
         slot = state.slots.get(id)
@@ -220,7 +221,7 @@ class Supervision:
         elif slot.state is RUNNING and not slot.dead:
             slot.dead = True
             if state.phase is not Phase.STOPPING:
-                state.queue.append((exited, slot, number, reason, error, again, fingerprint))
+                state.queue.append((exited, slot, number, reason, error, again, fingerprint, spent))
         return self._go_on(now)
 
     def child_over(self, id: str, now: float) -> list[Directive]:

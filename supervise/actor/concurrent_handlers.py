@@ -26,7 +26,19 @@ class ConcurrentHandlers:
     A message that finds as many at work as its limit allows waits in its lane, first of all, and holds that lane up alone.
     """
 
-    __slots__ = ("_all", "_answer", "_cancelled", "_limit", "_nursery", "_running", "_scopes", "_turn", "held_up", "in_hand")
+    __slots__ = (
+        "_all",
+        "_answer",
+        "_cancelled",
+        "_limit",
+        "_mailbox",
+        "_nursery",
+        "_running",
+        "_scopes",
+        "_turn",
+        "held_up",
+        "in_hand",
+    )
 
     def __init__(
         self,
@@ -37,6 +49,7 @@ class ConcurrentHandlers:
     ) -> None:
         first = turn(None)
         self._turn = turn
+        self._mailbox = first.mailbox
         self._answer = answer
         self._nursery = Nursery(first.mailbox, first, crashed)
         self._limit = math.inf if limit is None else limit  # of all of them together
@@ -84,8 +97,8 @@ class ConcurrentHandlers:
         if not answered and failure is not None:
             raise failure
         self.held_up.clear()
-        if lane.mailbox.attention:  # it waits for this place, or, being about to end, for those that run
-            lane.mailbox.wake()
+        if self._mailbox.attention:  # it waits for this place, or, being about to end, for those that run
+            self._mailbox.wake()
 
     async def _withdrawable(self, envelope: Envelope, awaited: Awaitable[Any]) -> tuple[bool, Any]:
         """Await it in a scope of its own; whether its caller has cancelled that, and what it returned if not."""

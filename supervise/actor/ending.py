@@ -116,6 +116,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
         mailbox.turn = None
         mailbox.restarting = True
         redelivered = _settle(life, reason, error)
+        mailbox.let_go()
         life.instance = None
         life.pass_up(error)
         # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
@@ -184,6 +185,7 @@ def _tell_owner(life: Incarnation, reason: ExitReason, error: BaseException | No
         with owner.bus:
             for lane, envelope in held:
                 _cut(life, lane, envelope, reason, error)
+            mailbox.let_go()
             return owner.ended(life, reason, error, ignored=False, again=False)
     except BaseException as again:
         owner.broken(again)
@@ -247,7 +249,7 @@ def _redelivers(
     if (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
         return False
     mailbox = life.mailbox
-    if mailbox.refusal in ("stopped", "closed"):  # it was stopped for good
+    if lane.mailbox.refusal in ("stopped", "closed"):  # it was stopped for good
         return False
     policy = policy_of(life, handler)
     if not policy.times:
@@ -279,7 +281,7 @@ def _redelivers(
         say(logging.ERROR, text, mailbox.path, raised, pass_up=life.pass_up)
         return False
     if options.not_before is not None:
-        mailbox.held_back_until = max(mailbox.held_back_until, options.not_before)
+        lane.mailbox.hold_until(options.not_before)
     if error is not None:
         mailbox.causes = mailbox.causes or {}
         mailbox.causes[id(options)] = error

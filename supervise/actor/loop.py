@@ -233,7 +233,7 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     mailbox.answer_pings()
     if life.checkpoints is not None:
         life.checkpoints.look()
-    if life.signal and not (life.draining and (mailbox.waiting or life.busy_beside)):
+    if life.signal and not (life.draining and (mailbox.has_work(draining=True) or life.busy_beside)):
         return None
     held_up = None if life.concurrent is None else life.concurrent.held_up
     if mailbox.plain and not held_up:
@@ -253,12 +253,12 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
         return mailbox.queue, 0
     held_back = {} if not mailbox.held_back_until or life.draining else mailbox.held_back()
     # Only now: a lane that is chosen and not served would have had its turn.
-    lane = mailbox.choose((*(held_up or ()), *held_back))
+    lane = mailbox.choose((*(held_up or ()), *held_back), draining=life.draining)
     if lane is None:
         if held_back:
             life.throttle_timer = mailbox.backend.call_at(min(held_back.values()), mailbox.wake)
         return mailbox.queue, 0
-    mailbox.count_begun()
+    lane.mailbox.count_begun()
     life.lane = lane
     lane.admit(leaving=1)
     if lane is not mailbox:
@@ -299,7 +299,7 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, func
             options.source._put_back(options)
         if options is not None and options.deadline is not None:
             options.deadline.put_back()
-        life.mailbox.count_begun(-1)
+        lane.mailbox.count_begun(-1)
         lane.put_back(envelope)
     life.in_hand = None  # only now: what a queue of the user's own raises is a crash with the message in hand
     return begun

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from functools import partial
 from threading import get_ident
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
@@ -22,6 +23,7 @@ from supervise_strategies.errors import InvalidSpec
 
 from .from_thread import FromThread
 from .instance import instance_of
+from .mapped import Mapped
 from .recipient import Recipient
 from .stream import HandlerStream
 from .view import MailboxView, ViewOptions
@@ -122,6 +124,49 @@ class _AnyAddress(MailboxView, Generic[A_co]):
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
         self._lane_for(handler, args, kwargs).try_send(handler, args, kwargs, self._options())
+
+    @overload
+    def map(
+        self,
+        handler: Callable[[A_co, T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        /,
+        *,
+        limit: float = ...,
+        ordered: bool = ...,
+        return_exceptions: bool = ...,
+    ) -> Mapped[R]: ...
+    @overload
+    def map(
+        self,
+        handler: Callable[[A_co, T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        /,
+        *,
+        limit: float = ...,
+        ordered: bool = ...,
+        return_exceptions: bool = ...,
+    ) -> Mapped[R]: ...
+    def map(
+        self,
+        handler: Callable[..., Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        /,
+        *,
+        limit: float = 64,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+    ) -> Mapped[Any]:
+        """Call the handler once for each item: `results = await pool.map(Worker.job, items)`, in the order of the items.
+
+        Or one by one, as they come: `async with pool.map(…) as results: async for result in results`; leaving the block cancels
+        what is under way. At most `limit` items have been taken at any time of which the result wasn't read yet, so neither
+        items nor results pile up. `ordered=False`: in the order in which they are done. The first error cancels all others, and
+        is raised as it is; with `return_exceptions=True` an error of a call stands among the results instead. It is for pools,
+        and for actors with `concurrency=`: a plain one handles one item at a time.
+        """
+        check(handler)
+        return Mapped(self.path, partial(self.call, handler), items, limit, ordered, return_exceptions)
 
     # -- control: it isn't held up by what is queued -----------------------------------------------------------------
 

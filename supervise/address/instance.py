@@ -11,7 +11,7 @@ from supervise.mailbox.refusal import refused
 from supervise.mailbox.stand_in import StandIn
 from supervise.mailbox.turn import CURRENT
 from supervise.message import Message
-from supervise_strategies.kind import is_of, kind_of, name_of_kind
+from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
@@ -26,8 +26,7 @@ async def instance_of(mailbox: Mailbox) -> Any:
         life = mailbox.turn
         if life is not None and life.running and not mailbox.restarting and not life.stopping:
             if is_of(life.instance, StandIn):
-                name = name_of_kind(kind_of(life.instance))
-                raise TypeError(f"the {name} of {mailbox.path} lives in a thread of its own, and can't be shared: use call()")
+                raise TypeError(f"{mailbox.path} {life.instance._supervise_why}, and shares it with nobody: use call()")
             return life.instance
         if mailbox.refusal is not None:
             raise refused(mailbox, _INSTANCE)

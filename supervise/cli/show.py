@@ -10,6 +10,7 @@ import inspect
 
 from supervise.tree.child import Child
 from supervise.tree.explanation import explain_description
+from supervise.tree.pool import Pool
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.errors import ChildNotFound
 from supervise_strategies.text import said, shown
@@ -25,8 +26,10 @@ def tree(target: str, factory: bool = False) -> int:
         error.tell()
         return 2
     print(found)
-    kinds = [isinstance(place, Child) for _, place in found.walk()]
-    print(f"{_counted(1 + kinds.count(False), 'supervisor')}, {_counted(kinds.count(True), 'actor')}")
+    kinds = [type(place) for _, place in found.walk()]
+    pools, actors = kinds.count(Pool), kinds.count(Child)
+    more = f", {_counted(pools, 'pool')}" if pools else ""
+    print(f"{_counted(1 + len(kinds) - actors - pools, 'supervisor')}{more}, {_counted(actors, 'actor')}")
     return 0
 
 

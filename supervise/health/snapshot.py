@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 
 from supervise.tree.branch import BranchPlace, Place
 from supervise.tree.place import ActorPlace
+from supervise.tree.pool_place import PoolPlace
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.child_state import ChildState
@@ -34,7 +35,7 @@ class ChildHealth:
     """One actor or supervisor."""
 
     path: str
-    kind: Literal["actor", "supervisor"]
+    kind: Literal["actor", "supervisor", "pool"]
     required: bool
     """Whether the tree isn't ready while it is down; what is below an optional supervisor is optional."""
     state: str
@@ -51,13 +52,26 @@ class ChildHealth:
     paused: bool
     last_error: str
     """Why it last ended abnormally, since its supervisor started; empty if it didn't."""
+    workers: int = 0
+    """Of a pool: how many it is to have. A pool is one child; its workers aren't told of by themselves."""
+    workers_up: int = 0
+    """How many of them are ready for messages. One is enough for a pool to be up; with less than all it is degraded."""
 
     @property
     def well(self) -> bool:
-        """Whether it is as it should be."""
-        return self.state in ("running", "finished")
+        """Whether it is as it should be; a pool, if it has a worker that is up."""
+        return self.state in ("running", "finished") and (
+            self.kind != "pool" or self.state == "finished" or self.workers_up > 0
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether all workers of a pool are up."""
+        return self.well and (self.state == "finished" or self.workers_up >= self.workers)
 
     def __str__(self) -> str:
+        if self.kind == "pool" and self.state == "running":
+            return f"{self.path} has {self.workers_up} of {self.workers} workers"
         more = f" for {self.backoff:.3g} s" if self.backoff else ""
         return f"{self.path} is {self.state}{more}{f': {self.last_error}' if self.last_error and not self.well else ''}"
 
@@ -104,7 +118,7 @@ def health(source: Source, /) -> Health:
         return Health(source.name, False, False, False, (f"{source.name} isn't running",))
     children = tuple(_children(app._branch, True, everything=True))
     found = _judge(app, [child for child in children if child.required and not child.well])
-    lost = [str(child) for child in children if not child.required and not child.well]
+    lost = [str(child) for child in children if not child.whole and not (child.required and not child.well)]
     return Health(app.path, found.live, found.ready, bool(lost), (*found.why, *lost), children)
 
 
@@ -150,7 +164,7 @@ def _children(branch: BranchPlace, required: bool, *, everything: bool) -> Itera
     needed = {branch: required}
 
     def into(below: BranchPlace) -> bool:
-        return needed[below] or everything
+        return not isinstance(below, PoolPlace) and (needed[below] or everything)
 
     for place in branch.walk(into):
         above = place.above or branch
@@ -164,15 +178,19 @@ def _children(branch: BranchPlace, required: bool, *, everything: bool) -> Itera
 
 
 def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:
-    kind: Literal["actor", "supervisor"] = "actor"
-    if isinstance(place, ActorPlace):
+    kind: Literal["actor", "supervisor", "pool"] = "actor"
+    workers = up = 0
+    if isinstance(place, PoolPlace):
+        kind, workers, up = "pool", place.pool.size, len(place.mailbox.up)
+        path, queued, paused = place.path, place.mailbox.waiting, place.mailbox.paused
+    elif isinstance(place, ActorPlace):
         path, queued, paused = place.mailbox.path, place.mailbox.waiting, place.mailbox.paused
     else:
         kind, path, queued, paused = "supervisor", place.path, 0, False
     node = above.node
     info = None if node is None else node.machine.child(place.name)
     if node is None or info is None:  # its supervisor is down
-        return ChildHealth(path, kind, required, "stopped", place.number, 0, 0, None, queued, paused, "")
+        return ChildHealth(path, kind, required, "stopped", place.number, 0, 0, None, queued, paused, "", workers, up)
     now = above.tree.backend.now()
     state = "finished" if info.finished else info.state.value
     if state == "stopped" and node.machine.phase is Phase.STARTING:
@@ -189,4 +207,6 @@ def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:
         queued,
         paused,
         "" if info.last is None else str(info.last),
+        workers,
+        up,
     )

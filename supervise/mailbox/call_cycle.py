@@ -16,6 +16,8 @@ from supervise.message import AnyHandler, Message, name_of
 from .turn import IncarnationTurn
 
 if TYPE_CHECKING:
+    from supervise._backends import Future
+
     from .lane import Lane
     from .mailbox import Mailbox
     from .turn import Turn
@@ -28,10 +30,16 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
     """
     path = [turn.mailbox.path]
     first: Turn | None = None  # that is starting, and is waited for
+    reply: Future | None = None  # that is waited for; of the call that is to be sent there is none yet
     while True:
         mailbox = lane.mailbox
         path.append(mailbox.path)
         at: Turn | None = mailbox.turn
+        if at is not None and not at.exclusive:  # a pool: any worker may take what waits
+            at = None if reply is None else at.handling(reply)
+            if at is None:
+                return
+            path.append(at.mailbox.path)
         if at is None:
             starting = starting_before(turn, mailbox)
             at = turn if turn in starting else next((start for start in starting if start.awaits is not None), None)
@@ -44,10 +52,10 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
             raise CallCycle(path, message)
         if at is None or at.awaits is None or at.pending is None:
             return
-        lane = at.awaits
+        lane, reply = at.awaits, at.pending
         # One that has its reply, or whose time is over, waits no more, though it hasn't run since; one that just got its room
         # goes on to wait for the reply.
-        if at.pending.done() and at.pending not in lane.reservations:
+        if reply.done() and reply not in lane.reservations:
             return
 
 

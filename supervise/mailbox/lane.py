@@ -25,8 +25,9 @@ from supervise_strategies.exception import cause_of
 from .call_cycle import check_cycle
 from .envelope import Envelope, MessageOptions, is_given_up, with_span
 from .losses import Loss
-from .message_queue import NO_QUEUE, KeptQueue, MessageQueue, new_queue
+from .message_queue import NO_QUEUE, KeptQueue, MessageQueue
 from .overflow import WaitingSenders, take_place
+from .pool_queue import PoolQueue
 from .refusal import check_message, full, refused, restarting, too_late
 from .turn import CURRENT, Turn
 
@@ -241,7 +242,7 @@ class Lane(ABC):
     def grant(self, credits: float) -> None:
         """Let so many envelopes come in without a look, for room that there is, or above capacity."""
         if self.queue is NO_QUEUE:
-            self.queue = new_queue(self.mailbox.options.queue, self.mailbox.dead_letters.bus.pass_up)
+            self.queue = self.mailbox.new_queue()
         number = int(credits)
         self.credits += number
         self._granted += number
@@ -256,7 +257,7 @@ class Lane(ABC):
 
     def replenish(self) -> None:
         """The actor is at work: senders needn't look, nor yield for its sake, as long as there is room."""
-        if self.mailbox.instrument is not None:
+        if self.mailbox.takes_each:
             self._stint = 0
         elif self.mailbox.refusal is None and self.queue is not NO_QUEUE:  # which may only be made where a sender can be told
             self._stint = BURST
@@ -286,7 +287,7 @@ class Lane(ABC):
             self.lose(envelope)
             return False
         if self.room > 0:
-            ahead = mailbox.instrument is None and mailbox.refusal is None
+            ahead = not mailbox.takes_each and mailbox.refusal is None
             credits = min(BURST - self._stint, self.room) if ahead else 1
             self._stint += int(credits)
             self.grant(credits)
@@ -319,7 +320,7 @@ class Lane(ABC):
 
     def give_on(self) -> None:
         """Room that was given to a sender isn't used."""
-        if self.mailbox.instrument is not None:
+        if self.mailbox.takes_each:
             self._revoke()
         self.admit()
         self.mailbox.wake()  # the actor may have waited for that very message before its end
@@ -335,7 +336,7 @@ class Lane(ABC):
         """It was in hand at a crash, and comes first again, above capacity if there is no room."""
         self._revoke()
         if self.queue is NO_QUEUE:
-            self.queue = new_queue(self.mailbox.options.queue, self.mailbox.dead_letters.bus.pass_up)
+            self.queue = self.mailbox.new_queue()
         self.queue.appendleft(envelope)
 
     def put_first(self, envelope: Envelope) -> None:
@@ -351,7 +352,7 @@ class Lane(ABC):
         if not wanted:
             return []
         queue = self.queue
-        if isinstance(queue, KeptQueue):
+        if isinstance(queue, KeptQueue | PoolQueue):
             taken: list[Envelope] = queue.take_out(wanted)
         else:  # the same object: the actor's loop may be in the middle of it
             taken = [envelope for envelope in queue if id(envelope) in wanted]  # without those that `chosen` itself took out
@@ -367,7 +368,7 @@ class Lane(ABC):
     def pull(self) -> Envelope | None:
         """Take the next one out, whatever a queue of the user's own does; None if that has let others take all out."""
         queue = self.queue
-        envelope: Envelope | None = queue.pull() if isinstance(queue, KeptQueue) else queue.popleft()
+        envelope: Envelope | None = queue.pull() if isinstance(queue, KeptQueue | PoolQueue) else queue.popleft()
         if envelope is not None:
             self.given_up -= is_given_up(envelope)
             self._first_is_another()

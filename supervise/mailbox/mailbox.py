@@ -21,42 +21,40 @@ from typing import TYPE_CHECKING, Final
 from supervise._backends import fail, give
 from supervise.errors import MessageDropped
 from supervise.message import Message, describe
-from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exception import cause_of
 
 from .account import Account
 from .affinity import check_loop, check_thread
-from .choice import STRICT, Choosing, choosing
 from .dead_letters import DeadLetters
 from .envelope import Envelope, fails_fast, is_beginning, is_held_back
-from .lane import Lane
+from .lanes import Lanes
 from .losses import Loss
 from .mailbox_options import MailboxOptions
+from .message_queue import new_queue
 from .refusal import Refusal, cut_off_before, refused, restarting, too_late
-from .side_lane import SideLane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from supervise._backends import Backend, Future
     from supervise_strategies.exit_reason import ExitReason
 
     from .instrument import Instrument
+    from .lane import Lane
     from .lifetime import Lifetime
+    from .message_queue import MessageQueue
     from .throttle import Bucket
     from .turn import IncarnationTurn, Turn
 
 _ids = count(1)
 
 
-class Mailbox(Lane):
+class Mailbox(Lanes):
     """What an address leads to."""
 
     __slots__ = (
         "_bucket",
-        "_choosing",
         "_pings",
-        "_side",
         "abandoned",
         "attention",
         "backend",
@@ -73,7 +71,6 @@ class Mailbox(Lane):
         "last_end",
         "lifetime",
         "name",
-        "options",
         "parent",
         "paused",
         "refusal",
@@ -83,12 +80,11 @@ class Mailbox(Lane):
     )
 
     def __init__(self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetters) -> None:
-        super().__init__()
+        super().__init__(options)
         self.backend: Backend = backend
         self.id: int = next(_ids)
         self.parent: str = parent
         self.name: str = name
-        self.options: MailboxOptions = options
         self.dead_letters: DeadLetters = dead_letters
         self.lifetime: Lifetime | None = None
         self.instrument: Instrument | None = None  # set before anything can come in, or never
@@ -108,9 +104,7 @@ class Mailbox(Lane):
         self.abandoned: int = 0
         self._pings: list[Future] | None = None
         self._bucket: Bucket | None = None if options.throttle is None else options.throttle.bucket()
-        # The lanes beside this one, most urgent first; this one is the last of all.
-        self._side: dict[str, Lane] | None = {name: SideLane(self) for name in options.lanes[:-1]} if options.lanes else None
-        self._choosing: Choosing = choosing(options.choice, options.lanes, self) if options.lanes else STRICT
+        self._open_lanes()
 
     @property
     def mailbox(self) -> Mailbox:
@@ -141,27 +135,21 @@ class Mailbox(Lane):
         self.check_thread()
         check_loop(self.path, self.backend)
 
-    # -- lanes -------------------------------------------------------------------------------------------------------
+    # -- the way in ---------------------------------------------------------------------------------------------------
+
+    def new_queue(self) -> MessageQueue:
+        """What a lane keeps its messages in, from the first one on."""
+        return new_queue(self.options.queue, self.dead_letters.bus.pass_up)
 
     @property
-    def lanes(self) -> tuple[Lane, ...]:
-        """All of them, most urgent first."""
-        return (self,) if self._side is None else (*self._side.values(), self)
+    def shared(self) -> Mailbox | None:
+        """The mailbox of the pool that it belongs to, if it does."""
+        return None
 
-    def lane(self, name: str | None) -> Lane:
-        """The lane of this name; None is the last one, which is where messages go that don't say."""
-        if name is None or (self.options.lanes and name == self.options.lanes[-1]):
-            return self
-        lane = None if self._side is None else self._side.get(name)
-        if lane is None:
-            there = ", ".join(map(repr, self.options.lanes)) or "none: describe the child with lanes=(...)"
-            cure = f"one of its lanes; there are {there}"
-            raise InvalidSpec(f"options of {self.path!r}", "lane", name, cure, among=self.options.lanes)
-        return lane
-
-    def choose(self, held_up: Collection[Lane] = ()) -> Lane | None:
-        """The lane that the next message comes from; None: all are empty, or held up."""
-        return self._choosing.next(self.lanes, held_up)
+    @property
+    def takes_each(self) -> bool:
+        """Whether each message is looked at as it comes in, so that no credits are granted ahead."""
+        return self.instrument is not None
 
     def put_beginning(self, envelope: Envelope) -> None:
         """What an incarnation handles first of all, instead of what its predecessor didn't come to."""
@@ -169,16 +157,6 @@ class Mailbox(Lane):
         self.abandoned += len(first.take_out(is_beginning))
         first.put_first(envelope)
         self._choosing.begin()
-
-    @property
-    def waiting(self) -> int:
-        """How many messages wait."""
-        return len(self.queue) if self._side is None else sum(len(lane.queue) for lane in self.lanes)
-
-    @property
-    def reserved(self) -> bool:
-        """Whether a sender has room that it hasn't used yet."""
-        return any(lane.reservations for lane in self.lanes)
 
     # -- control -----------------------------------------------------------------------------------------------------
 
@@ -199,6 +177,14 @@ class Mailbox(Lane):
             if first is not None and is_held_back(first, now):
                 found[lane] = first[5].not_before  # type: ignore[union-attr, assignment]  # it has one
         return found
+
+    def hold_until(self, until: float) -> None:
+        """A message that is tried again may hold its lane until then."""
+        self.held_back_until = max(self.held_back_until, until)
+
+    def let_go(self) -> None:
+        """A life is over, and what it had in hand is settled."""
+        return
 
     def pause(self) -> None:
         """Begin no message, over restarts too, until `resume`. What is in hand goes on; messages are accepted and kept."""
@@ -241,6 +227,10 @@ class Mailbox(Lane):
         in_hand = 0 if self.turn is None else len(self.turn.held())
         accepted = sum(lane.accepted for lane in self.lanes)
         return Account(accepted, self.handled, self.failed, self.dead_lettered, self.abandoned, self.waiting, in_hand)
+
+    def part(self) -> Account:
+        """The same, as it is counted for a whole tree."""
+        return self.account()
 
     def dead_letter(
         self, envelope: Envelope, why: str, loss: Loss, error: BaseException | None = None, *, begun: bool = False

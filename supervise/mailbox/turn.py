@@ -38,6 +38,10 @@ class Turn:
         """That of the incarnation that it belongs to."""
         return self
 
+    def handling(self, reply: Future) -> Turn | None:
+        """The turn that handles a call that was sent to this one's mailbox, or will."""
+        return self
+
 
 class IncarnationTurn(Turn, ABC):
     """What a mailbox and an instrument know of an incarnation: its turn, and how to end it."""

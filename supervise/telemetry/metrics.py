@@ -37,6 +37,7 @@ from supervise.message import short_name_of
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY, scope
 from supervise.tree.branch import BranchPlace, Place
 from supervise.tree.place import ActorPlace
+from supervise.tree.pool_place import PoolPlace
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Action
 from supervise_strategies.exit_reason import ExitKind, ExitReason
@@ -175,6 +176,8 @@ class Metrics:
     def _type(self, place: Place | None) -> str:
         if place is None:
             return "unknown"
+        if isinstance(place, PoolPlace):
+            return self._type(next((below for below in [*place.places.values()]), None))
         if isinstance(place, BranchPlace):
             return type(place.description).__name__
         incarnation = place.incarnation
@@ -209,8 +212,9 @@ class Metrics:
     def _waiting(self, _: CallbackOptions) -> Iterable[Observation]:
         found: Counter[str] = Counter()
         for tree in self._live():
-            for place in tree.root.actors():
-                found[self._type(place)] += place.mailbox.waiting
+            for place in tree.root.walk():
+                if isinstance(place, ActorPlace | PoolPlace):
+                    found[self._type(place)] += place.mailbox.waiting
         self._queued |= found.keys()
         return [Observation(found[kind], {ACTOR_TYPE: kind}) for kind in sorted(self._queued)]
 

@@ -75,6 +75,13 @@ async def delete(branch: BranchPlace, name: str) -> None:
     await ask(branch, lambda node, ticket, now: node.machine.delete_child(name, ticket, now))
 
 
+async def remove(branch: BranchPlace, name: str) -> None:
+    """Stop a child, and forget it."""
+    await terminate(branch, name, by_name=True)
+    if branch.node is not None and name in branch.node.machine:  # a temporary one is forgotten by now
+        await delete(branch, name)
+
+
 async def stop(branch: BranchPlace, reason: ExitReason) -> None:
     """Stop the supervisor itself, with all below it. Idempotent."""
     node = branch.node

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from supervise import events
 from supervise.mailbox.account import Account
 from supervise.mailbox.affinity import OF_A_TREE, check_loop, check_thread
-from supervise_strategies.directives import Stop, StopMode
+from supervise_strategies.directives import Cause, Stop, StopMode
 from supervise_strategies.errors import SupervisorNotRunning
-from supervise_strategies.exit_reason import KILLED, ExitReason
+from supervise_strategies.exit_reason import KILLED, ExitKind, ExitReason
 
 from .place import ActorPlace
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.mailbox.instrument import Instrument
     from supervise.mailbox.subscription import Subscription
-    from supervise_strategies.directives import Cause
 
+    from .child import Child
     from .description import Description
     from .node import Node
     from .tree import Tree
@@ -103,6 +103,10 @@ class BranchPlace:
     def supervisor(self, key: Any) -> object:
         return self.tree.handle(self.tree.registry.branch(self, key))
 
+    def new_actor(self, node: Node, name: str, child: Child[Any]) -> ActorPlace:
+        """The place of an actor below it."""
+        return ActorPlace(node, name, child)
+
     def check_here(self) -> None:
         """Raise `WrongThread`, `WrongLoop` or `WrongProcess` elsewhere than in the event loop that it runs in."""
         backend = self.tree.backend
@@ -171,7 +175,8 @@ class BranchPlace:
             tree.finished(reason, cause, error)
         elif node.ready:
             parent.adopt_crashes(node)
-            parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error)
+            spent = cause is Cause.LAST_LEFT and reason.kind is ExitKind.GAVE_UP
+            parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error, spent=spent)
         else:
             parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
 
@@ -205,20 +210,37 @@ class BranchPlace:
 
         It may be asked for in another thread, while the tree changes: what is forgotten is read before what is there.
         """
-        total = self.gone
+        total = self.own_account()
         for place in self.walk():
-            total = total.plus(place.gone if isinstance(place, BranchPlace) else place.account())
+            total = total.plus(place.own_account() if isinstance(place, BranchPlace) else place.account())
         return total
 
+    def own_account(self) -> Account:
+        """Of what isn't below it: what is gone, and of a pool its mailbox."""
+        return self.gone
+
+    def close_mailbox(self) -> None:
+        """Of a pool: it is stopped, but listed."""
+
+    def forget_mailbox(self) -> None:
+        """Of a pool: it is gone for good."""
+
     def close(self) -> None:
-        for place in self.actors():
-            place.close()
+        self.close_mailbox()
+        for place in self.walk():
+            if isinstance(place, ActorPlace):
+                place.close()
+            else:
+                place.close_mailbox()
 
     def forget(self) -> None:
         below = [*self.walk()]
+        self.forget_mailbox()
         for place in below:
             if isinstance(place, ActorPlace):
                 place.forget()
+            else:
+                place.forget_mailbox()
         for place in (self, *below):  # the last dead letters are events of theirs
             if isinstance(place, BranchPlace):
                 streams, place.streams = place.streams, None

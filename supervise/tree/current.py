@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .child import Child
     from .description import Description
+    from .pool import Pool
     from .running import RunningSupervisor
 
 A = TypeVar("A")
@@ -175,7 +176,10 @@ class Current:
         All get the same object, so let it be immutable. Without subscribers it costs a look-up, and the event is gone.
         """
         self._check_thread()
-        publish(self._incarnation.mailbox, event)
+        mailbox = self._incarnation.mailbox
+        publish(mailbox, event)
+        if mailbox.shared is not None:
+            publish(mailbox.shared, event)
 
     def watch(self, address: Address[Any] | WeakAddress[Any], handler: Callable[[Any, Down], object], /) -> Monitor:
         """Have the message `handler(down)` sent to this actor each time that an incarnation of another actor ends.
@@ -199,7 +203,7 @@ class Current:
         return monitor(incarnation, address._mailbox.mailbox, handler)
 
     @overload
-    def find(self, key: Child[A], /) -> Address[A]: ...
+    def find(self, key: Child[A] | Pool[A], /) -> Address[A]: ...
     @overload
     def find(self, key: str, /) -> Address[Any]: ...
     def find(self, key: Any, /) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from supervise_strategies.child_spec import ChildSpec, StopWithin, SupervisorSpec, check_unique, warn_of_immortal_loop
 from supervise_strategies.errors import InvalidSpec
@@ -39,6 +39,9 @@ class Description:
         "spec",
         "spec_below",
     )
+
+    is_one_thing: ClassVar[bool] = False
+    """Whether what is below it is shown with it, and not by itself: a pool's workers."""
 
     def __init__(
         self,
@@ -112,21 +115,24 @@ class Description:
             return
         seen: set[int] = set()
         for child in children:
-            below = child.walk() if isinstance(child, Description) else ()
+            below = child.walk(shown=True) if isinstance(child, Description) and not child.is_one_thing else ()
             for each in (child, *(each for _, each in below)):
                 if id(each) in seen:
                     cure = "it stands once in a description, since it is the key to find the child: describe another"
                     raise InvalidSpec(who, "children", each, cure)
                 seen.add(id(each))
 
-    def walk(self) -> Iterator[tuple[tuple[str, ...], Child[Any] | Description]]:
-        """All that is described below it, with its path from here, from the top down in start order."""
+    def walk(self, *, shown: bool = False) -> Iterator[tuple[tuple[str, ...], Child[Any] | Description]]:
+        """All that is described below it, with its path from here, from the top down in start order.
+
+        `shown`: without the workers of a pool, which is one thing to look at.
+        """
         todo = [iter(self._children.items())]
         path: list[str] = []
         while todo:
             for name, child in todo[-1]:
                 yield (*path, name), child
-                if isinstance(child, Description):
+                if isinstance(child, Description) and not (shown and child.is_one_thing):
                     todo.append(iter(child._children.items()))
                     path.append(name)
                     break
@@ -196,22 +202,24 @@ class Description:
 
     def _lines(self) -> Iterator[str]:
         yield self._line()
-        for path, child in self.walk():
+        for path, child in self.walk(shown=True):
             indent = "  " * len(path)
             if isinstance(child, Description):
                 yield f"{indent}{child._line()}"
             else:
-                yield f"{indent}{path[-1]}  {child.spec.restart}{_more(child.spec, child.required is not False)}"
+                yield f"{indent}{path[-1]}  {child.spec.restart}{policies(child.spec, child.required is not False)}"
+
+    def _kind(self) -> str:
+        return "dynamic" if self.spec.dynamic else self.spec.strategy.value
 
     def _line(self) -> str:
-        spec, below = self.spec, self.spec_below
-        kind = "dynamic" if spec.dynamic else spec.strategy.value
+        spec, below, kind = self.spec, self.spec_below, self._kind()
         more = "" if math.isinf(spec.max_children) else f", at most {spec.max_children:g} children"
         auto = "" if spec.auto_shutdown is AutoShutdown.NEVER else f", auto_shutdown {spec.auto_shutdown.value}"
-        return f"{self.name}  [{kind}, {spec.intensity}{auto}{more}]{_more(below, self.required, below.restart)}"
+        return f"{self.name}  [{kind}, {spec.intensity}{auto}{more}]{policies(below, self.required, below.restart)}"
 
 
-def _more(spec: ChildSpec, required: bool, restart: Restart | None = None) -> str:
+def policies(spec: ChildSpec, required: bool, restart: Restart | None = None) -> str:
     """What is said of a child that isn't the default."""
     said: list[str] = []
     if restart is not None and restart != Restart():

@@ -94,14 +94,15 @@ def _known(error: BaseException, last: str) -> str:
 
 def _upwards(levels: _Levels, now: float, reason: ExitReason, error: BaseException | None) -> Explanation:
     chain: list[Explanation] = []
+    spent = False
     for machine, id, path in levels:
         last = machine.child(id)
         known = "" if error is None or last is None else _known(error, last.fingerprint)
-        found = explain(machine, id, now, reason, error=error, path=path, fingerprint=known)
+        found = explain(machine, id, now, reason, error=error, path=path, fingerprint=known, spent=spent)
         chain.append(found)
         if found.ends is None:
             break
-        reason, error = found.ends, None
+        reason, error, spent = found.ends, None, found.spent
     whole = chain.pop()
     while chain:
         whole = replace(chain.pop(), above=whole)

@@ -11,7 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from supervise import events
 from supervise._backends import fail, give
@@ -26,6 +26,7 @@ from .agenda import Job
 from .branch import BranchPlace, Place
 from .child import Child
 from .place import ActorPlace
+from .pool_place import PoolPlace
 
 if TYPE_CHECKING:
     from supervise._backends import Future, Handle
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from supervise_strategies.child_spec import ChildSpec
 
     from .description import Description
+    from .pool import Pool
     from .tree import Tree
 
 
@@ -99,12 +101,15 @@ class Node:
         self._offers: dict[str, list[Offer]] = {}  # by name: calls that wait, in the order in which they are served
         for name, description in branch.description.named():
             if name not in self.places:  # a child that was deleted, or temporary, comes back with a new mailbox
-                self.places[name] = self._new_place(name, description, keyed=True)
+                keyed = not isinstance(branch, PoolPlace)  # nobody has the key of a worker
+                self.places[name] = self._new_place(name, description, keyed=keyed)
 
     def _new_place(self, name: str, description: Child[Any] | Description, *, keyed: bool) -> Place:
         place: Place
         if isinstance(description, Child):
-            place = ActorPlace(self, name, description)
+            place = self.branch.new_actor(self, name, description)
+        elif description.is_one_thing:
+            place = PoolPlace(self.tree, self, name, cast("Pool[Any]", description))
         else:
             place = BranchPlace(self.tree, self, name, description)
         if keyed:

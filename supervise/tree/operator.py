@@ -12,10 +12,12 @@ from supervise_strategies.restart import Restart, RestartName, RestartType, as_r
 from . import admin
 from .branch import BranchPlace, Place
 from .place import ActorPlace
+from .pool_place import PoolPlace, pool_place
 
 if TYPE_CHECKING:
     from .child import Child
     from .description import Description
+    from .pool import Pool
 
 
 class Operator:
@@ -38,17 +40,25 @@ class Operator:
     def __repr__(self) -> str:
         return f"<Operator {self.who} of {self._branch.path}>"
 
-    def pause(self, key: str | Child[Any]) -> None:
+    def pause(self, key: str | Child[Any] | Pool[Any]) -> None:
         """Have an actor begin no further message; it keeps accepting. It outlasts restarts, until `resume`. Returns at once."""
         mailbox = self._actor(key).mailbox
         self._say(mailbox.path, "pause it")
         mailbox.pause()
 
-    def resume(self, key: str | Child[Any]) -> None:
+    def resume(self, key: str | Child[Any] | Pool[Any]) -> None:
         """Have a paused actor go on. Idempotent."""
         mailbox = self._actor(key).mailbox
         self._say(mailbox.path, "resume it")
         mailbox.resume()
+
+    async def resize(self, key: str | Pool[Any], size: int) -> None:
+        """Have so many workers in a pool: see `RunningSupervisor.resize`."""
+        self._branch.check_here()
+        place = pool_place(self._branch, key)
+        place.pool.with_size(size)  # InvalidSpec before anything is said
+        self._say(place.path, f"have {size} workers")
+        await place.resize(size)
 
     async def stop(self, key: str | Child[Any] | Description) -> None:
         """Stop a child and leave it listed; its siblings run on. A temporary one, or a dynamic supervisor's, is forgotten.
@@ -136,10 +146,10 @@ class Operator:
         node.branch.running_node()
         return place, node.branch
 
-    def _actor(self, key: Any) -> ActorPlace:
+    def _actor(self, key: Any) -> ActorPlace | PoolPlace:
         self._branch.check_here()
         place = self._branch.tree.registry.place(self._branch, key)
-        if not isinstance(place, ActorPlace):
+        if not isinstance(place, ActorPlace | PoolPlace):
             raise InvalidSpec("operator", "key", key, "that is a supervisor, and has no mailbox: name one of its actors")
         return place
 

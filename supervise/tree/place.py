@@ -50,7 +50,7 @@ class ActorPlace:
         self.child: Child[Any] = child
         self.number: int = 0
         backend = node.tree.backend
-        self.mailbox: Mailbox = Mailbox(backend, node.path, name, child.mailbox_options, node.tree.dead_letters)
+        self.mailbox: Mailbox = self.new_mailbox(node, name, child)
         if child.lifetime == "addresses":
             self.mailbox.lifetime = Lifetime(backend.from_anywhere(), self._lost)
         if node.tree.instruments is not None:
@@ -58,6 +58,14 @@ class ActorPlace:
             self.mailbox.instrument = node.tree.instruments.for_actor(self.mailbox, node.branch.instrument, kind)
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None
+
+    def new_mailbox(self, node: Node, name: str, child: Child[Any]) -> Mailbox:
+        """What it has over all its lives."""
+        return Mailbox(node.tree.backend, node.path, name, child.mailbox_options, node.tree.dead_letters)
+
+    def drains(self, mode: StopMode) -> bool:
+        """Whether an ordered stop handles what waits."""
+        return self.child.drain and mode is StopMode.FINAL
 
     @property
     def path(self) -> str:
@@ -265,9 +273,10 @@ class ActorPlace:
         if self.mailbox.instrument is not None:
             self.mailbox.instrument.asked_to_stop()
         drain = False
-        if directive.mode is StopMode.FINAL and self.mailbox.refusal != "unstoppable":
-            self.mailbox.refuse("stopped")
-            drain = self.child.drain
+        if self.mailbox.refusal != "unstoppable":
+            if directive.mode is StopMode.FINAL:
+                self.mailbox.refuse("stopped")
+            drain = self.drains(directive.mode)
         tree = self.node.tree
         within = min(directive.within, tree.budget_left())
         if directive.brutal or within <= 0 or incarnation.killed:  # its time isn't given to it twice
@@ -343,7 +352,7 @@ class ActorPlace:
         return self.incarnation is not None
 
     def account(self) -> Account:
-        return self.mailbox.account()
+        return self.mailbox.part()
 
     def close(self) -> None:
         """Stopped, but listed: what waits becomes dead letters, until it is started again on the same mailbox."""

@@ -14,6 +14,7 @@ from supervise.mailbox.turn import CURRENT
 from supervise_strategies.errors import InvalidSpec
 
 from .child import Child
+from .pool import Pool
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
@@ -26,7 +27,7 @@ class Ref(Generic[A]):
 
     __slots__ = ("_key",)
 
-    def __init__(self, key: Child[A] | str) -> None:
+    def __init__(self, key: Child[A] | Pool[A] | str) -> None:
         self._key = key
 
     def find(self) -> Address[A]:
@@ -48,7 +49,7 @@ class Ref(Generic[A]):
 
 
 @overload
-def ref(key: Child[A], /) -> Address[A]: ...
+def ref(key: Child[A] | Pool[A], /) -> Address[A]: ...
 @overload
 def ref(key: str, /) -> Address[Any]: ...
 def ref(key: Any, /) -> Any:
@@ -62,8 +63,8 @@ def ref(key: Any, /) -> Any:
     If nothing is found, the start fails with `ChildNotFound`. The sibling may be one that starts later: then a call to it in
     the own start is `WouldDeadlock`, since it waits for this start; a `send` is fine. Raises `InvalidSpec` for what is no key.
     """
-    if key == "" or not issubclass(type(key), str | Child):
-        raise InvalidSpec("ref", "key", key, "what child() returned, or a path relative to the own supervisor, 'db'")
+    if key == "" or not issubclass(type(key), str | Child | Pool):
+        raise InvalidSpec("ref", "key", key, "what child() or pool() returned, or a path relative to the own supervisor, 'db'")
     return Ref(key)
 
 

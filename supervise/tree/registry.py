@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from weakref import WeakSet
 
 from supervise.address.address import address_of
-from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec
+from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec, there_are
 
 from .branch import BranchPlace, Place
 from .child import Child
 from .description import Description
 from .place import ActorPlace
+from .pool_place import PoolPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from supervise.address.address import Address, WeakAddress
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import Turn
 
@@ -131,6 +133,20 @@ class Registry:
             place, above = above, above.above
         return found
 
+    def lists(self, at: BranchPlace, child: Address[Any] | WeakAddress[Any] | BranchPlace) -> bool:
+        """Whether it is a child of `at` now; False: it was one, and is gone. Raises `ChildNotFound` for what never was."""
+        places = at.running_node().places
+        place = places.get(child.name)
+        if isinstance(child, BranchPlace):
+            listed, gone = place is child, child.node is None and child.path == f"{at.path}/{child.name}"
+        else:
+            mailbox = child._mailbox
+            listed = isinstance(place, ActorPlace | PoolPlace) and place.mailbox is mailbox
+            gone = mailbox.parent == at.path and mailbox.refusal == "closed"
+        if not listed and not gone:
+            raise ChildNotFound(child.path, f"; {there_are(places)}")
+        return listed
+
     def find(self, at: BranchPlace, key: Any) -> Any:
         """The address of the actor under a path or a key."""
         return self._address(self.place(at, key), key)
@@ -141,7 +157,7 @@ class Registry:
 
     @staticmethod
     def _address(place: Place, key: object) -> Any:
-        if isinstance(place, ActorPlace):
+        if isinstance(place, ActorPlace | PoolPlace):
             return address_of(place.mailbox)
         raise InvalidSpec("find", "key", key, "that is a supervisor, and has no mailbox: use supervisor(…)")
 

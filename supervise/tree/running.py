@@ -25,6 +25,8 @@ from .description import Description
 from .explanation import explain_place
 from .operator import Operator
 from .place import ActorPlace
+from .pool import Pool
+from .pool_place import PoolPlace, pool_place
 from .task import Task, task
 
 if TYPE_CHECKING:
@@ -120,6 +122,10 @@ class RunningSupervisor:
     @overload
     async def start_child(self, child: Child[A], *, name: str | None = None) -> Address[A]: ...
     @overload
+    async def start_child(  # type: ignore[overload-overlap]  # a pool is described as a supervisor, and has an address
+        self, child: Pool[A], *, name: str | None = None
+    ) -> Address[A]: ...
+    @overload
     async def start_child(self, child: Description, *, name: str | None = None) -> RunningSupervisor: ...
     async def start_child(
         self, child: Child[Any] | Description, *, name: str | None = None
@@ -145,7 +151,7 @@ class RunningSupervisor:
             check_name("child", base)
             name = base
         place = await admin.add(self._branch, name, child)
-        return address_of(place.mailbox) if isinstance(place, ActorPlace) else RunningSupervisor(place)
+        return address_of(place.mailbox) if isinstance(place, ActorPlace | PoolPlace) else RunningSupervisor(place)
 
     async def _start(self, child: Child[Any]) -> Address[Any]:
         name = child.name if child.name is not None else self._branch.running_node().free_name(child.spec.id)
@@ -157,23 +163,15 @@ class RunningSupervisor:
         A temporary child is forgotten. Under a dynamic supervisor a name won't do, one whose child has ended already is no
         error, and the child is forgotten. Raises `ChildNotFound`, or `ChildUnstoppable` if it outlives its cancellation.
         """
-        places = self._branch.running_node().places
-        if isinstance(child, RunningSupervisor):
-            if places.get(child.name) is not child._branch:
-                if child.path == f"{self.path}/{child.name}" and not child.running:
-                    return  # it was a child, and is gone
-                raise ChildNotFound(child.path, f"; {there_are(places)}")
-        elif isinstance(child, Address | WeakAddress):
-            place = places.get(child.name)
-            if not isinstance(place, ActorPlace) or place.mailbox is not child._mailbox:
-                if child._mailbox.parent == self.path and child._mailbox.refusal == "closed":
-                    return  # it was a child, and is gone
-                raise ChildNotFound(child.path, f"; {there_are(places)}")
-        elif not isinstance(child, str):
+        if isinstance(child, str):
+            await admin.terminate(self._branch, child, by_name=True)
+        elif isinstance(child, Address | WeakAddress | RunningSupervisor):
+            given = child._branch if isinstance(child, RunningSupervisor) else child
+            if self._branch.tree.registry.lists(self._branch, given):
+                await admin.terminate(self._branch, child.name, by_name=False)
+        else:
             cure = "a name, an address or a supervisor's handle; find(key) gives the address of a described child"
             raise InvalidSpec("terminate_child", "child", child, cure)
-        by_name = isinstance(child, str)
-        await admin.terminate(self._branch, child if isinstance(child, str) else child.name, by_name=by_name)
 
     async def restart_child(self, name: str) -> bool:
         """Start a child that is listed but stopped, on its mailbox.
@@ -190,6 +188,16 @@ class RunningSupervisor:
         Raises `ChildNotFound`, `ChildRunning`, `ChildRestarting`, `NotForDynamic`.
         """
         await admin.delete(self._branch, name)
+
+    async def resize(self, key: str | Pool[Any], /, size: int) -> None:
+        """Have so many workers in a pool below this supervisor: `await app.resize(jobs, 8)`.
+
+        It returns when the new ones are ready, or those over the number have ended, each after what it has in hand, within its
+        `stop_within`; nothing that waits is moved. The last ones go first. The pool keeps its size over its restarts.
+        Raises `InvalidSpec` for a number that is none, `ChildNotFound`, and `ChildStartFailed`, after which it has fewer.
+        """
+        self._branch.check_here()
+        await pool_place(self._branch, key).resize(size)
 
     def operator(self, who: str) -> Operator:
         """The hand of a person on this supervisor and what is below it: pause, restart, stop, start, change a policy.
@@ -257,7 +265,7 @@ class RunningSupervisor:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @overload
-    def find(self, key: Child[A], /) -> Address[A]: ...
+    def find(self, key: Child[A] | Pool[A], /) -> Address[A]: ...
     @overload
     def find(self, key: str, /) -> Address[Any]: ...
     def find(self, key: Any, /) -> Any:

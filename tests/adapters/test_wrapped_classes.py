@@ -93,5 +93,5 @@ async def test_what_lives_in_a_thread_of_its_own_is_not_shared() -> None:
 
     async with Supervisor("app", child(own_thread(Blocks), name="db")) as app:
         db: Address[Any] = app.find("db")
-        with pytest.raises(TypeError, match=r"Blocks of app/db lives in a thread of its own.*call\(\)"):
+        with pytest.raises(TypeError, match=r"app/db has it in a thread of its own.*call\(\)"):
             await db.instance()

@@ -27,6 +27,9 @@ HANG_GUARD = 60  # seconds; an example takes less than one
 # What the logger `supervise` says: "app/counter #1 ended: …", "app: counter #1 ended: …".
 LOG_LINE = re.compile(r"[a-z][\w/-]*( #\d+ |: ([\w/-]+ #\d+ ended: |.* is lost: |\d+ (more lost|waiting messages?))).*")
 
+# What asyncio's debug mode says of a step that took 0.1 s: that is the machine's doing, with everything else that runs there.
+SLOW_MACHINE = re.compile(r"Executing <.* took \d+\.\d+ seconds$")
+
 
 def scripts(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.py") if path.name not in ELSEWHERE)
@@ -60,7 +63,7 @@ def test_runs_without_a_failure_or_a_warning(script: Path, arguments: tuple[str,
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout, "an example shows something"
-    strange = [line for line in done.stderr.splitlines() if not LOG_LINE.fullmatch(line)]
+    strange = [line for line in done.stderr.splitlines() if not LOG_LINE.fullmatch(line) and not SLOW_MACHINE.match(line)]
     assert not strange, "\n".join(strange)
 
 

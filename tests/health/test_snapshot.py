@@ -26,6 +26,7 @@ from supervise import (
     Supervisor,
     child,
     current,
+    pool,
 )
 from supervise.health import ChildHealth, Readiness, health, readiness
 from supervise.mailbox.mailbox import Mailbox
@@ -262,3 +263,29 @@ def test_required_is_validated_and_printed() -> None:
         "  a  permanent, stop within 1 s, limit 2 in 5 s, then escalate, optional",
         "  below  [one_for_one, 3 in 5 s]  transient, stop brutal_kill, optional",
     ]
+
+
+async def test_a_pool_is_one_child_that_says_how_many_of_its_workers_are_up() -> None:
+    jobs = pool(Scribe, size=2, name="jobs", restart=Restart.permanent(wait=wait_fixed(10)))
+    async with Supervisor("app", jobs) as app:
+        found = health(app)
+        assert (found.ready, found.degraded) == (True, False)
+        (told,) = found.children
+        assert (told.path, told.kind, told.state, told.workers, told.workers_up) == ("app/jobs", "pool", "running", 2, 2)
+
+        await app.find(jobs).send(Scribe.crash)
+        await at_rest()
+        found = health(app)
+        assert (found.ready, found.degraded, found.why) == (True, True, ("app/jobs has 1 of 2 workers",))
+        assert readiness(app).ready
+
+        await app.find(jobs).send(Scribe.crash)
+        await at_rest()
+        await app.find(jobs).send(Scribe.note, "waits")
+        found = health(app)
+        assert (found.ready, found.why) == (False, ("app/jobs has 0 of 2 workers",))
+        assert found.children[0].queued == 1
+        assert not readiness(app).ready
+
+        await anyio.sleep(11)
+        assert health(app).ready

@@ -37,6 +37,7 @@ from supervise import (
     child,
     concurrent,
     current,
+    pool,
 )
 from supervise.spans import attributes as key
 from supervise.spans import lost_spans
@@ -787,3 +788,21 @@ async def test_a_sender_lets_others_run_although_each_message_is_looked_at(provi
             assert scribe._mailbox.credits == 0
         group.cancel_scope.cancel()
         assert others >= 5
+
+
+async def test_a_message_of_a_pool_is_the_pools_and_is_handled_by_one_of_its_workers(watch: Watch) -> None:
+    jobs = pool(Scribe, size=2, name="jobs", redeliver=1)
+    async with Supervisor("app", jobs, tracing=watch.provider) as app:
+        assert await app.find(jobs).call(Scribe.note, 1) == 1
+        with pytest.raises(ActorCrashed):
+            await app.find(jobs).call(Scribe.crash)
+        await at_rest()
+    called, crashed = watch.one("call Scribe.note"), watch.one("call Scribe.crash")
+    assert called.attributes[key.ACTOR_PATH] == "app/jobs"
+    handled = watch.one("process Scribe.note")
+    assert handled.parent_id == called.span_id
+    assert handled.attributes[key.ACTOR_PATH] in ("app/jobs/1", "app/jobs/2")
+    assert [span.trace_id for span in watch.named("process Scribe.crash")] == [crashed.trace_id] * 2
+    restarted = {span.attributes[key.ACTOR_PATH] for span in watch.named("restart Scribe")}
+    assert restarted <= {"app/jobs/1", "app/jobs/2"}
+    assert len(watch.named("start Pool")) == 1

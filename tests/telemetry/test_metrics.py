@@ -31,6 +31,7 @@ from supervise import (
     Supervisor,
     UnknownHandler,
     child,
+    pool,
 )
 from supervise.events import DeadLetter, Event
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY
@@ -358,3 +359,21 @@ async def test_reading_from_another_thread_while_actors_come_and_go_fails_never_
                 over.set()
     assert handled == sorted(handled)
     assert meter.read("supervise.mailbox.messages")["handled",] == 300
+
+
+async def test_a_pool_counts_what_waits_in_it_under_the_type_of_its_workers() -> None:
+    meter = Meter()
+    jobs = pool(Scribe, size=2, name="jobs")
+    async with Supervisor("app", jobs, metrics=meter.metrics) as app:
+        gates = [Gate(), Gate()]
+        for gate in gates:
+            await app.find(jobs).send(Scribe.hold, gate)
+            await gate.reached.wait()
+        for n in range(3):
+            await app.find(jobs).send(Scribe.note, n)
+        assert meter.read("supervise.mailbox.message.count") == {("Scribe",): 3}
+        assert meter.read("supervise.actor.count") == {("running", "Scribe"): 2}
+        for gate in gates:
+            gate.open()
+        await at_rest()
+        assert meter.read("supervise.mailbox.messages")[("handled",)] == 5

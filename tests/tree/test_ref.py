@@ -144,7 +144,7 @@ async def test_what_is_not_there_fails_the_start_and_names_it() -> None:
 
 @pytest.mark.parametrize("wrong", [None, "", 3, Db])
 async def test_what_is_no_key_is_refused(wrong: Any) -> None:
-    with pytest.raises(InvalidSpec, match="what child\\(\\) returned"):
+    with pytest.raises(InvalidSpec, match=r"what child\(\) or pool\(\) returned"):
         ref(wrong)
 
 

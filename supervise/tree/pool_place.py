@@ -1,0 +1,197 @@
+"""The place of a pool in the tree, and those of its workers."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from supervise._backends import give
+from supervise.mailbox import observers
+from supervise.mailbox.mailbox import Mailbox
+from supervise.mailbox.pool_mailbox import PoolMailbox, PoolTurn, WorkerMailbox
+from supervise_strategies.child_spec import DEFAULT_SECONDS
+from supervise_strategies.directives import Cause, Stop, StopMode
+from supervise_strategies.errors import (
+    ChildAlreadyPresent,
+    ChildAlreadyStarted,
+    ChildNotFound,
+    InvalidSpec,
+    SupervisorNotRunning,
+)
+from supervise_strategies.exit_reason import NORMAL
+
+from . import admin
+from .branch import BranchPlace
+from .place import ActorPlace
+from .pool import Pool
+
+if TYPE_CHECKING:
+    from supervise._backends import Future, Handle
+    from supervise.mailbox.account import Account
+    from supervise_strategies.exit_reason import ExitReason
+
+    from .child import Child
+    from .description import Description
+    from .node import Node
+    from .tree import Tree
+
+
+class WorkerPlace(ActorPlace):
+    """One worker of a pool."""
+
+    __slots__ = ()
+
+    def new_mailbox(self, node: Node, name: str, child: Child[Any]) -> Mailbox:
+        branch = node.branch
+        assert isinstance(branch, PoolPlace)
+        options = branch.pool.worker_options
+        return WorkerMailbox(branch.mailbox, node.tree.backend, node.path, name, options, node.tree.dead_letters)
+
+    def drains(self, mode: StopMode) -> bool:
+        branch = cast(PoolPlace, self.above)
+        stopped = branch.mailbox.refusal == "stopped"  # at a stop of the worker alone the others go on with what waits
+        return branch.leaving or (stopped and super().drains(mode))
+
+    def find(self, key: Any) -> Any:
+        """As whatever is beside the pool does: the pool is one thing."""
+        beside = self.above.above or self.above
+        return self.node.tree.registry.find_beside(beside, key)
+
+    def supervisor(self, key: Any) -> object:
+        return (self.above.above or self.above).supervisor(key)
+
+    def forget(self) -> None:
+        super().forget()
+        cast(WorkerMailbox, self.mailbox).leave()
+
+
+class PoolPlace(BranchPlace):
+    """One pool: a supervisor of its workers, whose mailbox they share."""
+
+    __slots__ = ("_key", "_waiters", "leaving", "mailbox")
+
+    def __init__(self, tree: Tree, parent: Node | None, name: str, description: Pool[Any]) -> None:
+        super().__init__(tree, parent, name, description)
+        self._key = description
+        self.leaving: bool = False  # it ends by itself, once what waits is handled
+        self._waiters: list[Future] = []  # for that
+        above = "" if parent is None else parent.path
+        self.mailbox: PoolMailbox = PoolMailbox(
+            tree.backend, above, name, description.mailbox_options, tree.dead_letters, description.key_of
+        )
+        if tree.instruments is not None:
+            kind = getattr(description.worker.factory, "__name__", name)
+            instrument = None if parent is None else parent.branch.instrument
+            self.mailbox.instrument = tree.instruments.for_actor(self.mailbox, instrument, kind)
+
+    @property
+    def key(self) -> Description:
+        return self._key
+
+    @property
+    def pool(self) -> Pool[Any]:
+        """As it is now: its size may be another one than was described."""
+        return cast("Pool[Any]", self.description)
+
+    def new_actor(self, node: Node, name: str, child: Child[Any]) -> ActorPlace:
+        return WorkerPlace(node, name, child)
+
+    # -- what its supervisor tells it --------------------------------------------------------------------------------
+
+    def start(self, node: Node | None, number: int) -> None:
+        self.mailbox.accept_again()
+        self.mailbox.last_end = None
+        self.mailbox.turn = PoolTurn(self.mailbox, number, self._leave, self._kill_workers)
+        super().start(node, number)
+
+    def stop(self, directive: Stop) -> None:
+        if directive.mode is StopMode.FINAL:
+            self.mailbox.refuse("stopped")
+        super().stop(directive)
+
+    def ended(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
+        mailbox, waiters = self.mailbox, self._waiters
+        self._waiters, self.leaving = [], False
+        mailbox.end()
+        mailbox.turn = None
+        mailbox.last_end = (self.number, reason)
+        observers.incarnation_ended(mailbox, self.number, reason)
+        super().ended(reason, cause, error)
+        for waiter in waiters:
+            give(waiter, reason)
+
+    def close_mailbox(self) -> None:
+        self.mailbox.refuse("stopped")
+        self.mailbox.discard("its pool is stopped")
+        observers.actor_ended(self.mailbox)
+
+    def forget_mailbox(self) -> None:
+        self.mailbox.refuse("closed")
+        self.mailbox.discard("its pool is gone for good")
+        observers.actor_ended(self.mailbox)
+
+    def own_account(self) -> Account:
+        return self.gone.plus(self.mailbox.part())
+
+    # -- control -----------------------------------------------------------------------------------------------------
+
+    def _leave(self, grace: float | None) -> Future:
+        """Take in nothing more, handle what waits, and end; what still runs after `grace` is killed."""
+        tree, node = self.tree, self.node
+        waiter = tree.backend.future()
+        self._waiters.append(waiter)
+        self.leaving = True
+        self.mailbox.refuse("leaving")
+        within = (self.pool.worker.spec.seconds or DEFAULT_SECONDS) if grace is None else grace
+        if node is not None:
+            node.step(node.machine.stop, tree.backend.now(), mode=StopMode.RESTART, reason=NORMAL, cause=Cause.SELF)
+            if self.node is node and within < math.inf:
+                self._cancel_timer()
+                self.timer: Handle | None = tree.backend.call_at(tree.backend.now() + within, node.kill_all)
+        return waiter
+
+    def _kill_workers(self) -> None:
+        for place in [*self.places.values()]:
+            place.kill()
+
+    async def resize(self, size: int) -> None:
+        """Have so many workers: new ones are started, and the last ones stopped, after what they have in hand."""
+        self.description: Description = self.pool.with_size(size)
+        if self.node is None:
+            for name in self._retire():
+                self.places.pop(name).forget()
+        while (node := self.node) is not None:
+            missing = next((name for name, _ in self.description.named() if name not in self.places), None)
+            surplus = self._retire()
+            if missing is None and not surplus:
+                return
+            with suppress(ChildAlreadyStarted, ChildAlreadyPresent, ChildNotFound):  # somebody else resizes it, too
+                if missing is not None:
+                    await admin.add(self, missing, self.pool.worker, keyed=False)
+                else:
+                    await admin.remove(self, surplus[-1])
+            if self.node is not node:
+                raise SupervisorNotRunning(self.path, ": it has ended meanwhile, and begins its next life with its new size")
+
+    def _retire(self) -> list[str]:
+        """The workers that are too many. They take nothing more from now on, all at once; each is removed in its turn."""
+        surplus: list[str] = []
+        for name, place in self.places.items():
+            mailbox = cast(WorkerPlace, place).mailbox
+            assert isinstance(mailbox, WorkerMailbox)
+            mailbox.retires = int(name) > self.pool.size
+            if mailbox.retires:
+                surplus.append(name)
+            else:
+                mailbox.wake()
+        self.mailbox.wake()
+        return surplus
+
+
+def pool_place(branch: BranchPlace, key: str | Pool[Any]) -> PoolPlace:
+    """That of the pool under a path or a key. Raises `InvalidSpec` for what is no pool, and what `find` does."""
+    place = branch.tree.registry.place(branch, key)
+    if not isinstance(place, PoolPlace):
+        raise InvalidSpec("resize", "key", key, "that is no pool: give what pool() returned, or its path")
+    return place
