@@ -13,7 +13,7 @@ from supervise.mailbox.account import Account
 from supervise.mailbox.subscription import Subscription, WhenFull
 from supervise_strategies.child_spec import check_name
 from supervise_strategies.child_state import ChildCount, ChildInfo
-from supervise_strategies.errors import ChildNotFound, InvalidSpec, there_are
+from supervise_strategies.errors import ChildNotFound, InvalidSpec
 from supervise_strategies.exit_reason import SHUTDOWN, ExitReason
 from supervise_strategies.restart import RestartName
 
