@@ -14,6 +14,7 @@ from supervise_strategies.kind import is_of
 from supervise_strategies.suggestion import did_you_mean
 
 from . import columns, demo, run, show
+from .outputs import unbreak
 from .telemetry import Telemetry, WrongTelemetry, show_records
 
 ENDS: Final = """\
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             page=options.html,
             jaeger=options.jaeger,
         )
+    unbreak()
     if options.command == "tree":
         return show.tree(options.target, options.factory)
     if options.command == "explain":

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from supervise.cli.main import main
@@ -77,3 +81,19 @@ def test_bad_input_is_one_line_that_names_the_cure_with_status_2(
     assert len(said.err.strip().split("\n")) == 1
     for word in words:
         assert word in said.err
+
+
+@pytest.mark.parametrize("command", [["tree", f"{TREES}:POLICIES"], ["explain", f"{TREES}:POLICIES", "db"]])
+def test_a_reader_who_has_seen_enough_changes_nothing(command: list[str]) -> None:
+    """As `supervise tree app:TREE | head -1` has one."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as nobody_reads_this:
+        done = subprocess.run(
+            [sys.executable, "-m", "supervise", *command],
+            stdout=nobody_reads_this,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
