@@ -1,7 +1,8 @@
 """How an actor is tested: pytest, anyio's plugin, and `supervise.testing`. Run it with `pytest examples/test_an_actor.py`.
 
 Look for: a backoff of seconds passes at once, in virtual time; a crash is caused where it is wanted; what happened is told in
-words; a neighbour is a fake that records what it is sent; and at last the whole tree stands a storm.
+words; a neighbour is a fake that records what it is sent; what a restart would lose is named; and at last the whole tree stands
+a storm.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from tenacity import wait_exponential
 
 from supervise import ActorCrashed, AddressLike, Intensity, Restart, Supervisor, child, current
-from supervise.testing import FakeAddress, Recording, Sabotage, assert_story, chaos, crash_on
+from supervise.testing import FakeAddress, NotSurvived, Recording, Sabotage, assert_story, call, chaos, crash_on, survives
 
 
 class Stock:
@@ -34,6 +35,30 @@ class Delivery:
     async def unpack(self, box: dict[str, int]) -> None:
         for item, count in box.items():
             await self.stock.send(Stock.put, item, count)
+
+
+class Ledger:
+    """Counts what was delivered. A checkpoint after each delivery is what the next life begins with."""
+
+    def __init__(self) -> None:
+        last = current().last_checkpoint
+        self.delivered: int = 0 if last is None else last.value
+        self.late = 0
+
+    async def enter(self, count: int) -> None:
+        if count < 0:
+            raise ValueError(f"{count} can't be delivered")
+        self.delivered += count
+        current().checkpoint(self.delivered)
+
+    async def complain(self) -> None:
+        self.late += 1  # and no checkpoint: it is one of the things that a restart may lose
+
+    async def total(self) -> int:
+        return self.delivered
+
+    async def complaints(self) -> int:
+        return self.late
 
 
 @pytest.fixture
@@ -63,6 +88,14 @@ async def test_a_stock_that_crashes_is_back_after_a_second_and_then_after_two() 
             assert isinstance(crash.value.__cause__, Sabotage)
         assert await address.call(Stock.put, "nail", 1) == 2
     assert_story(events, "restarted twice, delays 1 and 2, no dead letters, nothing left running", of="app/stock")
+
+
+@pytest.mark.anyio
+async def test_a_ledger_survives_a_restart_but_for_the_complaints() -> None:
+    before, crash = [call(Ledger.enter, 3), call(Ledger.complain)], call(Ledger.enter, -1)
+    assert await survives(Ledger, before=before, crash=crash, after=call(Ledger.total)) == 3
+    with pytest.raises(NotSurvived, match=r"complaints\(\) is 1 without the crash, and 0 after it\.\n  lost: late: 1 -> 0"):
+        await survives(Ledger, before=before, crash=crash, after=call(Ledger.complaints))
 
 
 @pytest.mark.anyio

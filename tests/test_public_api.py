@@ -86,8 +86,9 @@ PATHS: dict[str, set[str]] = {
         "ChildHealth", "Endpoint", "Health", "Readiness", "ServiceManager", "health", "readiness", "serve",
     },
     "supervise.testing": {
-        "Chaos", "FakeAddress", "Heard", "Holder", "Recording", "Sabotage", "Sent", "Strike", "Trap", "assert_story",
-        "at_rest", "chaos", "crash_on", "holders", "record", "settle", "virtual_time", "watch_addresses",
+        "Chaos", "FakeAddress", "Heard", "Holder", "NotSurvived", "Recording", "Sabotage", "Sent", "Strike", "Trap",
+        "assert_story", "at_rest", "call", "chaos", "crash_on", "holders", "record", "settle", "survives", "virtual_time",
+        "watch_addresses",
     },
     "supervise.testing.contract": {"AddressContract", "QueueContract", "Specimen"},
     "supervise.adapters.asyncio_task": {"AsyncioTask", "asyncio_task"},
