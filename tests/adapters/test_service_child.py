@@ -1,12 +1,13 @@
 """What has a start and a stop, what has a `run()`, and what is an asyncio task already; in virtual time.
 
-Tested: the list of promises for each; when `stop` is called and when it isn't; the object as the actor; asyncio tasks that
-are cancelled by others; a clear error on trio; bad input.
+Tested: the list of promises for each; when `stop` is called and when it isn't; a `run()` that is asked to return, and has the
+time for it; the object as the actor; asyncio tasks that are cancelled by others; a clear error on trio; bad input.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import anyio
@@ -88,7 +89,11 @@ def a_runnable(pools: Pools) -> Any:
     return runnable(pools.make)
 
 
-@pytest.mark.parametrize("kind", [a_service, a_runnable])
+def a_runnable_with_a_stop(pools: Pools) -> Any:
+    return runnable(pools.make, run=Pool.wait_closed, stop=lambda pool: pool.break_down(None))
+
+
+@pytest.mark.parametrize("kind", [a_service, a_runnable, a_runnable_with_a_stop])
 async def test_the_list_of_promises(kind: Any) -> None:
     pools = Pools()
     await check(kind(pools), crash_from_outside(pools), detail="Boom: lost")
@@ -137,12 +142,109 @@ async def test_a_runnable_takes_messages_while_it_runs() -> None:
         assert await pool.call(Pool.query) == "rows"
 
 
+class Consumer:
+    """Works on one job after the other, until it is asked to shut down."""
+
+    def __init__(self, log: list[str], *, deaf: bool = False) -> None:
+        self.log = log
+        self._deaf = deaf
+        self._stopping = False
+
+    async def main(self) -> str:
+        try:
+            while not self._stopping:
+                self.log.append("begin")
+                await anyio.sleep(2)
+                self.log.append("done")
+        except anyio.get_cancelled_exc_class():
+            self.log.append("cancelled")
+            raise
+        return "what it returns is of no interest"
+
+    def shut_down(self) -> None:
+        self.log.append("shut down")
+        self._stopping = not self._deaf
+
+    async def shut_down_later(self) -> None:
+        await anyio.sleep(1)
+        self.shut_down()
+
+    async def bad_shut_down(self) -> None:
+        raise Boom("shut down")
+
+    async def fail(self) -> None:
+        raise Boom("in a handler")
+
+
+@pytest.mark.parametrize("stop", [Consumer.shut_down, Consumer.shut_down_later])
+async def test_a_run_that_is_asked_to_return_finishes_its_job(stop: Any) -> None:
+    log: list[str] = []
+    async with tree(runnable(Consumer, log, run=Consumer.main, stop=stop)) as (_, _a, witness):
+        await anyio.sleep(0.5)
+    assert log == ["begin", "shut down", "done"]
+    assert (await witness.ended()).reason.kind is ExitKind.SHUTDOWN
+
+
+async def test_a_run_that_does_not_return_in_time_is_cancelled() -> None:
+    log: list[str] = []
+    begun = anyio.current_time()
+    deaf = runnable(partial(Consumer, log, deaf=True), run=Consumer.main, stop=Consumer.shut_down)
+    async with tree(deaf, stop_within=3):
+        await anyio.sleep(0.5)
+    assert log == ["begin", "shut down", "done", "begin", "cancelled"]
+    assert anyio.current_time() - begun == pytest.approx(3.5)
+
+
+async def test_a_stop_that_raises_is_a_crash_and_leaves_nothing_running() -> None:
+    log: list[str] = []
+    async with tree(runnable(Consumer, log, run=Consumer.main, stop=Consumer.bad_shut_down)) as (_, _a, witness):
+        await anyio.sleep(0.5)
+    assert log == ["begin", "cancelled"]
+    end = await witness.ended()
+    assert (end.reason.kind, end.reason.detail) == (ExitKind.CRASHED, "Boom: shut down")
+
+
+async def test_a_crash_of_a_handler_asks_it_to_return_before_the_next_life() -> None:
+    log: list[str] = []
+    async with tree(runnable(Consumer, log, run=Consumer.main, stop=Consumer.shut_down)) as (_, consumer, witness):
+        await anyio.sleep(0.5)
+        await consumer.send(Consumer.fail)
+        await witness.started(2)
+        assert log == ["begin", "shut down", "done"]
+    assert "Boom: in a handler" in (await witness.ended()).reason.detail
+
+
+async def test_what_a_run_raises_when_it_is_asked_to_return_is_a_crash() -> None:
+    class Sore(Consumer):
+        async def main(self) -> str:
+            await super().main()
+            raise Boom("sore")
+
+    async with tree(runnable(Sore, list[str](), run=Sore.main, stop=Sore.shut_down)) as (_, _a, witness):
+        await anyio.sleep(0.5)
+    end = await witness.ended()
+    assert (end.reason.kind, end.reason.detail) == (ExitKind.CRASHED, "Boom: sore")
+
+
+async def test_a_stop_is_not_called_where_the_run_has_ended() -> None:
+    log: list[Any] = []
+
+    class Short(Consumer):
+        async def main(self) -> str:
+            raise Boom("short")
+
+    async with tree(runnable(Short, log, run=Short.main, stop=Short.shut_down), restart="temporary") as (_, _a, witness):
+        await witness.ended()
+    assert log == []
+
+
 async def test_their_types_are_those_of_the_object() -> None:
     async with Supervisor("app") as app:
         pool: Address[Pool] = await app.start(service(Pool, start=Pool.connect, stop=Pool.close))
         other: Address[Pool] = await app.start(runnable(Pool))
+        third: Address[Consumer] = await app.start(runnable(Consumer, [""], run=Consumer.main, stop=Consumer.shut_down))
         rows: str = await pool.call(Pool.query)
-        assert (rows, pool.name, other.name) == ("rows", "pool", "pool-2")
+        assert (rows, pool.name, other.name, third.name) == ("rows", "pool", "pool-2", "consumer")
 
 
 class Client:
@@ -248,7 +350,10 @@ any_asyncio_task: Any = asyncio_task
         (lambda: any_service(Pool, start=Pool.connect, stop=None), ["service of Pool", "stop=None"]),
         (lambda: any_service(start=print, stop=print, wait=print), ["wait=", "coroutine function"]),
         (lambda: any_runnable(Pool()), ["factory=", "give the class"]),
-        (lambda: any_runnable(NoRun), ["NoRun", "no run()", "service("]),
+        (lambda: any_runnable(NoRun), ["NoRun", "no run()", "run=cls.main", "service("]),
+        (lambda: any_runnable(Pool, run=Pool.connect_at_once), ["run=", "a coroutine function", "supervise.adapters.thread"]),
+        (lambda: any_runnable(Pool, run="main"), ["run=", "a coroutine function of the class"]),
+        (lambda: any_runnable(Pool, stop="close"), ["stop=", "a function of the object"]),
         (lambda: any_runnable(BlockingRun), ["BlockingRun", "supervise.adapters.thread"]),
         (lambda: any_asyncio_task(_async), ["_async", "supervise.task"]),
         (lambda: any_asyncio_task(_async()), ["runs once", "supervise.task"]),
