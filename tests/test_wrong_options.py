@@ -80,6 +80,7 @@ PLAUSIBLE: Final[dict[str, list[tuple[Any, str]]]] = {
     ],
     "on_error": [("ignore", "'reply' (a call's caller gets it"), ("repl", "did you mean 'reply'?")],
     "on_cancel": [("cancelled", "did you mean 'cancel'?"), (True, "'finish' (a handler that has begun goes on)")],
+    "concurrency": [("10", "how many handlers may run at once"), (0, "1 or more"), (2.5, "a whole number"), (True, "None for")],
     "capacity": [("100", "a whole number of messages"), (None, "math.inf"), (-1, "1 or more")],
     "overflow": [("drop", "'drop_oldest'"), ("drop-oldest", "did you mean 'drop_oldest'?"), (None, "'wait'")],
     "lanes": [("urgent", "a tuple of two or more names"), (["a", "b"], "a tuple of two or more names"), (2, "a tuple")],
