@@ -224,8 +224,12 @@ class Lane(ABC):
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
         self.mailbox.wake()  # before it is in: in the wrong event loop it raises, and nothing was accepted
-        self.queue.append(envelope)
-        self.credits -= 1  # after it is in: a queue of the user's own may raise
+        self.credits -= 1  # first: a queue of the user's own, or a key=, may send, too
+        try:
+            self.queue.append(envelope)
+        except BaseException:
+            self._granted -= 1  # nothing was accepted, and the next one looks for itself
+            raise
 
     @property
     def room(self) -> float:
