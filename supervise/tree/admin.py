@@ -8,15 +8,17 @@ call raises `WouldDeadlock` at once. All raise `SupervisorNotRunning` while the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from supervise._backends import answered
+from supervise._backends import answered, give, note
 from supervise.actor.incarnation import Incarnation
 from supervise.errors import WouldDeadlock
 from supervise.mailbox.turn import CURRENT
 from supervise_strategies.child_spec import warn_of_immortal_loop
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Cause, Directive, StopMode
+from supervise_strategies.errors import ChildNotFound
 from supervise_strategies.supervisor_state import Phase
 
 if TYPE_CHECKING:
@@ -76,10 +78,19 @@ async def delete(branch: BranchPlace, name: str) -> None:
 
 
 async def remove(branch: BranchPlace, name: str) -> None:
-    """Stop a child, and forget it."""
-    await terminate(branch, name, by_name=True)
-    if branch.node is not None and name in branch.node.machine:  # a temporary one is forgotten by now
-        await delete(branch, name)
+    """Stop a child, and forget it; a caller that is cancelled leaves both to go on. A temporary one is forgotten by its end."""
+    check_deadlock(branch, name)
+    node = branch.running_node()
+    stopped, forgotten = node.tree.backend.future(), node.tree.backend.future()
+    node.step(node.machine.terminate_child, name, stopped, node.tree.backend.now(), by_name=True)
+    node.step(node.machine.delete_child, name, forgotten, node.tree.backend.now())
+    try:
+        await answered(stopped)
+        with suppress(ChildNotFound):
+            await answered(forgotten)
+    finally:
+        give(forgotten, None)  # nobody waits for it any more
+        note(forgotten)
 
 
 async def stop(branch: BranchPlace, reason: ExitReason) -> None:

@@ -100,6 +100,7 @@ class PoolPlace(BranchPlace):
     # -- what its supervisor tells it --------------------------------------------------------------------------------
 
     def start(self, node: Node | None, number: int) -> None:
+        self._forget_surplus()  # a resize that its last life has overtaken
         self.mailbox.accept_again()
         self.mailbox.last_end = None
         self.mailbox.turn = PoolTurn(self.mailbox, number, self._leave, self._kill_workers)
@@ -156,11 +157,18 @@ class PoolPlace(BranchPlace):
             place.kill()
 
     async def resize(self, size: int) -> None:
-        """Have so many workers: new ones are started, and the last ones stopped, after what they have in hand."""
-        self.description: Description = self.pool.with_size(size)
+        """Have so many workers: new ones are started, and the last ones stopped, after what they have in hand.
+
+        If its caller is cancelled, no other one is stopped, and the pool keeps those that it has then.
+        """
+        resized = self.pool.with_size(size)
+        if self.node is not None:
+            for name in self.places:
+                if int(name) > size:
+                    admin.check_deadlock(self, name)  # before anything is changed
+        self.description: Description = resized
         if self.node is None:
-            for name in self._retire():
-                self.places.pop(name).forget()
+            self._forget_surplus()
         while (node := self.node) is not None:
             missing = next((name for name, _ in self.description.named() if name not in self.places), None)
             surplus = self._retire()
@@ -170,9 +178,27 @@ class PoolPlace(BranchPlace):
                 if missing is not None:
                     await admin.add(self, missing, self.pool.worker, keyed=False)
                 else:
-                    await admin.remove(self, surplus[-1])
+                    await self._remove(surplus[-1])
             if self.node is not node:
                 raise SupervisorNotRunning(self.path, ": it has ended meanwhile, and begins its next life with its new size")
+
+    async def _remove(self, name: str) -> None:
+        """Stop a worker that is too many, and forget it."""
+        aim = self.description
+        try:
+            await admin.remove(self, name)
+        except self.tree.backend.cancelled:  # it goes all the same, but nobody sees to the others
+            if self.description is aim:
+                self.description = self.pool.with_size(max(self.pool.size, int(name) - 1))
+                self._retire()
+            raise
+
+    def _forget_surplus(self) -> None:
+        """Of a pool that doesn't run."""
+        for name in self._retire():
+            place = self.places.pop(name)
+            place.forget()
+            self.gone: Account = self.gone.plus(place.account())
 
     def _retire(self) -> list[str]:
         """The workers that are too many. They take nothing more from now on, all at once; each is removed in its turn."""

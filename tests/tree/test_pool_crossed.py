@@ -5,18 +5,13 @@ Tested: SEMANTICS 77, with 13, 17, 21, 37, 65, 67 and 70.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import anyio
 import pytest
 
-from supervise import (
-    MailboxFull,
-    Message,
-    Supervisor,
-    current,
-    pool,
-)
+from supervise import Intensity, MailboxFull, Message, Supervisor, SupervisorNotRunning, WouldDeadlock, current, pool
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom
 
@@ -57,6 +52,7 @@ async def test_after_a_key_that_raised_the_next_message_wakes_a_worker() -> None
         for _ in range(2):
             with pytest.raises(Boom):
                 await address.send(Worker.job, "bad")
+            await at_rest()
             with anyio.fail_after(10):
                 assert await address.call(Worker.job, "good") in ("1", "2")
         assert app.account().balanced
@@ -83,3 +79,77 @@ async def test_a_key_that_sends_to_its_own_pool_takes_no_more_room_than_there_is
                 address.try_send(Worker.job, "k", "plain")
         assert len(address) == 10
         assert app.account().balanced
+
+
+# -- sizes ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_resize_that_is_cancelled_leaves_as_many_workers_as_the_pool_has_from_then_on() -> None:
+    jobs = pool(Worker, size=4, name="jobs", stop_within=100, intensity=Intensity(1000, per=1))
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        async with anyio.create_task_group() as group:
+            for n in range(4):
+                group.start_soon(address.recipient(Worker.job).call, n, 0, 5.0)
+            await at_rest()
+            with anyio.move_on_after(1):
+                await app.resize(jobs, 1)
+        await anyio.sleep(10)
+        assert [line.id for line in app.supervisor(jobs).which_children()] == ["1", "2", "3"]
+        begun = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            for n in range(3):
+                group.start_soon(address.recipient(Worker.job).call, n, 0, 1.0)
+        assert anyio.current_time() - begun == pytest.approx(1.0)
+
+
+async def test_a_resize_after_one_that_a_restart_has_overtaken_returns() -> None:
+    jobs = pool(Worker, size=3, name="jobs", stop_within=1)
+    async with Supervisor("app", jobs) as app:
+        for n in range(3):
+            await app.find(jobs).send(Worker.job, n, 0, 50.0)
+        await at_rest()
+
+        async def resize() -> None:
+            with contextlib.suppress(SupervisorNotRunning):
+                await app.resize(jobs, 1)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(resize)
+            await at_rest()
+            await app.operator("ada").restart(jobs)
+        assert [line.id for line in app.supervisor(jobs).which_children()] == ["1"]
+        await app.resize(jobs, 2)
+        assert [line.id for line in app.supervisor(jobs).which_children()] == ["1", "2"]
+
+
+async def test_a_worker_that_would_remove_itself_is_refused_and_nothing_has_changed() -> None:
+    class Shrinking(Worker):
+        async def shrink(self) -> None:
+            await app.resize("jobs", 1)
+
+    jobs = pool(Shrinking, size=2, name="jobs", on_error="reply")
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        async with anyio.create_task_group() as group:
+            group.start_soon(address.recipient(Worker.job).call, 0, 0, 5.0)
+            await at_rest()
+            with pytest.raises(WouldDeadlock):
+                await address.call(Shrinking.shrink)  # in the second one
+        begun = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            for n in range(2):
+                group.start_soon(address.recipient(Worker.job).call, n, 0, 1.0)
+        assert anyio.current_time() - begun == pytest.approx(1.0)
+
+
+async def test_what_workers_did_that_were_removed_while_the_pool_was_down_stays_in_the_account() -> None:
+    jobs = pool(Worker, size=3, name="jobs")
+    async with Supervisor("app", jobs) as app:
+        async with anyio.create_task_group() as group:
+            for n in range(9):
+                group.start_soon(app.find(jobs).recipient(Worker.job).call, n)
+        before = app.account()
+        await app.terminate_child("jobs")
+        await app.resize(jobs, 1)
+        assert app.account() == before == app.find(jobs).account()
