@@ -131,7 +131,7 @@ class PoolMailbox(Mailbox):
 
     def _wait_for_the_next(self) -> None:
         """Wake a worker as soon as what is to be tried again may be."""
-        dues = [lane.queue.next_due for lane in self.lanes if isinstance(lane.queue, PoolQueue)]
+        dues = [lane.queue.next_due for lane in self.lanes if isinstance(lane.queue, PoolQueue) and not self.paused]
         due = min((due for due in dues if due is not None), default=None)
         if due == self._timer_at and self._timer is not None:
             return

@@ -10,10 +10,11 @@ from typing import Any
 
 import anyio
 import pytest
+from tenacity import wait_fixed
 
-from supervise import Intensity, MailboxFull, Message, Supervisor, SupervisorNotRunning, WouldDeadlock, current, pool
+from supervise import Intensity, MailboxFull, Message, Redeliver, Supervisor, SupervisorNotRunning, WouldDeadlock, current, pool
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom
+from tests.doubles import Boom, Outcomes
 
 pytestmark = pytest.mark.anyio
 
@@ -153,3 +154,29 @@ async def test_what_workers_did_that_were_removed_while_the_pool_was_down_stays_
         await app.terminate_child("jobs")
         await app.resize(jobs, 1)
         assert app.account() == before == app.find(jobs).account()
+
+
+# -- wake-ups ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_pause_that_outlasts_the_wait_before_a_next_try_lets_others_run() -> None:
+    class Failing(Worker):
+        async def fail_once(self, tries: list[int]) -> int:
+            tries.append(current().attempt)
+            if len(tries) == 1:
+                raise Boom("once")
+            return len(tries)
+
+    jobs = pool(Failing, size=2, name="jobs", redeliver=Redeliver(1, wait=wait_fixed(1)))
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        async with anyio.create_task_group() as group:
+            outcomes = Outcomes(group)
+            await outcomes.watch("call", address.call(Failing.fail_once, []))
+            await at_rest()
+            address.pause()
+            await anyio.sleep(10)
+            assert not outcomes.of
+            address.resume()
+            await at_rest()
+            assert outcomes.of == {"call": 2}
