@@ -242,6 +242,7 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
         return mailbox.queue, len(mailbox.queue)
     lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
     if mailbox.paused and not life.signal and not lost:
+        mailbox.rest()
         return mailbox.queue, 0
     if life.throttle_timer is not None:
         life.throttle_timer.cancel()

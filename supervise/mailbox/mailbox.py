@@ -182,6 +182,10 @@ class Mailbox(Lanes):
         """A message that is tried again may hold its lane until then."""
         self.held_back_until = max(self.held_back_until, until)
 
+    def rest(self) -> None:
+        """Its actor begins nothing for now, and has nothing in hand but what runs beside its handlers."""
+        return
+
     def let_go(self) -> None:
         """A life is over, and what it had in hand is settled."""
         return

@@ -70,10 +70,16 @@ class PoolMailbox(Mailbox):
         pass  # its workers say so
 
     def wake(self) -> None:
-        """Let the worker look that has been idle for longest, if there is one."""
-        if self.idle:
+        """Let the worker look that has been idle for longest, if there is one.
+
+        One that was woken for something else since looks here when that is done, and is passed over.
+        """
+        woken = False
+        while self.idle and not woken:
             worker = next(iter(self.idle))
-            worker.wake()  # first: in the wrong event loop it raises, and nothing was changed
+            woken = worker.waker is not None and not worker.paused
+            if woken:
+                worker.wake()  # first: in the wrong event loop it raises, and nothing was changed
             self.idle.pop(worker, None)
 
     def _key_of(self, envelope: Envelope) -> Hashable:
@@ -192,12 +198,12 @@ class WorkerMailbox(Mailbox):
 
     @restarting.setter
     def restarting(self, restarting: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._restarting = restarting
-        if restarting:
-            self.pool.up.pop(self, None)
-            self.pool.idle.pop(self, None)
-        else:
+        was, self._restarting = self._restarting, restarting
+        if not restarting:
             self.pool.up[self] = None
+        elif not was:
+            self.pool.up.pop(self, None)
+            self.rest()
 
     @property
     def causes(self) -> dict[int, BaseException] | None:
@@ -208,9 +214,23 @@ class WorkerMailbox(Mailbox):
         self.pool.causes = causes
 
     def choose(self, held_up: Collection[Lane] = (), *, draining: bool = False) -> Lane | None:
-        self.let_go()
         lane = super().choose(held_up) if self.waiting else None
-        return self.pool.next_for(self, held_up, draining) if lane is None and not self.retires else lane
+        if lane is not None or self.retires:
+            self.rest()
+            return lane
+        self.let_go()
+        return self.pool.next_for(self, held_up, draining)
+
+    def pause(self) -> None:
+        super().pause()
+        self.rest()
+
+    def rest(self) -> None:
+        """It takes nothing from the pool, for now or for good: another one may have to."""
+        self.let_go()
+        self.pool.idle.pop(self, None)
+        if self.pool.waiting:
+            self.pool.wake()
 
     def has_work(self, *, draining: bool) -> bool:
         return self.waiting > 0 or (not self.retires and bool(self.pool.offers(draining=draining)))

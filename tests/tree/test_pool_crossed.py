@@ -6,6 +6,8 @@ Tested: SEMANTICS 77, with 13, 17, 21, 37, 65, 67 and 70.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -180,3 +182,90 @@ async def test_a_pause_that_outlasts_the_wait_before_a_next_try_lets_others_run(
             address.resume()
             await at_rest()
             assert outcomes.of == {"call": 2}
+
+
+@asynccontextmanager
+async def slow_to_leave() -> AsyncIterator[Worker]:
+    yield Worker()
+    await anyio.sleep(4)
+
+
+async def test_a_worker_at_work_for_itself_takes_no_wake_up_from_one_that_is_idle() -> None:
+    jobs = pool(Worker, size=2, name="jobs")
+    async with Supervisor("app", jobs) as app:
+        await at_rest()
+        await app.find("jobs/1").send(Worker.job, "own", 0, 10.0)
+        await anyio.sleep(1)
+        with anyio.fail_after(1):
+            assert await app.find(jobs).call(Worker.name) == "2"
+
+
+@pytest.mark.parametrize("first", ["message", "pause"])
+async def test_a_worker_that_is_paused_alone_takes_no_wake_up_from_one_that_is_idle(first: str) -> None:
+    jobs = pool(Worker, size=2, name="jobs")
+    async with Supervisor("app", jobs) as app:
+        await at_rest()
+        if first == "message":
+            await app.find(jobs).send(Worker.job, "k", 0, 0.0)
+        app.operator("ada").pause("jobs/1")
+        with anyio.fail_after(1):
+            assert await app.find(jobs).call(Worker.name) == "2"
+            while not app.find(jobs).account().balanced or len(app.find(jobs)):
+                await anyio.sleep(0.1)
+
+
+async def test_a_worker_that_is_paused_alone_keeps_no_key() -> None:
+    jobs = pool(Worker, size=2, name="jobs", key=by_first)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        await at_rest()
+        await address.send(Worker.job, "k", 1, 1.0)
+        await at_rest()
+        app.operator("ada").pause("jobs/1")
+        await anyio.sleep(2)
+        with anyio.fail_after(1):
+            assert await address.call(Worker.job, "k", 2) == "2"
+
+
+@pytest.mark.parametrize("first", ["message", "end"])
+async def test_a_worker_that_takes_long_to_leave_takes_no_wake_up_from_one_that_is_idle(first: str) -> None:
+    jobs = pool(slow_to_leave, size=2, name="jobs")
+    async with Supervisor("app", jobs) as app:
+        address, worker = app.find(jobs), app.find("jobs/1")
+        await at_rest()
+        async with anyio.create_task_group() as group:
+            outcomes = Outcomes(group)
+            if first == "message":
+                await address.send(Worker.job, "k", 0, 0.0)
+            await outcomes.watch("end", worker.stop())
+            with anyio.fail_after(1):
+                assert await address.call(Worker.name) == "2"
+                while len(address):
+                    await anyio.sleep(0.1)
+
+
+async def test_a_worker_that_takes_long_to_leave_keeps_no_key() -> None:
+    jobs = pool(slow_to_leave, size=2, name="jobs", key=by_first)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        await at_rest()
+        async with anyio.create_task_group() as group:
+            group.start_soon(address.recipient(Worker.job).call, "k", 1, 1.0)
+            await at_rest()
+            group.start_soon(app.find("jobs/1").stop)
+            await anyio.sleep(1.5)
+            with anyio.fail_after(1):
+                assert await address.call(Worker.job, "k", 2) == "2"
+
+
+async def test_a_key_that_a_worker_frees_and_does_not_go_on_with_wakes_another_one() -> None:
+    jobs = pool(Worker, size=2, name="jobs", key=by_first)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        await at_rest()
+        async with anyio.create_task_group() as group:
+            group.start_soon(address.recipient(Worker.job).call, "k", 1, 1.0)
+            await at_rest()
+            await app.find("jobs/1").send(Worker.job, "own", 0, 20.0)
+            with anyio.fail_after(2):
+                assert await address.call(Worker.job, "k", 2) == "2"
