@@ -127,6 +127,8 @@ class PoolMailbox(Mailbox):
         self.idle.pop(worker, None)
         queue = lane.queue
         assert isinstance(queue, PoolQueue)
+        if not queue.has_ready(at_once=draining):  # a choice= of the user's own took out what there was
+            return self.next_for(worker, held_up, draining)
         _, key, envelope = queue.next
         if key is not None:
             self.keys.bind(key, worker)
@@ -164,7 +166,7 @@ class PoolMailbox(Mailbox):
 
     def account(self) -> Account:
         total = self.part().plus(self.gone)
-        for worker in self.workers:
+        for worker in [*self.workers]:  # it may be asked for in another thread
             total = total.plus(worker.part())
         return total
 

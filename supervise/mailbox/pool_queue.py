@@ -78,7 +78,7 @@ class Keys:
 class PoolQueue:
     """A lane's queue. It is what the lane takes for one, and knows, besides, what may be taken now."""
 
-    __slots__ = ("_aside", "_delayed", "_first", "_keys", "_last", "_now", "_ready")
+    __slots__ = ("_aside", "_back", "_delayed", "_first", "_keys", "_last", "_length", "_now", "_ready")
 
     def __init__(self, keys: Keys, now: Callable[[], float]) -> None:
         self._keys = keys
@@ -87,7 +87,9 @@ class PoolQueue:
         self._last = 0
         self._ready: deque[Waiting] = deque()
         self._aside: dict[Hashable, deque[Waiting]] = {}  # of keys that are bound
+        self._back: dict[Hashable, Waiting] = {}  # that were let in again, the first of their key here
         self._delayed: list[tuple[float, Waiting]] = []  # to be tried again, but not yet
+        self._length = 0  # counted, since other threads ask for it, too
         keys.add(self)
 
     # -- what a lane asks --------------------------------------------------------------------------------------------
@@ -96,15 +98,21 @@ class PoolQueue:
         key = self._keys.of(envelope)
         self._last += 1
         self._ready.append(Waiting(self._last, key, envelope))
+        self._length += 1
 
     def appendleft(self, envelope: Envelope, /) -> None:
         """A worker gives it back: it comes first again."""
         self._first -= 1
         self._ready.appendleft(Waiting(self._first, self._keys.returned(envelope), envelope))
+        self._length += 1
 
     def popleft(self) -> Envelope:
         """The next one that may be taken: `has_ready` has said that there is one."""
-        return self._ready.popleft().envelope
+        waiting = self._ready.popleft()
+        self._length -= 1
+        if waiting.key is not None and self._back.get(waiting.key) is waiting:
+            del self._back[waiting.key]
+        return waiting.envelope
 
     def pull(self) -> Envelope | None:
         """The oldest one, whether it may be taken or not."""
@@ -112,6 +120,7 @@ class PoolQueue:
         if not self._ready:
             return None
         oldest = self._ready.popleft()
+        self._length -= 1
         self._keys.free(oldest.key, oldest.envelope)
         return oldest.envelope
 
@@ -120,12 +129,13 @@ class PoolQueue:
         self._gather()
         taken = [waiting for waiting in self._ready if id(waiting.envelope) in gone]
         self._ready = deque(waiting for waiting in self._ready if id(waiting.envelope) not in gone)
+        self._length -= len(taken)
         for waiting in taken:
             self._keys.free(waiting.key, waiting.envelope)
         return [waiting.envelope for waiting in taken]
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._delayed) + sum(map(len, self._aside.values()))
+        return self._length
 
     def __iter__(self) -> Iterator[Envelope]:
         return (waiting.envelope for waiting in self._all())
@@ -141,7 +151,7 @@ class PoolQueue:
         while ready:
             waiting = ready[0]
             if not self._keys.allow(waiting):
-                self._aside.setdefault(waiting.key, deque()).append(ready.popleft())
+                self._put_aside(ready.popleft())
                 continue
             options = waiting.envelope[5]
             if options is None or options.not_before is None or at_once:
@@ -165,17 +175,28 @@ class PoolQueue:
     def let_in(self, key: Hashable) -> None:
         """The key is free: the first of those that were put aside comes first; it binds the key again when it is taken."""
         aside = self._aside.get(key)
-        if aside:
-            self._ready.appendleft(aside.popleft())
+        if aside and key not in self._back:
+            self._back[key] = waiting = aside.popleft()
+            self._ready.appendleft(waiting)
             if not aside:
                 del self._aside[key]
+
+    def _put_aside(self, waiting: Waiting) -> None:
+        """One whose key is bound. It was let in already, maybe, and another lane had one that was quicker: then it is first."""
+        aside = self._aside.setdefault(waiting.key, deque())
+        if self._back.get(waiting.key) is waiting:
+            del self._back[waiting.key]
+            aside.appendleft(waiting)
+        else:
+            aside.append(waiting)
 
     def _all(self) -> list[Waiting]:
         aside = (waiting for aside in self._aside.values() for waiting in aside)
         return sorted((*self._ready, *aside, *(waiting for _, waiting in self._delayed)), key=_NUMBER)
 
     def _gather(self) -> None:
-        if self._aside or self._delayed:
+        if self._aside or self._delayed or self._back:
             self._ready = deque(self._all())
             self._aside.clear()
+            self._back.clear()
             self._delayed.clear()

@@ -6,7 +6,7 @@ Tested: SEMANTICS 77, with 13, 17, 21, 37, 65, 67 and 70.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -210,8 +210,8 @@ async def test_a_worker_that_is_paused_alone_takes_no_wake_up_from_one_that_is_i
         app.operator("ada").pause("jobs/1")
         with anyio.fail_after(1):
             assert await app.find(jobs).call(Worker.name) == "2"
-            while not app.find(jobs).account().balanced or len(app.find(jobs)):
-                await anyio.sleep(0.1)
+        await at_rest()
+        assert not len(app.find(jobs))
 
 
 async def test_a_worker_that_is_paused_alone_keeps_no_key() -> None:
@@ -240,8 +240,8 @@ async def test_a_worker_that_takes_long_to_leave_takes_no_wake_up_from_one_that_
             await outcomes.watch("end", worker.stop())
             with anyio.fail_after(1):
                 assert await address.call(Worker.name) == "2"
-                while len(address):
-                    await anyio.sleep(0.1)
+            await at_rest()
+            assert not len(address)
 
 
 async def test_a_worker_that_takes_long_to_leave_keeps_no_key() -> None:
@@ -269,3 +269,68 @@ async def test_a_key_that_a_worker_frees_and_does_not_go_on_with_wakes_another_o
             await app.find("jobs/1").send(Worker.job, "own", 0, 20.0)
             with anyio.fail_after(2):
                 assert await address.call(Worker.job, "k", 2) == "2"
+
+
+# -- keys and lanes ------------------------------------------------------------------------------------------------------
+
+
+def begun(log: list[Any]) -> list[Any]:
+    return [n for _, n, what in log if what == "begins"]
+
+
+async def test_order_within_a_lane_is_kept_where_another_lane_is_quicker_with_the_same_key() -> None:
+    log: list[Any] = []
+    jobs = pool(Worker, log, size=2, name="jobs", key=by_first, lanes=("urgent", "normal"))
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        urgent = address.options(lane="urgent")
+        await urgent.send(Worker.job, "k", "u1")
+        await address.send(Worker.job, "k", "n1")
+        await address.send(Worker.job, "other", "o", 0.15)
+        for n in ("n2", "n3", "n4"):
+            await address.send(Worker.job, "k", n)
+        for n in ("u2", "u3"):
+            await urgent.send(Worker.job, "k", n)
+        await anyio.sleep(10)
+        assert not len(address)
+    assert [n for n in begun(log) if n != "o"] == ["u1", "u2", "u3", "n1", "n2", "n3", "n4"]
+
+
+async def test_a_choice_that_takes_messages_out_lets_no_two_of_one_key_run() -> None:
+    log: list[Any] = []
+    armed = False
+
+    def choose(waiting: Mapping[str, int]) -> str:
+        nonlocal armed
+        if armed:
+            armed = False
+            address.drop(lambda message: message.args[0] == "free")
+        return next(iter(waiting))
+
+    jobs = pool(Worker, log, size=2, name="jobs", key=by_first, lanes=("urgent", "normal"), choice=choose)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        for n in range(3):
+            await address.send(Worker.job, "k", n, 1.0)
+        await at_rest()
+        armed = True
+        await address.send(Worker.job, "free")
+        await anyio.sleep(10)
+        assert app.account().balanced
+    assert log == [("k", n, what) for n in range(3) for what in ("begins", "ends")]
+
+
+async def test_what_waits_is_counted_without_looking_through_it() -> None:
+    """Other threads ask for it, too, while keys come and go."""
+    jobs = pool(Worker, size=2, name="jobs", key=by_first, redeliver=Redeliver(1, wait=wait_fixed(1)), handler_deadline=4)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        for n in range(3):
+            for key in range(3):
+                await address.send(Worker.job, key, n, 10.0 if (key, n) == (0, 0) else 0.5)
+        for _ in range(30):
+            assert len(address) == len(address.peek()) == address.account().queued
+            assert app.account().balanced
+            await anyio.sleep(0.3)
+        address.drop(lambda message: True)
+        assert len(address.peek()) == len(address) == 0
