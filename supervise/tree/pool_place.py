@@ -48,6 +48,10 @@ class WorkerPlace(ActorPlace):
         options = branch.pool.worker_options
         return WorkerMailbox(branch.mailbox, node.tree.backend, node.path, name, options, node.tree.dead_letters)
 
+    def stop(self, directive: Stop) -> None:
+        branch = cast(PoolPlace, self.above)
+        super().stop(directive._replace(within=math.inf, brutal=False) if branch.patient else directive)
+
     def drains(self, mode: StopMode) -> bool:
         branch = cast(PoolPlace, self.above)
         stopped = branch.mailbox.refusal == "stopped"  # at a stop of the worker alone the others go on with what waits
@@ -69,12 +73,13 @@ class WorkerPlace(ActorPlace):
 class PoolPlace(BranchPlace):
     """One pool: a supervisor of its workers, whose mailbox they share."""
 
-    __slots__ = ("_key", "_waiters", "leaving", "mailbox")
+    __slots__ = ("_key", "_waiters", "leaving", "mailbox", "patient")
 
     def __init__(self, tree: Tree, parent: Node | None, name: str, description: Pool[Any]) -> None:
         super().__init__(tree, parent, name, description)
         self._key = description
         self.leaving: bool = False  # it ends by itself, once what waits is handled
+        self.patient: bool = False  # the time that it has for that is all that its workers have
         self._waiters: list[Future] = []  # for that
         above = "" if parent is None else parent.path
         self.mailbox: PoolMailbox = PoolMailbox(
@@ -110,10 +115,15 @@ class PoolPlace(BranchPlace):
         if directive.mode is StopMode.FINAL:
             self.mailbox.refuse("stopped")
         super().stop(directive)
+        if self.patient:
+            self.patient = False
+            spec = self.pool.worker.spec
+            for name, place in [*self.places.items()]:
+                place.stop(Stop(name, directive.mode, spec.seconds, spec.brutal))
 
     def ended(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
         mailbox, waiters = self.mailbox, self._waiters
-        self._waiters, self.leaving = [], False
+        self._waiters, self.leaving, self.patient = [], False, False
         mailbox.end()
         mailbox.turn = None
         mailbox.last_end = (self.number, reason)
@@ -142,7 +152,9 @@ class PoolPlace(BranchPlace):
         tree, node = self.tree, self.node
         waiter = tree.backend.future()
         self._waiters.append(waiter)
-        self.leaving = True
+        if self.mailbox.refusal not in (None, "leaving"):  # somebody has decided what follows, and how long it may take
+            return waiter
+        self.leaving = self.patient = True
         self.mailbox.refuse("leaving")
         within = (self.pool.worker.spec.seconds or DEFAULT_SECONDS) if grace is None else grace
         if node is not None:

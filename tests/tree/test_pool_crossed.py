@@ -6,6 +6,7 @@ Tested: SEMANTICS 77, with 13, 17, 21, 37, 65, 67 and 70.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,18 @@ import anyio
 import pytest
 from tenacity import wait_fixed
 
-from supervise import Intensity, MailboxFull, Message, Redeliver, Supervisor, SupervisorNotRunning, WouldDeadlock, current, pool
+from supervise import (
+    ActorStopped,
+    Intensity,
+    MailboxFull,
+    Message,
+    Redeliver,
+    Supervisor,
+    SupervisorNotRunning,
+    WouldDeadlock,
+    current,
+    pool,
+)
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Outcomes
 
@@ -334,3 +346,47 @@ async def test_what_waits_is_counted_without_looking_through_it() -> None:
             await anyio.sleep(0.3)
         address.drop(lambda message: True)
         assert len(address.peek()) == len(address) == 0
+
+
+# -- ends ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop_within", [1, "brutal_kill"])
+async def test_stop_with_grace_gives_the_workers_all_of_it(stop_within: Any) -> None:
+    jobs = pool(Worker, size=2, name="jobs", restart="transient", stop_within=stop_within)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        async with anyio.create_task_group() as group:
+            outcomes = Outcomes(group)
+            await outcomes.watch("call", address.call(Worker.job, "k", 0, 20.0))
+            await at_rest()
+            await address.stop(grace=60)
+        assert outcomes.of == {"call": "1"}
+
+
+async def test_the_supervisors_stop_bounds_an_endless_grace() -> None:
+    jobs = pool(Worker, size=2, name="jobs", stop_within=1)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        async with anyio.create_task_group() as group:
+            outcomes = Outcomes(group)
+            await outcomes.watch("call", address.call(Worker.job, "k", 0, 100.0))
+            await at_rest()
+            await outcomes.watch("stop", address.stop(grace=math.inf))
+            await at_rest()
+            began = anyio.current_time()
+            await app.terminate_child("jobs")
+            assert anyio.current_time() - began == pytest.approx(1.0)
+        assert isinstance(outcomes.of["call"], ActorStopped)
+
+
+async def test_stop_in_one_of_its_workers_would_deadlock() -> None:
+    class Halting(Worker):
+        async def halt(self) -> None:
+            await address.stop()
+
+    jobs = pool(Halting, size=2, name="jobs", on_error="reply")
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        with pytest.raises(WouldDeadlock):
+            await address.call(Halting.halt)
