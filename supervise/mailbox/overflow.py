@@ -21,6 +21,7 @@ from supervise.message import Message
 from supervise_strategies.kind import is_of
 
 from .losses import Loss
+from .pool_queue import PoolQueue
 from .refusal import full, refused, restarting, too_late
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
     if policy == "drop_newest":
         lane.count_accepted()  # and this is its end
         lane.mailbox.drop(lane, envelope, "the mailbox was full (overflow='drop_newest')", Loss.FULL)
+        return
+    if is_of(
+        lane.queue, PoolQueue
+    ):  # in the order of acceptance, so the oldest is another one; and what key= raises loses none
+        lane.grant(1)
+        lane.accept(envelope)
+        oldest = lane.pull()
+        if oldest is not None:
+            lane.mailbox.drop(lane, oldest, "a newer one took its place (overflow='drop_oldest')", Loss.FULL)
         return
     oldest = lane.pull()
     try:

@@ -21,7 +21,7 @@ from supervise_strategies.kind import is_of
 from .account import Account
 from .lane import Lane
 from .mailbox import Mailbox
-from .pool_queue import Keys, PoolQueue
+from .pool_queue import Key, Keys, PoolQueue
 from .stand_in import StandIn
 from .turn import IncarnationTurn, Turn
 
@@ -87,7 +87,8 @@ class PoolMailbox(Mailbox):
         assert self._key is not None
         try:
             key = self._key(Message(*envelope[:3]))
-            hash(key)
+            if key is not None and type(key) is not str and type(key) is not int:
+                key = Key(key)
         except BaseException as error:
             if is_of(error, Exception):
                 error.add_note(f"raised by key= of pool {self.path}, asked for the key of {name_of(envelope[0])}")

@@ -33,6 +33,25 @@ class Waiting(NamedTuple):
     envelope: Envelope
 
 
+class Key:
+    """A key of the user's own kind. Its hash is asked for once, and an equality that raises means different."""
+
+    __slots__ = ("_hash", "_of")
+
+    def __init__(self, of: Hashable) -> None:
+        self._of = of
+        self._hash = hash(of)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            return bool(self._of == (other._of if type(other) is Key else other))
+        except Exception:
+            return False
+
+
 class Keys:
     """Which keys are bound, in all lanes of one pool: to a worker, or to a message that is to be tried again."""
 

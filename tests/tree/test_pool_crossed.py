@@ -390,3 +390,63 @@ async def test_stop_in_one_of_its_workers_would_deadlock() -> None:
         address = app.find(jobs)
         with pytest.raises(WouldDeadlock):
             await address.call(Halting.halt)
+
+
+# -- more of hostile keys ------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_whose_equality_raises_is_another_one_and_nothing_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    bad = False
+
+    class Key:
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+        def __hash__(self) -> int:
+            if bad:
+                raise Boom("hash")
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            if bad:
+                raise Boom("equality")
+            return isinstance(other, Key) and self.n == other.n
+
+    log: list[Any] = []
+    jobs = pool(Worker, log, size=2, name="jobs", key=by_first)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        for n in (1, 2, 1, 2):
+            await address.send(Worker.job, Key(n), n)
+        await at_rest()
+        bad = True
+        with pytest.raises(Boom):
+            await address.send(Worker.job, Key(3))
+        await anyio.sleep(10)
+        bad = False
+        with anyio.fail_after(10):
+            for n in (1, 2):
+                await address.call(Worker.job, Key(n), n)
+        assert address.account().handled == 6
+        assert app.account().balanced
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_nothing_is_dropped_for_a_message_whose_key_raises() -> None:
+    def key(message: Message) -> Any:
+        if message.args[1] == "bad":
+            raise Boom("bad")
+        return message.args[0]
+
+    jobs = pool(Worker, size=1, name="jobs", key=key, capacity=2, overflow="drop_oldest")
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        for n in range(3):
+            await address.send(Worker.job, "k", n, 1.0)
+            await at_rest()
+        with pytest.raises(Boom):
+            await address.send(Worker.job, "k", "bad")
+        assert [message.args[1] for message in address.peek()] == [1, 2]
+        await address.send(Worker.job, "k", 3)
+        assert [message.args[1] for message in address.peek()] == [2, 3]
+        assert app.account().balanced
