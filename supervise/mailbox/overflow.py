@@ -45,9 +45,8 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
         lane.count_accepted()  # and this is its end
         lane.mailbox.drop(lane, envelope, "the mailbox was full (overflow='drop_newest')", Loss.FULL)
         return
-    if is_of(
-        lane.queue, PoolQueue
-    ):  # in the order of acceptance, so the oldest is another one; and what key= raises loses none
+    if is_of(lane.queue, PoolQueue):
+        # It goes by the order of acceptance, so the oldest is another one; and what key= raises loses none.
         lane.grant(1)
         lane.accept(envelope)
         oldest = lane.pull()
