@@ -18,7 +18,7 @@ from supervise.mailbox.turn import CURRENT
 from supervise_strategies.child_spec import warn_of_immortal_loop
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Cause, Directive, StopMode
-from supervise_strategies.errors import ChildNotFound
+from supervise_strategies.errors import ChildNotFound, InvalidSpec
 from supervise_strategies.supervisor_state import Phase
 
 if TYPE_CHECKING:
@@ -38,17 +38,23 @@ async def ask(branch: BranchPlace, call: Callable[[Node, object, float], list[Di
     return await answered(ticket)
 
 
-async def add(branch: BranchPlace, name: str, description: Child[Any] | Description, *, keyed: bool = True) -> Place:
+async def add(
+    branch: BranchPlace, name: str, description: Child[Any] | Description, *, keyed: bool = True, worker: bool = False
+) -> Place:
     """Start a child at the end of the others; its place, when it is ready. Raises what `RunningSupervisor.start` does.
 
     A caller that is cancelled leaves a start under way to go on, but no other try is made, where `retry_start=` asks for one.
 
-    `keyed`: somebody has the description, and may look the child up by it.
+    `keyed`: somebody has the description, and may look the child up by it. `worker`: it is one more worker of a pool.
     """
     node = branch.running_node()
+    if branch.description.is_one_thing and not worker:
+        cure = "a pool has workers of one kind: resize() says how many; other children go beside it"
+        raise InvalidSpec(f"pool {branch.path!r}", "child", name, cure)
     spec = description.spec_under(branch.description)
     branch.description.spec.check_child(spec)
-    warn_of_immortal_loop(branch.description.spec, spec)
+    if not worker:  # of whom it was said where the pool was described
+        warn_of_immortal_loop(branch.description.spec, spec)
     check_deadlock(branch, None)
     offer = node.offer(name, spec, description, keyed=keyed)
     try:

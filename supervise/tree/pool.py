@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Self, TypeVar, TypeVarTuple, Unpack, cas
 from supervise.actor.factory import default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
 from supervise.message import Message
-from supervise_strategies.child_spec import ChildSpec, SupervisorSpec
+from supervise_strategies.child_spec import ChildSpec, SupervisorSpec, warn_of_immortal_loop
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.strategy import AutoShutdown
@@ -76,6 +76,7 @@ class Pool(Description, Generic[A_co]):
         self.says_restart: bool = "restart" in options
         self.spec_below: ChildSpec = replace(self.spec_below, on_limit=options.get("on_limit", "stop"))
         self._has(size)
+        warn_of_immortal_loop(self.spec, self.worker.spec)
 
     def _has(self, size: int) -> None:
         self.size: int = size

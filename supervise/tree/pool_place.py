@@ -188,7 +188,7 @@ class PoolPlace(BranchPlace):
                 return
             with suppress(ChildAlreadyStarted, ChildAlreadyPresent, ChildNotFound):  # somebody else resizes it, too
                 if missing is not None:
-                    await admin.add(self, missing, self.pool.worker, keyed=False)
+                    await admin.add(self, missing, self.pool.worker, keyed=False, worker=True)
                 else:
                     await self._remove(surplus[-1])
             if self.node is not node:

@@ -40,6 +40,8 @@ class Ref(Generic[A]):
         return found if mailbox.lifetime is None else Address(mailbox, Loan(mailbox.lifetime))
 
     def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # copy and pickle ask for some before it has its key
+            raise AttributeError(name)
         where = "as an argument of its own, child(Cache, ref(db)), or of a functools.partial"
         raise AttributeError(f"{self!r} isn't the address itself, and has no {name!r}: it becomes that {where}")
 

@@ -6,9 +6,11 @@ Tested: SEMANTICS 77, with 13, 17, 21, 37, 65, 67 and 70.
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,15 +19,19 @@ from tenacity import wait_fixed
 
 from supervise import (
     ActorStopped,
+    ImmortalLoopWarning,
     Intensity,
+    InvalidSpec,
     MailboxFull,
     Message,
     Redeliver,
     Supervisor,
     SupervisorNotRunning,
     WouldDeadlock,
+    child,
     current,
     pool,
+    ref,
 )
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Outcomes
@@ -100,7 +106,7 @@ async def test_a_key_that_sends_to_its_own_pool_takes_no_more_room_than_there_is
 
 
 async def test_a_resize_that_is_cancelled_leaves_as_many_workers_as_the_pool_has_from_then_on() -> None:
-    jobs = pool(Worker, size=4, name="jobs", stop_within=100, intensity=Intensity(1000, per=1))
+    jobs = pool(Worker, size=4, name="jobs", stop_within=100, intensity=Intensity(1, per=1000))
     async with Supervisor("app", jobs) as app:
         address = app.find(jobs)
         async with anyio.create_task_group() as group:
@@ -450,3 +456,26 @@ async def test_nothing_is_dropped_for_a_message_whose_key_raises() -> None:
         await address.send(Worker.job, "k", 3)
         assert [message.args[1] for message in address.peek()] == [2, 3]
         assert app.account().balanced
+
+
+# -- what a pool is ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_child_of_another_kind_is_refused() -> None:
+    async with Supervisor("app", pool(Worker, size=1, name="jobs")) as app:
+        for start in (app.supervisor("jobs").start_child(child(Worker, name="other")), app.supervisor("jobs").start(Worker)):
+            with pytest.raises(InvalidSpec, match=r"workers of one kind.*resize"):
+                await start
+        assert [line.id for line in app.supervisor("jobs").which_children()] == ["1"]
+
+
+async def test_a_limit_that_is_never_spent_is_said_where_the_pool_is_described_and_not_at_a_resize() -> None:
+    with pytest.warns(ImmortalLoopWarning, match="jobs"):
+        jobs = pool(Worker, size=1, name="jobs", stop_within=10)
+    async with Supervisor("app", jobs) as app:
+        await app.resize(jobs, 2)
+
+
+def test_a_ref_is_copied() -> None:
+    for one in (ref("db"), ref(pool(Worker, name="jobs"))):
+        assert repr(copy.copy(one)) == repr(one) == repr(copy.deepcopy(partial(Worker, one)).args[0])
