@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -76,7 +75,7 @@ class Mapped(Generic[R]):
         self._tasks = 0
         self._taken = 0  # items
         self._delivered = 0  # results
-        self._done: deque[tuple[int, Any]] = deque()
+        self._done: dict[int, Any] = {}  # results that weren't read yet, by the number of their item
         self._error: BaseException | None = None
         self._ended = False  # there are no more items
 
@@ -123,13 +122,12 @@ class Mapped(Generic[R]):
                     raise error
                 finally:
                     del error
-            for entry in self._done:
-                if not self._ordered or entry[0] == self._delivered:
-                    self._done.remove(entry)
-                    self._delivered += 1
-                    self._tell()  # there is room for one more
-                    result: R = entry[1]
-                    return result
+            number = self._delivered if self._ordered else next(iter(self._done), -1)
+            if number in self._done:
+                result: R = self._done.pop(number)
+                self._delivered += 1
+                self._tell()  # there is room for one more
+                return result
             if self._ended and self._delivered == self._taken:
                 raise StopAsyncIteration
             await self._changed.wait()
@@ -181,7 +179,7 @@ class Mapped(Generic[R]):
             if scope.cancelled_caught:
                 return
             del item
-            self._done.append((number, result))
+            self._done[number] = result
             del result
             self._tell()
 
