@@ -94,6 +94,7 @@ class ConcurrentHandlers:
             answered = self._answer(lane, envelope, result, failure, concurrency.isolate, withdrawn)
             if answered:
                 del self.in_hand[id(envelope)]
+                self._mailbox.out_of_hand(envelope)
         if not answered and failure is not None:
             raise failure
         self.held_up.clear()

@@ -274,6 +274,10 @@ class Incarnation(IncarnationTurn):
             if is_of(leaf, KeyboardInterrupt, SystemExit):
                 self.owner.fatal(leaf)
 
+    def holds(self, envelope: Envelope) -> bool:
+        beside = self.concurrent is not None and id(envelope) in self.concurrent.in_hand
+        return beside or self.in_hand is envelope
+
     def held(self) -> list[tuple[Lane, Envelope]]:
         held = [] if self.concurrent is None else [*self.concurrent.in_hand.values()]
         if self.in_hand is not None:

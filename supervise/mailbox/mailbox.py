@@ -186,6 +186,10 @@ class Mailbox(Lanes):
         """Its actor begins nothing for now, and has nothing in hand but what runs beside its handlers."""
         return
 
+    def out_of_hand(self, envelope: Envelope) -> None:
+        """A message that ran beside others is done."""
+        return
+
     def let_go(self) -> None:
         """A life is over, and what it had in hand is settled."""
         return

@@ -99,7 +99,11 @@ class PoolMailbox(Mailbox):
         return key
 
     def _returned(self, envelope: Envelope) -> Hashable:
-        """The key of a message that a worker had in hand: by what it is made of, since it is another envelope now."""
+        """The key of a message that a worker had in hand. What is tried again is another envelope now, made of the same."""
+        for worker in self.workers:
+            same = worker.keys.get(id(envelope))  # there was no place for it
+            if same is not None:
+                return same[0]
         for worker in self.workers:
             for key, had in worker.keys.values():
                 if all(one is other for one, other in zip(had[:4], envelope, strict=False)):
@@ -134,6 +138,7 @@ class PoolMailbox(Mailbox):
         if key is not None:
             self.keys.bind(key, worker)
             worker.keys[id(envelope)] = key, envelope
+            worker.taken = envelope
         if len(offers) > 1 or len(queue) > 1:
             self.wake()
         return lane
@@ -175,13 +180,14 @@ class PoolMailbox(Mailbox):
 class WorkerMailbox(Mailbox):
     """What a worker has for itself alone, beside what waits in the pool."""
 
-    __slots__ = ("_restarting", "keys", "pool", "retires")
+    __slots__ = ("_restarting", "keys", "pool", "retires", "taken")
 
     def __init__(
         self, pool: PoolMailbox, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetters
     ) -> None:
         self.pool: PoolMailbox = pool
         self.keys: dict[int, tuple[Hashable, Envelope]] = {}  # of what it took and has in hand, by the identity of the envelope
+        self.taken: Envelope | None = None  # the last one that has a key, as long as it may be in hand
         self.retires: bool = False  # it takes nothing from the pool any more
         self._restarting = True
         super().__init__(backend, parent, name, options, dead_letters)
@@ -221,7 +227,7 @@ class WorkerMailbox(Mailbox):
         if lane is not None or self.retires:
             self.rest()
             return lane
-        self.let_go()
+        self._look_back()
         return self.pool.next_for(self, held_up, draining)
 
     def pause(self) -> None:
@@ -230,7 +236,7 @@ class WorkerMailbox(Mailbox):
 
     def rest(self) -> None:
         """It takes nothing from the pool, for now or for good: another one may have to."""
-        self.let_go()
+        self._look_back()
         self.pool.idle.pop(self, None)
         if self.pool.waiting:
             self.pool.wake()
@@ -250,15 +256,22 @@ class WorkerMailbox(Mailbox):
         if self.pool.restarting:
             self.pool.crashed()
 
+    def _look_back(self) -> None:
+        """The key is free of what it took last, if that isn't in hand any more."""
+        if self.taken is not None and (self.turn is None or not self.turn.holds(self.taken)):
+            self.out_of_hand(self.taken)
+
+    def out_of_hand(self, envelope: Envelope) -> None:
+        if self.taken is envelope:
+            self.taken = None
+        had = self.keys.pop(id(envelope), None)
+        if had is not None:
+            self.pool.keys.free(had[0], self)
+
     def let_go(self) -> None:
-        """Keys are free of which nothing is in hand any more."""
-        if self.keys:
-            held = () if self.turn is None else {id(envelope) for _, envelope in self.turn.held()}
-            for number, (key, _) in [*self.keys.items()]:
-                if number not in held:
-                    del self.keys[number]
-                    self.pool.keys.free(key, self)
-        if self.turn is None and self.pool.waiting:
+        for _, envelope in [*self.keys.values()]:
+            self.out_of_hand(envelope)
+        if self.pool.waiting:
             self.pool.wake()
 
     def leave(self) -> None:

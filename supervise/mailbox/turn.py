@@ -66,6 +66,10 @@ class IncarnationTurn(Turn, ABC):
     def look_again(self) -> None:
         """A message that waits for a place of its own, and holds up its lane, may be gone."""
 
+    def holds(self, envelope: Envelope) -> bool:
+        """Whether it has this one in hand."""
+        return any(held is envelope for _, held in self.held())
+
     @abstractmethod
     def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
         """Those that are starting now, and have to be ready before the actor of that mailbox, which isn't up, can start."""

@@ -479,3 +479,18 @@ async def test_a_limit_that_is_never_spent_is_said_where_the_pool_is_described_a
 def test_a_ref_is_copied() -> None:
     for one in (ref("db"), ref(pool(Worker, name="jobs"))):
         assert repr(copy.copy(one)) == repr(one) == repr(copy.deepcopy(partial(Worker, one)).args[0])
+
+
+async def test_keys_of_handlers_that_run_beside_each_other_are_each_free_when_theirs_is_done() -> None:
+    log: list[Any] = []
+    jobs = pool(Worker, log, size=1, name="jobs", key=by_first, concurrency=3)
+    async with Supervisor("app", jobs) as app:
+        address = app.find(jobs)
+        for key, seconds in (("a", 1.0), ("b", 1.9), ("c", 3.0)):
+            for n in range(3):
+                await address.send(Worker.job, key, n, seconds)
+        await anyio.sleep(2.5)
+        assert [(key, n) for key, n, what in log if what == "ends"] == [("a", 0), ("b", 0), ("a", 1)]
+        await anyio.sleep(10)
+    for key in "abc":
+        assert [(n, what) for k, n, what in log if k == key] == [(n, w) for n in range(3) for w in ("begins", "ends")]
