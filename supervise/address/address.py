@@ -224,8 +224,7 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
             raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
         here = CURRENT.get(None)
-        # Its own task, or one that ends with it, as those of its nursery; a worker ends with its pool.
-        if here is not None and mailbox in (here.mailbox, here.mailbox.shared):
+        if here is not None and mailbox in (here.mailbox, here.mailbox.shared):  # it ends with it, as do its nursery's tasks
             raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
         turn = mailbox.turn
         if turn is None:

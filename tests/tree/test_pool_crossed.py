@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -203,7 +203,7 @@ async def test_a_pause_that_outlasts_the_wait_before_a_next_try_lets_others_run(
 
 
 @asynccontextmanager
-async def slow_to_leave() -> AsyncIterator[Worker]:
+async def slow_to_leave() -> AsyncGenerator[Worker]:
     yield Worker()
     await anyio.sleep(4)
 
@@ -359,23 +359,27 @@ async def test_what_waits_is_counted_without_looking_through_it() -> None:
 
 @pytest.mark.parametrize("stop_within", [1, "brutal_kill"])
 async def test_stop_with_grace_gives_the_workers_all_of_it(stop_within: Any) -> None:
+    of: dict[Any, Any] = {}
     jobs = pool(Worker, size=2, name="jobs", restart="transient", stop_within=stop_within)
     async with Supervisor("app", jobs) as app:
         address = app.find(jobs)
         async with anyio.create_task_group() as group:
             outcomes = Outcomes(group)
+            outcomes.of = of
             await outcomes.watch("call", address.call(Worker.job, "k", 0, 20.0))
             await at_rest()
             await address.stop(grace=60)
-        assert outcomes.of == {"call": "1"}
+        assert of == {"call": "1"}
 
 
 async def test_the_supervisors_stop_bounds_an_endless_grace() -> None:
+    of: dict[Any, Any] = {}
     jobs = pool(Worker, size=2, name="jobs", stop_within=1)
     async with Supervisor("app", jobs) as app:
         address = app.find(jobs)
         async with anyio.create_task_group() as group:
             outcomes = Outcomes(group)
+            outcomes.of = of
             await outcomes.watch("call", address.call(Worker.job, "k", 0, 100.0))
             await at_rest()
             await outcomes.watch("stop", address.stop(grace=math.inf))
@@ -383,7 +387,7 @@ async def test_the_supervisors_stop_bounds_an_endless_grace() -> None:
             began = anyio.current_time()
             await app.terminate_child("jobs")
             assert anyio.current_time() - began == pytest.approx(1.0)
-        assert isinstance(outcomes.of["call"], ActorStopped)
+        assert isinstance(of["call"], ActorStopped)
 
 
 async def test_stop_in_one_of_its_workers_would_deadlock() -> None:
@@ -477,7 +481,8 @@ async def test_a_limit_that_is_never_spent_is_said_where_the_pool_is_described_a
 
 
 def test_a_ref_is_copied() -> None:
-    for one in (ref("db"), ref(pool(Worker, name="jobs"))):
+    stand_ins: list[Any] = [ref("db"), ref(pool(Worker, name="jobs"))]
+    for one in stand_ins:
         assert repr(copy.copy(one)) == repr(one) == repr(copy.deepcopy(partial(Worker, one)).args[0])
 
 
