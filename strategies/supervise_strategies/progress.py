@@ -81,10 +81,11 @@ def _start_next(state: SupervisorState, work: Work) -> None:
     _finish(state, work)
 
 
-def starting(state: SupervisorState, before: str | None) -> list[Slot]:
+def starting(state: SupervisorState, before: str | None, *, ending: bool = False) -> list[Slot]:
     """Those whose start the supervisor waits for: of the work under way, and of its own start.
 
-    `before`: only those that have to be up before the start of that child, which isn't up, can begin.
+    `before`: only those that have to be up before the start of that child, which isn't up, can begin. `ending`: that one is
+    about to end, though its end isn't known here yet.
     """
     work = state.work
     first = [slot for slot in ([] if work is None else [*work.starts][:1]) if slot.state is STARTING]
@@ -92,7 +93,7 @@ def starting(state: SupervisorState, before: str | None) -> list[Slot]:
     if before is None:
         return first + booting
     slot = state.slots.get(before)
-    if slot is None or slot.state is RUNNING or slot.state is STARTING:
+    if slot is None or slot.state is STARTING or (slot.state is RUNNING and not slot.dead and not ending):
         return []
     return first + (booting if slot in state.boot else [])
 

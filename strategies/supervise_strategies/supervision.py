@@ -99,9 +99,12 @@ class Supervision:
         slot = self._state.slots.get(id)
         return slot is not None and slot.detached
 
-    def starting(self, *, before: str | None = None) -> list[str]:
-        """The children whose start it waits for now; `before`: those that have to be up before that one can be, which isn't."""
-        return [slot.id for slot in progress.starting(self._state, before)]
+    def starting(self, *, before: str | None = None, ending: bool = False) -> list[str]:
+        """The children whose start it waits for now; `before`: those that have to be up before that one can be, which isn't.
+
+        `ending`: that one is about to end, and its end hasn't been told yet.
+        """
+        return [slot.id for slot in progress.starting(self._state, before, ending=ending)]
 
     def count(self) -> ChildCount:
         """OTP's `count_children`. A child whose end is known but not served yet isn't active."""

@@ -34,12 +34,16 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
     while True:
         mailbox = lane.mailbox
         path.append(mailbox.path)
-        at: Turn | None = mailbox.turn
-        if at is not None and not at.exclusive:  # a pool: any worker may take what waits
-            at = None if reply is None else at.handling(reply)
-            if at is None:
+        life = mailbox.turn
+        at: Turn | None = life
+        if life is not None and not life.exclusive:  # a pool: any worker may take what waits
+            at = None if reply is None else life.handling(reply)
+            if at is None and not mailbox.restarting:
                 return
-            path.append(at.mailbox.path)
+            if at is not None:
+                path.append(at.mailbox.path)
+        elif life is not None and _has_done(life, mailbox, reply):
+            at = None
         if at is None:
             starting = starting_before(turn, mailbox)
             at = turn if turn in starting else next((start for start in starting if start.awaits is not None), None)
@@ -57,6 +61,13 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
         # goes on to wait for the reply.
         if reply.done() and reply not in lane.reservations:
             return
+
+
+def _has_done(life: IncarnationTurn, mailbox: Mailbox, reply: Future | None) -> bool:
+    """Whether a life that is about to end has nothing more to do with a call: the next one handles it."""
+    if not life.running or not mailbox.restarting or life.awaits is not None:
+        return False
+    return reply is None or not any(envelope[3] is reply for _, envelope in life.held())
 
 
 def starting_before(turn: Turn, mailbox: Mailbox) -> tuple[Turn, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from weakref import WeakSet
 
 from supervise.address.address import address_of
+from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec, there_are
 
 from .branch import BranchPlace, Place
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from supervise.address.address import Address, WeakAddress
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import Turn
+
+    from .node import Node
 
 Key: TypeAlias = Child[Any] | Description
 
@@ -122,15 +125,18 @@ class Registry:
             place = self._walk(root, mailbox.path.split("/")[1:], mailbox.path)
         except ChildNotFound:
             return []
-        if not isinstance(place, ActorPlace) or place.mailbox is not mailbox:
+        if not isinstance(place, ActorPlace | PoolPlace) or place.mailbox is not mailbox:
             return []
+        if isinstance(place, PoolPlace) and place.node is not None:
+            return _before_all(place, place.node)
         found: list[Turn] = []
         above: BranchPlace | None = place.above
+        ending = True  # it isn't up, whatever its supervisor knows of that; those above may be
         while above is not None and not found:  # the first supervisor that has still to come to it
             if above.node is not None:
-                for id in above.node.machine.starting(before=place.name):
+                for id in above.node.machine.starting(before=place.name, ending=ending):
                     found += _starting(above.places.get(id))
-            place, above = above, above.above
+            place, above, ending = above, above.above, False
         return found
 
     def lists(self, at: BranchPlace, child: Address[Any] | WeakAddress[Any] | BranchPlace) -> bool:
@@ -172,6 +178,19 @@ def _starting(place: Place | None) -> Iterator[Turn]:
                 yield at.incarnation
         elif at is not None and at.node is not None:
             todo += [at.places.get(id) for id in at.node.machine.starting()]
+
+
+def _before_all(pool: PoolPlace, node: Node) -> list[Turn]:
+    """Those that have to be ready before any worker of a pool, of which none is up, can be: it needs one, whichever that is."""
+    found: list[Turn] | None = None
+    for name, place in pool.places.items():
+        info = node.machine.child(name)
+        if info is not None and info.state is ChildState.STARTING:
+            starts = [*_starting(place)]
+        else:
+            starts = [turn for id in node.machine.starting(before=name, ending=True) for turn in _starting(pool.places.get(id))]
+        found = starts if found is None else [turn for turn in found if turn in starts]
+    return found or []
 
 
 def _upwards(place: Place) -> Iterator[BranchPlace]:

@@ -1,0 +1,151 @@
+"""Pools where several things happen at once: starts that need the pool, workers that go while they are woken, crossed keys.
+
+Tested: SEMANTICS 76 and 77, where two of their rules meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from supervise import (
+    Address,
+    Intensity,
+    Supervisor,
+    WouldDeadlock,
+    child,
+    current,
+    pool,
+    ref,
+)
+from supervise.testing.virtual_time import at_rest
+from tests.doubles import Boom
+
+pytestmark = pytest.mark.anyio
+
+UNLIMITED = Intensity(1_000_000, per=1)
+NEVER: list[int] = []
+
+
+class Worker:
+    def name(self) -> str:
+        return current().name
+
+    async def crash(self) -> None:
+        raise Boom("worker")
+
+
+# -- calls in a start that needs the pool --------------------------------------------------------------------------------
+
+
+class Asker:
+    """Asks another one in each of its starts but the first ones, and notes what came of it."""
+
+    def __init__(self, met: list[object]) -> None:
+        self.met = met
+
+    async def crash(self) -> None:
+        raise Boom("asker")
+
+
+@asynccontextmanager
+async def asks(met: list[object], other: Address[Any], spared: list[int], handler: Any = Worker.name) -> AsyncGenerator[Asker]:
+    if spared:
+        spared.pop()
+    else:
+        try:
+            with anyio.fail_after(1000):
+                met.append(await other.call(handler))
+        except (WouldDeadlock, TimeoutError) as error:
+            met.append(error)
+    yield Asker(met)
+
+
+async def test_a_call_to_a_younger_pool_in_ones_start_would_deadlock() -> None:
+    met: list[Any] = []
+    jobs = pool(Worker, size=2, name="jobs")
+    async with Supervisor("app", child(asks, met, ref(jobs), NEVER, name="asker"), jobs) as app:
+        assert isinstance(met[0], WouldDeadlock)
+        assert "app/asker is starting, and a call of Worker.name waits for app/jobs" in str(met[0])
+        app.kill("asker")
+        await at_rest()
+        assert met[1] in ("1", "2")  # in a restart alone the pool is up
+
+
+async def test_so_would_one_to_a_younger_pools_object() -> None:
+    met: list[BaseException] = []
+    jobs = pool(Worker, size=2, name="jobs")
+
+    async def early() -> Asker:
+        try:
+            await current().find(jobs).instance()
+        except WouldDeadlock as error:
+            met.append(error)
+        return Asker([])
+
+    async with Supervisor("app", child(early, name="early"), jobs):
+        assert len(met) == 1
+
+
+async def test_a_call_to_ones_own_pool_in_the_start_of_its_first_worker_would_deadlock() -> None:
+    met: list[Any] = []
+
+    @asynccontextmanager
+    async def worker(jobs: Address[Any], name: Any = Worker.name) -> AsyncGenerator[Worker]:
+        async with asks(met, jobs, NEVER):
+            yield Worker()
+
+    async with Supervisor("app", pool(worker, ref("jobs"), size=2, name="jobs", intensity=UNLIMITED)) as app:
+        assert isinstance(met[0], WouldDeadlock)
+        assert "app/jobs/1 is starting, and a call of Worker.name waits for app/jobs, which starts only after it" in str(met[0])
+        assert met[1] == "1"  # the first one is up when the second one starts
+        app.kill("jobs/1")
+        app.kill("jobs/2")
+        await at_rest()
+        assert isinstance(met[2], WouldDeadlock)  # both are down, and start one after the other
+        assert met[3] in ("1", "2")
+
+
+async def test_a_call_to_a_pool_whose_last_worker_is_about_to_end_would_deadlock_in_a_start_that_this_one_waits_for() -> None:
+    met: list[Any] = []
+
+    @asynccontextmanager
+    async def worker(jobs: Address[Any], spared: list[int]) -> AsyncGenerator[Worker]:
+        async with asks(met, jobs, spared):
+            try:
+                yield Worker()
+            finally:
+                await anyio.sleep(1)
+
+    jobs = pool(worker, ref("jobs"), [0, 0], size=2, name="jobs", intensity=UNLIMITED)
+    async with Supervisor("app", jobs) as app:
+        address: Address[Worker] = app.find("jobs")
+        await address.send(Worker.crash)
+        await anyio.sleep(0.5)
+        await address.send(Worker.crash)
+        await anyio.sleep(10)  # the second one is in its exit hook while the first one starts
+        assert isinstance(met[0], WouldDeadlock)
+
+
+async def test_a_call_to_an_elder_that_is_about_to_end_would_deadlock_too() -> None:
+    met: list[Any] = []
+
+    @asynccontextmanager
+    async def elder() -> AsyncGenerator[Worker]:
+        try:
+            yield Worker()
+        finally:
+            await anyio.sleep(1)
+
+    asker = child(asks, met, ref("elder"), [0], name="asker")
+    async with Supervisor("app", child(elder, name="elder"), asker, intensity=UNLIMITED) as app:
+        await app.find("elder").send(Worker.crash)
+        await at_rest()
+        app.kill("asker")
+        await anyio.sleep(10)
+        assert isinstance(met[0], WouldDeadlock)
+        assert "app/elder, which starts only after it" in str(met[0])
