@@ -11,6 +11,8 @@ from supervise.mailbox.handler import awaitable
 from supervise.tree.ref import resolved, resolved_partial
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import leaves
+from supervise_strategies.kind import is_of
 
 A = TypeVar("A")
 Ts = TypeVarTuple("Ts")
@@ -25,7 +27,7 @@ class Service:
 
 
 class _RunningService(Generic[A]):
-    __slots__ = ("_actor", "_make", "_start", "_stop", "_wait")
+    __slots__ = ("_actor", "_make", "_start", "_stop", "_stopped", "_stopping", "_wait", "_work")
 
     def __init__(self, make: Callable[[], A] | None, start: Step, stop: Step, wait: Step | None) -> None:
         self._make = make
@@ -33,17 +35,41 @@ class _RunningService(Generic[A]):
         self._stop = stop
         self._wait = wait
         self._actor: tuple[Any, ...] = ()
+        self._work: Work | None = None
+        self._stopping = self._stopped = False
 
     async def __aenter__(self) -> Any:
         if self._make is not None:
             self._actor = (self._make(),)
         await _step(self._start, *self._actor)
         if self._wait is not None:
-            Work().start(_step, self._wait, *self._actor)
+            self._work = Work()
+            self._work.start_outlasting(self._until_it_ends, self._wait)
         return self._actor[0] if self._actor else Service()
 
     async def __aexit__(self, *_: object) -> None:
-        await _step(self._stop, *self._actor)
+        self._stopping = True
+        try:
+            await _step(self._stop, *self._actor)
+        finally:
+            self._stopped = True
+            if self._work is not None:
+                await self._work.end()
+
+    async def _until_it_ends(self, wait: Step) -> None:
+        """It goes on while the service stops: what waits for the end of something often holds a part of it.
+
+        grpc's, cancelled, cancels the future that its `stop` then waits for.
+        """
+        try:
+            await _step(wait, *self._actor)
+        except BaseException as error:
+            if not self._stopping or self._stopped or _ends_more(error):
+                raise  # else it says, by whatever error, that the service was stopped
+
+
+def _ends_more(error: BaseException) -> bool:
+    return is_of(error, GeneratorExit) or any(is_of(leaf, KeyboardInterrupt, SystemExit) for leaf in leaves(error))
 
 
 async def _step(function: Step, *args: Any) -> None:
@@ -72,7 +98,8 @@ def service(  # type: ignore[misc]  # mypy binds the type variables of the secon
     `service(Pool, url, start=Pool.connect, stop=Pool.close)`. They may be plain or async; a plain one must not block.
 
     `stop` is called at each end, after a crash too, but not if `start` raised. What ends by itself is only noticed through
-    `wait`, a coroutine function that returns, or raises, when it has: then the child has ended, or crashed.
+    `wait`, a coroutine function that returns, or raises, when it has: then the child has ended, or crashed. At a stop `wait`
+    goes on until `stop` has returned, and is cancelled then; what it raises meanwhile is no crash.
 
     What its methods raise to a call goes to the caller, and the child lives on; what they raise to a send is a crash. With
     `expects=` or `on_error="crash"` on the child, those decide.

@@ -137,6 +137,64 @@ async def test_a_service_that_does_not_start_is_not_stopped() -> None:
     assert log == []
 
 
+class Listener:
+    """Its `wait` goes on until it is stopped, or for ever, and says so by an error, or not."""
+
+    def __init__(self, log: list[str], says: BaseException | None = None, *, deaf: bool = False) -> None:
+        self.log, self.says, self.deaf = log, says, deaf
+        self.closed = anyio.Event()
+
+    def listen(self) -> None:
+        self.log.append("listen")
+
+    async def close(self) -> None:
+        self.closed.set()
+        await anyio.sleep(1)
+        self.log.append("closed")
+
+    async def wait(self) -> None:
+        try:
+            await (anyio.sleep_forever() if self.deaf else self.closed.wait())
+            self.log.append("wait is over")
+        except anyio.get_cancelled_exc_class():
+            self.log.append("wait is cancelled")
+            raise
+        if self.says is not None:
+            raise self.says
+
+
+def a_listener(*args: Any, **options: Any) -> Any:
+    return service(partial(Listener, *args, **options), start=Listener.listen, stop=Listener.close, wait=Listener.wait)
+
+
+@pytest.mark.parametrize("says", [None, Boom("closed"), ExceptionGroup("closed", [Boom("closed")]), asyncio.CancelledError()])
+async def test_a_wait_goes_on_while_the_service_stops_and_what_it_raises_then_is_no_crash(says: Any) -> None:
+    log: list[str] = []
+    async with tree(a_listener(log, says)) as (_, address, witness):
+        await address.stop()
+        await witness.started(2)
+        log.clear()
+        await witness.started(2)
+    assert log == ["wait is over", "closed"]
+    assert [(await witness.ended(n)).reason.kind for n in (1, 2)] == [ExitKind.NORMAL, ExitKind.SHUTDOWN]
+
+
+async def test_a_wait_that_hears_nothing_of_the_stop_is_cancelled_after_it() -> None:
+    log: list[str] = []
+    begun = anyio.current_time()
+    async with tree(a_listener(log, deaf=True)) as (_, address, witness):
+        await address.stop()
+        assert anyio.current_time() - begun == 1  # its stop alone: nobody waits for what never ends
+    assert log[:3] == ["listen", "closed", "wait is cancelled"]
+    assert (await witness.ended()).reason.kind is ExitKind.NORMAL
+
+
+async def test_a_wait_that_ends_the_program_does_so_while_it_is_stopped_too() -> None:
+    with pytest.raises(SystemExit, match="3"):
+        async with tree(a_listener([], SystemExit(3))):
+            pass
+
+
 async def test_a_runnable_takes_messages_while_it_runs() -> None:
     async with tree(runnable(Pool)) as (_, pool, _w):
         assert await pool.call(Pool.query) == "rows"

@@ -392,6 +392,10 @@ async def test_a_crash_on_purpose_is_one_crash_though_what_was_in_hand_is_tried_
     assert lives == [1, 1, 2]
 
 
+async def test_handlers_that_run_beside_each_other() -> None:
+    assert await survives(child(Kept, concurrency=3), before=TEA, crash=BOMB, after=ITEMS) == ["tea"]
+
+
 async def test_a_backoff_is_waited_for() -> None:
     begun = anyio.current_time()
     slow = child(Kept, restart=Restart.permanent(wait=wait_fixed(3600)))
