@@ -142,7 +142,8 @@ async def survives(
 
 def _child_of(factory: Any) -> Child[Any]:
     if isinstance(factory, Description):
-        raise InvalidSpec("survives", "factory", factory, "one actor: a factory, or child(factory, …); not a whole supervisor")
+        cure = "one actor: a factory, or child(factory, …), which is no supervisor, and no pool"
+        raise InvalidSpec("survives", "factory", factory, cure)
     return factory if issubclass(kind_of(factory), Child) else Child(factory, (), {}, default="permanent")
 
 

@@ -12,23 +12,17 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.side_by_side import begun, side_by_side
 
+from .scripts import HANG_GUARD, LOG_LINE, ROOT, backends, run
+
 __all__ = ("begun",)
 
-ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"chat.py", "test_an_actor.py"}
-HANG_GUARD = 60  # seconds; an example takes less than one
-# What the logger `supervise` says: "app/counter #1 ended: …", "app: counter #1 ended: …".
-LOG_LINE = re.compile(r"[a-z][\w/-]*( #\d+ |: ([\w/-]+ #\d+ ended: |.* is lost: |\d+ (more lost|waiting messages?))).*")
-
-# What asyncio's debug mode says of a step that took 0.1 s: that is the machine's doing, with everything else that runs there.
-SLOW_MACHINE = re.compile(r"Executing <.* took \d+\.\d+ seconds$")
 
 
 def scripts(folder: Path) -> list[Path]:
@@ -37,11 +31,7 @@ def scripts(folder: Path) -> list[Path]:
 
 def runs(folder: Path) -> list[tuple[Path, tuple[str, ...]]]:
     """Each script with its arguments: once for each backend if it takes one."""
-    return [
-        (script, backend)
-        for script in scripts(folder)
-        for backend in ([("asyncio",), ("trio",)] if "sys.argv[1]" in script.read_text(encoding="utf-8") else [()])
-    ]
+    return [(script, backend) for script in scripts(folder) for backend in backends(script)]
 
 
 EXAMPLES = scripts(ROOT / "examples")
@@ -51,20 +41,7 @@ RUNS = runs(ROOT / "examples")
 @pytest.mark.parametrize(("script", "arguments"), RUNS, ids=["-".join((s.stem, *a)) for s, a in RUNS])
 @side_by_side
 def test_runs_without_a_failure_or_a_warning(script: Path, arguments: tuple[str, ...]) -> None:
-    with tempfile.TemporaryDirectory() as elsewhere:
-        done = subprocess.run(
-            [sys.executable, "-X", "dev", "-W", "error", str(script), *arguments],
-            cwd=elsewhere,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=HANG_GUARD,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout, "an example shows something"
-    strange = [line for line in done.stderr.splitlines() if not LOG_LINE.fullmatch(line) and not SLOW_MACHINE.match(line)]
-    assert not strange, "\n".join(strange)
+    run(script, arguments)
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)

@@ -1,0 +1,46 @@
+"""Scripts as a user runs them: which there are, how each is run, and what it may say on stderr."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+HANG_GUARD: Final = 60  # seconds; a script takes one or two
+# What the logger `supervise` says: "app/counter #1 ended: …", "app: counter #1 ended: …",
+# "app/counter #1: … raised the expected …".
+LOG_LINE: Final = re.compile(
+    r"[a-z][\w/-]*( #\d+ | #\d+: .* raised the expected |"
+    r": ([\w/-]+ #\d+ ended: |.* is lost: |\d+ (more lost|waiting messages?))).*"
+)
+# What asyncio's debug mode says of a step that took 0.1 s: that is the machine's doing, with everything else that runs there.
+SLOW_MACHINE: Final = re.compile(r"Executing <.* took \d+\.\d+ seconds$")
+
+
+def backends(script: Path) -> list[tuple[str, ...]]:
+    """The arguments of each of its runs: once for each backend, if it takes one."""
+    return [("asyncio",), ("trio",)] if "sys.argv[1]" in script.read_text(encoding="utf-8") else [()]
+
+
+def run(script: Path, arguments: tuple[str, ...]) -> str:
+    """Run it with all warnings as errors, in an empty folder; what it prints. It prints something, and complains of nothing."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-W", "error", str(script), *arguments],
+            cwd=elsewhere,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=HANG_GUARD,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout, "a script shows something"
+    strange = [line for line in done.stderr.splitlines() if not LOG_LINE.fullmatch(line) and not SLOW_MACHINE.match(line)]
+    assert not strange, "\n".join(strange)
+    return done.stdout
