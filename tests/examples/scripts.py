@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 HANG_GUARD: Final = 60  # seconds; a script takes one or two
@@ -22,13 +22,18 @@ LOG_LINE: Final = re.compile(
 SLOW_MACHINE: Final = re.compile(r"Executing <.* took \d+\.\d+ seconds$")
 
 
+class Said(NamedTuple):
+    out: str
+    err: str
+
+
 def backends(script: Path) -> list[tuple[str, ...]]:
     """The arguments of each of its runs: once for each backend, if it takes one."""
     return [("asyncio",), ("trio",)] if "sys.argv[1]" in script.read_text(encoding="utf-8") else [()]
 
 
-def run(script: Path, arguments: tuple[str, ...]) -> str:
-    """Run it with all warnings as errors, in an empty folder; what it prints. It prints something, and complains of nothing."""
+def run(script: Path, arguments: tuple[str, ...]) -> Said:
+    """Run it with all warnings as errors, in an empty folder; what it says. It prints something, and complains of nothing."""
     with tempfile.TemporaryDirectory() as elsewhere:
         done = subprocess.run(
             [sys.executable, "-X", "dev", "-W", "error", str(script), *arguments],
@@ -43,4 +48,4 @@ def run(script: Path, arguments: tuple[str, ...]) -> str:
     assert done.stdout, "a script shows something"
     strange = [line for line in done.stderr.splitlines() if not LOG_LINE.fullmatch(line) and not SLOW_MACHINE.match(line)]
     assert not strange, "\n".join(strange)
-    return done.stdout
+    return Said(done.stdout, done.stderr)

@@ -1,7 +1,8 @@
 """Each recipe runs on its own, against the real thing that it is about, and shows what it says.
 
-Tested: status, stderr and output of each, on each backend that it takes; its last line asserts; it is short, says what to look
-for, and what has to be installed; the index lists it. Without the package that it is about it is skipped.
+Tested: status, stderr and output of each, on each backend that it takes; that nobody crashes but who is meant to, at the stop
+neither; what was in hand at a stop is answered; its last line asserts; it is short, says what to look for, and what has to be
+installed; the index lists it. Without the package that it is about it is skipped.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ast
 import importlib.util
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,17 @@ SHOWN = {
     "web_aiohttp": r"tea: 200  plum: 404\nas the database goes away: \{.*503: \d+.*\}  then: 200\n",
 }
 
+# Who crashes, and how often.
+CRASHES = {
+    "consumer": ("worker", {1}),
+    "database_pool": ("pool", {1}),
+    "grpc_server": ("stock", {1}),
+    "mqtt_client": ("thermometer", {2, 3}),  # the last connection may be lost before the stop, or not
+    "multiprocessing_worker": ("worker", {1}),
+    "process_pool": ("cpu", {2}),  # the bad job is tried twice
+    "web_aiohttp": ("stock", {1}),
+}
+
 
 def third_party(script: Path) -> list[str]:
     """The packages that it imports and that aren't ours, nor what we need."""
@@ -45,12 +58,21 @@ def third_party(script: Path) -> list[str]:
     return sorted({name.split(".")[0] for name in named} - OURS - sys.stdlib_module_names)
 
 
+def missing(script: Path) -> str:
+    """The packages that it needs and that aren't installed."""
+    lacking = [package for package in third_party(script) if importlib.util.find_spec(package) is None]
+    return ", ".join(INSTALLED_AS.get(package, package) for package in lacking)
+
+
+def unless_it_lacks(script: Path) -> pytest.MarkDecorator:
+    lacks = missing(script)
+    return pytest.mark.skipif(bool(lacks), reason=f"{script.name} is about {lacks}, which isn't installed")
+
+
 def runs() -> list[object]:
     found: list[object] = []
     for script in RECIPES:
-        missing = [package for package in third_party(script) if importlib.util.find_spec(package) is None]
-        names = ", ".join(INSTALLED_AS.get(package, package) for package in missing)
-        skipped = pytest.mark.skipif(bool(missing), reason=f"{script.name} is about {names}, which isn't installed")
+        skipped = unless_it_lacks(script)
         found += [pytest.param(script, each, id="-".join((script.stem, *each)), marks=skipped) for each in backends(script)]
     return found
 
@@ -58,8 +80,66 @@ def runs() -> list[object]:
 @pytest.mark.parametrize(("script", "arguments"), runs())
 @side_by_side
 def test_runs_without_a_failure_or_a_warning_and_shows_what_it_says(script: Path, arguments: tuple[str, ...]) -> None:
-    output = run(script, arguments)
-    assert re.fullmatch(SHOWN[script.stem], output), output
+    said = run(script, arguments)
+    assert re.fullmatch(SHOWN[script.stem], said.out), said.out
+    crashed = re.findall(r"^app/(\w+)[\w/]* #\d+ ended: crashed", said.err, re.MULTILINE)
+    name, times = CRASHES[script.stem]
+    assert set(crashed) == {name}, said.err
+    assert len(crashed) in times, said.err
+
+
+STOP = """
+import asyncio
+from examples.recipes.{recipe} import *
+
+class Slow(Stock):
+    async def take(self, item):
+        in_hand.set()
+        await asyncio.sleep(0.3)  # the stop begins meanwhile
+        return await super().take(item)
+
+async def check():
+    global in_hand
+    in_hand = asyncio.Event()
+    stock = child(Slow, {{"tea": 3}})
+    {check}
+    print("answered:", await answer)
+
+asyncio.run(check())
+"""
+IN_HAND = {
+    "grpc_server": """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    api = child(service(Api, ref(stock), port, start=Api.start, stop=Api.stop, wait=Api.wait))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with Supervisor("app", stock, api):
+            answer = asyncio.ensure_future(channel.unary_unary("/Stock/Take")(b"tea", timeout=10))
+            await in_hand.wait()
+        await asyncio.wait([answer])""",
+    "web_aiohttp": """
+    http = child(service(Web, ref(stock), 0, start=Web.start, stop=Web.stop))
+    async with ClientSession() as client:
+        async with Supervisor("app", stock, http) as app:
+            port = (await app.find(http).instance()).port
+            async def ask():
+                async with client.post(f"http://127.0.0.1:{port}/items/tea/take") as answer:
+                    return await answer.read()
+            answer = asyncio.ensure_future(ask())
+            await in_hand.wait()
+        await asyncio.wait([answer])""",
+}
+
+
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(name, marks=unless_it_lacks(FOLDER / f"{name}.py")) for name in sorted(IN_HAND)]
+)
+@side_by_side
+def test_what_is_in_hand_at_a_stop_is_answered(recipe: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "program.py")
+        program.write_text(STOP.format(recipe=recipe, check=IN_HAND[recipe].strip()), encoding="utf-8")
+        assert run(program, ()).out == "answered: b'2'\n"
 
 
 @pytest.mark.parametrize("script", RECIPES, ids=lambda script: script.stem)
