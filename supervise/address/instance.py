@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervise._backends import answered
 from supervise.errors import WouldDeadlock
-from supervise.mailbox.call_cycle import starting_before, would_deadlock
+from supervise.mailbox.call_cycle import check_cycle, starting_before, would_deadlock
 from supervise.mailbox.refusal import refused
 from supervise.mailbox.stand_in import StandIn
 from supervise.mailbox.turn import CURRENT
@@ -22,6 +22,7 @@ async def instance_of(mailbox: Mailbox) -> Any:
     here = CURRENT.get(None)
     if here is not None and here.mailbox is mailbox:
         raise WouldDeadlock(f"{mailbox.path} would wait for its own start or restart: in its handlers the object is `self`")
+    waits = here is not None and here.exclusive and here.task is mailbox.backend.current_task()
     while True:
         life = mailbox.turn
         if life is not None and life.running and not mailbox.restarting and not life.stopping:
@@ -30,9 +31,17 @@ async def instance_of(mailbox: Mailbox) -> Any:
             return life.instance
         if mailbox.refusal is not None:
             raise refused(mailbox, _INSTANCE)
-        if here is not None and here.task is mailbox.backend.current_task() and here in starting_before(here, mailbox):
+        if here is None or not waits:
+            await answered(mailbox.ping())  # by the dying life or the next one; either way more is known then
+            continue
+        if here in starting_before(here, mailbox):
             raise would_deadlock(here, [mailbox.path], here, "an instance()")
-        await answered(mailbox.ping())  # by the dying life or the next one; either way more is known then
+        check_cycle(here, mailbox, *_INSTANCE)  # as a call: it waits for the start that is at work there
+        here.awaits, here.pending = mailbox, mailbox.ping()
+        try:
+            await answered(here.pending)
+        finally:
+            here.awaits = here.pending = None
 
 
 def _instance(_: object) -> None:

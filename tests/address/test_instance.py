@@ -5,6 +5,8 @@ Tested: SEMANTICS 75 (waits through a restart; WouldDeadlock from its own actor;
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -14,6 +16,7 @@ from tenacity import wait_fixed
 from supervise import (
     ActorStopped,
     Address,
+    CallCycle,
     DynamicSupervisor,
     MailboxClosed,
     Restart,
@@ -171,3 +174,59 @@ async def test_a_start_that_waits_for_a_younger_siblings_object_would_deadlock()
         async with Supervisor("app", child(early, name="early"), late):
             pass
     assert isinstance(failed.value.__cause__, WouldDeadlock)
+
+
+class Partner:
+    """Waits for the object of another one, whose start calls it."""
+
+    def __init__(self, met: list[BaseException]) -> None:
+        self.met = met
+
+    async def ask_for_the_object(self) -> None:
+        try:
+            await current().find("late").instance()
+        except CallCycle as error:
+            self.met.append(error)
+
+    def answer(self) -> None:
+        pass
+
+    async def crash(self) -> None:
+        raise Boom("partner")
+
+
+@pytest.mark.parametrize("first", ["the call", "the instance()"])
+async def test_who_waits_for_the_object_of_a_life_whose_start_waits_for_him_is_in_a_cycle(first: str) -> None:
+    met: list[BaseException] = []
+    lives = 0
+
+    @asynccontextmanager
+    async def late() -> AsyncGenerator[Pool]:
+        nonlocal lives
+        lives += 1
+        if lives > 1:
+            await anyio.sleep(1)
+            try:
+                await current().find("early").call(Partner.answer)
+            except CallCycle as error:
+                met.append(error)
+        yield Pool()
+
+    async with Supervisor("app", child(Partner, met, name="early"), child(late, name="late")) as app:
+        gate = Gate()
+        early: Address[Partner] = app.find("early")
+        if first == "the call":
+            await early.send(hold, gate)
+        app.kill("late")
+        await at_rest()
+        await early.send(Partner.ask_for_the_object)
+        await anyio.sleep(2)
+        gate.open()
+        await anyio.sleep(2)
+        assert [type(error) for error in met] == [CallCycle]
+        assert str(met[0]).startswith("app/early" if first == "the call" else "app/late")
+        assert isinstance(await app.find("late").instance(), Pool)
+
+
+async def hold(_: Partner, gate: Gate) -> None:
+    await gate.walk_through()
