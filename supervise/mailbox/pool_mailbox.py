@@ -49,7 +49,7 @@ class PoolMailbox(Mailbox):
         self._timer: Handle | None = None
         self._timer_at: float | None = None
         self.keys: Keys = Keys(None if key is None else self._key_of, self._returned)
-        self.idle: dict[WorkerMailbox, None] = {}  # the longest first
+        self.idle: dict[WorkerMailbox, Collection[Lane]] = {}  # the longest first; the lanes that it has no place for now
         self.workers: dict[WorkerMailbox, None] = {}
         self.gone: Account = Account()  # of workers that were removed
 
@@ -70,17 +70,21 @@ class PoolMailbox(Mailbox):
         pass  # its workers say so
 
     def wake(self) -> None:
-        """Let the worker look that has been idle for longest, if there is one.
+        """Let the worker look that has been idle for longest, if there is one; first one that has a place for any message.
 
         One that was woken for something else since looks here when that is done, and is passed over.
         """
         woken = False
         while self.idle and not woken:
-            worker = next(iter(self.idle))
-            woken = worker.waker is not None and not worker.paused
-            if woken:
-                worker.wake()  # first: in the wrong event loop it raises, and nothing was changed
-            self.idle.pop(worker, None)
+            worker = next((worker for worker, full in self.idle.items() if not full), None) or next(iter(self.idle))
+            woken = self._wake(worker)
+
+    def _wake(self, worker: WorkerMailbox) -> bool:
+        wakes = worker.waker is not None and not worker.paused
+        if wakes:
+            worker.wake()  # first: in the wrong event loop it raises, and nothing was changed
+        self.idle.pop(worker, None)
+        return wakes
 
     def _key_of(self, envelope: Envelope) -> Hashable:
         """By the user's function. What it raises is raised by `send` or `call`, and nothing was accepted."""
@@ -123,11 +127,9 @@ class PoolMailbox(Mailbox):
         offers = self.offers(draining=draining)
         lane = self._choosing.next(self.lanes, [lane for lane in self.lanes if lane in held_up or lane not in offers])
         if lane is None:
-            if offers:  # it has no place for any of these, and looks again when it has; another one may have
-                self.wake()
-            else:
-                self.idle[worker] = None
-                self._wait_for_the_next()
+            self.idle[worker] = offers
+            self._pass_on(offers)
+            self._wait_for_the_next()
             return None
         self.idle.pop(worker, None)
         queue = lane.queue
@@ -142,6 +144,12 @@ class PoolMailbox(Mailbox):
         if len(offers) > 1 or len(queue) > 1:
             self.wake()
         return lane
+
+    def _pass_on(self, offers: Collection[Lane]) -> None:
+        """A worker was woken that has no place for any of these: another one may have."""
+        for worker, full in [*self.idle.items()] if offers else ():
+            if any(lane not in full for lane in offers) and self._wake(worker):
+                return
 
     def _wait_for_the_next(self) -> None:
         """Wake a worker as soon as what is to be tried again may be."""

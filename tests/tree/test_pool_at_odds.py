@@ -18,12 +18,13 @@ from supervise import (
     Supervisor,
     WouldDeadlock,
     child,
+    concurrent,
     current,
     pool,
     ref,
 )
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom
+from tests.doubles import Boom, Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +38,19 @@ class Worker:
 
     async def crash(self) -> None:
         raise Boom("worker")
+
+    async def note(self, log: list[int], n: int) -> None:
+        await anyio.sleep(0.1)
+        log.append(n)
+
+    @concurrent(limit=1)
+    async def hold_beside(self, gate: Gate) -> None:
+        await gate.walk_through()
+
+    @concurrent(limit=1)
+    async def also_beside(self, gate: Gate | None) -> None:
+        if gate is not None:
+            await gate.walk_through()
 
 
 # -- calls in a start that needs the pool --------------------------------------------------------------------------------
@@ -149,3 +163,40 @@ async def test_a_call_to_an_elder_that_is_about_to_end_would_deadlock_too() -> N
         await anyio.sleep(10)
         assert isinstance(met[0], WouldDeadlock)
         assert "app/elder, which starts only after it" in str(met[0])
+
+
+# -- places of concurrent handlers ---------------------------------------------------------------------------------------
+
+
+async def test_a_message_that_waits_for_a_place_in_a_worker_holds_up_no_other_lane() -> None:
+    log: list[int] = []
+    async with Supervisor("app", pool(Worker, size=1, name="jobs", lanes=("urgent", "normal"))) as app:
+        jobs: Address[Worker] = app.find("jobs")
+        gate = Gate()
+        for _ in range(2):
+            await jobs.send(Worker.hold_beside, gate)
+        await gate.reached.wait()
+        await at_rest()
+        await jobs.options(lane="urgent").send(Worker.note, log, 1)
+        await anyio.sleep(1)
+        assert log == [1]
+        gate.open()
+
+
+@pytest.mark.parametrize("full", [1, 2])
+async def test_one_that_has_no_place_for_a_message_leaves_it_to_one_that_has(full: int) -> None:
+    """Neither has a place for what comes first in the one lane, and one of them has one for what comes in the other."""
+    async with Supervisor("app", pool(Worker, size=2, name="jobs", lanes=("urgent", "normal"))) as app:
+        jobs: Address[Worker] = app.find("jobs")
+        gate = Gate()
+        for number in (1, 2):
+            await app.find(f"jobs/{number}").send(Worker.hold_beside, gate)
+        await app.find(f"jobs/{full}").send(Worker.also_beside, gate)
+        await jobs.options(lane="urgent").send(Worker.hold_beside, gate)
+        for _ in range(3):
+            await at_rest()
+            with anyio.fail_after(1):
+                await jobs.call(Worker.also_beside, None)
+        gate.open()
+        await at_rest()
+        assert jobs.account().handled == 7
