@@ -38,7 +38,7 @@ KeyOf: TypeAlias = Callable[[Message], Hashable]
 class PoolMailbox(Mailbox):
     """What a pool's address leads to."""
 
-    __slots__ = ("_key", "_timer", "_timer_at", "gone", "idle", "keys", "up", "workers")
+    __slots__ = ("_key", "_timer", "_timer_at", "drains", "gone", "idle", "keys", "up", "workers")
 
     def __init__(
         self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetters, key: KeyOf | None
@@ -52,6 +52,7 @@ class PoolMailbox(Mailbox):
         self.idle: dict[WorkerMailbox, Collection[Lane]] = {}  # the longest first; the lanes that it has no place for now
         self.workers: dict[WorkerMailbox, None] = {}
         self.gone: Account = Account()  # of workers that were removed
+        self.drains: bool = False  # it ends, and its workers handle what waits
 
     @property
     def takes_each(self) -> bool:
@@ -232,11 +233,15 @@ class WorkerMailbox(Mailbox):
 
     def choose(self, held_up: Collection[Lane] = (), *, draining: bool = False) -> Lane | None:
         lane = super().choose(held_up) if self.waiting else None
-        if lane is not None or self.retires:
+        if lane is not None or not self._serves(draining):
             self.rest()
             return lane
         self._look_back()
         return self.pool.next_for(self, held_up, draining)
+
+    def _serves(self, draining: bool) -> bool:
+        """Whether it takes what waits in the pool. One that leaves alone has only its own to handle before."""
+        return not self.retires and (self.pool.drains or not draining)
 
     def pause(self) -> None:
         super().pause()
@@ -250,7 +255,7 @@ class WorkerMailbox(Mailbox):
             self.pool.wake()
 
     def has_work(self, *, draining: bool) -> bool:
-        return self.waiting > 0 or (not self.retires and bool(self.pool.offers(draining=draining)))
+        return self.waiting > 0 or (self._serves(draining) and bool(self.pool.offers(draining=draining)))
 
     def hold_back(self) -> float:
         return 0.0 if self.waiting else self.pool.hold_back()

@@ -53,9 +53,7 @@ class WorkerPlace(ActorPlace):
         super().stop(directive._replace(within=math.inf, brutal=False) if branch.patient else directive)
 
     def drains(self, mode: StopMode) -> bool:
-        branch = cast(PoolPlace, self.above)
-        stopped = branch.mailbox.refusal == "stopped"  # at a stop of the worker alone the others go on with what waits
-        return branch.leaving or (stopped and super().drains(mode))
+        return cast(PoolPlace, self.above).mailbox.drains  # at a stop of the worker alone the others go on with what waits
 
     def find(self, key: Any) -> Any:
         """As whatever is beside the pool does: the pool is one thing."""
@@ -73,13 +71,12 @@ class WorkerPlace(ActorPlace):
 class PoolPlace(BranchPlace):
     """One pool: a supervisor of its workers, whose mailbox they share."""
 
-    __slots__ = ("_key", "_waiters", "leaving", "mailbox", "patient")
+    __slots__ = ("_key", "_waiters", "mailbox", "patient")
 
     def __init__(self, tree: Tree, parent: Node | None, name: str, description: Pool[Any]) -> None:
         super().__init__(tree, parent, name, description)
         self._key = description
-        self.leaving: bool = False  # it ends by itself, once what waits is handled
-        self.patient: bool = False  # the time that it has for that is all that its workers have
+        self.patient: bool = False  # it ends by itself, and the time that it has for that is all that its workers have
         self._waiters: list[Future] = []  # for that
         above = "" if parent is None else parent.path
         self.mailbox: PoolMailbox = PoolMailbox(
@@ -108,12 +105,14 @@ class PoolPlace(BranchPlace):
         self._forget_surplus()  # a resize that its last life has overtaken
         self.mailbox.accept_again()
         self.mailbox.last_end = None
+        self.mailbox.drains = False
         self.mailbox.turn = PoolTurn(self.mailbox, number, self._leave, self._kill_workers)
         super().start(node, number)
 
     def stop(self, directive: Stop) -> None:
         if directive.mode is StopMode.FINAL:
             self.mailbox.refuse("stopped")
+            self.mailbox.drains = self.mailbox.drains or self.pool.worker.drain
         super().stop(directive)
         if self.patient:
             self.patient = False
@@ -123,7 +122,7 @@ class PoolPlace(BranchPlace):
 
     def ended(self, reason: ExitReason, cause: Cause, error: BaseException | None) -> None:
         mailbox, waiters = self.mailbox, self._waiters
-        self._waiters, self.leaving, self.patient = [], False, False
+        self._waiters, self.patient = [], False
         mailbox.end()
         mailbox.turn = None
         mailbox.last_end = (self.number, reason)
@@ -154,7 +153,7 @@ class PoolPlace(BranchPlace):
         self._waiters.append(waiter)
         if self.mailbox.refusal not in (None, "leaving"):  # somebody has decided what follows, and how long it may take
             return waiter
-        self.leaving = self.patient = True
+        self.patient = self.mailbox.drains = True
         self.mailbox.refuse("leaving")
         within = (self.pool.worker.spec.seconds or DEFAULT_SECONDS) if grace is None else grace
         if node is not None:

@@ -39,6 +39,9 @@ class Worker:
     async def crash(self) -> None:
         raise Boom("worker")
 
+    async def hold(self, gate: Gate) -> None:
+        await gate.walk_through()
+
     async def note(self, log: list[int], n: int) -> None:
         await anyio.sleep(0.1)
         log.append(n)
@@ -200,3 +203,40 @@ async def test_one_that_has_no_place_for_a_message_leaves_it_to_one_that_has(ful
         gate.open()
         await at_rest()
         assert jobs.account().handled == 7
+
+
+# -- a worker that leaves alone ------------------------------------------------------------------------------------------
+
+
+async def test_one_that_is_stopped_with_grace_handles_its_own_and_leaves_what_waits_in_the_pool() -> None:
+    log: list[int] = []
+    async with Supervisor("app", pool(Worker, size=2, name="jobs")) as app:
+        jobs: Address[Worker] = app.find("jobs")
+        alone: Address[Worker] = app.find("jobs/1")
+        jobs.pause()
+        for n in range(3):
+            await jobs.send(Worker.note, log, n)
+            alone.try_send(Worker.note, log, 10 + n)
+        await alone.stop(grace=60)
+        assert log == [10, 11, 12]
+        jobs.resume()
+        await anyio.sleep(1)
+        assert sorted(log) == [0, 1, 2, 10, 11, 12]
+
+
+@pytest.mark.parametrize("drain", [True, False])
+async def test_one_that_leaves_as_its_pool_is_stopped_drains_as_that_does(drain: bool) -> None:
+    log: list[int] = []
+    async with Supervisor("app", pool(Worker, size=1, name="jobs", drain=drain)) as app, anyio.create_task_group() as group:
+        jobs: Address[Worker] = app.find("jobs")
+        gate = Gate()
+        await jobs.send(Worker.hold, gate)
+        await gate.reached.wait()
+        for n in range(3):
+            await jobs.send(Worker.note, log, n)
+        group.start_soon(app.find("jobs/1").stop)
+        await at_rest()
+        group.start_soon(app.terminate_child, "jobs")
+        await at_rest()
+        gate.open()
+    assert log == ([0, 1, 2] if drain else [])
