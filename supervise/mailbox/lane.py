@@ -229,6 +229,7 @@ class Lane(ABC):
             self.queue.append(envelope)
         except BaseException:
             self._granted -= 1  # nothing was accepted, and the next one looks for itself
+            self.admit()  # or waits for this room
             raise
 
     @property

@@ -5,6 +5,7 @@ Tested: SEMANTICS 76 and 77, where two of their rules meet.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from supervise import (
     Address,
     Intensity,
+    Message,
     Supervisor,
     WouldDeadlock,
     child,
@@ -24,7 +26,7 @@ from supervise import (
     ref,
 )
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom, Gate
+from tests.doubles import Boom, Gate, Outcomes
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +47,9 @@ class Worker:
     async def note(self, log: list[int], n: int) -> None:
         await anyio.sleep(0.1)
         log.append(n)
+
+    def bad(self, log: list[int], n: int) -> None:
+        """What no queue takes in."""
 
     @concurrent(limit=1)
     async def hold_beside(self, gate: Gate) -> None:
@@ -240,3 +245,40 @@ async def test_one_that_leaves_as_its_pool_is_stopped_drains_as_that_does(drain:
         await at_rest()
         gate.open()
     assert log == ([0, 1, 2] if drain else [])
+
+
+# -- room ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raises", ["key=", "queue="])
+async def test_the_room_of_a_message_that_could_not_come_in_is_the_next_senders(raises: str) -> None:
+    def key(message: Message) -> Any:
+        if message.handler is Worker.bad:
+            raise Boom("bad")
+
+    class Queue(deque[Any]):
+        def append(self, envelope: Any, /) -> None:
+            if envelope[0] is Worker.bad:
+                raise Boom("bad")
+            super().append(envelope)
+
+    jobs: Any = pool(Worker, size=1, name="jobs", key=key, capacity=1)
+    if raises == "queue=":
+        jobs = child(Worker, name="jobs", queue=Queue, capacity=1)
+    of: dict[Any, Any] = {}
+    log: list[int] = []
+    async with Supervisor("app", jobs) as app, anyio.create_task_group() as group:
+        address: Address[Worker] = app.find(jobs)
+        outcomes = Outcomes(group)
+        outcomes.of = of
+        gate = Gate()
+        await address.send(Worker.hold, gate)
+        await gate.reached.wait()
+        await address.send(Worker.note, log, 1)
+        await outcomes.watch("bad", address.send(Worker.bad, log, 1))
+        await outcomes.watch("good", address.send(Worker.note, log, 1))
+        gate.open()
+        await anyio.sleep(1)
+        assert of.keys() == {"bad", "good"}
+        assert isinstance(of["bad"], Boom)
+        assert of["good"] is None
