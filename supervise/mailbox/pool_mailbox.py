@@ -170,9 +170,16 @@ class PoolMailbox(Mailbox):
     def end(self) -> None:
         """No worker is left, for now or for good."""
         self.idle.clear()
+        self.look_again()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_at = None
+
+    def look_again(self) -> None:
+        """A caller has gone, or may have: what is to be tried again later for him waits no longer."""
+        for lane in self.lanes:
+            if isinstance(lane.queue, PoolQueue):
+                lane.queue.look_again()
 
     def part(self) -> Account:
         """What became of messages here, without what its workers took."""
@@ -339,7 +346,10 @@ class PoolTurn(IncarnationTurn):
         return next((turn for turn in self._workers() if turn.in_hand is not None and turn.in_hand[3] is reply), None)
 
     def look_again(self) -> None:
-        self.mailbox.wake()
+        pool = self.mailbox
+        assert isinstance(pool, PoolMailbox)
+        pool.look_again()
+        pool.wake()
 
     def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
         return ()

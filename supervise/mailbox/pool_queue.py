@@ -97,7 +97,7 @@ class Keys:
 class PoolQueue:
     """A lane's queue. It is what the lane takes for one, and knows, besides, what may be taken now."""
 
-    __slots__ = ("_aside", "_back", "_delayed", "_first", "_keys", "_last", "_length", "_now", "_ready")
+    __slots__ = ("_aside", "_back", "_delayed", "_first", "_given_up", "_keys", "_last", "_length", "_now", "_ready")
 
     def __init__(self, keys: Keys, now: Callable[[], float]) -> None:
         self._keys = keys
@@ -108,6 +108,7 @@ class PoolQueue:
         self._aside: dict[Hashable, deque[Waiting]] = {}  # of keys that are bound
         self._back: dict[Hashable, Waiting] = {}  # that were let in again, the first of their key here
         self._delayed: list[tuple[float, Waiting]] = []  # to be tried again, but not yet
+        self._given_up = False  # somebody has gone who may have waited for one that is to be tried again later
         self._length = 0  # counted, since other threads ask for it, too
         keys.add(self)
 
@@ -164,9 +165,10 @@ class PoolQueue:
     def has_ready(self, *, at_once: bool) -> bool:
         """Whether there is one that a worker may take. `at_once`: what is to be tried again doesn't wait for its time."""
         ready, now = self._ready, 0.0
-        if self._delayed and (at_once or self._delayed[0][0] <= self._now()):
+        if self._delayed and (at_once or self._given_up or self._delayed[0][0] <= self._now()):
             self._gather()
             ready = self._ready
+        self._given_up = False
         while ready:
             waiting = ready[0]
             if not self._keys.allow(waiting):
@@ -190,6 +192,10 @@ class PoolQueue:
     def next_due(self) -> float | None:
         """When the first one of those that may not be tried again yet may be."""
         return self._delayed[0][0] if self._delayed else None
+
+    def look_again(self) -> None:
+        """A caller has gone: what was to be tried again for him holds its key no longer."""
+        self._given_up = True
 
     def let_in(self, key: Hashable) -> None:
         """The key is free: the first of those that were put aside comes first; it binds the key again when it is taken."""

@@ -12,11 +12,13 @@ from typing import Any
 
 import anyio
 import pytest
+from tenacity import wait_fixed
 
 from supervise import (
     Address,
     Intensity,
     Message,
+    Redeliver,
     Supervisor,
     WouldDeadlock,
     child,
@@ -282,3 +284,30 @@ async def test_the_room_of_a_message_that_could_not_come_in_is_the_next_senders(
         assert of.keys() == {"bad", "good"}
         assert isinstance(of["bad"], Boom)
         assert of["good"] is None
+
+
+# -- redelivery ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_key_is_free_when_nobody_waits_any_more_for_what_is_to_be_tried_again_later(down: bool) -> None:
+    """Its caller goes while the pool is up, or while it waits for an elder's start, to be started itself."""
+    log: list[int] = []
+
+    async def elder() -> Worker:
+        await anyio.sleep(1)
+        return Worker()
+
+    paced = Redeliver(1, wait=wait_fixed(60))
+    jobs = pool(Worker, size=1, name="jobs", key=lambda message: "key", redeliver=paced, intensity=UNLIMITED)
+    async with Supervisor("app", child(elder, name="elder"), jobs, strategy="rest_for_one") as app:
+        address: Address[Worker] = app.find(jobs)
+        async with anyio.create_task_group() as group:
+            outcomes = Outcomes(group)
+            await outcomes.watch("poison", address.options(timeout=0.5).call(Worker.crash))
+            if down:
+                app.kill("elder")
+        assert isinstance(outcomes.of["poison"], TimeoutError)
+        await address.send(Worker.note, log, 1)
+        await anyio.sleep(2)
+        assert log == [1]
