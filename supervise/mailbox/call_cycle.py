@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervise.errors import CallCycle, WouldDeadlock
+from supervise._backends import fail
+from supervise.errors import CallCycle, SuperviseError, WouldDeadlock
 from supervise.message import AnyHandler, Message, name_of
 
 from .turn import IncarnationTurn
@@ -28,9 +29,41 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
 
     WouldDeadlock if it waits for a start that the turn is at work in.
     """
+    found = _ring(turn, lane, None)
+    if found is not None:
+        raise _error(turn, found, f"a call of {name_of(handler)}", Message(handler, args, kwargs))
+
+
+def break_ring(turn: Turn) -> None:
+    """What this start waits for has gone down since, maybe, and comes after it: then its call ends with WouldDeadlock."""
+    lane, pending = turn.awaits, turn.pending
+    if lane is None or pending is None or pending.done():
+        return
+    found = _ring(turn, lane, pending)
+    if found is None:
+        return
+    envelope = next((envelope for envelope in lane.queue if envelope[3] is pending), None)
+    if envelope is None:  # it waits for room, or for an instance()
+        fail(pending, _error(turn, found, "what it asks for"))
+    elif fail(pending, _error(turn, found, f"a call of {name_of(envelope[0])}", Message(*envelope[:3]))):
+        lane.give_up(pending, envelope[5])
+
+
+def _error(turn: Turn, ring: tuple[list[str], Turn | None], what: str, message: Message | None = None) -> SuperviseError:
+    path, first = ring
+    if first is None:
+        return CallCycle(path, message)
+    return would_deadlock(turn, path[1:], first, what, message)
+
+
+def _ring(turn: Turn, lane: Lane, reply: Future | None) -> tuple[list[str], Turn | None] | None:
+    """The path from a turn that waits there, or would, back to itself, and the first start that is waited for on it.
+
+    None: it isn't certain that there is one. `reply`: what is waited for; None: the call is to be sent yet.
+    """
     path = [turn.mailbox.path]
-    first: Turn | None = None  # that is starting, and is waited for
-    reply: Future | None = None  # that is waited for; of the call that is to be sent there is none yet
+    first: Turn | None = None
+    seen: set[Turn] = set()
     while True:
         mailbox = lane.mailbox
         path.append(mailbox.path)
@@ -39,7 +72,7 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
         if life is not None and not life.exclusive:  # a pool: any worker may take what waits
             at = None if reply is None else life.handling(reply)
             if at is None and not mailbox.restarting:
-                return
+                return None
             if at is not None:
                 path.append(at.mailbox.path)
         elif life is not None and _has_done(life, mailbox, reply):
@@ -50,17 +83,15 @@ def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ..
             if first is None and at is not None:
                 first = at
         if at is turn:
-            message = Message(handler, args, kwargs)
-            if first is not None:
-                raise would_deadlock(turn, path[1:], first, f"a call of {name_of(handler)}", message)
-            raise CallCycle(path, message)
-        if at is None or at.awaits is None or at.pending is None:
-            return
+            return path, first
+        if at is None or at.awaits is None or at.pending is None or at in seen:
+            return None
+        seen.add(at)
         lane, reply = at.awaits, at.pending
         # One that has its reply, or whose time is over, waits no more, though it hasn't run since; one that just got its room
         # goes on to wait for the reply.
         if reply.done() and reply not in lane.reservations:
-            return
+            return None
 
 
 def _has_done(life: IncarnationTurn, mailbox: Mailbox, reply: Future | None) -> bool:

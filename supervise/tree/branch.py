@@ -173,12 +173,14 @@ class BranchPlace:
             tree.bus.publish(events.StartFailed(self.path, number, reason, False))
         if parent is None:
             tree.finished(reason, cause, error)
-        elif node.ready:
+            return
+        if node.ready:
             parent.adopt_crashes(node)
             spent = cause is Cause.LAST_LEFT and reason.kind is ExitKind.GAVE_UP
             parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error, spent=spent)
         else:
             parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
+        tree.registry.went_down(parent, self.name)
 
     def _cancel_timer(self) -> None:
         if self.timer is not None:

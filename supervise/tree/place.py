@@ -189,6 +189,7 @@ class ActorPlace:
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
+        node.tree.registry.went_down(node, self.name)
         return successor
 
     def _tell_end(

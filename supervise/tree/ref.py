@@ -63,7 +63,8 @@ def ref(key: Any, /) -> Any:
     it isn't seen. The address keeps nothing alive.
 
     If nothing is found, the start fails with `ChildNotFound`. The sibling may be one that starts later: then a call to it in
-    the own start is `WouldDeadlock`, since it waits for this start; a `send` is fine. Raises `InvalidSpec` for what is no key.
+    the own start is `WouldDeadlock`, since it waits for this start; a `send` is fine. So it is where an older sibling goes down
+    before it has answered. Raises `InvalidSpec` for what is no key.
     """
     if key == "" or not issubclass(type(key), str | Child | Pool):
         raise InvalidSpec("ref", "key", key, "what child() or pool() returned, or a path relative to the own supervisor, 'db'")

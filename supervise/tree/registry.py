@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from weakref import WeakSet
 
 from supervise.address.address import address_of
+from supervise.mailbox.call_cycle import break_ring
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec, there_are
 
@@ -131,13 +132,21 @@ class Registry:
             return _before_all(place, place.node)
         found: list[Turn] = []
         above: BranchPlace | None = place.above
-        ending = True  # it isn't up, whatever its supervisor knows of that; those above may be
+        ending = True  # it isn't up, whatever its supervisor knows of that
         while above is not None and not found:  # the first supervisor that has still to come to it
             if above.node is not None:
                 for id in above.node.machine.starting(before=place.name, ending=ending):
                     found += _starting(above.places.get(id))
-            place, above, ending = above, above.above, False
+            place, ending = above, above.node is None
+            above = above.above
         return found
+
+    @staticmethod
+    def went_down(node: Node, name: str) -> None:
+        """A child has ended: who waits for it in a start that it comes after waits for ever, and is told."""
+        for id in node.machine.starting(before=name, ending=True):
+            for turn in _starting(node.places.get(id)):
+                break_ring(turn)
 
     def lists(self, at: BranchPlace, child: Address[Any] | WeakAddress[Any] | BranchPlace) -> bool:
         """Whether it is a child of `at` now; False: it was one, and is gone. Raises `ChildNotFound` for what never was."""

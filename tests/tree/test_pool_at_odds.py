@@ -302,12 +302,14 @@ async def test_a_key_is_free_when_nobody_waits_any_more_for_what_is_to_be_tried_
     jobs = pool(Worker, size=1, name="jobs", key=lambda message: "key", redeliver=paced, intensity=UNLIMITED)
     async with Supervisor("app", child(elder, name="elder"), jobs, strategy="rest_for_one") as app:
         address: Address[Worker] = app.find(jobs)
+        of: dict[Any, Any] = {}
         async with anyio.create_task_group() as group:
             outcomes = Outcomes(group)
+            outcomes.of = of
             await outcomes.watch("poison", address.options(timeout=0.5).call(Worker.crash))
             if down:
                 app.kill("elder")
-        assert isinstance(outcomes.of["poison"], TimeoutError)
+        assert isinstance(of["poison"], TimeoutError)
         await address.send(Worker.note, log, 1)
         await anyio.sleep(2)
         assert log == [1]

@@ -6,7 +6,7 @@ Tested: SEMANTICS 76 (by key or path; typed; weak; a call to a younger sibling i
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ from supervise import (
     ref,
 )
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom, Outcomes
+from tests.doubles import Boom, Gate, Outcomes
 
 pytestmark = pytest.mark.anyio
 
@@ -322,3 +322,138 @@ async def test_a_call_from_outside_while_the_tree_starts_is_no_deadlock() -> Non
         outcomes.of = of
         await outcomes.watch("get", app.find("cache").call(Cache.get, "a"))
     assert of["get"] == "value of a"
+
+
+# -- an elder that goes down while a start waits for it ------------------------------------------------------------------
+
+
+class Elder(Db):
+    async def hold(self, gate: Gate) -> None:
+        await gate.walk_through()
+
+    async def hold_and_crash(self, gate: Gate) -> None:
+        await gate.walk_through()
+        raise Boom("elder")
+
+
+class Notes:
+    """What came of the calls in the starts of the younger one, but for the first start."""
+
+    def __init__(self) -> None:
+        self.lives = 0
+        self.met: list[Any] = []
+
+
+@asynccontextmanager
+async def younger(notes: Notes, elder: Address[Any], ask: Callable[[Address[Any]], Awaitable[Any]]) -> AsyncGenerator[Eager]:
+    notes.lives += 1
+    if notes.lives > 1:
+        try:
+            notes.met.append(await ask(elder))
+        except WouldDeadlock as error:
+            notes.met.append(error)
+    yield Eager("ready")
+
+
+async def call(elder: Address[Any]) -> Any:
+    return await elder.call(Db.get, "a")
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_a_call_in_a_start_ends_when_the_elder_goes_down_that_it_waits_for(full: bool) -> None:
+    """It waits in the queue, or for room there; and the elder is started only after this start."""
+    notes, gate = Notes(), Gate()
+    elder = child(Elder, name="elder", capacity=1)
+    async with Supervisor("app", elder, child(younger, notes, ref("elder"), call, name="younger")) as app:
+        address: Address[Elder] = app.find("elder")
+        await address.send(Elder.hold_and_crash, gate)
+        await gate.reached.wait()
+        if full:
+            await address.send(Db.get, "b")
+        app.kill("younger")
+        await at_rest()
+        gate.open()
+        await at_rest()
+        (error,) = notes.met
+        assert isinstance(error, WouldDeadlock)
+        asked = "what it asks for" if full else "a call of Db.get"
+        assert f"app/younger is starting, and {asked} waits for app/elder, which starts only after it" in str(error)
+        assert (error.message is None) is full
+        with anyio.fail_after(1):
+            assert await address.call(Db.get, "c") == "value of c"
+        assert address.account().balanced
+        assert address.account().abandoned == (0 if full else 1)
+        assert len(address) == 0
+
+
+async def test_so_does_one_for_its_object() -> None:
+    notes, gate = Notes(), Gate()
+
+    async def object_of(elder: Address[Any]) -> Any:
+        app.kill("elder")  # its handler takes its time to end
+        return await elder.instance()
+
+    class Slow(Elder):
+        async def stay(self, gate: Gate) -> None:
+            with anyio.CancelScope(shield=True):
+                await gate.walk_through()
+
+    async with Supervisor("app", child(Slow, name="elder"), child(younger, notes, ref("elder"), object_of)) as app:
+        await app.find("elder").send(Slow.stay, gate)
+        await gate.reached.wait()
+        app.kill("younger")
+        await at_rest()
+        gate.open()
+        await at_rest()
+        assert isinstance(notes.met[0], WouldDeadlock)
+
+
+async def test_so_does_one_that_waits_for_the_elder_through_another_actor() -> None:
+    notes, gate = Notes(), Gate()
+
+    class Middle:
+        async def get(self, key: str) -> str:
+            return await current().find("elder").call(Db.get, key)
+
+    async def call_the_middle(_: Address[Any]) -> Any:
+        return await app.find("middle").call(Middle.get, "a")
+
+    asker = child(younger, notes, ref("elder"), call_the_middle, name="younger")
+    middle = child(Middle, expects=(ActorCrashed,))
+    async with Supervisor("app", child(Elder, name="elder"), middle, asker) as app:
+        address: Address[Elder] = app.find("elder")
+        await address.send(Elder.hold_and_crash, gate)
+        await gate.reached.wait()
+        app.kill("younger")
+        await at_rest()
+        gate.open()
+        await at_rest()
+        assert isinstance(notes.met[0], WouldDeadlock)
+
+
+async def test_so_does_one_to_an_actor_whose_supervisor_goes_down() -> None:
+    notes, gate = Notes(), Gate()
+    data = Supervisor("data", child(Elder, name="elder"), intensity=Intensity(0, per=1))
+    async with Supervisor("app", data, child(younger, notes, ref("data/elder"), call, name="younger")) as app:
+        address: Address[Elder] = app.find("data/elder")
+        await address.send(Elder.hold_and_crash, gate)
+        await gate.reached.wait()
+        app.kill("younger")
+        await at_rest()
+        gate.open()
+        await at_rest()
+        assert isinstance(notes.met[0], WouldDeadlock)
+        assert await address.call(Db.get, "c") == "value of c"
+
+
+async def test_one_that_its_own_supervisor_restarts_meanwhile_answers() -> None:
+    notes, gate = Notes(), Gate()
+    data = Supervisor("data", child(Elder, name="elder"))
+    async with Supervisor("app", data, child(younger, notes, ref("data/elder"), call, name="younger")) as app:
+        await app.find("data/elder").send(Elder.hold_and_crash, gate)
+        await gate.reached.wait()
+        app.kill("younger")
+        await at_rest()
+        gate.open()
+        await at_rest()
+        assert notes.met == ["value of a"]
