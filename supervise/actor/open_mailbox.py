@@ -285,7 +285,7 @@ class _Runner:
     def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
         return ()  # whoever runs another one decides about its start
 
-    def find(self, key: Any) -> Any:
+    def find(self, key: Any, *, lent: bool = False) -> Any:
         raise Unsupervised(f"{self.mailbox.path} runs on its mailbox alone: there is no tree to find {shown(key)} in")
 
     def supervisor(self, key: Any) -> object:

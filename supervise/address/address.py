@@ -13,7 +13,7 @@ from supervise._backends import answered, note
 from supervise.errors import ActorRestarting, WouldDeadlock
 from supervise.mailbox.envelope import OnCancel, OnRestart
 from supervise.mailbox.handler import check
-from supervise.mailbox.lifetime import FOREVER, Token
+from supervise.mailbox.lifetime import FOREVER, Loan, Token
 from supervise.mailbox.observers import Down, subscribe, watch
 from supervise.mailbox.refusal import refused
 from supervise.mailbox.subscription import Subscription, WhenFull
@@ -399,6 +399,11 @@ class WeakAddress(_AnyAddress[A_co]):
 def address_of(mailbox: Mailbox) -> Address[Any]:
     """A strong address to a mailbox."""
     return Address(mailbox, Token(mailbox.lifetime))
+
+
+def lent_address_of(mailbox: Mailbox) -> Address[Any]:
+    """One that is used like a strong one, keeps nothing alive, and ends nothing when it is closed or dropped."""
+    return Address(mailbox, Token(None) if mailbox.lifetime is None else Loan(mailbox.lifetime))
 
 
 def weak_address_of(mailbox: Mailbox, view_options: ViewOptions | None = None) -> WeakAddress[Any]:

@@ -239,8 +239,8 @@ class ActorPlace:
         tree = self.node.tree
         return tree.registry.starting_before(tree.root, mailbox)
 
-    def find(self, key: Any) -> Any:
-        return self.node.tree.registry.find_beside(self.node.branch, key)
+    def find(self, key: Any, *, lent: bool = False) -> Any:
+        return self.node.tree.registry.find_beside(self.node.branch, key, lent=lent)
 
     def supervisor(self, key: Any) -> object:
         return self.node.branch.supervisor(key)

@@ -55,10 +55,10 @@ class WorkerPlace(ActorPlace):
     def drains(self, mode: StopMode) -> bool:
         return cast(PoolPlace, self.above).mailbox.drains  # at a stop of the worker alone the others go on with what waits
 
-    def find(self, key: Any) -> Any:
+    def find(self, key: Any, *, lent: bool = False) -> Any:
         """As whatever is beside the pool does: the pool is one thing."""
         beside = self.above.above or self.above
-        return self.node.tree.registry.find_beside(beside, key)
+        return self.node.tree.registry.find_beside(beside, key, lent=lent)
 
     def supervisor(self, key: Any) -> object:
         return (self.above.above or self.above).supervisor(key)

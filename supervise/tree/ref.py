@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from supervise.actor.incarnation import Incarnation
 from supervise.address.address import Address
 from supervise.errors import NoActor
-from supervise.mailbox.lifetime import Loan
 from supervise.mailbox.turn import CURRENT
 from supervise_strategies.errors import InvalidSpec
 
 from .child import Child
 from .pool import Pool
-
-if TYPE_CHECKING:
-    from supervise.mailbox.mailbox import Mailbox
 
 A = TypeVar("A")
 
@@ -35,9 +31,8 @@ class Ref(Generic[A]):
         life = CURRENT.get(None)
         if not isinstance(life, Incarnation):
             raise NoActor(f"{self!r} stands for an address where an actor is built, and nowhere else: use app.find(…)")
-        found: Address[A] = life.owner.find(self._key)
-        mailbox: Mailbox = found._mailbox
-        return found if mailbox.lifetime is None else Address(mailbox, Loan(mailbox.lifetime))
+        found: Address[A] = life.owner.find(self._key, lent=True)
+        return found
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):  # copy and pickle ask for some before it has its key

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from weakref import WeakSet
 
-from supervise.address.address import address_of
+from supervise.address.address import address_of, lent_address_of
 from supervise.mailbox.call_cycle import break_ring
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec, there_are
@@ -166,14 +166,14 @@ class Registry:
         """The address of the actor under a path or a key."""
         return self._address(self.place(at, key), key)
 
-    def find_beside(self, at: BranchPlace, key: Any) -> Any:
-        """The same for a child of `at`."""
-        return self._address(self.beside(at, key), key)
+    def find_beside(self, at: BranchPlace, key: Any, *, lent: bool = False) -> Any:
+        """The same for a child of `at`. `lent`: the address keeps nothing alive, and nothing ends with it."""
+        return self._address(self.beside(at, key), key, lent=lent)
 
     @staticmethod
-    def _address(place: Place, key: object) -> Any:
+    def _address(place: Place, key: object, *, lent: bool = False) -> Any:
         if isinstance(place, ActorPlace | PoolPlace):
-            return address_of(place.mailbox)
+            return lent_address_of(place.mailbox) if lent else address_of(place.mailbox)
         raise InvalidSpec("find", "key", key, "that is a supervisor, and has no mailbox: use supervisor(…)")
 
 

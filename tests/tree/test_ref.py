@@ -105,6 +105,12 @@ async def test_it_keeps_nothing_alive() -> None:
         assert isinstance(crashed.value.__cause__, MailboxClosed)
 
 
+async def test_it_ends_nothing_that_nobody_has_an_address_of_yet() -> None:
+    lasting = child(Db, lifetime="addresses", restart="transient")
+    async with Supervisor("app", lasting, child(Cache, ref(lasting))) as app:
+        assert await app.find(lasting).call(Db.get, "a") == "value of a"
+
+
 async def test_closing_it_closes_it_alone() -> None:
     class Closer:
         def __init__(self, db: Address[Db]) -> None:
