@@ -13,7 +13,7 @@ from . import directives as do
 from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Afterwards, Slot
 from .directives import Cause, StopMode
 from .errors import ChildStartFailed, ChildUnstoppable, SupervisorNotRunning
-from .exit_reason import ExitReason
+from .exit_reason import SHUTDOWN, ExitReason
 from .strategy import Strategy
 from .supervisor_state import Call, Phase, SupervisorState, pending
 from .work import Purpose, Work
@@ -318,6 +318,14 @@ def shut_down(
     work = Work(Purpose.SHUTDOWN)
     work.mode, work.reason, work.cause, work.error = mode, reason, cause, error
     begin_shutdown(state, work)
+
+
+def end_without_children(state: SupervisorState) -> bool:
+    """Whether it ends now as somebody has stopped its last child, of a pool, and that isn't even listed any more."""
+    ends = state.spec.ends_with_last and not state.slots and state.phase is Phase.RUNNING
+    if ends:
+        shut_down(state, mode=StopMode.RESTART, reason=SHUTDOWN, cause=Cause.LAST_LEFT)
+    return ends
 
 
 def begin_shutdown(state: SupervisorState, work: Work) -> None:

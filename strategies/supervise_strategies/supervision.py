@@ -33,7 +33,18 @@ from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRu
 from .exit_reason import KILLED, SHUTDOWN, ExitReason
 from .failed_starts import start_failed, unstoppable_ended, withdrawn
 from .intensity import Intensity
-from .progress import advance, after_stop, answer, detach, end_for_good, finish_call, go_on_with_boot, shut_down, stop_ended
+from .progress import (
+    advance,
+    after_stop,
+    answer,
+    detach,
+    end_for_good,
+    end_without_children,
+    finish_call,
+    go_on_with_boot,
+    shut_down,
+    stop_ended,
+)
 from .restart import Draw, Restart, draw
 from .restarting import due, exited
 from .supervisor_state import Call, Phase, SupervisorState
@@ -381,8 +392,9 @@ class Supervision:
                 advance(state, now)
             entry = state.next_entry() if state.queue and state.work is None and not state.holds else None
             if entry is None:
-                return state.flush()
-            if type(entry) is Call:
+                if not end_without_children(state):
+                    return state.flush()
+            elif type(entry) is Call:
                 entry.serve(state, entry.subject, entry.ticket, now)
             else:
                 entry[0](state, *entry[1:], now)

@@ -16,7 +16,9 @@ from tenacity import wait_fixed
 
 from supervise import (
     Address,
+    ChildNotFound,
     Intensity,
+    MailboxClosed,
     Message,
     Redeliver,
     Supervisor,
@@ -313,3 +315,27 @@ async def test_a_key_is_free_when_nobody_waits_any_more_for_what_is_to_be_tried_
         await address.send(Worker.note, log, 1)
         await anyio.sleep(2)
         assert log == [1]
+
+
+# -- workers that are stopped by hand ------------------------------------------------------------------------------------
+
+
+async def test_a_pool_whose_last_worker_was_stopped_and_forgotten_ends() -> None:
+    async with Supervisor("app", pool(Worker, size=2, name="jobs", restart="temporary")) as app:
+        address: Address[Worker] = app.find("jobs")
+        for name in ("jobs/2", "jobs/1"):
+            assert await address.call(Worker.name) in ("1", "2")
+            await app.operator("ada").stop(name)
+        with pytest.raises(MailboxClosed):
+            await address.call(Worker.name)
+        with pytest.raises(ChildNotFound):
+            app.find("jobs")
+
+
+async def test_a_permanent_one_whose_last_worker_was_deleted_comes_back_with_all_of_them() -> None:
+    async with Supervisor("app", pool(Worker, size=2, name="jobs")) as app:
+        for name in ("1", "2"):
+            await app.supervisor("jobs").terminate_child(name)
+            await app.supervisor("jobs").delete_child(name)
+        assert await app.find("jobs").call(Worker.name) in ("1", "2")
+        assert [line.id for line in app.supervisor("jobs").which_children()] == ["1", "2"]
