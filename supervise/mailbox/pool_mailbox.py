@@ -21,7 +21,7 @@ from supervise_strategies.kind import is_of
 from .account import Account
 from .lane import Lane
 from .mailbox import Mailbox
-from .pool_queue import Key, Keys, PoolQueue
+from .pool_queue import Keys, KnownKeys, PoolQueue
 from .stand_in import StandIn
 from .turn import IncarnationTurn, Turn
 
@@ -38,7 +38,7 @@ KeyOf: TypeAlias = Callable[[Message], Hashable]
 class PoolMailbox(Mailbox):
     """What a pool's address leads to."""
 
-    __slots__ = ("_key", "_timer", "_timer_at", "drains", "gone", "idle", "keys", "up", "workers")
+    __slots__ = ("_key", "_known", "_timer", "_timer_at", "drains", "gone", "idle", "keys", "up", "workers")
 
     def __init__(
         self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetters, key: KeyOf | None
@@ -46,6 +46,7 @@ class PoolMailbox(Mailbox):
         self.up: dict[WorkerMailbox, None] = {}  # whose worker is ready for messages
         super().__init__(backend, parent, name, options, dead_letters)
         self._key = key
+        self._known = KnownKeys()
         self._timer: Handle | None = None
         self._timer_at: float | None = None
         self.keys: Keys = Keys(None if key is None else self._key_of, self._returned)
@@ -93,7 +94,7 @@ class PoolMailbox(Mailbox):
         try:
             key = self._key(Message(*envelope[:3]))
             if key is not None and type(key) is not str and type(key) is not int:
-                key = Key(key)
+                key = self._known.get(key)
         except BaseException as error:
             if is_of(error, Exception):
                 error.add_note(f"raised by key= of pool {self.path}, asked for the key of {name_of(envelope[0])}")

@@ -16,8 +16,10 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
+from functools import partial
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
+from weakref import ref
 
 from .envelope import Envelope, is_held_back
 
@@ -34,22 +36,50 @@ class Waiting(NamedTuple):
 
 
 class Key:
-    """A key of the user's own kind. Its hash is asked for once, and an equality that raises means different."""
+    """Stands for a key of the user's own kind. What it equals is asked once, as a message comes in."""
 
-    __slots__ = ("_hash", "_of")
+    __slots__ = ("__weakref__", "of")
 
     def __init__(self, of: Hashable) -> None:
-        self._of = of
-        self._hash = hash(of)
+        self.of = of
 
-    def __hash__(self) -> int:
-        return self._hash
 
-    def __eq__(self, other: object) -> bool:
-        try:
-            return bool(self._of == (other._of if type(other) is Key else other))
-        except Exception:
-            return False
+class KnownKeys:
+    """Those of the user's own kind, as long as a message has them. An equality that raises means different."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, list[ref[Key]]] = {}  # by their hash
+
+    def get(self, of: Hashable) -> Hashable:
+        """What stands for it: the same for those that are equal. What its hash raises is raised."""
+        number = hash(of)
+        if issubclass(type(of), str) and type(of).__eq__ is str.__eq__:  # a member of a StrEnum is its value
+            return str.__str__(cast("str", of))
+        if _equal(of, number):  # as True is 1, and a member of an IntEnum its value
+            return number
+        alike: list[ref[Key]] = self._known.get(number, [])
+        for each in [*alike]:
+            known = each()
+            if known is not None and _equal(known.of, of):
+                return known
+        key = Key(of)
+        self._known.setdefault(number, []).append(ref(key, partial(self._forget, number)))
+        return key
+
+    def _forget(self, number: int, gone: ref[Key]) -> None:
+        known = self._known[number]
+        known[:] = [each for each in known if each is not gone]
+        if not known:
+            del self._known[number]
+
+
+def _equal(one: Hashable, other: Hashable) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:
+        return False
 
 
 class Keys:

@@ -5,10 +5,11 @@ Tested: SEMANTICS 76 and 77, where two of their rules meet.
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -339,3 +340,68 @@ async def test_a_permanent_one_whose_last_worker_was_deleted_comes_back_with_all
             await app.supervisor("jobs").delete_child(name)
         assert await app.find("jobs").call(Worker.name) in ("1", "2")
         assert [line.id for line in app.supervisor("jobs").which_children()] == ["1", "2"]
+
+
+# -- hostile keys --------------------------------------------------------------------------------------------------------
+
+
+class Fickle:
+    """A key that is equal to others like it, but for the times at which its equality raises."""
+
+    asked: ClassVar[list[int]] = []
+    """In how many questions it raises, from the end on."""
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        if self.asked and not self.asked.pop():
+            raise Boom("equality")
+        return isinstance(other, Fickle)
+
+
+@pytest.mark.parametrize("raises_at", range(12))
+async def test_a_key_whose_equality_raises_now_and_then_holds_up_nothing(raises_at: int) -> None:
+    log: list[int] = []
+    async with Supervisor("app", pool(Worker, size=2, name="jobs", key=lambda message: Fickle())) as app:
+        address: Address[Worker] = app.find("jobs")
+        Fickle.asked[:] = [0, *[1] * raises_at]
+        for n in range(4):
+            await address.send(Worker.note, log, n)
+        await anyio.sleep(1)
+        Fickle.asked.clear()
+        assert sorted(log) == [0, 1, 2, 3]
+        await address.call(Worker.note, log, 4)
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Shape(enum.StrEnum):
+    ROUND = "round"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (1, 1.0), (1, Colour.RED), ("round", Shape.ROUND), ((1, "a"), (1.0, "a"))]
+)
+async def test_keys_that_are_equal_are_one_key(one: Any, other: Any) -> None:
+    keys = [one, other, one, other]
+    async with Supervisor("app", pool(Worker, size=4, name="jobs", key=lambda message: keys[message.args[1]])) as app:
+        log: list[int] = []
+        for n in range(4):
+            await app.find("jobs").send(Worker.note, log, n)
+        await anyio.sleep(0.15)
+        assert log == [0]  # one after the other
+        await anyio.sleep(0.35)
+        assert log == [0, 1, 2, 3]
+
+
+async def test_keys_are_not_kept_for_ever() -> None:
+    async with Supervisor("app", pool(Worker, size=2, name="jobs", key=lambda message: (message.args[1], "key"))) as app:
+        address: Address[Worker] = app.find("jobs")
+        for n in range(20):
+            await address.call(Worker.note, [], n)
+        await at_rest()
+        mailbox: Any = address._mailbox
+        assert len(mailbox._known._known) <= 2  # what each worker had last
