@@ -52,6 +52,7 @@ from .address.address_like import AddressLike
 from .address.from_thread import FromThread
 from .address.ping import Pong
 from .address.recipient import Recipient
+from .address.reply_stream import ReplyStream
 from .errors import (
     ActorCrashed,
     ActorRestarting,
@@ -162,6 +163,7 @@ __all__ = (
     "Pool",
     "Recipient",
     "Redeliver",
+    "ReplyStream",
     "Restart",
     "RunningSupervisor",
     "SendError",

@@ -14,7 +14,7 @@ SuperviseError
 ├── ActorStopped                  (a SendError and a CallError) stopped, but listed: it may be started again
 ├── UnknownHandler                the live instance has no such handler
 ├── BadCall (also TypeError)      the arguments don't fit the handler's signature; the actor lives on
-├── NotAHandler (also TypeError)  what was given to call or send can't be one
+├── NotAHandler (also TypeError)  what was given to call, send or stream_from can't be one
 ├── HandlerLate                   (also TimeoutError) a handler overran its `handler_deadline`: the cause of the crash
 ├── StartLate                     (also TimeoutError) a start overran its `start_within`: the cause of a start that failed
 ├── SubscriberTooSlow             a subscription with `overflow="close"` was full
@@ -100,12 +100,19 @@ class ActorStopped(SendError, CallError):
 
 
 class CallCycle(CallError):
-    """The call would wait for itself: each actor of the cycle waits for the next one. `.cycle` holds their paths."""
+    """The call would wait for itself: each actor of the cycle waits for the next one. `.cycle` holds their paths.
 
-    def __init__(self, cycle: Sequence[str], message: Message | None = None) -> None:
+    So would a call to an actor whose stream waits for the calling task to read on; if that task is none of an actor's own, the
+    last of the cycle waits for it.
+    """
+
+    def __init__(self, cycle: Sequence[str], message: Message | None = None, *, reader: bool = False) -> None:
         call = "this call" if message is None else f"this call of {name_of(message.handler)}"
         cure = "use send, or call from a task of current().nursery"
-        super().__init__(f"{' -> '.join(cycle)}: {call} would wait for itself for ever; {cure}", message)
+        if reader:
+            call, cure = f"{call}, by that reader,", "use send, call from another task, or leave the stream's block first"
+        path = " -> ".join([*cycle, "the reader of its stream"] if reader else cycle)
+        super().__init__(f"{path}: {call} would wait for itself for ever; {cure}", message)
         self.cycle: tuple[str, ...] = tuple(cycle)
 
 
@@ -129,7 +136,7 @@ class BadCall(SuperviseError, TypeError):
 
 
 class NotAHandler(SuperviseError, TypeError):
-    """What was given to `call` or `send` can't be run by an actor."""
+    """What was given to `call`, `send` or `stream_from` can't be run by an actor, or not in that way."""
 
 
 class WrongThread(SuperviseError, RuntimeError):

@@ -7,7 +7,7 @@ Bad values of options are in `test_bad_input.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
@@ -68,6 +68,10 @@ class Db:
 
     def rows(self) -> Any:
         yield 1
+
+    async def items(self, many: int = 1) -> AsyncIterator[int]:
+        for number in range(many):
+            yield number
 
 
 class Cache:
@@ -188,6 +192,20 @@ def _call(*what: Any) -> Callable[[Scene], Awaitable[Any]]:
     return lambda s: s.db.call(*what)
 
 
+def _stream(handler: Any, *args: Any) -> Callable[[Scene], Awaitable[Any]]:
+    async def read(s: Scene) -> None:
+        async with s.db.stream_from(handler, *args) as items:
+            await anext(items)
+
+    return read
+
+
+async def _to_what_waits(s: Scene) -> None:
+    async with s.db.stream_from(Db.items, 100):
+        await at_rest()
+        await s.db.call(Db.query, "q")
+
+
 _to_itself: Final = _call(Db.to_itself)
 
 TABLE: Final[dict[str, Row]] = {
@@ -286,9 +304,36 @@ TABLE: Final[dict[str, Row]] = {
     "a handler that yields": Row(
         NotAHandler,
         "app/db: handler=Db.rows yields, and its body would run in its caller's task, beside the actor's own handlers: "
-        "return a list, or send() or publish() the items one by one",
+        "return a list, or send() or publish() the items one by one; stream_from reads one that is `async def`",
         _call(Db.rows),
         Message(Db.rows, (), {}),
+    ),
+    "a handler that yields items": Row(
+        NotAHandler,
+        "app/db: handler=Db.items yields, and its body would run in its caller's task, beside the actor's own handlers: "
+        "read it with stream_from, return a list, or send() or publish() the items one by one",
+        _call(Db.items),
+        Message(Db.items, (), {}),
+    ),
+    "a stream of what doesn't yield": Row(
+        NotAHandler,
+        "app/db: handler=Db.query isn't an async generator function, so stream_from has nothing to read: use call",
+        _stream(Db.query, "q"),
+        Message(Db.query, ("q",), {}),
+    ),
+    "a stream that doesn't fit": Row(
+        BadCall,
+        "app/db: Db.items(1, 2) doesn't fit: it takes (self, many: 'int' = 1) -> 'AsyncIterator[int]'; "
+        "TypeError: Db.items() takes from 1 to 2 positional arguments but 3 were given",
+        _stream(Db.items, 1, 2),
+        Message(Db.items, (1, 2), {}),
+    ),
+    "a call of the reader to the actor that waits for it": Row(
+        CallCycle,
+        "app/db -> the reader of its stream: this call of Db.query, by that reader, would wait for itself for ever; "
+        "use send, call from another task, or leave the stream's block first",
+        _to_what_waits,
+        Message(Db.query, ("q",), {}),
     ),
     "a call to itself": Row(
         CallCycle,

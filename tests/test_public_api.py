@@ -37,7 +37,7 @@ PINNED = [
     "Down", "HandlerLate", "Monitor", "Pong", "SubscriberTooSlow", "Subscription",
     "ChildAmbiguous", "ChildTemporary", "Explanation", "Operator",
     "BadCall", "CallTimeout", "Checkpoint", "Redeliver", "SendTimeout", "Undelivered", "checkpointed",
-    "redelivered", "ref", "Pool", "pool", "WrongLoop", "WrongProcess", "WrongThread",
+    "redelivered", "ref", "Pool", "pool", "ReplyStream", "WrongLoop", "WrongProcess", "WrongThread",
 ]
 # fmt: on
 

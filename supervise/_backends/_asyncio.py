@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -29,6 +30,9 @@ class AsyncioBackend:
         self.errands: Errands = Errands(self)
         self.pass_up: Callable[[BaseException], object] | None = None
         self.now: Callable[[], float] = loop.time
+        self.current_task: Callable[[], object] = asyncio.current_task
+        if sys.version_info < (3, 12):  # where that isn't written in C, and takes 0.3 us more
+            self.current_task = partial(asyncio.tasks._current_tasks.get, loop)  # type: ignore[attr-defined]
         # What is_running() of these looks at.
         own = getattr(type(loop), "is_running", None) is asyncio.BaseEventLoop.is_running
         self.running: Running = cast(Running, loop if own else _Asked(loop))
@@ -44,8 +48,8 @@ class AsyncioBackend:
         # anyio's, not a native task.cancel(): that would abandon worker threads while they still run
         return anyio.CancelScope()
 
-    def current_task(self) -> object:
-        return asyncio.current_task()
+    def waits_for(self, task: object, future: Future) -> bool:
+        return getattr(task, "_fut_waiter", None) is future  # as anyio asks it, of the tasks that it cancels
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)

@@ -99,6 +99,10 @@ class Backend(Protocol):
         """The identity of the running task."""
         ...
 
+    def waits_for(self, task: object, future: Future) -> bool:
+        """Whether this is what the task waits for now."""
+        ...
+
     async def checkpoint(self) -> None:
         """Let others run once; a cancellation arrives here."""
         ...

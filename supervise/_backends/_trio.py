@@ -114,14 +114,15 @@ class TrioBackend:
         self._token = trio.lowlevel.current_trio_token()
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time  # it can be read in any thread
         self.future: Callable[[], Future] = _Future
+        self.current_task: Callable[[], object] = trio.lowlevel.current_task
         keep(self)
         spare_our_own()
 
     def scope(self) -> Scope:
         return trio.CancelScope()
 
-    def current_task(self) -> object:
-        return trio.lowlevel.current_task()
+    def waits_for(self, task: object, future: Future) -> bool:
+        return isinstance(future, _Future) and future._task is task
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from supervise._backends import give, is_cancellation
 from supervise.errors import HandlerLate, IgnoreStart
 from supervise.log import say
-from supervise.mailbox.envelope import Envelope, MessageOptions, cancels_with_caller
+from supervise.mailbox.envelope import Envelope, MessageOptions, cancels_with_caller, stream_of
 from supervise.mailbox.handler import class_of
 from supervise.mailbox.losses import Loss
 from supervise.mailbox.refusal import cut_off
@@ -184,7 +184,7 @@ def _tell_owner(life: Incarnation, reason: ExitReason, error: BaseException | No
     try:
         with owner.bus:
             for lane, envelope in held:
-                _cut(life, lane, envelope, reason, error)
+                cut(life, lane, envelope, reason, error)
             mailbox.let_go()
             return owner.ended(life, reason, error, ignored=False, again=False)
     except BaseException as again:
@@ -227,8 +227,8 @@ def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) 
     life.in_hand = life.concurrent = life.crashed_on = None
     # Back to the front in the order in which they were handed over, so the last one first.
     for lane, envelope in reversed(held):
-        if not (reason.abnormal and _redelivers(life, lane, envelope, envelope is culprit, reason, error)):
-            _cut(life, lane, envelope, reason, error, culprit=envelope is culprit)
+        if not (reason.abnormal and redelivers(life, lane, envelope, envelope is culprit, reason, error)):
+            cut(life, lane, envelope, reason, error, culprit=envelope is culprit)
     if reason.abnormal:
         life.mailbox.crashed()
     return culprit is not None and culprit[5] is not None and culprit[5].crashes > 0
@@ -241,12 +241,15 @@ def _overrun(life: Incarnation, error: BaseException | None) -> Envelope | None:
     return None
 
 
-def _redelivers(
+def redelivers(
     life: Incarnation, lane: Lane, envelope: Envelope, culprit: bool, reason: ExitReason, error: BaseException | None
 ) -> bool:
     """Put it back, if it may be tried again. To be in hand when another one ended the life is free once, and counts then."""
     handler, args, kwargs, reply, sender, options = envelope
     if (reply is not None and reply.done()) or (options is not None and options.on_restart == "fail"):
+        return False
+    stream = stream_of(envelope)
+    if stream is not None and not stream.may_begin_again:
         return False
     mailbox = life.mailbox
     if lane.mailbox.refusal in ("stopped", "closed"):  # it was stopped for good
@@ -282,6 +285,8 @@ def _redelivers(
         return False
     if options.not_before is not None:
         lane.mailbox.hold_until(options.not_before)
+    if stream is not None:
+        stream.begin_again()
     if error is not None:
         mailbox.causes = mailbox.causes or {}
         mailbox.causes[id(options)] = error
@@ -298,7 +303,7 @@ def _asked(life: Incarnation, policy: str, answer: tuple[T, BaseException | None
     return says
 
 
-def _cut(
+def cut(
     life: Incarnation,
     lane: Lane,
     envelope: Envelope,

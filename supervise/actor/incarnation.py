@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise.mailbox.envelope import stream_of
 from supervise.mailbox.turn import IncarnationTurn, Turn
 from supervise_strategies.exception import leaves
 from supervise_strategies.exit_reason import NORMAL, ExitReason
@@ -124,6 +125,10 @@ class Incarnation(IncarnationTurn):
             self.tasks.cancel()
         for reading in self.readers or ():  # a source is an intake, even where the nursery may go on
             reading.scope.cancel()
+        for _, envelope in self.held():
+            stream = stream_of(envelope)
+            if stream is not None:
+                stream.stop()
         self.mailbox.wake()
 
     def leave(self, grace: float | None) -> Future:

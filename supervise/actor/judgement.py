@@ -14,14 +14,16 @@ from supervise.mailbox.envelope import is_beginning
 from supervise.mailbox.handler import class_of, unfinished, unfinished_result
 from supervise.mailbox.losses import Loss
 from supervise.mailbox.refusal import deliverable
+from supervise.mailbox.stream_run import StreamStopped
 from supervise.message import Message
 from supervise.message import describe as describe_message
 from supervise_strategies.answers import CRASHES
 from supervise_strategies.exception import interrupts
-from supervise_strategies.exit_reason import describe
+from supervise_strategies.exit_reason import NORMAL, describe
 from supervise_strategies.kind import is_of
 
 from .cancellation import is_withdrawn, leave_cancelled_scope
+from .ending import cut, redelivers
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
@@ -48,6 +50,9 @@ def settle(
     mailbox, reply = life.mailbox, envelope[3]
     if withdrawn:
         _withdraw(life, lane, envelope)
+        return True
+    if is_of(error, StreamStopped):
+        _stop_stream(life, lane, envelope)
         return True
     if error is None:
         if reply is not None and not reply.done() and unfinished(result):
@@ -81,6 +86,10 @@ def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, foun
             _withdraw(life, life.lane or life.mailbox, envelope)
             return None
         error = left
+    if is_of(error, StreamStopped):
+        life.in_hand = None
+        _stop_stream(life, life.lane or life.mailbox, envelope)
+        return None
     if not found and is_of(error, UnknownHandler, NotAHandler):  # one that the handler itself met is a crash
         life.in_hand = None  # before anybody is told, who may look at the account
         refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
@@ -106,6 +115,16 @@ def _withdraw(life: Incarnation, lane: Lane, envelope: Envelope) -> None:
     if life.checkpoints is not None:
         life.checkpoints.raised(envelope)
     life.mailbox.abandon(lane, envelope)
+
+
+def _stop_stream(life: Incarnation, lane: Lane, envelope: Envelope) -> None:
+    """A stream was closed where it waited for its reader, as the life is to end. One that follows may begin it afresh."""
+    if life.checkpoints is not None:
+        life.checkpoints.raised(envelope)
+    reason = life.stop_reason or NORMAL
+    restarts = life.ordered and lane.mailbox.refusal is None and not life.draining
+    if not (restarts and redelivers(life, lane, envelope, False, reason, None)):
+        cut(life, lane, envelope, reason, None)
 
 
 def refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseError) -> None:

@@ -135,6 +135,8 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                         life.in_hand = None
                         mailbox.abandon(life.lane or mailbox, envelope)
                         continue
+                    if options is not None and options.stream is not None:
+                        handler = options.stream
                     try:
                         if handler is not known:
                             known = None

@@ -97,6 +97,12 @@ def _do(actor: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], an
         answer.give(result)
 
 
+def _asynchronous(function: Any) -> str | None:
+    if inspect.isasyncgenfunction(function):
+        return "an async generator function"
+    return "a coroutine function" if inspect.iscoroutinefunction(function) else None
+
+
 def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[A]:
     """A child of a class that blocks, or belongs to one thread: `child(own_thread(sqlite3.Connection, path), name="db")`.
 
@@ -111,14 +117,15 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
     A method that doesn't return can't be ended: a second after `stop_within` it is reported (`Overran`), the child is
     unstoppable, isn't restarted while it runs, and the tree's end waits for it.
 
-    Raises `InvalidSpec` for what isn't a class, and for a class with coroutine functions: that is an actor as it is.
+    Raises `InvalidSpec` for what isn't a class, and for a class with coroutine or async generator functions: that is an actor
+    as it is.
     """
     if not isinstance(cls, type):
         cure = "the class itself, so that its methods are known; its arguments follow: own_thread(Db, path)"
         raise InvalidSpec("own_thread", "cls", cls, cure)
-    asynchronous = [name for name, function in methods_of(cls) if inspect.iscoroutinefunction(function)]
+    asynchronous = [(name, kind) for name, function in methods_of(cls) if (kind := _asynchronous(function))]
     if asynchronous or hasattr(cls, "__aenter__"):
-        named = f"{asynchronous[0]} is a coroutine function" if asynchronous else "it is an async context manager"
+        named = " is ".join(asynchronous[0]) if asynchronous else "it is an async context manager"
         raise InvalidSpec("own_thread", "cls", cls, f"{named}, so it belongs in the loop: start({cls.__name__}, …) as it is")
     # A connection that is a context manager need not be closed by it: sqlite3's only commits.
     last = "close" if callable(getattr(cls, "close", None)) else "__exit__" if hasattr(cls, "__enter__") else None

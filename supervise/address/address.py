@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from threading import get_ident
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
-from supervise._backends import answered, note
-from supervise.errors import ActorRestarting, WouldDeadlock
+from supervise._backends import note
 from supervise.mailbox.envelope import OnCancel, OnRestart
 from supervise.mailbox.handler import check
 from supervise.mailbox.lifetime import FOREVER, Loan, Token
-from supervise.mailbox.observers import Down, subscribe, watch
-from supervise.mailbox.refusal import refused
-from supervise.mailbox.subscription import Subscription, WhenFull
 from supervise.mailbox.turn import CURRENT
-from supervise.message import Message
-from supervise_strategies.errors import InvalidSpec
 
+from .control import ControlView
 from .from_thread import FromThread
-from .instance import instance_of
 from .mapped import Mapped
 from .recipient import Recipient
+from .reply_stream import StreamingView
 from .stream import HandlerStream
-from .view import MailboxView, ViewOptions
+from .view import BUFFER, ViewOptions
 
 if TYPE_CHECKING:
     from anyio.abc import ObjectSendStream
 
     from supervise.mailbox.mailbox import Mailbox
-    from supervise_strategies.exit_reason import ExitReason
 
 A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
@@ -40,8 +33,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class _AnyAddress(MailboxView, Generic[A_co]):
-    """What a strong and a weak address can do: sends and calls by handler, control, and looks into the mailbox."""
+class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
+    """What a strong and a weak address can do: sends and calls by handler, streams, and control."""
 
     __slots__ = ()
 
@@ -168,123 +161,10 @@ class _AnyAddress(MailboxView, Generic[A_co]):
         check(handler)
         return Mapped(self.path, partial(self.call, handler), items, limit, ordered, return_exceptions)
 
-    # -- control: it isn't held up by what is queued -----------------------------------------------------------------
-
-    def _own_mailbox(self) -> Mailbox:
-        """What is asked of the mailbox itself is asked where its actor's loop runs."""
-        self._mailbox.check_here()
-        self._check_open()
-        return self._mailbox
-
-    async def ping(self) -> float:
-        """The seconds until the actor looks around, which it does between messages, also when it is paused.
-
-        A handler that takes its time delays the answer, a full mailbox doesn't; one that is restarting answers when it is
-        back. `ActorStopped` or `MailboxClosed` if it doesn't run and won't. Without a deadline: use `anyio.fail_after`.
-        """
-        mailbox = self._own_mailbox()
-        begun = mailbox.backend.now()
-        seen: float = await answered(mailbox.ping())
-        return seen - begun
-
-    async def instance(self) -> A_co:
-        """The object of the life that goes on, for what was made to be shared: a pool, a client, a cache that is only read.
-
-        It waits through a restart, but not for what is queued, nor for a pause. What is done with the object is no message: it
-        isn't done in the actor's turn, and what it raises crashes nobody. A later life has another one, so ask again rather
-        than keep it. `ActorStopped` or `MailboxClosed` if it doesn't run and won't; `WouldDeadlock` in the actor's own tasks,
-        and in a start that has to be over first; TypeError where the object lives in a thread of its own.
-        Without a deadline: use `anyio.fail_after`.
-        """
-        mailbox = self._own_mailbox()
-        del self
-        instance: A_co = await instance_of(mailbox)
-        return instance
-
-    def pause(self) -> None:
-        """Begin no further message, over restarts too, until `resume()`. Messages are accepted and kept, in their order.
-
-        What is in hand goes on, and so do concurrent handlers, nursery tasks and control. A stop is obeyed at once.
-        """
-        self._own_mailbox().pause()
-
-    def resume(self) -> None:
-        """Go on after `pause()`. Idempotent."""
-        self._own_mailbox().resume()
-
-    async def stop(self, *, grace: float | None = None) -> ExitReason:
-        """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
-
-        What still runs after `grace` seconds (default: the child's `stop_within`; 5 s if that is `"brutal_kill"`) is killed.
-        For its supervisor it is an end by itself, and a normal one: a permanent child comes back, on the same mailbox;
-        `terminate_child` keeps it down.
-        `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own tasks: use `current().stop()`.
-        """
-        mailbox = self._own_mailbox()
-        if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
-            raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
-        here = CURRENT.get(None)
-        if here is not None and mailbox in (here.mailbox, here.mailbox.shared):  # it ends with it, as do its nursery's tasks
-            raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
-        turn = mailbox.turn
-        if turn is None:
-            if mailbox.refusal is not None:
-                raise refused(mailbox, _STOP)
-            cure = "terminate_child() on its supervisor keeps it down" if mailbox.parent else "its mailbox runs none now"
-            raise ActorRestarting(f"{mailbox.path} is restarting: {cure}")
-        reason: ExitReason = await turn.leave(grace)
-        return reason
-
-    def kill(self) -> None:
-        """Cancel what it does, now: its supervisor sees `killed`, and decides as after a crash. It returns at once."""
-        turn = self._own_mailbox().turn
-        if turn is not None:
-            turn.kill()
-
-    # -- looking into the mailbox ------------------------------------------------------------------------------------
-
-    def peek(self, most: int | None = None) -> list[Message]:
-        """The messages that wait, lane by lane, at most so many. They are the real arguments: don't keep them."""
-        queued = itertools.chain.from_iterable(lane.queue for lane in self._mailbox.lanes)
-        return [Message(*envelope[:3]) for envelope in itertools.islice(queued, most)]
-
-    def drop(self, chosen: Callable[[Message], bool], /) -> int:
-        """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
-        self._mailbox.check_here()
-        return len(self._mailbox.remove(chosen, "taken out by hand"))
-
-    def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
-        """The same, and hand them over, e.g. to send them to somebody else."""
-        self._mailbox.check_here()
-        return self._mailbox.remove(chosen, "taken out by hand")
-
     @property
     def from_thread(self) -> FromThread[A_co]:
         """The same address for code in another thread, which blocks there."""
         return FromThread(self)
-
-    def subscribe(self, kind: type[T], /, *, capacity: float = 100, overflow: WhenFull = "drop_oldest") -> Subscription[T]:
-        """What the actor publishes (`current().publish`) and is an instance of `kind`: `async with … as prices: async for …`.
-
-        It is the logical actor's: it goes on over restarts, and while the actor is stopped, and ends when that is gone for good
-        (at once, if it is already). The publisher never waits. At most `capacity` events wait for the reader; beyond that the
-        oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
-        subscribers get the same object. A subscription keeps nobody alive.
-        """
-        self._mailbox.check_here()
-        return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
-
-    async def watch(self) -> Down:
-        """Wait until the actor has ended and isn't started again by itself, and say why; at once, if it has ended before.
-
-        That is: it is stopped but listed, or gone for good; a restart, or a wait for one, isn't an end. (To hear of the end of
-        each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
-        own task that would wait.
-        """
-        self._mailbox.check_here()
-        ended = watch(self._mailbox.mailbox)
-        del self  # as in send()
-        return await ended
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _AnyAddress) and other._mailbox is self._mailbox
@@ -319,6 +199,7 @@ class Address(_AnyAddress[A_co]):
         on_restart: OnRestart = "wait",
         lane: str | None = None,
         on_cancel: OnCancel | None = None,
+        buffer: int = BUFFER,
     ) -> Address[A_co]:
         """A view of this address that says how its messages travel.
 
@@ -327,8 +208,9 @@ class Address(_AnyAddress[A_co]):
         raises `ActorRestarting` at once when the actor is restarting, or crashes while the call is queued. `lane`: one of those
         that the child was described with. `on_cancel="cancel"`: a caller that is cancelled, or whose timeout passes, takes the
         handler along, which is cancelled; the actor lives on. Default: what the child says, or else that the handler goes on.
+        `buffer`: how many items of a `stream_from` may wait for their reader.
         """
-        return Address(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel))
+        return Address(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel, buffer))
 
     @overload
     def recipient(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /) -> Recipient[P, R]: ...
@@ -385,9 +267,10 @@ class WeakAddress(_AnyAddress[A_co]):
         on_restart: OnRestart = "wait",
         lane: str | None = None,
         on_cancel: OnCancel | None = None,
+        buffer: int = BUFFER,
     ) -> WeakAddress[A_co]:
         """A weak view; see `Address.options`."""
-        return WeakAddress(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel))
+        return WeakAddress(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel, buffer))
 
     def __copy__(self) -> WeakAddress[A_co]:
         return self
@@ -409,11 +292,3 @@ def lent_address_of(mailbox: Mailbox) -> Address[Any]:
 def weak_address_of(mailbox: Mailbox, view_options: ViewOptions | None = None) -> WeakAddress[Any]:
     """A weak address to a mailbox."""
     return WeakAddress(mailbox, FOREVER if mailbox.lifetime is None else mailbox.lifetime, view_options)
-
-
-def _stop(_: object) -> None:
-    """Stands for a stop where a message is shown."""
-
-
-_stop.__name__ = _stop.__qualname__ = "a stop"
-_STOP: Final = Message(_stop, (), {})

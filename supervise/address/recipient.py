@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from supervise.mailbox.lifetime import Token
 from supervise.message import name_of
 
+from .reply_stream import ReplyStream
 from .view import MailboxView, ViewOptions
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 
 class Recipient(MailboxView, Generic[P, R_co]):
@@ -42,6 +44,10 @@ class Recipient(MailboxView, Generic[P, R_co]):
     def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """See `Address.try_send`."""
         self._lane_for(self._handler, args, kwargs).try_send(self._handler, args, kwargs, self._options())
+
+    def stream_from(self: Recipient[P, AsyncIterator[T]], *args: P.args, **kwargs: P.kwargs) -> ReplyStream[T]:
+        """See `Address.stream_from`."""
+        return ReplyStream(self, self._handler, args, kwargs)
 
     def __copy__(self) -> Recipient[P, R_co]:
         mailbox = self._mailbox

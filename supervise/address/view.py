@@ -6,13 +6,14 @@ Nobody who holds one holds the actor, or its queue: the mailbox behind it can on
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from supervise.errors import MailboxClosed, SuperviseError
 from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel, OnRestart
 from supervise.mailbox.mailbox_options import check_on_cancel
 from supervise.mailbox.turn import CURRENT
 from supervise.message import AnyHandler, Message
+from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:
@@ -22,13 +23,23 @@ if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
 
 
+BUFFER: Final = 16
+"""Items of a stream that may wait for their reader, where nobody says how many."""
+
+
 class ViewOptions:
     """What a view says about each message that it sends."""
 
-    __slots__ = ("lane", "on_cancel", "on_restart", "timeout")
+    __slots__ = ("buffer", "lane", "on_cancel", "on_restart", "timeout")
 
     def __init__(
-        self, mailbox: Mailbox, timeout: float | None, on_restart: OnRestart, lane: str | None, on_cancel: OnCancel | None
+        self,
+        mailbox: Mailbox,
+        timeout: float | None,
+        on_restart: OnRestart,
+        lane: str | None,
+        on_cancel: OnCancel | None,
+        buffer: int = BUFFER,
     ) -> None:
         path = mailbox.path
         good = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
@@ -42,6 +53,9 @@ class ViewOptions:
         self.on_restart: OnRestart = on_restart
         self.on_cancel: OnCancel | None = on_cancel
         self.lane: Lane = mailbox.lane(lane)
+        if buffer == math.inf or not is_count(buffer, 1):
+            raise InvalidSpec(f"options of {path!r}", "buffer", buffer, "how many items may wait: a whole number, 1 or more")
+        self.buffer: int = buffer
 
     def for_message(self, mailbox: Mailbox) -> MessageOptions | None:
         """What travels with the next message; None: there is nothing to be said."""
@@ -107,6 +121,9 @@ class MailboxView:
 
     def _options(self) -> MessageOptions | None:
         return None if self._view_options is None else self._view_options.for_message(self._mailbox)
+
+    def _buffer(self) -> int:
+        return BUFFER if self._view_options is None else self._view_options.buffer
 
 
 def cant_be_pickled(reference: object, path: str) -> TypeError:

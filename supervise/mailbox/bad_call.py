@@ -14,7 +14,7 @@ from supervise_strategies.exit_reason import describe as describe_error
 from supervise_strategies.kind import attribute_of_kind, is_of, kind_of
 from supervise_strategies.text import said
 
-from .handler import resolve
+from .handler import find, peeled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,7 +31,8 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
     """
     handler, args, kwargs = envelope[:3]
     try:
-        function, _, name, _ = resolve(actor, {}, handler)
+        _, to_run, name, _ = find(actor, handler)
+        function: Any = to_run
         found: Any = attribute_of_kind(actor, name)
         if issubclass(type(found), functools.singledispatchmethod) and args:
             function = found.dispatcher.dispatch(kind_of(args[0]))
@@ -39,7 +40,7 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
             function = getattr(actor, name)  # what they make for the class says what they take
         outer = function
         function, signature = _declared(function)
-        if _was_entered(_body(function), traceback_of(error)):
+        if _was_entered(peeled(function), traceback_of(error)):
             return None
         if type(function) is FunctionType and _was_entered(outer, traceback_of(error)) and not _names(error, function):
             return None
@@ -80,15 +81,6 @@ def _names(error: TypeError, function: FunctionType) -> bool:
 
 
 _ANY: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _body(function: Any) -> Any:
-    """The function of a partial one, and of the method that is made of one."""
-    while True:
-        made_by = getattr(function, "__partialmethod__", None) or getattr(function, "_partialmethod", None) or function
-        if made_by is function and not is_of(function, functools.partial, functools.partialmethod):
-            return function
-        function = made_by.func
 
 
 def _was_entered(function: object, traceback: TracebackType | None) -> bool:

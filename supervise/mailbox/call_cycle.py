@@ -1,19 +1,21 @@
 """Calls that wait for themselves are found before they begin to wait, and only if it is certain that they would.
 
-A node is what an actor's own task runs now: a handler, a factory, a hook. Its edge is the call that this task awaits, to
-whoever handles that call or, while it queues or waits for room, to what the other actor's task runs. An actor that isn't up
-leads to the starts that have to be over before its own can begin. What any other task waits for (of the nursery, a child task
-of the handler, a thread) keeps no actor from going on, so it makes no edge.
+A node is what an actor's own task runs now: a handler, a factory, a hook. Its edge is what this task awaits: the answer of a
+call, or the next item of a stream, to whoever handles that or, while it queues or waits for room, to what the other actor's
+task runs; and, of a generator that waits for its reader, to the task that reads. An actor that isn't up leads to the starts
+that have to be over before its own can begin. What any other task waits for (of the nursery, a child task of the handler, a
+thread) keeps no actor from going on, so it makes no edge; but one that reads a stream is one that an actor may wait for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from supervise._backends import fail
 from supervise.errors import CallCycle, SuperviseError, WouldDeadlock
 from supervise.message import AnyHandler, Message, name_of
 
+from .envelope import awaited_of, stream_of
 from .turn import IncarnationTurn
 
 if TYPE_CHECKING:
@@ -21,17 +23,29 @@ if TYPE_CHECKING:
 
     from .lane import Lane
     from .mailbox import Mailbox
+    from .streamed_reply import StreamedReply
     from .turn import Turn
 
 
-def check_cycle(turn: Turn, lane: Lane, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise CallCycle if a call from this turn to this mailbox can never be answered, because it waits for the turn itself.
+def check_cycle(turn: Turn | None, lane: Lane, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise CallCycle if what this task is about to wait for can never come, because it waits for the task itself.
 
-    WouldDeadlock if it waits for a start that the turn is at work in.
+    WouldDeadlock if it waits for a start that the turn is at work in. `turn`: the one that it is of an actor's own task; None:
+    it is any other task.
     """
-    found = _ring(turn, lane, None)
-    if found is not None:
-        raise _error(turn, found, f"a call of {name_of(handler)}", Message(handler, args, kwargs))
+    ring = cycle_of(turn, lane, handler, args, kwargs)
+    if ring is not None:
+        raise ring
+
+
+def cycle_of(
+    turn: Turn | None, lane: Lane, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> SuperviseError | None:
+    """The same error, if there is one."""
+    if turn is None and not _may_wait(lane.mailbox.turn):
+        return None
+    ring = _ring(turn, lane, None)
+    return None if ring is None else _error(turn, ring, f"a call of {name_of(handler)}", Message(handler, args, kwargs))
 
 
 def break_ring(turn: Turn) -> None:
@@ -39,31 +53,39 @@ def break_ring(turn: Turn) -> None:
     lane, pending = turn.awaits, turn.pending
     if lane is None or pending is None or pending.done():
         return
-    found = _ring(turn, lane, pending)
-    if found is None:
+    ring = _ring(turn, lane, pending)
+    if ring is None:
         return
-    envelope = next((envelope for envelope in lane.queue if envelope[3] is pending), None)
+    envelope = next((envelope for envelope in lane.queue if awaited_of(envelope) is pending), None)
     if envelope is None:  # it waits for room, or for an instance()
-        fail(pending, _error(turn, found, "what it asks for"))
-    elif fail(pending, _error(turn, found, f"a call of {name_of(envelope[0])}", Message(*envelope[:3]))):
+        fail(pending, _error(turn, ring, "what it asks for"))
+        return
+    error = _error(turn, ring, f"a call of {name_of(envelope[0])}", Message(*envelope[:3]))
+    if fail(pending, error) and envelope[3] is pending:  # a stream is given up by who reads it
         lane.give_up(pending, envelope[5])
 
 
-def _error(turn: Turn, ring: tuple[list[str], Turn | None], what: str, message: Message | None = None) -> SuperviseError:
-    path, first = ring
-    if first is None:
-        return CallCycle(path, message)
-    return would_deadlock(turn, path[1:], first, what, message)
+class _Ring(NamedTuple):
+    """From who waits there, or would, back to itself."""
 
-
-def _ring(turn: Turn, lane: Lane, reply: Future | None) -> tuple[list[str], Turn | None] | None:
-    """The path from a turn that waits there, or would, back to itself, and the first start that is waited for on it.
-
-    None: it isn't certain that there is one. `reply`: what is waited for; None: the call is to be sent yet.
-    """
-    path = [turn.mailbox.path]
+    path: list[str]
     first: Turn | None = None
-    seen: set[Turn] = set()
+    """The first start that is waited for on it."""
+    reader: bool = False
+    """Whether it goes back to a task that reads a stream."""
+
+
+def _error(turn: Turn | None, ring: _Ring, what: str, message: Message | None = None) -> SuperviseError:
+    if ring.first is None or turn is None:
+        return CallCycle(ring.path, message, reader=ring.reader)
+    return would_deadlock(turn, ring.path[1:], ring.first, what, message)
+
+
+def _ring(turn: Turn | None, lane: Lane, reply: Future | None) -> _Ring | None:
+    """None: it isn't certain that there is one. `reply`: what is waited for; None: the call is to be sent yet."""
+    path = [] if turn is None else [turn.mailbox.path]
+    first: Turn | None = None
+    seen: set[Turn] = set()  # who has room by now, and hasn't run since, may be in a cycle of its own
     while True:
         mailbox = lane.mailbox
         path.append(mailbox.path)
@@ -75,30 +97,62 @@ def _ring(turn: Turn, lane: Lane, reply: Future | None) -> tuple[list[str], Turn
                 return None
             if at is not None:
                 path.append(at.mailbox.path)
+        elif life is not None and runs_beside(life, reply):
+            return None
         elif life is not None and _has_done(life, mailbox, reply):
             at = None
-        if at is None:
+        if at is None and turn is not None:
             starting = starting_before(turn, mailbox)
             at = turn if turn in starting else next((start for start in starting if start.awaits is not None), None)
             if first is None and at is not None:
                 first = at
+        if at is None or at in seen:
+            return None
         if at is turn:
-            return path, first
-        if at is None or at.awaits is None or at.pending is None or at in seen:
+            return _Ring(path, first)
+        stream = stream_that_waits(at)
+        if turn is None and stream is not None and stream.reader is mailbox.backend.current_task():
+            return _Ring(path, reader=True)
+        if not waits(at) or at.awaits is None:
             return None
         seen.add(at)
         lane, reply = at.awaits, at.pending
-        # One that has its reply, or whose time is over, waits no more, though it hasn't run since; one that just got its room
-        # goes on to wait for the reply.
-        if reply.done() and reply not in lane.reservations:
-            return None
+
+
+def waits(at: Turn) -> bool:
+    """Whether it waits for another node.
+
+    One that has its reply, or whose time is over, waits no more, though it hasn't run since; one that just got its room goes
+    on to wait for the reply.
+    """
+    if at.awaits is None or at.pending is None:
+        return False
+    return not at.pending.done() or at.pending in at.awaits.reservations
+
+
+def runs_beside(life: IncarnationTurn, pending: Future | None) -> bool:
+    """Whether a concurrent handler of an actor has begun with what is waited for: it is no node, and waits for none."""
+    if pending is None:
+        return False
+    return any(awaited_of(envelope) is pending for _, envelope in life.held() if envelope is not life.in_hand)
+
+
+def _may_wait(turn: Turn | None) -> bool:
+    """Whether it is worth a look who waits for whom."""
+    return turn is not None and (turn.awaits is not None or stream_that_waits(turn) is not None)
+
+
+def stream_that_waits(turn: Turn | None) -> StreamedReply | None:
+    """The stream that holds up an actor's own task until it is read on; None: there is no such stream."""
+    stream = None if turn is None else stream_of(turn.in_hand)
+    return stream if stream is not None and stream.space is not None else None
 
 
 def _has_done(life: IncarnationTurn, mailbox: Mailbox, reply: Future | None) -> bool:
     """Whether a life that is about to end has nothing more to do with a call: the next one handles it."""
     if not life.running or not mailbox.restarting or life.awaits is not None:
         return False
-    return reply is None or not any(envelope[3] is reply for _, envelope in life.held())
+    return reply is None or not any(awaited_of(envelope) is reply for _, envelope in life.held())
 
 
 def starting_before(turn: Turn, mailbox: Mailbox) -> tuple[Turn, ...]:

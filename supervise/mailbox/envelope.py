@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .instrument import AnyMessageSpan
     from .mailbox import Mailbox
     from .source import Source
+    from .streamed_reply import StreamedReply
 
 OnRestart: TypeAlias = Literal["wait", "fail"]
 OnCancel: TypeAlias = Literal["finish", "cancel"]
@@ -91,6 +92,8 @@ class MessageOptions(NamedTuple):
     """Of an actor's own message: the timer, or the stream."""
     beginning: bool = False
     """Whether it is what an incarnation begins with, also when it is redelivered: there is one at most."""
+    stream: StreamedReply | None = None
+    """Of a call whose answer comes item by item: its reply."""
 
     def still_wanted(self, now: Callable[[], float]) -> bool:
         """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""
@@ -129,6 +132,18 @@ def is_held_back(envelope: Envelope, now: float) -> bool:
     """Whether it is to be tried again, but not yet, and somebody wants that still."""
     options = envelope[5]
     return options is not None and options.not_before is not None and options.not_before > now and not is_given_up(envelope)
+
+
+def stream_of(envelope: Envelope | None) -> StreamedReply | None:
+    """The reply of a call whose answer comes item by item; None of all else."""
+    options = None if envelope is None else envelope[5]
+    return None if options is None else options.stream
+
+
+def awaited_of(envelope: Envelope) -> Future | None:
+    """What its sender waits for, if it does."""
+    stream = stream_of(envelope)
+    return envelope[3] if stream is None else stream.arrival
 
 
 def is_beginning(envelope: Envelope) -> bool:

@@ -30,7 +30,7 @@ from supervise_strategies.kind import attribute_of_kind, is_of, kind_of, name_in
 from supervise_strategies.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Coroutine, Generator
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK: Final = "__supervise_concurrent__"
@@ -78,6 +78,8 @@ def concurrent(*, limit: float = ..., isolate: bool = ...) -> Callable[[F], F]: 
 def concurrent(function: F | None = None, /, *, limit: float = math.inf, isolate: bool = False) -> F | Callable[[F], F]:
     """Mark an `async def` handler: it runs beside others, in the incarnation's nursery, while the mailbox goes on.
 
+    So may one that yields, which is read by `stream_from`: then its stream holds up nobody, however slow its reader is.
+
     It shares the instance's state with whatever else runs, so it has to be as careful as any concurrent code. One sender's
     messages are handed over in order, and may begin and end in any. While `limit` of them run, the next message that asks
     for this handler waits, and the mailbox behind it. What it raises crashes the actor; with `isolate=True` it is only told
@@ -90,7 +92,7 @@ def concurrent(function: F | None = None, /, *, limit: float = math.inf, isolate
 
 def _mark(limit: float, isolate: bool, function: F) -> F:
     name = getattr(function, "__qualname__", shown(function))
-    if not inspect.iscoroutinefunction(function):
+    if not inspect.iscoroutinefunction(function) and not inspect.isasyncgenfunction(function):
         raise TypeError(f"@concurrent on {name}: only an `async def` handler can run beside others")
     if not is_count(limit, 1):
         raise InvalidSpec(
@@ -140,16 +142,67 @@ def _of_module(handler: object) -> bool:
     return owner is None or is_of(owner, ModuleType)
 
 
-def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
+class StreamingHandler:
+    """Stands for a handler whose items are asked for one by one, and runs the generator function that is found for it."""
+
+    __slots__ = ()
+    handler: AnyHandler
+    """The one that was asked for, as its caller named it."""
+
+    def begin(self, function: Callable[..., Any], instance: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Call the generator function now, and run it to its end where this is awaited."""
+        raise NotImplementedError
+
+
+def asked_for(handler: Any) -> AnyHandler:
+    """The handler that a caller named, be it to call it or to read what it yields."""
+    named: AnyHandler = handler.handler if is_of(handler, StreamingHandler) else handler
+    return named
+
+
+def resolve(actor: type, table: Table, handler: Any) -> Resolved:
     """Find the handler on the live class: by name if the function names an owner class, so that subclasses override it.
 
     Any other callable is run as it is, with the instance as first argument, and isn't remembered (a closure would be kept
     for ever). UnknownHandler if the class has no such attribute; NotAHandler if its body would run elsewhere than in the
     actor's turn.
     """
+    if is_of(handler, StreamingHandler):
+        return _streaming(actor, handler)
+    function, to_run, name, found = find(actor, handler)
+    way = _way(function)
+    if to_run is not found:  # a callable of no class; or the class makes it, and so makes another one for each instance
+        return to_run, way if found is None or is_of(way, Concurrency) else False, name, None
+    resolved = function, way, name, found
+    try:
+        table[handler] = resolved
+    except Exception:  # it has no hash, or its equality raises
+        return resolved
+    return resolved
+
+
+def _streaming(actor: type, streaming: StreamingHandler) -> Resolved:
+    """The same of a handler that is asked for its items. Each stream runs it in a way of its own, so it isn't remembered."""
+    function, to_run, _, _ = find(actor, streaming.handler)
+    if not _yields_items(function):
+        raise NotAHandler(
+            f"handler={name_of(function)} isn't an async generator function, so stream_from has nothing to read: use call"
+        )
+    mark: Any = getattr(function, _MARK, None)
+    run: Any = partial(streaming.begin, to_run)
+    for attribute in ("__module__", "__qualname__"):  # for spans
+        setattr(run, attribute, getattr(function, attribute, None))
+    return run, mark if is_of(mark, Concurrency) else True, "", None
+
+
+def find(actor: type, handler: AnyHandler) -> tuple[Any, Callable[..., Any], str, object]:
+    """What the live class has for a handler, what to call with the instance for it, under which name, and as which attribute.
+
+    UnknownHandler if the class has no such attribute.
+    """
     name = attribute_named_by(actor, handler)
     if name is None:
-        return handler, _way(handler), "", None
+        return handler, handler, "", None
     found: Any = attribute_of_kind(actor, name)
     kind = kind_of(found)
     function: Any = None
@@ -162,15 +215,7 @@ def resolve(actor: type, table: Table, handler: AnyHandler) -> Resolved:
             f"{shown_actor} has no handler {name!r}{there} (asked for {name_of(handler)}): "
             f"give a plain function of {shown_actor}, or one that takes the actor"
         )
-    way = _way(function)
-    if function is not found:  # the class makes it, and so makes another one for each instance
-        return _bound(name), way if is_of(way, Concurrency) else False, name, None
-    resolved = function, way, name, found
-    try:
-        table[handler] = resolved
-    except Exception:  # it has no hash, or its equality raises
-        return resolved
-    return resolved
+    return function, function if function is found else _bound(name), name, found
 
 
 def resolve_beside(actor: type, table: Table, handler: AnyHandler) -> Resolved:
@@ -180,7 +225,7 @@ def resolve_beside(actor: type, table: Table, handler: AnyHandler) -> Resolved:
     """
     function, way, name, value = resolve(actor, {}, handler)
     if not is_of(way, Concurrency):
-        way = Concurrency(math.inf, False, name_of(handler))
+        way = Concurrency(math.inf, False, name_of(asked_for(handler)))
     resolved = function, way, name, value
     if value is not None:
         with suppress(Exception):  # it has no hash, or its equality raises
@@ -229,30 +274,55 @@ def _way(function: Callable[..., Any]) -> bool | Concurrency:
     """
     try:
         mark: Any = getattr(function, _MARK, None)
-        if is_of(mark, Concurrency):  # a mock has every attribute
+        if inspect.iscoroutinefunction(function):  # it looks through partials
+            return mark if is_of(mark, Concurrency) else True  # a mock has every attribute
+        body = _body(function)
+        items = inspect.isasyncgenfunction(body)
+        yields = items or inspect.isgeneratorfunction(body)
+        if is_of(mark, Concurrency) and not yields:  # by a decorator
             marked: Concurrency = mark
             return marked
-        if inspect.iscoroutinefunction(function):  # it looks through partials
-            return True
-        body: Any = function
-        while is_of(body, partial):
-            body = body.func
-        if type(body) is not FunctionType and not inspect.isbuiltin(body):
-            body = attribute_of_kind(kind_of(body), "__call__", body)
-        yields = inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
     except BaseException as error:  # a callable of anybody's own class
         if interrupts(error):
             raise
         return False
     if yields:
-        raise NotAHandler(f"handler={name_of(function)} {_YIELDS}")
+        raise NotAHandler(f"handler={name_of(function)} {_YIELDS}{_ITEMS if items else _LINES}")
     return False
 
 
-_YIELDS: Final = (
-    "yields, and its body would run in its caller's task, beside the actor's own handlers: "
-    "return a list, or send() or publish() the items one by one"
-)
+def _yields_items(function: Callable[..., Any]) -> bool:
+    """Whether it is an async generator function, be it behind decorators."""
+    try:
+        if inspect.iscoroutinefunction(function):
+            return False
+        return inspect.isasyncgenfunction(_body(function)) or inspect.isasyncgenfunction(inspect.unwrap(function))
+    except BaseException as error:  # a callable of anybody's own class
+        if interrupts(error):
+            raise
+        return False
+
+
+def peeled(function: Any) -> Any:
+    """The function of a partial one, and of the method that is made of one."""
+    while True:
+        made_by = getattr(function, "__partialmethod__", None) or getattr(function, "_partialmethod", None) or function
+        if made_by is function and not is_of(function, partial, partialmethod):
+            return function
+        function = made_by.func
+
+
+def _body(function: Any) -> Any:
+    """What runs when it is called."""
+    function = peeled(function)
+    if type(function) is not FunctionType and not inspect.isbuiltin(function):
+        return attribute_of_kind(kind_of(function), "__call__", function)
+    return function
+
+
+_YIELDS: Final = "yields, and its body would run in its caller's task, beside the actor's own handlers: "
+_ITEMS: Final = "read it with stream_from, return a list, or send() or publish() the items one by one"
+_LINES: Final = "return a list, or send() or publish() the items one by one; stream_from reads one that is `async def`"
 
 
 def unfinished(result: object) -> bool:
@@ -272,7 +342,8 @@ def unfinished_result(handler: AnyHandler, result: object) -> NotAHandler:
     name = name_of(handler)
     if is_of(result, CoroutineType):
         return NotAHandler(f"handler={name} returned a coroutine that nobody has awaited: await it in the handler")
-    return NotAHandler(f"handler={name} returned {shown(result)}: it {_YIELDS}")
+    cure = _ITEMS if issubclass(type(result), AsyncGeneratorType) else _LINES
+    return NotAHandler(f"handler={name} returned {shown(result)}: it {_YIELDS}{cure}")
 
 
 @contextmanager

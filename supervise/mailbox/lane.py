@@ -22,7 +22,7 @@ from supervise._backends import Expired, fail, note
 from supervise.message import AnyHandler, Message
 from supervise_strategies.exception import cause_of
 
-from .call_cycle import check_cycle
+from .call_cycle import check_cycle, cycle_of, stream_that_waits
 from .envelope import Envelope, MessageOptions, is_given_up, with_span
 from .losses import Loss
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue
@@ -138,30 +138,30 @@ class Lane(ABC):
         if fail_fast and self.mailbox.restarting:
             raise restarting(self.mailbox, (handler, args, kwargs, None, None, options))
         # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
-        waits = turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task()
-        if turn is not None and waits:
-            check_cycle(turn, self, handler, args, kwargs)
+        own = turn if turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task() else None
+        check_cycle(own, self, handler, args, kwargs)
         reply = self.mailbox.backend.future()
         envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
-        if self.credits or await self._admission(envelope, turn, fail_fast, turn if waits else None):
-            if fail_fast and self.mailbox.restarting:  # since the room was given to it
+        if (ahead := self.credits > 0) or await self._admission(envelope, turn, fail_fast, own):
+            again = restarting(self.mailbox, envelope) if fail_fast and self.mailbox.restarting else None
+            if refusal := again or (None if ahead else cycle_of(own, self, handler, args, kwargs)):  # since it got its room
                 self.give_on()
-                raise restarting(self.mailbox, envelope)
+                raise refusal
             self.accept(envelope)
-        else:  # it has its place, or was dropped and says so
-            waits = waits and not reply.done()
+        elif reply.done():  # it was dropped, and says so
+            own = None
         try:
             if options is not None:
                 if options.deadline is not None:
                     options.deadline.accepted = self.mailbox.backend.now()
-                return await self._reply(reply, options, turn if waits else None)
-            if turn is None or not waits:
+                return await self._reply(reply, options, own)
+            if own is None:
                 return await reply
-            turn.awaits, turn.pending = self, reply
+            own.awaits, own.pending = self, reply
             try:
                 return await reply
             finally:
-                turn.awaits = turn.pending = None
+                own.awaits = own.pending = None
         except Expired:
             late = too_late(self.mailbox, envelope)  # as it stands now: who takes along the handler ends it
             self.give_up(reply, options)
@@ -256,7 +256,8 @@ class Lane(ABC):
         """One came in that doesn't stand in the queue."""
         self._granted += 1
 
-    def _revoke(self) -> None:
+    def revoke(self) -> None:
+        """Take back what nobody has used."""
         self._granted -= self.credits
         self.credits = 0
 
@@ -292,7 +293,7 @@ class Lane(ABC):
             self.lose(envelope)
             return False
         if self.room > 0:
-            ahead = not mailbox.takes_each and mailbox.refusal is None
+            ahead = not mailbox.takes_each and mailbox.refusal is None and stream_that_waits(mailbox.turn) is None
             credits = min(BURST - self._stint, self.room) if ahead else 1
             self._stint += int(credits)
             self.grant(credits)
@@ -318,7 +319,7 @@ class Lane(ABC):
             return
         room = self.room + self.credits + leaving
         if room >= 1:
-            self._revoke()
+            self.revoke()
             senders.admit(room)
         if senders.line and not senders.reservations:
             self.mailbox.attention = True
@@ -326,7 +327,7 @@ class Lane(ABC):
     def give_on(self) -> None:
         """Room that was given to a sender isn't used."""
         if self.mailbox.takes_each:
-            self._revoke()
+            self.revoke()
         self.admit()
         self.mailbox.wake()  # the actor may have waited for that very message before its end
 
@@ -339,7 +340,7 @@ class Lane(ABC):
 
     def put_back(self, envelope: Envelope) -> None:
         """It was in hand at a crash, and comes first again, above capacity if there is no room."""
-        self._revoke()
+        self.revoke()
         if self.queue is NO_QUEUE:
             self.queue = self.mailbox.new_queue()
         self.queue.appendleft(envelope)
@@ -391,7 +392,7 @@ class Lane(ABC):
 
     def shut_intake(self) -> None:
         """Nothing comes in any more, or only what an actor has for itself: whoever else waits for room is told."""
-        self._revoke()
+        self.revoke()
         senders = self.waiting_senders
         if senders is not None:
             senders.refuse(self.mailbox)

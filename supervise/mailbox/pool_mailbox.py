@@ -19,6 +19,7 @@ from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of
 
 from .account import Account
+from .envelope import awaited_of
 from .lane import Lane
 from .mailbox import Mailbox
 from .pool_queue import Keys, KnownKeys, PoolQueue
@@ -344,7 +345,8 @@ class PoolTurn(IncarnationTurn):
 
     def handling(self, reply: Future) -> Turn | None:
         """The worker that handles a call in its turn."""
-        return next((turn for turn in self._workers() if turn.in_hand is not None and turn.in_hand[3] is reply), None)
+        at_work = (turn for turn in self._workers() if turn.in_hand is not None)
+        return next((turn for turn in at_work if turn.in_hand is not None and awaited_of(turn.in_hand) is reply), None)
 
     def look_again(self) -> None:
         pool = self.mailbox

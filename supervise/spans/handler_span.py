@@ -11,7 +11,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind
 
 from supervise._backends import is_cancellation
-from supervise.mailbox.handler import Concurrency, awaitable
+from supervise.mailbox.handler import Concurrency, asked_for, awaitable
+from supervise.mailbox.stream_run import StreamStopped
 from supervise.message import AnyHandler, owner_of, short_name_of
 from supervise_strategies.kind import is_of
 
@@ -32,7 +33,7 @@ def finder(actor: MessageSpans, life: IncarnationTurn, bare: Find) -> tuple[Tabl
 
     def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
         function, way, name, value = bare(kind, {}, handler)
-        found = _around(actor, life, handler, function, way), way, name, value
+        found = _around(actor, life, asked_for(handler), function, way), way, name, value
         if value is not None:
             with suppress(Exception):  # a handler without a hash
                 table[handler] = found
@@ -96,9 +97,23 @@ def _around(
         return result
 
     def make(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        return go(life.in_hand, args, kwargs)  # one that runs beside others begins when it has its place
+        return go(life.in_hand, args, kwargs)
 
-    return make
+    async def follow(envelope: Envelope | None, result: Any) -> Any:
+        return await finish(begin(envelope), result)  # one that runs beside others begins when it has its place
+
+    def make_beside(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = function(*args, **kwargs)  # at once: what doesn't fit is its caller's error
+        except BaseException as error:
+            begin(life.in_hand).end(error)
+            raise
+        if awaitable(result):
+            return follow(life.in_hand, result)
+        begin(life.in_hand).end(None)
+        return result
+
+    return make if way is True else make_beside
 
 
 class HandlerSpan:
@@ -173,7 +188,7 @@ def say_raised(
     recording: ErrorRecording, span: Span, error: BaseException, cancelled: type[BaseException], *, awaited: bool
 ) -> None:
     """What it raised, or that it was cancelled, in which case nothing failed."""
-    if is_cancellation(error, cancelled):
+    if is_cancellation(error, cancelled) or is_of(error, StreamStopped):
         span.set_attribute(key.OUTCOME, "cancelled")
         if awaited:
             span.set_attribute(key.ERROR_TYPE, "cancelled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import trio
 
@@ -24,6 +25,11 @@ class Counter:
         await asyncio.sleep(0)
         self.total += amount
         return self.total
+
+    async def count_to(self, amount: int) -> AsyncGenerator[int]:
+        """Yields without ever suspending."""
+        for number in range(amount):
+            yield number
 
     async def crash(self, amount: int) -> int:
         raise ValueError(amount)

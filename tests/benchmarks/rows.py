@@ -126,6 +126,7 @@ ROWS: Final[tuple[Row, ...]] = (
         10_000,
         "collect",
     ),
+    _compared("G17", "item of a streamed reply", "items", 200_000, Target(0.95, 0.85), Target(0.22, 0.20)),
 )
 
 

@@ -14,7 +14,18 @@ from typing import Any
 import anyio
 import pytest
 
-from supervise import ActorCrashed, Address, CallCycle, ChildStartFailed, Intensity, MailboxFull, Supervisor, child, current
+from supervise import (
+    ActorCrashed,
+    Address,
+    CallCycle,
+    ChildStartFailed,
+    Intensity,
+    MailboxFull,
+    Supervisor,
+    child,
+    concurrent,
+    current,
+)
 from supervise.testing import virtual_time
 from tests.doubles import Gate, Outcomes
 
@@ -89,6 +100,31 @@ async def test_the_actor_can_catch_the_cycle_and_go_on() -> None:
         assert await app.find("a").call(careful, app.find("b")) == "caught app/b"
         assert app.get_childspec("a").incarnation == 1
         assert app.get_childspec("b").incarnation == 2
+
+
+class Beside(Link):
+    @concurrent
+    async def hold_beside(self, gate: Gate) -> str:
+        await gate.walk_through()
+        return "through"
+
+
+@pytest.mark.anyio
+async def test_a_concurrent_handler_that_has_begun_is_no_node() -> None:
+    async def ask(_: Link, other: Address[Beside], gate: Gate) -> str:
+        return await other.call(Beside.hold_beside, gate)
+
+    async with Supervisor("app", child(Beside, name="a"), child(Link, name="b")) as app, anyio.create_task_group() as group:
+        a, b = app.find("a"), app.find("b")
+        gate, outcomes = Gate(), Outcomes(group)
+        await outcomes.watch("b", b.call(ask, a, gate))
+        await gate.reached.wait()
+        await outcomes.watch("a", a.call(Link.follow, b))  # a waits for b, and that for what runs beside a's own turn
+        await virtual_time.at_rest()
+        assert outcomes.of == {}
+        gate.open()
+        await virtual_time.at_rest()
+        assert outcomes.of == {"b": "through", "a": "end"}
 
 
 @pytest.mark.anyio

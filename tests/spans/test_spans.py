@@ -8,11 +8,12 @@ started inside it; records of a crash carry its trace; when a tree makes spans, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NoReturn, cast
 
 import anyio
 import pytest
@@ -27,6 +28,7 @@ from supervise import (
     ActorCrashed,
     ActorStopped,
     Address,
+    BadCall,
     DynamicSupervisor,
     IgnoreStart,
     Intensity,
@@ -408,6 +410,110 @@ async def test_handlers_that_run_beside_others_have_spans_too(watch: Watch) -> N
     assert held[0].attributes[key.OUTCOME] == "cancelled"
     assert (crashed.status, crashed.description) == ("ERROR", "beside")
     assert watch.one("restart Pair").parent_id == crashed.span_id
+
+
+class Model:
+    async def tokens(self, many: int, crash: bool = False) -> AsyncIterator[bool]:
+        for _ in range(many):
+            yield trace.get_current_span().is_recording()
+        if crash:
+            raise Boom("in the middle")
+
+    @concurrent
+    async def beside(self, many: int) -> AsyncIterator[bool]:
+        for _ in range(many):
+            yield trace.get_current_span().is_recording()
+
+
+async def test_what_doesnt_fit_a_handler_that_runs_beside_others_is_its_callers_error(watch: Watch) -> None:
+    async with Supervisor("app", child(Pair), child(Model), tracing=watch.provider) as app:
+        pair: Address[Any] = app.find("pair")
+        model: Address[Any] = app.find("model")
+        hold, beside = cast("tuple[Any, Any]", (Pair.hold, Model.beside))
+        with pytest.raises(BadCall):
+            await pair.call(hold)
+        with pytest.raises(BadCall):
+            async with model.stream_from(beside) as tokens:
+                await anext(tokens)
+        assert (app.get_childspec("pair").incarnation, app.get_childspec("model").incarnation) == (1, 1)
+    assert watch.one("process Pair.hold").attributes["error.type"] == "TypeError"
+
+
+async def test_a_handler_beside_others_that_a_decorator_answers_has_a_span_too(watch: Watch) -> None:
+    def known(function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*_: Any) -> bool:
+            return True
+
+        return wrapper
+
+    class Cached(Pair):
+        @known
+        @concurrent
+        async def look_up(self) -> bool:
+            return False
+
+    async with Supervisor("app", child(Cached), tracing=watch.provider) as app:
+        assert await app.find("cached").call(Cached.look_up) is True
+    assert watch.one("process Cached.look_up").status == "UNSET"
+
+
+async def test_a_streamed_reply_is_a_call_that_lasts_as_long_as_its_block(watch: Watch) -> None:
+    async with Supervisor("app", child(Model), tracing=watch.provider) as app:
+        model: Address[Model] = app.find("model")
+        with watch.tracer.start_as_current_span("request"):
+            async with model.stream_from(Model.tokens, 3) as tokens:
+                assert [recording async for recording in tokens] == [True] * 3
+                await anyio.sleep(1)
+            async with model.stream_from(Model.beside, 100) as tokens:
+                assert await anext(tokens)
+                await anyio.sleep(1)
+    request = watch.one("request")
+    for name in ("tokens", "beside"):
+        call, process = watch.one(f"call Model.{name}"), watch.one(f"process Model.{name}")
+        assert (call.kind, call.status, call.parent_id) == ("CLIENT", "UNSET", request.span_id)
+        assert (process.kind, process.status, process.parent_id) == ("SERVER", "UNSET", call.span_id)
+        assert call.attributes["rpc.method"] == f"Model/{name}"
+        assert process.attributes["code.function.name"] == f"{__name__}.Model.{name}"
+        assert key.OUTCOME not in process.attributes
+        assert call.start <= process.start <= process.end <= call.end
+    assert watch.one("process Model.tokens").end < watch.one("call Model.tokens").end
+
+
+async def test_a_stream_fails_with_what_its_reader_gets(watch: Watch) -> None:
+    async with Supervisor("app", child(Model), tracing=watch.provider) as app:
+        model: Address[Model] = app.find("model")
+        with pytest.raises(ActorCrashed):
+            async with model.stream_from(Model.tokens, 3, crash=True) as tokens:
+                async for _ in tokens:
+                    pass
+        with pytest.raises(KeyError):
+            async with model.stream_from(Model.beside, 3) as tokens:
+                raise KeyError("the body's own")
+        with anyio.move_on_after(1):
+            async with model.stream_from(Model.beside, 300) as tokens:
+                await anyio.sleep(2)
+        async with model.stream_from(Model.tokens, 300) as tokens:
+            await at_rest()
+            await app.terminate_child("model")
+            with pytest.raises(ActorStopped):
+                async for _ in tokens:
+                    pass
+        with pytest.raises(ActorStopped):
+            async with model.stream_from(Model.tokens, 3):
+                pass
+    crashed, stopped, refused = watch.named("call Model.tokens")
+    assert [span.attributes.get("error.type") for span in (crashed, stopped, refused)] == [
+        "ActorCrashed",
+        "ActorStopped",
+        "ActorStopped",
+    ]
+    raised, closed = watch.named("process Model.tokens")
+    assert (raised.status, raised.description) == ("ERROR", "in the middle")
+    assert (closed.status, closed.attributes[key.OUTCOME], closed.events) == ("UNSET", "cancelled", [])
+    own, cancelled = watch.named("call Model.beside")
+    assert (own.status, own.attributes.get(key.OUTCOME)) == ("UNSET", None)
+    assert (cancelled.status, cancelled.attributes[key.OUTCOME]) == ("UNSET", "cancelled")
 
 
 class Grumpy:

@@ -23,6 +23,7 @@ from supervise import (
     Monitor,
     Pong,
     Recipient,
+    ReplyStream,
     Restart,
     RunningSupervisor,
     Subscription,
@@ -31,6 +32,7 @@ from supervise import (
     Timer,
     WeakAddress,
     child,
+    concurrent,
     current,
     open_mailbox,
     task,
@@ -234,6 +236,37 @@ async def streams_are_those_of_anyio(
     assert_type(counter.options(timeout=1).stream(Counter.add), ObjectSendStream[int])
     assert_type(current().read(source, reset), CancelScope)
     assert_type(current().read(other, reset), CancelScope)
+
+
+class Model:
+    async def tokens(self, prompt: str, *, most: int = 100) -> AsyncIterator[str]:
+        yield prompt
+
+    @concurrent(limit=2)
+    async def numbers(self) -> AsyncGenerator[int]:
+        yield 1
+
+    def declared(self, prompt: str) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+
+class Streaming(Protocol):
+    def tokens(self, prompt: str) -> AsyncIterator[str]: ...
+
+
+async def streamed_replies_are_typed_by_what_the_generator_yields(
+    model: Address[Model], weak: WeakAddress[Model], streaming: Address[Streaming]
+) -> None:
+    async with model.stream_from(Model.tokens, "hi", most=3) as tokens:
+        assert_type(tokens, AsyncIterator[str])
+        async for token in tokens:
+            assert_type(token, str)
+    async with weak.options(buffer=100, timeout=3).stream_from(Model.numbers) as numbers:
+        assert_type(await anext(numbers), int)
+    assert_type(model.stream_from(Model.declared, "hi"), ReplyStream[bytes])
+    assert_type(streaming.stream_from(Streaming.tokens, "hi"), ReplyStream[str])
+    async with model.recipient(Model.tokens).stream_from("hi") as narrowed:
+        assert_type(narrowed, AsyncIterator[str])
 
 
 async def what_is_published_is_typed_by_the_class_that_was_asked_for(address: Address[Counter], app: RunningSupervisor) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Protocol, overload
 
 from anyio.abc import ObjectReceiveStream
@@ -119,6 +120,21 @@ def timers() -> None:
     current().every(1, Counter.add, "one", id="x")  # type: ignore[call-arg, arg-type]
     current().every(1, Counter.add, id="x")  # type: ignore[call-arg, arg-type]
     current().every("1", Clock.tick)  # type: ignore[call-overload]
+
+
+class Model:
+    async def tokens(self, prompt: str) -> AsyncIterator[str]:
+        yield prompt
+
+
+async def streamed_replies(model: Address[Model], counter: Address[Counter]) -> None:
+    model.stream_from(Model.tokens)  # type: ignore[call-arg]
+    model.stream_from(Model.tokens, 1)  # type: ignore[arg-type]
+    counter.stream_from(Model.tokens, "hi")  # type: ignore[arg-type]
+    counter.stream_from(Counter.add, 1)  # type: ignore[arg-type]
+    async for _ in model.stream_from(Model.tokens, "hi"):  # type: ignore[attr-defined]
+        pass
+    counter.recipient(Counter.add).stream_from(1)  # type: ignore[misc]
 
 
 async def streams(counter: Address[Counter], source: ObjectReceiveStream[str]) -> None:

@@ -134,6 +134,26 @@ async def call_deadline(n: int) -> Sample:
     return watch.per(n)
 
 
+async def items(n: int) -> Sample:
+    """What a generator yields, through a bounded channel, to the task that reads it."""
+    watch = Stopwatch()
+    inlet, outlet = trio.open_memory_channel[int](16)
+    total = 0
+
+    async def produce() -> None:
+        async with inlet:
+            async for number in TrioCounter().count_to(n):
+                await inlet.send(number)
+
+    with watch:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(produce)
+            async for number in outlet:
+                total += number
+    expect(total, n * (n - 1) // 2)
+    return watch.per(n)
+
+
 async def _crowd(n: int, one: Callable[[Loop], Awaitable[object]]) -> Sample:
     """100 tasks share the work."""
     watch = Stopwatch()
@@ -250,6 +270,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "call": call,
     "call_deadline": call_deadline,
     "call_suspended": call_suspended,
+    "items": items,
     "callers": callers,
     "fan_in": fan_in,
     "ring": ring,

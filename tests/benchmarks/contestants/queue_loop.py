@@ -103,6 +103,26 @@ async def call_deadline(n: int) -> Sample:
     return watch.per(n)
 
 
+async def items(n: int) -> Sample:
+    """What a generator yields, through a bounded queue, to the task that reads it."""
+    watch = Stopwatch()
+    queue: asyncio.Queue[int | None] = asyncio.Queue(16)
+    total = 0
+
+    async def produce() -> None:
+        async for number in Counter().count_to(n):
+            await queue.put(number)
+        await queue.put(None)
+
+    with watch:
+        task = asyncio.create_task(produce())
+        while (number := await queue.get()) is not None:
+            total += number
+        await task
+    expect(total, n * (n - 1) // 2)
+    return watch.per(n)
+
+
 async def _crowd(n: int, one: Callable[[Loop], Awaitable[object]]) -> Sample:
     """100 tasks share the work."""
     loop, each = Loop(), max(1, n // 100)
@@ -210,6 +230,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "call": call,
     "call_deadline": call_deadline,
     "call_suspended": call_suspended,
+    "items": items,
     "callers": callers,
     "fan_in": fan_in,
     "ring": ring,

@@ -75,6 +75,19 @@ async def call_deadline(n: int) -> Sample:
     return watch.per(n)
 
 
+async def items(n: int) -> Sample:
+    watch = Stopwatch()
+    total = 0
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter)
+        with watch:
+            async with counter.stream_from(Counter.count_to, n) as numbers:
+                async for number in numbers:
+                    total += number
+    expect(total, n * (n - 1) // 2)
+    return watch.per(n)
+
+
 async def _crowd(n: int, one: Callable[[Address[Counter]], Awaitable[object]]) -> Sample:
     """100 tasks share the work."""
     watch = Stopwatch()
@@ -190,6 +203,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "call": call,
     "call_deadline": call_deadline,
     "call_suspended": call_suspended,
+    "items": items,
     "callers": callers,
     "fan_in": fan_in,
     "ring": ring,

@@ -1,0 +1,151 @@
+"""What is asked of the mailbox itself, and isn't held up by what is queued: control, and looks into it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from supervise._backends import answered
+from supervise.errors import ActorRestarting, WouldDeadlock
+from supervise.mailbox.observers import Down, subscribe, watch
+from supervise.mailbox.refusal import refused
+from supervise.mailbox.subscription import Subscription, WhenFull
+from supervise.mailbox.turn import CURRENT
+from supervise.message import Message
+from supervise_strategies.errors import InvalidSpec
+
+from .instance import instance_of
+from .view import MailboxView
+
+if TYPE_CHECKING:
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise_strategies.exit_reason import ExitReason
+
+A_co = TypeVar("A_co", covariant=True)
+T = TypeVar("T")
+
+
+class ControlView(MailboxView, Generic[A_co]):
+    """A view of a mailbox through which its actor is controlled and watched."""
+
+    __slots__ = ()
+
+    def _own_mailbox(self) -> Mailbox:
+        """What is asked of the mailbox itself is asked where its actor's loop runs."""
+        self._mailbox.check_here()
+        self._check_open()
+        return self._mailbox
+
+    async def ping(self) -> float:
+        """The seconds until the actor looks around, which it does between messages, also when it is paused.
+
+        A handler that takes its time delays the answer, a full mailbox doesn't; one that is restarting answers when it is
+        back. `ActorStopped` or `MailboxClosed` if it doesn't run and won't. Without a deadline: use `anyio.fail_after`.
+        """
+        mailbox = self._own_mailbox()
+        begun = mailbox.backend.now()
+        seen: float = await answered(mailbox.ping())
+        return seen - begun
+
+    async def instance(self) -> A_co:
+        """The object of the life that goes on, for what was made to be shared: a pool, a client, a cache that is only read.
+
+        It waits through a restart, but not for what is queued, nor for a pause. What is done with the object is no message: it
+        isn't done in the actor's turn, and what it raises crashes nobody. A later life has another one, so ask again rather
+        than keep it. `ActorStopped` or `MailboxClosed` if it doesn't run and won't; `WouldDeadlock` in the actor's own tasks,
+        and in a start that has to be over first; TypeError where the object lives in a thread of its own.
+        Without a deadline: use `anyio.fail_after`.
+        """
+        mailbox = self._own_mailbox()
+        del self
+        instance: A_co = await instance_of(mailbox)
+        return instance
+
+    def pause(self) -> None:
+        """Begin no further message, over restarts too, until `resume()`. Messages are accepted and kept, in their order.
+
+        What is in hand goes on, and so do concurrent handlers, nursery tasks and control. A stop is obeyed at once.
+        """
+        self._own_mailbox().pause()
+
+    def resume(self) -> None:
+        """Go on after `pause()`. Idempotent."""
+        self._own_mailbox().resume()
+
+    async def stop(self, *, grace: float | None = None) -> ExitReason:
+        """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
+
+        What still runs after `grace` seconds (default: the child's `stop_within`; 5 s if that is `"brutal_kill"`) is killed.
+        For its supervisor it is an end by itself, and a normal one: a permanent child comes back, on the same mailbox;
+        `terminate_child` keeps it down.
+        `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own tasks: use `current().stop()`.
+        """
+        mailbox = self._own_mailbox()
+        if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
+            raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
+        here = CURRENT.get(None)
+        if here is not None and mailbox in (here.mailbox, here.mailbox.shared):  # it ends with it, as do its nursery's tasks
+            raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
+        turn = mailbox.turn
+        if turn is None:
+            if mailbox.refusal is not None:
+                raise refused(mailbox, _STOP)
+            cure = "terminate_child() on its supervisor keeps it down" if mailbox.parent else "its mailbox runs none now"
+            raise ActorRestarting(f"{mailbox.path} is restarting: {cure}")
+        reason: ExitReason = await turn.leave(grace)
+        return reason
+
+    def kill(self) -> None:
+        """Cancel what it does, now: its supervisor sees `killed`, and decides as after a crash. It returns at once."""
+        turn = self._own_mailbox().turn
+        if turn is not None:
+            turn.kill()
+
+    # -- looking into the mailbox ------------------------------------------------------------------------------------
+
+    def peek(self, most: int | None = None) -> list[Message]:
+        """The messages that wait, lane by lane, at most so many. They are the real arguments: don't keep them."""
+        queued = itertools.chain.from_iterable(lane.queue for lane in self._mailbox.lanes)
+        return [Message(*envelope[:3]) for envelope in itertools.islice(queued, most)]
+
+    def drop(self, chosen: Callable[[Message], bool], /) -> int:
+        """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
+        self._mailbox.check_here()
+        return len(self._mailbox.remove(chosen, "taken out by hand"))
+
+    def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
+        """The same, and hand them over, e.g. to send them to somebody else."""
+        self._mailbox.check_here()
+        return self._mailbox.remove(chosen, "taken out by hand")
+
+    def subscribe(self, kind: type[T], /, *, capacity: float = 100, overflow: WhenFull = "drop_oldest") -> Subscription[T]:
+        """What the actor publishes (`current().publish`) and is an instance of `kind`: `async with … as prices: async for …`.
+
+        It is the logical actor's: it goes on over restarts, and while the actor is stopped, and ends when that is gone for good
+        (at once, if it is already). The publisher never waits. At most `capacity` events wait for the reader; beyond that the
+        oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
+        subscribers get the same object. A subscription keeps nobody alive.
+        """
+        self._mailbox.check_here()
+        return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
+
+    async def watch(self) -> Down:
+        """Wait until the actor has ended and isn't started again by itself, and say why; at once, if it has ended before.
+
+        That is: it is stopped but listed, or gone for good; a restart, or a wait for one, isn't an end. (To hear of the end of
+        each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
+        own task that would wait.
+        """
+        self._mailbox.check_here()
+        ended = watch(self._mailbox.mailbox)
+        del self  # as in send()
+        return await ended
+
+
+def _stop(_: object) -> None:
+    """Stands for a stop where a message is shown."""
+
+
+_stop.__name__ = _stop.__qualname__ = "a stop"
+_STOP: Final = Message(_stop, (), {})

@@ -1,0 +1,118 @@
+"""The run of one generator for its reader: in its actor's turn, or beside it, in one life. See `streamed_reply.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from supervise._backends import give
+
+from .reader_calls import end_calls_of_reader
+from .turn import CURRENT, IncarnationTurn, Turn
+
+if TYPE_CHECKING:
+    from supervise._backends import Backend, Future
+
+    from .streamed_reply import StreamedReply
+
+RUN: Final = 128
+"""Items that cross without letting anybody else run."""
+
+
+class StreamStopped(Exception):
+    """A stream was closed since its actor is to end: its message is cut off, and nothing has crashed."""
+
+
+class StreamRun:
+    """Iterates a generator, waits where its buffer is full, and closes it whatever happens."""
+
+    __slots__ = ("_backend", "_reply", "_seen", "_since", "_stopped", "_waited", "beside", "open", "waiting")
+
+    def __init__(self, reply: StreamedReply) -> None:
+        self._reply = reply
+        self._backend: Backend = reply.lane.mailbox.backend
+        self.beside: bool = False
+        """Whether it runs beside the actor's own turn."""
+        self.open: bool = False
+        """Whether there is a generator that isn't closed yet."""
+        self.waiting: bool = False
+        """Whether that stands at a `yield`, since the buffer was full."""
+        self._stopped = False
+        self._since = self._waited = 0.0
+        self._seen = 0  # how many messages had come when calls of its reader were looked for
+
+    async def iterate(self, generator: Any) -> None:
+        """Run it to its end, or until nobody wants more."""
+        turn, reply = CURRENT.get(), self._reply
+        buffer, bound, run = reply.buffer, reply.bound, RUN
+        self.beside = not turn.exclusive
+        self.open, reply.run = True, self
+        item: Any = None
+        try:
+            if reply.closing or reply.done():  # the reader left before this task has run
+                return
+            async for item in generator:
+                if reply.closing:
+                    break
+                buffer.append(item)
+                arrival = reply.arrival
+                if arrival is not None:
+                    reply.arrival = None
+                    give(arrival, None)
+                run -= 1
+                if len(buffer) >= bound:
+                    run = RUN
+                    if not await self._wait_for_reader(turn):
+                        break
+                elif not run:
+                    run = RUN
+                    await self._backend.checkpoint()
+        finally:
+            item = None
+            try:
+                await generator.aclose()
+            finally:
+                self.open = False
+                if reply.cancelled():  # nobody settles it, and who leaves waits for this
+                    reply.wake_reader()
+
+    async def _wait_for_reader(self, turn: Turn) -> bool:
+        """Wait until something was taken; False: nobody wants more. StreamStopped if the actor is to end."""
+        reply = self._reply
+        life = turn.life
+        if isinstance(life, IncarnationTurn) and life.stopping:
+            raise StreamStopped
+        reply.space = space = self._backend.future()
+        self.waiting = True
+        self._since = self._backend.now()
+        try:
+            if turn.exclusive:
+                self._hold_up(turn, space)
+            await space
+        finally:
+            self.waiting = False
+            reply.space = None
+            self._waited += self._backend.now() - self._since
+            if turn.exclusive:
+                turn.awaits = turn.pending = None
+        if self._stopped:
+            raise StreamStopped
+        return not reply.closing
+
+    def _hold_up(self, turn: Turn, space: Future) -> None:
+        """The actor's own turn waits for a task: from now on each call looks whether that would wait for itself."""
+        for lane in turn.mailbox.lanes:
+            lane.revoke()
+        reply = self._reply
+        self._seen = end_calls_of_reader(turn, reply, self._seen)
+        if reply.reader_turn is not None:
+            turn.awaits, turn.pending = reply.reader_turn.mailbox, space
+
+    def stop(self) -> None:
+        """Its actor was asked to end: a generator that waits is closed at once."""
+        if self.waiting:
+            self._stopped = True
+            self._reply.wake_generator()
+
+    def waited(self) -> float:
+        """Seconds for which it has waited for its reader."""
+        return self._waited + (self._backend.now() - self._since if self.waiting else 0.0)
