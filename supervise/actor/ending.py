@@ -131,8 +131,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
     if instrument is not None:
         instrument.ended()
     life.failure = error = None
-    for ended in life.ended_waiters or ():
-        give(ended, reason)
+    _tell_waiters(life, reason)
     if successor is None:
         leave_kill_scope(life, None)
     life.task = None
@@ -190,6 +189,13 @@ def _tell_owner(life: Incarnation, reason: ExitReason, error: BaseException | No
     except BaseException as again:
         owner.broken(again)
         return None
+    finally:
+        _tell_waiters(life, reason)
+
+
+def _tell_waiters(life: Incarnation, reason: ExitReason) -> None:
+    for ended in life.ended_waiters or ():
+        give(ended, reason)
 
 
 def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, BaseException | None]:

@@ -135,8 +135,7 @@ class Incarnation(IncarnationTurn):
         """Take in nothing more, handle what waits, let the nursery finish, and end; what still runs after `grace` is killed."""
         mailbox, backend = self.mailbox, self.mailbox.backend
         mailbox.wake()  # first: in the wrong event loop it raises, and nothing was changed
-        ended = backend.future()
-        self.ended_waiters = [*(self.ended_waiters or ()), ended]
+        ended = self.ending()
         if mailbox.refusal is None:  # else somebody has decided what follows
             mailbox.refuse("leaving")
         self.patient = True
@@ -147,6 +146,11 @@ class Incarnation(IncarnationTurn):
             self.end_timer = None
         if within < math.inf:
             self.end_timer = backend.call_at(backend.now() + within, self.overdue)
+        return ended
+
+    def ending(self) -> Future:
+        ended = self.mailbox.backend.future()
+        self.ended_waiters = [*(self.ended_waiters or ()), ended]
         return ended
 
     def look_again(self) -> None:

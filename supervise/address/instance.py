@@ -15,6 +15,7 @@ from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.turn import IncarnationTurn
 
 
 async def instance_of(mailbox: Mailbox) -> Any:
@@ -23,6 +24,7 @@ async def instance_of(mailbox: Mailbox) -> Any:
     if here is not None and here.mailbox is mailbox:
         raise WouldDeadlock(f"{mailbox.path} would wait for its own start or restart: in its handlers the object is `self`")
     waits = here is not None and here.exclusive and here.task is mailbox.backend.current_task()
+    asked: IncarnationTurn | None = None
     while True:
         life = mailbox.turn
         if life is not None and life.running and not mailbox.restarting and not life.stopping:
@@ -31,15 +33,21 @@ async def instance_of(mailbox: Mailbox) -> Any:
             return life.instance
         if mailbox.refusal is not None:
             raise refused(mailbox, _INSTANCE)
+        if here is not None and waits:
+            if here in starting_before(here, mailbox):
+                raise would_deadlock(here, [mailbox.path], here, "an instance()")
+            check_cycle(here, mailbox, *_INSTANCE)  # as a call: it waits for the start that is at work there
+        if life is None or life is not asked:
+            known = mailbox.ping()  # by the dying life or the next one; either way more is known then
+        else:
+            known = life.ending()  # it has answered, and goes on for a while, as one that drains a pool does
+        asked = life
         if here is None or not waits:
-            await answered(mailbox.ping())  # by the dying life or the next one; either way more is known then
+            await answered(known)
             continue
-        if here in starting_before(here, mailbox):
-            raise would_deadlock(here, [mailbox.path], here, "an instance()")
-        check_cycle(here, mailbox, *_INSTANCE)  # as a call: it waits for the start that is at work there
-        here.awaits, here.pending = mailbox, mailbox.ping()
+        here.awaits, here.pending = mailbox, known
         try:
-            await answered(here.pending)
+            await answered(known)
         finally:
             here.awaits = here.pending = None
 

@@ -364,5 +364,8 @@ class PoolTurn(IncarnationTurn):
     def leave(self, grace: float | None) -> Future:
         return self._leave(grace)
 
+    def ending(self) -> Future:
+        return self.mailbox.ping()  # who asks for the object of a pool is told by the next worker that there is none
+
     def kill(self) -> None:
         self._kill()

@@ -83,6 +83,10 @@ class IncarnationTurn(Turn, ABC):
         """End normally once all that waits is handled, within so many seconds; done when it has ended."""
 
     @abstractmethod
+    def ending(self) -> Future:
+        """Done when it has ended, and what follows is known; nothing is asked of it."""
+
+    @abstractmethod
     def kill(self) -> None:
         """End now."""
 

@@ -38,22 +38,43 @@ class Part:
 
     # -- factories ---------------------------------------------------------------------------------------------------
 
-    def at_once(self) -> Fiend:
+    def at_once(self, friend: Address[Any] | None = None) -> Fiend:
         self.site("factory").at_once()
         return ManagedFiend(self) if self.managed else Fiend(self)
 
-    async def later(self) -> Fiend:
+    async def later(self, friend: Address[Any] | None = None) -> Fiend:
         await anyio.sleep(0.1)
         await self.site("factory").later()
+        await self.greet(friend)
         return self.at_once()
 
     @asynccontextmanager
-    async def around(self) -> AsyncGenerator[Fiend]:
+    async def around(self, friend: Address[Any] | None = None) -> AsyncGenerator[Fiend]:
         await self.site("hook", "around, before").later()
+        await self.greet(friend)
         try:
             yield Fiend(self)
         finally:
             await self.site("hook", "around, after").later()
+
+    async def greet(self, friend: Address[Any] | None) -> None:
+        """Turn to another one, elder or younger, in the own start."""
+        if friend is None and self.friends and self.random.random() < 0.3:
+            friend = self.random.choice(self.friends)
+        if friend is None:
+            return
+        how = self.random.choice(["send", "call", "instance"])
+        try:
+            if how == "send":
+                friend.try_send(Fiend.quick)
+            elif how == "call":
+                await friend.call(Fiend.quick)
+            else:
+                await friend.instance()
+        except self.malice.cancelled:
+            raise
+        except BaseException as error:
+            self.malice.swallow(error)
 
     # -- what its fiend waits for ------------------------------------------------------------------------------------
 
@@ -237,6 +258,36 @@ class Callback:
     def __call__(self, *_: object) -> Any:
         self._site.at_once()
         return self._answer
+
+
+class KeyOf(Callback):
+    """The key function of a pool."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._count = 0
+
+    def __call__(self, *_: object) -> Any:
+        self._site.at_once()
+        self._count += 1
+        number = self._count % 5
+        return (None, "key", 2, OddKey(self._site, 3), OddKey(self._site, 3))[number]
+
+
+class OddKey:
+    """Its equality misbehaves. Its hash does, too, when the pool asks for it, which is part of asking for the key."""
+
+    def __init__(self, site: Site, number: int) -> None:
+        self._site = site
+        self._number = number
+
+    def __hash__(self) -> int:
+        self._site.at_once()
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        self._site.at_once()
+        return isinstance(other, OddKey) and other._number == self._number
 
 
 class OddCallable(Callback):

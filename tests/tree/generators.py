@@ -25,6 +25,8 @@ Deed: TypeAlias = Literal[
     "tick for ever",
     "pipe to oneself",
     "pipe a failure to oneself",
+    "ask for oneself",
+    "ask for another",
 ]
 Way: TypeAlias = Literal["send", "try_send", "call", "call in time", "send in time", "call or fail"]
 Upset: TypeAlias = Literal[
@@ -45,11 +47,30 @@ Upset: TypeAlias = Literal[
     "start one more",
     "start a subtree",
     "end a subtree",
+    "instance",
 ]
+Nudge: TypeAlias = Literal[
+    "write",
+    "kill",
+    "pause",
+    "resume",
+    "stop",
+    "ping",
+    "instance",
+    "terminate",
+    "restart",
+    "delete",
+    "operator stop",
+    "operator start",
+    "operator restart",
+]
+Greeting: TypeAlias = Literal["nothing", "send", "call", "instance"]
 Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
 
 ACTORS: Final = ("a", "b", "inner/c", "inner/d")
 SENDERS: Final = 3
+NO_KEY: Final = -1
+"""Of a message that the key function raises for."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,15 @@ class Part:
     """How many of its first starts fail, where they are tried again."""
     start_within: float | None
     """A start that fails hangs rather than raises, where that is bounded."""
+    concurrency: int | None
+    size: int
+    """How many workers it is a pool of; 0: it is an actor."""
+    keyed: bool
+    pool_intensity: int
+    friend: int
+    """Whose address its factory gets."""
+    greeting: Greeting
+    """What it does in its start with that."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +139,10 @@ class Say:
     """Through the urgent lane, where there are lanes."""
     weak: bool
     """By a weak address."""
+    key: int | None
+    """Of the message, to a pool by key."""
+    alone: bool
+    """To one of the workers, by its own address."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +161,27 @@ class Disturb:
 
 
 @dataclass(frozen=True)
+class TurnTo:
+    """Somebody turns to one worker of a pool."""
+
+    what: Nudge
+    actor: int
+    worker: int
+    woken: bool
+    """In the turn in which somebody is woken for a message to the pool, maybe it."""
+
+
+@dataclass(frozen=True)
+class Resize:
+    """A pool gets another number of workers; who asks for it may not wait for that."""
+
+    actor: int
+    size: int
+    patience: float
+    operator: bool
+
+
+@dataclass(frozen=True)
 class FailStart:
     """The next start of an actor fails."""
 
@@ -140,7 +195,7 @@ class Pass:
     seconds: float
 
 
-Step: TypeAlias = Say | Cancel | Disturb | FailStart | Pass
+Step: TypeAlias = Say | Cancel | Disturb | TurnTo | Resize | FailStart | Pass
 
 _seconds = st.sampled_from([0.0, 0.1, 0.5, 2.0])
 _actor = st.integers(0, len(ACTORS) - 1)
@@ -168,6 +223,12 @@ parts: st.SearchStrategy[Part] = st.builds(
     retry_start=st.booleans(),
     fails_first=st.sampled_from([0, 0, 0, 1, 2]),
     start_within=st.sampled_from([None, 5.0]),
+    concurrency=st.sampled_from([None, None, None, 1, 2, 3]),
+    size=st.sampled_from([0, 0, 0, 0, 1, 2, 2, 3]),
+    keyed=st.booleans(),
+    pool_intensity=st.sampled_from([1, 1000, 1000]),
+    friend=_actor,
+    greeting=st.sampled_from(["nothing", "nothing", "nothing", "send", "call", "call", "instance"]),
 )
 casts: st.SearchStrategy[Cast] = st.builds(
     Cast,
@@ -178,7 +239,16 @@ casts: st.SearchStrategy[Cast] = st.builds(
     native=st.booleans(),
 )
 
-_quiet: list[Deed] = ["note", "note at once", "sleep", "begin a task", "raise what is expected", "beside", "set a timer"]
+_quiet: list[Deed] = [
+    "note",
+    "note at once",
+    "sleep",
+    "begin a task",
+    "raise what is expected",
+    "beside",
+    "set a timer",
+    "ask for another",
+]
 _loud: list[Deed] = [
     "crash",
     "sleep, then crash",
@@ -190,21 +260,28 @@ _loud: list[Deed] = [
     "tick for ever",
     "pipe to oneself",
     "pipe a failure to oneself",
+    "ask for oneself",
 ]
 _ways: list[Way] = ["send", "send", "call", "call", "try_send", "call in time", "send in time", "call or fail"]
 
-says: st.SearchStrategy[Say] = st.builds(
-    Say,
-    times=st.sampled_from([1, 1, 1, 2, 5]),
-    sender=_sender,
-    to=_actor,
-    way=st.sampled_from(_ways),
-    deed=st.sampled_from([*_quiet, *_quiet, *_quiet, *_loud]),
-    seconds=_seconds,
-    then=_actor,
-    urgent=st.booleans(),
-    weak=st.booleans(),
-)
+
+def _says() -> st.SearchStrategy[Say]:
+    return st.builds(
+        Say,
+        times=st.sampled_from([1, 1, 1, 2, 5]),
+        sender=_sender,
+        to=_actor,
+        way=st.sampled_from(_ways),
+        deed=st.sampled_from([*_quiet, *_quiet, *_quiet, *_loud]),
+        seconds=_seconds,
+        then=_actor,
+        urgent=st.booleans(),
+        weak=st.booleans(),
+        key=st.sampled_from([0, 0, 0, 0, 1, None, NO_KEY]),
+        alone=st.sampled_from([False, False, False, False, True]),
+    )
+
+
 disturbances: st.SearchStrategy[Disturb] = st.builds(
     Disturb,
     what=st.sampled_from(
@@ -217,6 +294,9 @@ disturbances: st.SearchStrategy[Disturb] = st.builds(
             "restart",
             "delete",
             "pause",
+            "pause",
+            "pause",
+            "resume",
             "resume",
             "resume",
             "stop",
@@ -233,14 +313,48 @@ disturbances: st.SearchStrategy[Disturb] = st.builds(
             "end a subtree",
             "end a subtree",
             "end a subtree",
+            "instance",
+            "instance",
         ]
     ),
     actor=_actor,
 )
+turns: st.SearchStrategy[TurnTo] = st.builds(
+    TurnTo,
+    what=st.sampled_from(
+        [
+            "write",
+            "write",
+            "kill",
+            "kill",
+            "pause",
+            "resume",
+            "stop",
+            "ping",
+            "instance",
+            "terminate",
+            "restart",
+            "delete",
+            "operator stop",
+            "operator start",
+            "operator restart",
+        ]
+    ),
+    actor=_actor,
+    worker=st.integers(1, 3),
+    woken=st.booleans(),
+)
+resizes: st.SearchStrategy[Resize] = st.builds(
+    Resize,
+    actor=_actor,
+    size=st.integers(1, 4),
+    patience=st.sampled_from([0.0, 1.0, 1e6, 1e6]),
+    operator=st.booleans(),
+)
 steps: st.SearchStrategy[list[Step]] = st.lists(
-    st.one_of(
-        says, says, says, says, says, says, st.builds(Cancel, _sender), disturbances, st.builds(FailStart, _actor),
-        st.builds(Pass, _seconds), st.builds(Pass, st.just(0.0)),
+    st.one_of(  # each as often as the others, if they aren't the same object
+        *(_says() for _ in range(7)), st.builds(Cancel, _sender), disturbances, turns, resizes,
+        st.builds(FailStart, _actor), st.builds(Pass, _seconds), st.builds(Pass, _seconds), st.builds(Pass, st.just(0.0)),
     ),
     min_size=15,
     max_size=60,

@@ -17,7 +17,9 @@ from supervise import (
     ExitKind,
     ExitReason,
     Intensity,
+    InvalidSpec,
     NoActor,
+    Pool,
     Redeliver,
     Restart,
     RunningSupervisor,
@@ -26,11 +28,13 @@ from supervise import (
     Throttle,
     child,
     current,
+    pool,
+    ref,
     task,
 )
 from supervise.tree.description import Description
 
-from .fiends import Argument, Callback, Fiend, Innocent, OddCallable, Part, Queue, odd_class
+from .fiends import Argument, Callback, Fiend, Innocent, KeyOf, OddCallable, Part, Queue, odd_class
 from .malice import LaterCall, Malice, NowCall
 
 STRATEGIES: Final[list[Any]] = ["one_for_one", "one_for_one", "one_for_all", "rest_for_one"]
@@ -50,7 +54,11 @@ class World:
         self.app: RunningSupervisor | None = None
         self.asked = ""
         """Why the tree may end without a culprit: somebody asked for it."""
+        self.pools: list[str] = []
+        """Their paths."""
         self._names = 0
+        self._kept: dict[str, list[str]] = {}
+        """By the path of their supervisor: who isn't forgotten when it ends."""
         self._innocents: list[Child[Any]] = []
 
     # -- what is described -------------------------------------------------------------------------------------------
@@ -100,8 +108,8 @@ class World:
             give_up_as=chance.choice(["gave_up", "gave_up", "shutdown"]),
         )
 
-    def fiend(self, above: str, chance: Random, *, dynamic: bool = False) -> Child[Any]:
-        """One actor, with any options."""
+    def fiend(self, above: str, chance: Random, *, dynamic: bool = False) -> Child[Any] | Pool[Any]:
+        """One actor, or a pool of them, with any options."""
         self._names += 1
         name = f"f{self._names}"
         path = f"{above}/{name}" if above else name
@@ -149,7 +157,30 @@ class World:
         if chance.random() < 0.12:
             options["on_tree_started"] = None
             return child(task(part.task), **options)
-        return child(chance.choice([part.at_once, part.at_once, part.later, part.around]), **options)
+        if chance.random() < 0.2:
+            options["concurrency"] = chance.choice([1, 2, 3])
+            options["handler_deadline"] = None
+        factory = chance.choice([part.at_once, part.at_once, part.later, part.around])
+        friend: list[Any] = []
+        if not dynamic and chance.random() < 0.3:
+            friend.append(ref(chance.choice([name, *self._kept.get(above, ())])))
+        if chance.random() < 0.3:
+            return self.pool(factory, friend, path, chance, options)
+        if restart != "temporary":
+            self._kept.setdefault(above, []).append(name)
+        return child(factory, *friend, **options)
+
+    def pool(
+        self, factory: Callable[..., Any], friend: list[Any], path: str, chance: Random, options: dict[str, Any]
+    ) -> Pool[Any]:
+        for option in ("queue", "lifetime", "significant"):
+            options.pop(option, None)
+        size = chance.choice([1, 2, 3])
+        self.paths += [f"{path}/{number}" for number in range(1, size + 1)]
+        self.pools.append(path)
+        key = KeyOf(self.malice.site("key", path)) if chance.random() < 0.6 else None
+        intensity = Intensity(chance.choice([1, 5, 40]), per=5)
+        return pool(factory, *friend, size=size, key=key, intensity=intensity, **options)
 
     def redelivery(self, path: str, chance: Random) -> Any:
         times = chance.choice([0, 0, 1, 2])
@@ -177,9 +208,12 @@ class World:
         for path in self.paths:
             with suppress(StrategyError):  # a temporary one may be gone
                 try:
-                    self.supervisors.append(app.supervisor(path))
-                except StrategyError:
                     self.fiends.append(app.find(path))
+                except InvalidSpec:
+                    self.supervisors.append(app.supervisor(path))
+        for path in self.pools:
+            with suppress(StrategyError):
+                self.supervisors.append(app.supervisor(path))
 
     def note(self, started: Any) -> None:
         """A fiend, or a supervisor, that was started at run time."""
@@ -294,6 +328,8 @@ class World:
             "operator.change": lambda: ada.change(name, restart=self.restart(path, chance), limit=Intensity(2, per=5)),
             "operator.change_intensity": lambda: ada.change_intensity(Intensity(5, per=5)),
             "supervisor.stop": lambda: self.stop(supervisor, chance),
+            "resize": lambda: self.resize(app, chance),
+            "instance": address.instance,
         }
         what = chance.choice([*calls])
         if what == "supervisor.stop" and supervisor.path == app.path and chance.random() < 0.8:
@@ -321,6 +357,11 @@ class World:
             return
         self._names += 1
         self.note(await supervisor.start_child(self.branch(f"late{self._names}", supervisor.path.partition("/")[2], chance, 2)))
+
+    async def resize(self, app: RunningSupervisor, chance: Random) -> None:
+        if self.pools:
+            hand: Any = app if chance.random() < 0.5 else app.operator("ada")
+            await hand.resize(chance.choice(self.pools), chance.randint(1, 4))
 
     async def stop(self, supervisor: RunningSupervisor, chance: Random) -> None:
         if self.app is not None and supervisor.path == self.app.path:

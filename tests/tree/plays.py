@@ -30,6 +30,17 @@ NAMES = (
     "reply",
     "cancelled handler",
     "late start",
+    "beside each other",
+    "greeting in a start",
+    "WouldDeadlock",
+    "instance() given",
+    "instance() refused",
+    "pool",
+    "resize",
+    "key that was tried again",
+    "no key",
+    "worker that left",
+    "last worker that left",
 )
 
 

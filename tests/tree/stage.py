@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Self
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import anyio
 
-from supervise import Address, concurrent, current
+from supervise import Address, StrategyError, SuperviseError, WeakAddress, WouldDeadlock, concurrent, current
 from tests.doubles import Boom
 
 from .generators import Deed
+from .pools import Ledger
 
 if TYPE_CHECKING:
     from .generators import Part
+
+PATIENCE = 5.0
+"""Seconds for which an actor waits for another one where nobody can tell that they wait for each other."""
 
 
 class Line(NamedTuple):
@@ -27,6 +31,10 @@ class Line(NamedTuple):
     deed: Deed
     seconds: float
     then: Address[Player] | None
+    pool: str = ""
+    """The path of the pool that it was sent to; else it is for that actor alone."""
+    key: int | None = None
+    lane: str = "normal"
 
 
 class Answer(Exception):
@@ -45,8 +53,13 @@ class Stage:
         self.failing: Counter[str] = Counter()
         self.effects: Counter[str] = Counter()
         """How often each option took effect."""
+        self.addresses: list[Address[Player]] = []
+        """Of all actors that are written to; empty, until the tree has started."""
+        self.keys = Ledger(self.complaints)
+        self.players: dict[tuple[str, int], Player] = {}
+        """The last one that was made under this path for a life of this number."""
         self._present: defaultdict[str, Counter[int]] = defaultdict(Counter)
-        self._handling: Counter[str] = Counter()
+        self._busy: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     @contextmanager
     def presence(self, what: str) -> Generator[None]:
@@ -63,23 +76,43 @@ class Stage:
             present[life] -= 1
 
     @contextmanager
-    def handling(self, line: Line, *, beside: bool = False) -> Generator[None]:
-        """A handler runs, and no other one of the actor may, unless it runs beside others."""
-        path = current().path
-        if self._handling[path] and not beside:
-            self.complaints.append(f"{path} handles two messages at once")
-        self._handling[path] += not beside
-        self.begun.append((path, line.sender, line.n))
-        self.effects["redelivery"] += current().attempt > 1
+    def busy(self, part: Part, *, beside: bool = False) -> Generator[None]:
+        """A handler runs: by itself, or beside others where its class says so, or beside as many as the actor may run."""
+        path, how = current().path, "beside" if beside else "in turn"
+        busy = self._busy[path]
+        busy[how] += 1
+        if part.concurrency is not None:
+            self.effects["beside each other"] += busy.total() > 1
+            if busy.total() > part.concurrency:
+                self.complaints.append(f"{path} handles {busy.total()} messages at once, of {part.concurrency}")
+        elif busy["in turn"] > 1 or busy["beside"] > 2:
+            self.complaints.append(f"{path} handles too many messages at once: {busy}")
         try:
-            with self.presence("a handler"):
+            yield
+        finally:
+            busy[how] -= 1
+
+    @contextmanager
+    def handling(self, line: Line) -> Generator[None]:
+        """A handler runs for one message."""
+        where = line.pool or current().path
+        self.begun.append((where, line.sender, line.n))
+        again = current().attempt > 1
+        self.effects["redelivery"] += again
+        self.effects["key that was tried again"] += again and line.key is not None
+        try:
+            with self.presence("a handler"), self.keys.taken(line):
                 yield
         except anyio.get_cancelled_exc_class():
             self.effects["cancelled handler"] += 1
             raise
-        finally:
-            self._handling[path] -= not beside
         self.ended.append((line.sender, line.n))
+
+    def instance_of(self, address: Address[Any] | WeakAddress[Any], player: Player) -> None:
+        """It was given as the object of the life that goes on."""
+        self.effects["instance() given"] += 1
+        if player.over or player.path != address.path:
+            self.complaints.append(f"instance() of {address.path} gave that of {player.path} #{player.life}, which is over")
 
     def left(self) -> list[str]:
         """Who is still there."""
@@ -89,32 +122,38 @@ class Stage:
 class Player:
     """Does what its messages say."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, part: Part) -> None:
         self._stage = stage
+        self._part = part
+        self.path, self.life = current().path, current().incarnation
+        self.over = False
+        """Its life has ended, or is about to."""
+        stage.players[self.path, self.life] = self
 
     async def play(self, line: Line) -> int:
-        with self._stage.handling(line):
+        with self._stage.busy(self._part), self._stage.handling(line):
             await self._do(line)
         return line.n
 
     async def tick(self) -> None:
-        with self._stage.presence("a tick"):
+        with self._stage.busy(self._part), self._stage.presence("a tick"):
             await anyio.sleep(0.1)
 
     async def take(self, result: object) -> None:
-        with self._stage.presence("what takes a result"):
+        with self._stage.busy(self._part), self._stage.presence("what takes a result"):
             await anyio.sleep(0.1)
 
     @concurrent(limit=2)
     async def play_beside(self, line: Line) -> int:
-        with self._stage.handling(line, beside=True):
+        with self._stage.busy(self._part, beside=True), self._stage.handling(line):
             await anyio.sleep(line.seconds)
             if line.deed == "beside, then crash":
                 raise Boom(line.deed)
         return line.n
 
     def play_at_once(self, line: Line) -> int:
-        with self._stage.handling(line):
+        busy = self._stage.busy(self._part) if self._part.concurrency is None else nullcontext()
+        with busy, self._stage.handling(line):
             return line.n
 
     async def _do(self, line: Line) -> None:
@@ -141,8 +180,24 @@ class Player:
             current().pipe_to(Player.take, self._result(line.seconds, True), failed=Player.take)
         elif line.deed == "stop":
             current().stop()
-        elif line.deed == "relay" and line.then is not None:
-            await line.then.call(Player.play, line._replace(sender=-1, n=next(_relayed), deed="note"))
+        elif line.deed == "ask for oneself":
+            await self._ask(current().address)
+        elif line.then is not None and line.deed in ("relay", "ask for another"):
+            relayed = line._replace(sender=-1, n=next(_relayed), deed="note", pool="", key=None)
+            with self._patience():
+                if line.deed == "relay":
+                    await line.then.call(Player.play, relayed)
+                else:
+                    await self._ask(line.then)
+
+    def _patience(self) -> AbstractContextManager[object]:
+        """None, where a ring of those that wait for each other is seen."""
+        return anyio.fail_after(PATIENCE) if self._part.size or self._part.concurrency else nullcontext()
+
+    async def _ask(self, address: Address[Any] | WeakAddress[Any]) -> None:
+        """For the object itself."""
+        if await ask(self._stage, address) is not None and address.path == self.path:
+            self._stage.complaints.append(f"{self.path} got its own object, and would have waited for itself in a restart")
 
     async def _result(self, seconds: float, fail: bool) -> str:
         with self._stage.presence("what is piped"):
@@ -165,6 +220,18 @@ class Player:
 _relayed = itertools.count()
 
 
+async def ask(stage: Stage, address: Address[Any] | WeakAddress[Any]) -> Player | None:
+    """For an actor's object."""
+    try:
+        player: Player = await address.instance()
+    except (SuperviseError, StrategyError, TypeError) as error:
+        stage.effects["instance() refused"] += 1
+        stage.effects["WouldDeadlock"] += isinstance(error, WouldDeadlock)
+        return None
+    stage.instance_of(address, player)
+    return player
+
+
 class ManagedPlayer(Player):
     """Enters and leaves, which takes its time."""
 
@@ -174,8 +241,9 @@ class ManagedPlayer(Player):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.over = True
         with self._stage.presence("an exit hook"):
-            await anyio.sleep(0.1)
+            await anyio.sleep(0.3)
 
 
 class Factory:
@@ -192,20 +260,44 @@ class Factory:
                 self._stage.failing[path] -= 1
                 raise Boom("at the start")
 
-    def at_once(self) -> Player:
+    def at_once(self, friend: Any = None) -> Player:
         self._check()
-        return ManagedPlayer(self._stage) if self._part.managed else Player(self._stage)
+        return ManagedPlayer(self._stage, self._part) if self._part.managed else Player(self._stage, self._part)
 
-    async def later(self) -> Player:
+    async def later(self, friend: Any = None) -> Player:
         with self._stage.presence("a factory that waits"):
             await anyio.sleep(0.2)
             if self._part.start_within is not None and self._stage.failing[current().path]:
                 self._stage.failing[current().path] -= 1
                 self._stage.effects["late start"] += 1
                 await anyio.sleep_forever()
+            if friend is not None:
+                await self._greet(friend)
         return self.at_once()
 
     @asynccontextmanager
-    async def around(self) -> AsyncGenerator[Player]:
+    async def around(self, friend: Any = None) -> AsyncGenerator[Player]:
         with self._stage.presence("a context"):
-            yield await self.later()
+            player = await self.later(friend)
+            try:
+                yield player
+            finally:
+                player.over = True
+
+    async def _greet(self, friend: Any) -> None:
+        """Turn to another actor, or to itself, in one's own start, which the younger ones wait for."""
+        line = Line(-1, next(_relayed), "note", 0.0, None)
+        try:
+            address: Address[Any] = friend if issubclass(type(friend), Address) else current().find(friend)
+            if self._stage.addresses and address not in self._stage.addresses:
+                return  # it was forgotten, and made anew with its supervisor
+            if self._part.greeting == "send":
+                address.try_send(Player.play, line)
+            elif self._part.greeting == "call":
+                await address.call(Player.play, line)
+            elif self._part.greeting == "instance":
+                await ask(self._stage, address)
+        except (SuperviseError, StrategyError, Answer) as error:
+            self._stage.effects["WouldDeadlock"] += isinstance(error, WouldDeadlock)
+        else:
+            self._stage.effects["greeting in a start"] += self._part.greeting != "nothing"

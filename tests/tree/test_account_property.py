@@ -15,7 +15,6 @@ come and go:
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -25,121 +24,53 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio.streams.memory import MemoryObjectReceiveStream
 from hypothesis import given
 from tenacity import wait_fixed
 
 from supervise import (
     Account,
-    ActorCrashed,
-    ActorRestarting,
-    ActorStopped,
     Address,
-    CallCycle,
     Child,
     Intensity,
-    MailboxClosed,
-    MailboxFull,
-    MessageDropped,
+    Pool,
     Redeliver,
     Restart,
     RunningSupervisor,
-    SendTimeout,
     StrategyError,
     SuperviseError,
     Supervisor,
-    WeakAddress,
     child,
+    pool,
+    ref,
 )
-from supervise.events import Decided, Event
+from supervise.events import Decided, Event, Stopped
 from supervise.testing import left_over, virtual_time
+from supervise_strategies.directives import Action
 from tests.doubles import Boom
 
-from .generators import ACTORS, SENDERS, Cancel, Cast, Disturb, FailStart, Part, Pass, Say, Step, casts, steps
-from .stage import Answer, Factory, Line, Player, Stage
+from .generators import (
+    ACTORS,
+    SENDERS,
+    Cancel,
+    Cast,
+    Disturb,
+    FailStart,
+    Part,
+    Pass,
+    Resize,
+    Say,
+    Step,
+    TurnTo,
+    casts,
+    steps,
+)
+from .pools import NoKey, neglected, pools_of
+from .senders import NEVER_BEGUN, OK, Sender
+from .stage import Answer, Factory, Line, Player, Stage, ask
 
-OK: Final = "ok"
-CANCELLED: Final = "cancelled"
-OUTCOMES: Final = (
-    ActorCrashed, ActorRestarting, ActorStopped, Answer, Boom, CallCycle, ExceptionGroup, MailboxClosed, MailboxFull,
-    MessageDropped, TimeoutError,
-)  # fmt: skip
-NEVER_BEGUN: Final = (ActorRestarting, MailboxClosed, MailboxFull, MessageDropped, SendTimeout)
 LONG_AFTER: Final = 1e5
-
-
-class Sender:
-    """One task that writes, one message after the other."""
-
-    def __init__(self, number: int, native: bool, parts: tuple[Part, ...]) -> None:
-        self.number = number
-        self.parts = parts
-        self._native = native
-        self.outcomes: dict[int, tuple[Say, Any]] = {}
-        self._scope: anyio.CancelScope | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._told, self._jobs = anyio.create_memory_object_stream[tuple[int, Say, Address[Player], Address[Player]]](1000)
-        self._count = 0
-
-    def tell(self, say: Say, to: Address[Player], then: Address[Player]) -> None:
-        self._told.send_nowait((self._count, say, to, then))
-        self._count += 1
-
-    def cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-        elif self._scope is not None:
-            self._scope.cancel()
-
-    def has_lanes(self, say: Say) -> bool:
-        return self.parts[say.to].lanes != "none"
-
-    def finish(self) -> None:
-        self._told.close()
-
-    async def run(self) -> None:
-        jobs: MemoryObjectReceiveStream[Any] = self._jobs
-        async with jobs:
-            async for n, say, to, then in jobs:
-                outcome: Any = CANCELLED
-                if self._native:
-                    self._task = asyncio.create_task(self._outcome(n, say, to, then))
-                    await asyncio.wait([self._task])
-                    outcome = CANCELLED if self._task.cancelled() else self._task.result()
-                    self._task = None
-                else:
-                    with anyio.CancelScope() as self._scope:
-                        outcome = await self._outcome(n, say, to, then)
-                    self._scope = None
-                assert n not in self.outcomes
-                self.outcomes[n] = (say, outcome)
-
-    async def _outcome(self, *what: Any) -> Any:
-        try:
-            await self._write(*what)
-        except OUTCOMES as error:
-            return type(error)
-        return OK
-
-    async def _write(self, n: int, say: Say, to: Address[Player], then: Address[Player]) -> None:
-        line = Line(self.number, n, say.deed, say.seconds, then)
-        handler: Any = Player.play_at_once if say.deed == "note at once" else Player.play
-        if say.deed.startswith("beside"):
-            handler = Player.play_beside
-        lane = "urgent" if say.urgent and self.has_lanes(say) else None
-        by: Address[Player] | WeakAddress[Player] = to.weak if say.weak else to
-        if say.way in ("call in time", "send in time"):
-            by = by.options(timeout=say.seconds, lane=lane)
-        elif say.way == "call or fail":
-            by = by.options(on_restart="fail", lane=lane)
-        elif lane is not None:
-            by = by.options(lane=lane)
-        if say.way == "try_send":
-            by.try_send(handler, line)
-        elif say.way in ("send", "send in time"):
-            await by.send(handler, line)
-        else:
-            assert await by.call(handler, line) == n
+LONG: Final = 100.0
+"""Virtual seconds in which whoever waits is answered, when nothing is held up."""
 
 
 class Play:
@@ -149,15 +80,20 @@ class Play:
         self.cast = cast
         self.steps = steps
         self.stage = Stage()
-        self.senders = [Sender(number, cast.native and backend == "asyncio", cast.parts) for number in range(SENDERS)]
-        self.addresses: list[Address[Player]] = []
+        native = cast.native and backend == "asyncio"
+        self.senders = [Sender(number, native, cast.parts, self.worker) for number in range(SENDERS)]
+        self.addresses = self.stage.addresses
         self.subtrees: list[tuple[RunningSupervisor, RunningSupervisor]] = []
         """What was started below whom while the tree ran."""
         self.grown = 0
+        self.app: Any = None
+        self.described: list[Child[Player] | Pool[Player]] = []
         self.account: Callable[[], Account] = Account
 
     def tree(self) -> Supervisor:
-        a, b, c, d = (self.part(number) for number in range(4))
+        for number, name in enumerate(ACTORS):
+            self.described.append(self.part(number, name.split("/")[-1], self.friend_of(number)))
+        a, b, c, d = self.described
         inner = Supervisor(
             "inner", c, d, strategy=self.cast.inner_strategy, intensity=Intensity(self.cast.inner_intensity, per=5)
         )
@@ -165,59 +101,81 @@ class Play:
             "app", a, b, inner, strategy=self.cast.strategy, intensity=Intensity(100_000, per=5), listener=self.hear
         )
 
-    def part(self, number: int, name: str | None = None) -> Child[Player]:
+    def friend_of(self, number: int) -> Any:
+        """Whose address its factory gets: an elder by its description, and a younger one, or itself, by a path.
+
+        The path alone, for the factory to look up, if it may be forgotten. None: none, or it is below a younger supervisor,
+        where it isn't found before that is started, or what the factory looks up would be its first and last strong address.
+        """
+        friend, path = self.cast.parts[number].friend, ACTORS[self.cast.parts[number].friend]
+        if self.cast.parts[number].greeting == "nothing" or number < 2 <= friend:
+            return None
+        if not self.is_kept(friend) and self.cast.parts[friend].lives_by_addresses:
+            return None
+        if friend < len(self.described):
+            return ref(self.described[friend]) if self.is_kept(friend) else self.described[friend]
+        return ref(path.removeprefix("inner/")) if self.is_kept(friend) else path.removeprefix("inner/")
+
+    def is_kept(self, number: int) -> bool:
+        """Whether it is always found, whatever happens to it."""
+        deleted = Disturb("delete", number) in self.steps
+        return self.cast.parts[number].restart != "temporary" and not deleted
+
+    def part(self, number: int, name: str, friend: Any = None) -> Child[Player] | Pool[Player]:
         part = self.cast.parts[number]
         factory = Factory(self.stage, part)
-        make: Callable[[], Any] = factory.at_once
+        make: Callable[..., Any] = factory.at_once
         if part.slow_start:
             make = factory.around if part.managed else factory.later
         temporary = part.restart == "temporary"
         wait = None if temporary or not part.wait else wait_fixed(part.wait)
         limit = None if part.limit is None or temporary else Intensity(part.limit, per=5)
-        by_addresses = part.lives_by_addresses and part.restart != "permanent"
         counted = part.counted and wait is not None and limit is None
-        return child(
-            make,
-            name=ACTORS[number].split("/")[-1] if name is None else name,
-            restart=Restart(part.restart, wait=wait, counted=counted),  # type: ignore[arg-type]  # a name will do
-            capacity=part.capacity,
-            overflow=part.overflow,
-            lanes=() if part.lanes == "none" else ("urgent", "normal"),
-            choice="fair" if part.lanes == "fair" else "strict",
-            redeliver=Redeliver(part.redeliver, wait=wait_fixed(part.redeliver_wait)),
-            expects=(Answer,),
-            on_error=part.on_error,
-            on_cancel=part.on_cancel,
-            quarantine=None if temporary else part.quarantine,
-            retry_start=part.retry_start and not temporary,
-            start_within=part.start_within,
-            drain=part.drain,
-            handler_deadline=part.handler_deadline,
-            limit=limit,
-            lifetime="addresses" if by_addresses else "supervisor",
-        )
+        args = () if friend is None else (friend,)
+        options: dict[str, Any] = {
+            "name": name,
+            "restart": Restart(part.restart, wait=wait, counted=counted),  # type: ignore[arg-type]  # a name will do
+            "capacity": part.capacity,
+            "overflow": part.overflow,
+            "lanes": () if part.lanes == "none" else ("urgent", "normal"),
+            "choice": "fair" if part.lanes == "fair" else "strict",
+            "redeliver": Redeliver(part.redeliver, wait=wait_fixed(part.redeliver_wait)),
+            "expects": (Answer,),
+            "on_error": part.on_error,
+            "on_cancel": part.on_cancel,
+            "quarantine": None if temporary else part.quarantine,
+            "retry_start": part.retry_start and not temporary,
+            "start_within": part.start_within,
+            "drain": part.drain,
+            "handler_deadline": part.handler_deadline if part.concurrency is None else None,
+            "limit": limit,
+            "concurrency": part.concurrency,
+        }
+        if part.size:
+            key = self.stage.keys.key_of if part.keyed else None
+            return pool(make, *args, size=part.size, key=key, intensity=Intensity(part.pool_intensity, per=5), **options)
+        by_addresses = part.lives_by_addresses and part.restart != "permanent"
+        return child(make, *args, lifetime="addresses" if by_addresses else "supervisor", **options)
 
     async def run(self) -> None:
         watch = left_over.watch()
         for number, part in enumerate(self.cast.parts):
-            self.stage.failing[f"app/{ACTORS[number]}"] = self.fails_first(part, below=ACTORS[number].startswith("inner/"))
+            path = f"app/{ACTORS[number]}"
+            self.stage.failing[_first(path, part)] = self.fails_first(part, below=ACTORS[number].startswith("inner/"))
+            self.stage.effects["pool"] += part.size > 0
         with anyio.fail_after(LONG_AFTER):
             async with anyio.create_task_group() as audience:
                 for sender in self.senders:
                     audience.start_soon(sender.run)
                 async with self.tree() as app:
-                    self.account = app.account
-                    self.addresses = [app.find(path) for path in ACTORS]
+                    self.app, self.account = app, app.account
+                    self.addresses += [app.find(path) for path in ACTORS]
                     for step in self.steps:
                         await self.take(step, app, audience.start_soon)
                         self.check()
                         await anyio.lowlevel.checkpoint()
                         self.check()
-                    for address in self.addresses:
-                        with refusals():
-                            address.resume()
-                    await virtual_time.at_rest()
-                    self.check()
+                    await self.come_to_rest(app)
                 for sender in self.senders:
                     sender.finish()
         self.check_end()
@@ -233,7 +191,30 @@ class Play:
         if part.limit is not None:
             return min(part.fails_first, part.limit)
         paced = part.wait > 0 and not part.counted
-        return part.fails_first if paced or not below or self.cast.inner_intensity > 1 else 0
+        intensity = self.cast.inner_intensity if below else 1000
+        return part.fails_first if paced or (part.pool_intensity if part.size else intensity) > 1 else 0
+
+    async def come_to_rest(self, app: RunningSupervisor) -> None:
+        """Nothing is held up any more, so whoever waits is answered some time."""
+        self.stage.failing.clear()
+        for address in self.addresses:
+            with refusals():
+                address.resume()
+        ada = app.operator("ada")
+        for path in [f"{place.path}/{name}".removeprefix("app/") for place in pools_of(app) for name in place.places]:
+            with refusals():
+                app.find(path).resume()
+                await ada.start(path)
+        await virtual_time.at_rest()
+        self.check(at_rest=True)
+        waited: dict[int, int | None] = {}
+        while any(sender.at_work is not None for sender in self.senders):
+            await anyio.sleep(LONG)
+            self.check()
+            for sender in self.senders:
+                n = sender.at_work
+                assert n is None or waited.get(sender.number) != n, f"no answer within {LONG:g} s: {sender.at_work}"
+                waited[sender.number] = n
 
     async def take(self, step: Step, app: RunningSupervisor, start_soon: Callable[..., object]) -> None:
         match step:
@@ -243,9 +224,10 @@ class Play:
             case Cancel():
                 self.senders[step.sender].cancel()
             case FailStart():
-                self.stage.failing[f"app/{ACTORS[step.actor]}"] += 1
+                self.stage.failing[_first(f"app/{ACTORS[step.actor]}", self.cast.parts[step.actor])] += 1
             case Pass(seconds=0.0):
                 await virtual_time.at_rest()
+                self.check(at_rest=True)
             case Pass():
                 await anyio.sleep(step.seconds)
             case Disturb(what="kill" | "kill inner"):
@@ -259,7 +241,16 @@ class Play:
                     else:
                         getattr(address, step.what)()
             case Disturb(what="stop" | "ping"):
-                start_soon(self.control, step)
+                start_soon(self.control, self.addresses[step.actor], step.what)
+            case Disturb(what="instance"):
+                start_soon(ask, self.stage, self.addresses[step.actor])
+            case TurnTo():
+                if self.cast.parts[step.actor].size:
+                    self.turn_to(step, app, start_soon)
+                    await virtual_time.at_rest()
+                    self.check(at_rest=True)
+            case Resize():
+                start_soon(self.resize, step, app)
             case Disturb(what="operator stop" | "operator start" | "operator restart" | "operator limit" | "start one more"):
                 start_soon(self.operate, step, app)
             case Disturb(what="start a subtree"):
@@ -269,9 +260,51 @@ class Play:
             case Disturb():
                 start_soon(self.disturb, step, app)
 
-    async def control(self, step: Disturb) -> None:
+    async def control(self, address: Address[Player], what: str) -> None:
         with refusals():
-            await getattr(self.addresses[step.actor], step.what)()
+            await getattr(address, what)()
+
+    def worker(self, number: int, n: int) -> Address[Player] | None:
+        """One of the workers of a pool, if it is there now."""
+        with refusals():
+            if self.app.find(ACTORS[number]) in self.addresses:
+                found: Address[Player] = self.app.find(f"{ACTORS[number]}/{1 + n % 3}")
+                return found
+        return None
+
+    def turn_to(self, step: TurnTo, app: RunningSupervisor, start_soon: Callable[..., object]) -> None:
+        path = f"{ACTORS[step.actor]}/{step.worker}"
+        with refusals():
+            address = app.find(path)
+            if step.woken:
+                self.addresses[step.actor].try_send(Player.tick)
+            if step.what == "write":
+                address.try_send(Player.tick)
+            elif step.what == "kill":
+                app.kill(path)
+            elif step.what in ("pause", "resume"):
+                getattr(address, step.what)()
+            elif step.what in ("stop", "ping"):
+                start_soon(self.control, address, step.what)
+            elif step.what == "instance":
+                start_soon(ask, self.stage, address)
+            else:
+                start_soon(self.disturb_at, path, step.what, app)
+
+    async def disturb_at(self, path: str, what: str, app: RunningSupervisor) -> None:
+        branch, _, name = path.rpartition("/")
+        with refusals():
+            if what.startswith("operator "):
+                await getattr(app.operator("ada"), what.removeprefix("operator "))(path)
+            else:
+                supervisor = app.supervisor(branch) if branch else app
+                await getattr(supervisor, f"{what}_child")(name)
+
+    async def resize(self, step: Resize, app: RunningSupervisor) -> None:
+        if self.cast.parts[step.actor].size:
+            with refusals(), anyio.move_on_after(step.patience):
+                await (app.operator("ada") if step.operator else app).resize(ACTORS[step.actor], step.size)
+                self.stage.effects["resize"] += 1
 
     async def operate(self, step: Disturb, app: RunningSupervisor) -> None:
         ada, path = app.operator("ada"), ACTORS[step.actor]
@@ -279,8 +312,7 @@ class Play:
             if step.what == "operator limit":
                 await ada.change(path, limit=Intensity(2, per=5))
             elif step.what == "start one more":
-                one = self.part(step.actor)
-                more = await app.start(one.factory, name=f"more-{len(self.addresses)}")
+                more = await app.start_child(self.part(step.actor, f"more-{len(self.addresses)}"))
                 self.addresses.append(more)
                 await more.send(Player.tick)
             else:
@@ -289,12 +321,13 @@ class Play:
     async def start_subtree(self, step: Disturb, app: RunningSupervisor) -> None:
         """Two actors below a supervisor that the running tree, or its inner supervisor, didn't have before."""
         self.grown += 1
-        eve, fay = self.part(step.actor, "eve"), self.part((step.actor + 1) % len(ACTORS), "fay")
+        first, second = (self.cast.parts[(step.actor + n) % len(ACTORS)] for n in range(2))
+        eve = self.part(step.actor, "eve", self.described[first.friend])
+        fay = self.part((step.actor + 1) % len(ACTORS), "fay", self.described[second.friend])
         branch = Supervisor(f"grown-{self.grown}", eve, fay, intensity=Intensity(self.cast.inner_intensity, per=5))
         with refusals():
             parent = app.supervisor("inner") if ACTORS[step.actor].startswith("inner/") else app
-            first = self.cast.parts[step.actor]
-            self.stage.failing[f"{parent.path}/{branch.name}/eve"] = self.fails_first(first, below=True)
+            self.stage.failing[_first(f"{parent.path}/{branch.name}/eve", first)] = self.fails_first(first, below=True)
             subtree = await parent.start_child(branch)
             self.subtrees.append((parent, subtree))
             there = [subtree.find(eve), subtree.find(fay)]
@@ -314,16 +347,18 @@ class Play:
                     await parent.delete_child(subtree.name)
 
     async def disturb(self, step: Disturb, app: RunningSupervisor) -> None:
-        branch, _, name = ACTORS[step.actor].rpartition("/")
-        with refusals():
-            supervisor = app.supervisor(branch) if branch else app
-            await getattr(supervisor, f"{step.what}_child")(name)
+        await self.disturb_at(ACTORS[step.actor], step.what, app)
 
     def hear(self, event: Event) -> None:
         """A listener that looks back into the tree: it is told when the state is whole."""
         unbalanced = [address.path for address in self.addresses if not address.account().balanced]
+        if isinstance(event, Stopped) and (player := self.stage.players.get((event.path, event.incarnation))) is not None:
+            player.over = True
         if isinstance(event, Decided):
             rule, ordinal = event.decision.rule, event.decision.ordinal
+            is_worker = event.path.rpartition("/")[2].isdecimal()
+            self.stage.effects["worker that left"] += is_worker and event.decision.action is Action.LEAVE
+            self.stage.effects["last worker that left"] += rule == "it was the last of its pool"
             self.stage.effects["quarantine"] += rule.startswith("quarantine=")
             retried = rule.startswith("its first start failed") and bool(ordinal)
             self.stage.effects["retried start"] += retried
@@ -332,13 +367,16 @@ class Play:
         if unbalanced:
             self.stage.complaints.append(f"at {event} these didn't balance: {unbalanced}")
 
-    def check(self) -> None:
-        """What holds at every instant."""
+    def check(self, *, at_rest: bool = False) -> None:
+        """What holds at every instant, and when nothing can run."""
         accounts = [address.account() for address in self.addresses]
         assert [account for account in accounts if not account.balanced] == []
         total = self.account()
         assert total == sum_of(accounts)
         assert self.stage.complaints == []
+        if at_rest and self.app is not None:
+            found = neglected(self.app)
+            assert found == [], f"at {anyio.current_time():g}: {found}"
 
     def check_end(self) -> None:
         """What holds when all is over."""
@@ -346,8 +384,10 @@ class Play:
         total = self.account()
         assert (total.queued, total.in_hand) == (0, 0)
         assert self.stage.left() == []
+        assert self.stage.keys.broken() == []
         for sender in self.senders:
             self.check_sender(sender)
+            self.stage.effects["no key"] += sum(outcome is NoKey for _, outcome in sender.outcomes.values())
             self.stage.effects["reply"] += sum(outcome in (Boom, ExceptionGroup) for _, outcome in sender.outcomes.values())
 
     def check_sender(self, sender: Sender) -> None:
@@ -359,9 +399,8 @@ class Play:
         for n in redelivered:  # to be in hand when another one ends a life is free once
             assert begun[n] <= 2 + self.cast.parts[sender.outcomes[n][0].to].redeliver, "it was tried too often"
         assert [n for n, times in ended.items() if times > 1 and n not in redelivered] == []
-        # One sender's order is kept in each lane; what runs beside others is only handed over in order.
-        for where in {(path, self.lane_of(sender, n)) for path, n in mine}:
-            seen = list(dict.fromkeys(n for path, n in mine if (path, self.lane_of(sender, n)) == where))
+        for where in {(path, sender.order_of(n)) for path, n in mine}:
+            seen = list(dict.fromkeys(n for path, n in mine if (path, sender.order_of(n)) == where))
             assert where[1] is None or seen == sorted(seen), f"{where} handled sender {sender.number} in the order {seen}"
         for n, (say, outcome) in sender.outcomes.items():
             if say.deed == "relay" and self.cast.parts[say.to].on_error == "reply":
@@ -376,12 +415,10 @@ class Play:
             elif outcome in (Answer, Boom, ExceptionGroup):
                 assert (begun[n], ended[n]) == (1, 0)
 
-    def lane_of(self, sender: Sender, n: int) -> str | None:
-        """The lane that a message came through; None: no order is promised."""
-        said = sender.outcomes.get(n)
-        if said is None or said[0].deed.startswith("beside"):
-            return None
-        return "urgent" if said[0].urgent and sender.has_lanes(said[0]) else "normal"
+
+def _first(path: str, part: Part) -> str:
+    """The actor at this path, or the first worker of the pool."""
+    return f"{path}/1" if part.size else path
 
 
 def refusals() -> AbstractContextManager[None]:

@@ -405,3 +405,27 @@ async def test_keys_are_not_kept_for_ever() -> None:
         await at_rest()
         mailbox: Any = address._mailbox
         assert len(mailbox._known._known) <= 2  # what each worker had last
+
+
+# -- the object of a worker ----------------------------------------------------------------------------------------------
+
+
+async def test_who_waits_for_the_object_of_a_worker_that_drains_its_pool_lets_others_run() -> None:
+    """It answered each ping, and was asked again at once."""
+    of: dict[Any, Any] = {}
+    async with Supervisor("app", pool(Worker, size=1, name="jobs")) as app, anyio.create_task_group() as group:
+        outcomes = Outcomes(group)
+        outcomes.of = of
+        jobs: Address[Worker] = app.find("jobs")
+        first = await app.find("jobs/1").instance()
+        gate = Gate()
+        await jobs.send(Worker.hold_beside, gate)
+        await gate.reached.wait()
+        await outcomes.watch("stop", jobs.stop())
+        await outcomes.watch("object", app.find("jobs/1").instance())
+        await anyio.sleep(1)
+        assert not of
+        gate.open()
+        await at_rest()
+        assert isinstance(of["object"], Worker)
+        assert of["object"] is not first
