@@ -1,7 +1,7 @@
 """Streams of many items, and what they leave: `python -m tests.actor.streams [--items 1000000] [--backend asyncio|trio]`.
 
 One stream after the other, in the actor's turn and beside it, with a reader that keeps up and one that is slow now and then;
-some are left in the middle, one crashes. It prints what it saw, and exits with 1 if a promise was broken: an item that is
+some are left in the middle; one crashes there, and one is stopped there. It prints what it saw, and exits with 1 if a promise was broken: an item that is
 missing, memory that grows with the items, a message unaccounted for, a task or a future left.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from supervise import ActorCrashed, Address, Supervisor, child, concurrent
+from supervise import ActorCrashed, ActorStopped, Address, Supervisor, child, concurrent
 from supervise.testing import left_over
 
 MOST_BYTES: Final = 50_000
@@ -31,24 +31,22 @@ class Source:
 
     closed: int = 0
 
-    async def items(self, many: int, crash: bool = False) -> AsyncIterator[list[int]]:
+    async def items(self, many: int, crash: int | None = None) -> AsyncIterator[list[int]]:
         try:
             for number in range(many):
+                if number == crash:
+                    raise ValueError("in the middle")
                 yield [number] * 8
                 if not number % 1000:
                     await anyio.lowlevel.checkpoint()
-            if crash:
-                raise ValueError("in the middle")
         finally:
             type(self).closed += 1
 
     @concurrent
-    async def items_beside(self, many: int, crash: bool = False) -> AsyncIterator[list[int]]:
+    async def items_beside(self, many: int) -> AsyncIterator[list[int]]:
         try:
             for number in range(many):
                 yield [number] * 8
-            if crash:
-                raise ValueError("in the middle")
         finally:
             type(self).closed += 1
 
@@ -70,6 +68,30 @@ async def _read(address: Address[Source], handler: Any, many: int, *, pause: int
     if expected != many:
         broken.append(f"{expected} items of {many}")
     return early, late
+
+
+async def _read_a_crash(address: Address[Source], many: int) -> list[str]:
+    got = 0
+    try:
+        async with address.stream_from(Source.items, many, crash=many // 2) as items:
+            async for _ in items:
+                got += 1
+    except ActorCrashed:
+        return [] if got == many // 2 else [f"{got} items of {many // 2} before the crash"]
+    return ["a crash that nobody was told of"]
+
+
+async def _read_a_stop(address: Address[Source], many: int) -> list[str]:
+    got = 0
+    try:
+        async with address.stream_from(Source.items, many) as items:
+            async for _ in items:
+                got += 1
+                if got == many // 2:
+                    await address.stop()
+    except ActorStopped:
+        return [] if many // 2 <= got < many else [f"{got} items of {many}, stopped after half of them"]
+    return ["a stop that the reader wasn't told of"]
 
 
 def _in_use() -> int:
@@ -95,21 +117,14 @@ async def run(many: int) -> list[str]:
                     async for item in items:
                         if item[0] == many // 2:
                             break
-            got = 0
-            try:
-                async with source.stream_from(Source.items, many, crash=True) as items:
-                    async for _ in items:
-                        got += 1
-                broken.append("a crash that nobody was told of")
-            except ActorCrashed:
-                if got != many:
-                    broken.append(f"{got} items of {many} before the crash")
+            broken += await _read_a_crash(source, many)
+            broken += await _read_a_stop(source, many)
             account = source.account()
-            if not account.balanced or account.queued or account.in_hand or account.accepted != 7:
+            if not account.balanced or account.queued or account.in_hand or account.accepted != 8:
                 broken.append(f"{account}")
-            if Source.closed - before != 7:
-                broken.append(f"{Source.closed - before} of 7 generators were closed")
-            print(f"7 streams of {many} items, {time.perf_counter() - begun:.1f} s; {account}")
+            if Source.closed - before != 8:
+                broken.append(f"{Source.closed - before} of 8 generators were closed")
+            print(f"8 streams of {many} items, {time.perf_counter() - begun:.1f} s; {account}")
     finally:
         tracemalloc.stop()
     await anyio.lowlevel.checkpoint()
