@@ -108,6 +108,8 @@ class Cause(Enum):
     LAST_LEFT = "last_left"
     """The last worker of a pool is restarted no more."""
     START_FAILED = "start_failed"
+    IGNORED = "ignored"
+    """All workers of a pool have ignored their start, so its own start is ignored."""
 
 
 class Done(NamedTuple):

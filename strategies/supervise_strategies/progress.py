@@ -55,6 +55,8 @@ def advance(state: SupervisorState, now: float) -> None:
         _put_off(state, work, work.subject, now)
     else:
         _start_next(state, work)
+        if state.phase is Phase.STOPPING:  # nobody was left of those that were to be started
+            advance(state, now)
 
 
 def _start_next(state: SupervisorState, work: Work) -> None:
@@ -132,6 +134,9 @@ def _finish(state: SupervisorState, work: Work) -> None:
     """All starts of the work are done."""
     state.work = None
     if work.purpose is Purpose.BOOT:
+        if _is_left_by_all(state):  # they ignored their starts
+            _boot_ignored(state)
+            return
         state.phase = Phase.RUNNING
         state.out.append(do.Ready())
         return
@@ -320,12 +325,26 @@ def shut_down(
     begin_shutdown(state, work)
 
 
+def _boot_ignored(state: SupervisorState) -> None:
+    """The start of a pool all of whose workers have ignored theirs is ignored, too."""
+    work = Work(Purpose.SHUTDOWN)
+    work.reason, work.cause = SHUTDOWN, Cause.IGNORED
+    begin_shutdown(state, work)
+
+
 def end_without_children(state: SupervisorState) -> bool:
-    """Whether it ends now as somebody has stopped its last child, of a pool, and that isn't even listed any more."""
-    ends = state.spec.ends_with_last and not state.slots and state.phase is Phase.RUNNING
+    """Whether a pool ends now, as nobody is left in it: the last one ignored its restart, or was stopped by somebody."""
+    ends = state.phase is Phase.RUNNING and _is_left_by_all(state)
     if ends:
         shut_down(state, mode=StopMode.RESTART, reason=SHUTDOWN, cause=Cause.LAST_LEFT)
     return ends
+
+
+def _is_left_by_all(state: SupervisorState) -> bool:
+    """Whether it is a pool without a worker, and not only since somebody keeps them down."""
+    if not state.spec.ends_with_last or any(state.is_to_live(slot) for slot in state.slots.values()):
+        return False
+    return not state.slots or any(slot.finished for slot in state.slots.values())
 
 
 def begin_shutdown(state: SupervisorState, work: Work) -> None:

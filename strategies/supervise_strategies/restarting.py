@@ -249,7 +249,7 @@ def boot_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: B
 def _consider_shutdown(state: SupervisorState, slot: Slot, end: End, now: float) -> None:
     """A significant child ended by itself and isn't restarted (rules 37 and 38); or it was a pool's last worker."""
     if state.spec.ends_with_last:
-        if not any(_is_to_live(state, other) for other in state.slots.values() if other is not slot):
+        if not any(state.is_to_live(other) for other in state.slots.values() if other is not slot):
             why = ExitReason(ExitKind.GAVE_UP, f"its last worker left: {end.reason}") if slot.spent else end.reason
             _decide(state, Action.SHUT_DOWN, slot, end, "it was the last of its pool", now)
             shut_down(state, mode=StopMode.RESTART, reason=why, cause=Cause.LAST_LEFT, error=end.error)
@@ -258,15 +258,10 @@ def _consider_shutdown(state: SupervisorState, slot: Slot, end: End, now: float)
     if not slot.spec.significant or mode is AutoShutdown.NEVER:
         return
     others = (other for other in state.slots.values() if other.spec.significant and other is not slot)
-    if mode is AutoShutdown.ALL_SIGNIFICANT and any(_is_to_live(state, other) for other in others):
+    if mode is AutoShutdown.ALL_SIGNIFICANT and any(state.is_to_live(other) for other in others):
         return
     _decide(state, Action.SHUT_DOWN, slot, end, f"auto_shutdown={mode.value!r}", now)
     shut_down(state, mode=StopMode.RESTART, reason=SHUTDOWN, cause=Cause.AUTO_SHUTDOWN)
-
-
-def _is_to_live(state: SupervisorState, slot: Slot) -> bool:
-    """Whether it lives, or will: in its own time, with its group, or when the supervisor's own start comes to it."""
-    return slot.state is not STOPPED or slot.held or slot in state.boot
 
 
 def _decide(

@@ -111,6 +111,10 @@ class SupervisorState:
         """
         return any(_is_to_come(other) and self.covers(other, slot) for other in self.slots.values())
 
+    def is_to_live(self, slot: Slot) -> bool:
+        """Whether it lives, or will: in its own time, with its group, or when the supervisor's own start comes to it."""
+        return slot.state is not STOPPED or slot.held or slot in self.boot
+
     def next_entry(self) -> Any:
         """Take out what is served next; None if nothing can be. While the supervisor's own start waits, calls wait, too."""
         queue = self.queue

@@ -170,7 +170,7 @@ class BranchPlace:
         if node.ready:
             tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))
         else:
-            tree.bus.publish(events.StartFailed(self.path, number, reason, False))
+            tree.bus.publish(events.StartFailed(self.path, number, reason, cause is Cause.IGNORED))
         if parent is None:
             tree.finished(reason, cause, error)
             return
@@ -179,7 +179,8 @@ class BranchPlace:
             spent = cause is Cause.LAST_LEFT and reason.kind is ExitKind.GAVE_UP
             parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error, spent=spent)
         else:
-            parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error)
+            ignored = cause is Cause.IGNORED
+            parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         tree.registry.went_down(parent, self.name)
 
     def _cancel_timer(self) -> None:

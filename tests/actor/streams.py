@@ -1,8 +1,8 @@
 """Streams of many items, and what they leave: `python -m tests.actor.streams [--items 1000000] [--backend asyncio|trio]`.
 
 One stream after the other, in the actor's turn and beside it, with a reader that keeps up and one that is slow now and then;
-some are left in the middle; one crashes there, and one is stopped there. It prints what it saw, and exits with 1 if a promise was broken: an item that is
-missing, memory that grows with the items, a message unaccounted for, a task or a future left.
+some are left in the middle, one crashes there, and one is stopped there. It prints what it saw, and exits with 1 if a promise
+was broken: an item that is missing, memory that grows with the items, a message unaccounted for, a task or a future left.
 """
 
 from __future__ import annotations

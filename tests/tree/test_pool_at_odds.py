@@ -16,8 +16,10 @@ import pytest
 from tenacity import wait_fixed
 
 from supervise import (
+    ActorStopped,
     Address,
     ChildNotFound,
+    IgnoreStart,
     Intensity,
     MailboxClosed,
     Message,
@@ -405,6 +407,66 @@ async def test_keys_are_not_kept_for_ever() -> None:
         await at_rest()
         mailbox: Any = address._mailbox
         assert len(mailbox._known._known) <= 2  # what each worker had last
+
+
+# -- workers that ignore their start -------------------------------------------------------------------------------------
+
+
+class Choosy(Worker):
+    """Ignores its start where that was said of it."""
+
+    ignoring: ClassVar[set[str]] = set()
+
+    def __init__(self) -> None:
+        if current().name in self.ignoring:
+            raise IgnoreStart(f"{current().name} isn't needed here")
+
+
+@pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
+async def test_a_pool_all_of_whose_workers_ignore_their_start_is_ignored_as_an_actor_is(
+    restart: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Choosy, "ignoring", {"1", "2"})
+    jobs = pool(Choosy, size=2, name="jobs", restart=restart)
+    async with Supervisor("app", jobs, child(Worker, name="other")) as app:
+        assert await app.find("other").call(Worker.name) == "other"
+        if restart == "temporary":
+            with pytest.raises(ChildNotFound):
+                app.find("jobs")
+        else:
+            with pytest.raises(ActorStopped):
+                await app.find("jobs").call(Worker.name)
+            assert [line.state.value for line in app.which_children()] == ["stopped", "running"]
+            monkeypatch.setattr(Choosy, "ignoring", {"2"})
+            assert await app.restart_child("jobs")
+            assert await app.find("jobs").call(Worker.name) == "1"
+
+
+async def test_a_pool_whose_last_worker_ignores_its_restart_is_ignored_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Choosy, "ignoring", {"2"})
+    async with Supervisor("app", pool(Choosy, size=2, name="jobs"), intensity=UNLIMITED) as app:
+        jobs: Address[Choosy] = app.find("jobs")
+        assert await jobs.call(Worker.name) == "1"
+        monkeypatch.setattr(Choosy, "ignoring", {"1", "2"})
+        await jobs.send(Worker.crash)
+        with pytest.raises(ActorStopped):
+            await jobs.call(Worker.name)
+        assert [line.state.value for line in app.which_children()] == ["stopped"]
+
+
+async def test_a_pool_goes_on_where_its_workers_are_kept_down_by_somebody() -> None:
+    of: dict[Any, Any] = {}
+    async with Supervisor("app", pool(Worker, size=2, name="jobs")) as app, anyio.create_task_group() as group:
+        outcomes = Outcomes(group)
+        outcomes.of = of
+        for name in ("1", "2"):
+            await app.supervisor("jobs").terminate_child(name)
+        await outcomes.watch("call", app.find("jobs").call(Worker.name))
+        await anyio.sleep(1)
+        assert not of
+        await app.supervisor("jobs").restart_child("2")
+        await at_rest()
+        assert of == {"call": "2"}
 
 
 # -- the object of a worker ----------------------------------------------------------------------------------------------
