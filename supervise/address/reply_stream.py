@@ -70,7 +70,8 @@ class ReplyStream(Generic[R_co]):
             if exc is None or not isinstance(raised, Exception):
                 raise
         finally:
-            self._end_span(items._error or error or (exc if cancelled else None))
+            error = error if items._error is None else items._error
+            self._end_span(exc if error is None and cancelled else error)
             del error, reply, items  # a frame that holds the exception that holds the frame is only freed by the collector
 
     if not TYPE_CHECKING:  # a type checker says it by itself

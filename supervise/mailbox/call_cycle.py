@@ -33,19 +33,11 @@ def check_cycle(turn: Turn | None, lane: Lane, handler: AnyHandler, args: tuple[
     WouldDeadlock if it waits for a start that the turn is at work in. `turn`: the one that it is of an actor's own task; None:
     it is any other task.
     """
-    ring = cycle_of(turn, lane, handler, args, kwargs)
-    if ring is not None:
-        raise ring
-
-
-def cycle_of(
-    turn: Turn | None, lane: Lane, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> SuperviseError | None:
-    """The same error, if there is one."""
     if turn is None and not _may_wait(lane.mailbox.turn):
-        return None
+        return
     ring = _ring(turn, lane, None)
-    return None if ring is None else _error(turn, ring, f"a call of {name_of(handler)}", Message(handler, args, kwargs))
+    if ring is not None:
+        raise _error(turn, ring, f"a call of {name_of(handler)}", Message(handler, args, kwargs))
 
 
 def break_ring(turn: Turn) -> None:

@@ -22,7 +22,7 @@ from supervise._backends import Expired, fail, note
 from supervise.message import AnyHandler, Message
 from supervise_strategies.exception import cause_of
 
-from .call_cycle import check_cycle, cycle_of, stream_that_waits
+from .call_cycle import check_cycle, stream_that_waits
 from .envelope import Envelope, MessageOptions, is_given_up, with_span
 from .losses import Loss
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue
@@ -143,17 +143,19 @@ class Lane(ABC):
         reply = self.mailbox.backend.future()
         envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
         if (ahead := self.credits > 0) or await self._admission(envelope, turn, fail_fast, own):
-            again = restarting(self.mailbox, envelope) if fail_fast and self.mailbox.restarting else None
-            if refusal := again or (None if ahead else cycle_of(own, self, handler, args, kwargs)):  # since it got its room
+            try:
+                if fail_fast and self.mailbox.restarting:
+                    raise restarting(self.mailbox, envelope)
+                if not ahead:
+                    check_cycle(own, self, handler, args, kwargs)
+            except BaseException:  # since the room was given to it
                 self.give_on()
-                raise refusal
+                raise
             self.accept(envelope)
         elif reply.done():  # it was dropped, and says so
             own = None
         try:
             if options is not None:
-                if options.deadline is not None:
-                    options.deadline.accepted = self.mailbox.backend.now()
                 return await self._reply(reply, options, own)
             if own is None:
                 return await reply
@@ -177,18 +179,18 @@ class Lane(ABC):
     async def _reply(self, reply: Future, options: MessageOptions, turn: Turn | None) -> Any:
         if turn is not None:
             turn.awaits, turn.pending = self, reply
-        if options.on_restart == "fail":
-            self.mailbox.fail_fast += 1
+        fail_fast = options.on_restart == "fail"
+        self.mailbox.fail_fast += fail_fast
         try:
             if options.deadline is None:
                 return await reply
+            options.deadline.accepted = self.mailbox.backend.now()
             return await self.mailbox.backend.until(reply, options.deadline.at)
         finally:
             del reply
             if turn is not None:
                 turn.awaits = turn.pending = None
-            if options.on_restart == "fail":
-                self.mailbox.fail_fast -= 1
+            self.mailbox.fail_fast -= fail_fast
 
     def give_up(self, reply: Future, options: MessageOptions | None) -> None:
         """The caller of a call that was accepted is gone. In the queue that holds no room from now on."""
@@ -235,9 +237,7 @@ class Lane(ABC):
     @property
     def room(self) -> float:
         """How many envelopes would fit, beside those that others have a credit or a reservation for."""
-        senders = self.waiting_senders
-        reserved = 0 if senders is None else len(senders.reservations)
-        return self.mailbox.options.capacity - len(self.queue) - reserved - self.credits + self._dead
+        return self.mailbox.options.capacity - len(self.queue) - len(self.reservations) - self.credits + self._dead
 
     @property
     def reservations(self) -> Sequence[Future]:

@@ -41,7 +41,7 @@ class Key:
     __slots__ = ("__weakref__", "of")
 
     def __init__(self, of: Hashable) -> None:
-        self.of = of
+        self.of: Hashable = of
 
 
 class KnownKeys:
