@@ -27,15 +27,22 @@ if TYPE_CHECKING:
     from .turn import Turn
 
 
-def check_cycle(turn: Turn | None, lane: Lane, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def check_cycle(
+    turn: Turn | None,
+    lane: Lane,
+    handler: AnyHandler,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    reply: Future | None = None,
+) -> None:
     """Raise CallCycle if what this task is about to wait for can never come, because it waits for the task itself.
 
     WouldDeadlock if it waits for a start that the turn is at work in. `turn`: the one that it is of an actor's own task; None:
-    it is any other task.
+    it is any other task. `reply`: what it waits for of a message that is in already; None: the message is to be sent yet.
     """
     if turn is None and not _may_wait(lane.mailbox.turn):
         return
-    ring = _ring(turn, lane, None)
+    ring = _ring(turn, lane, reply)
     if ring is not None:
         raise _error(turn, ring, f"a call of {name_of(handler)}", Message(handler, args, kwargs))
 

@@ -178,7 +178,7 @@ class StreamedReply(StreamingHandler):
         edge = self.run is None or not self.run.beside
         try:
             if envelope is not None and edge:
-                check_cycle(turn, self.lane, *envelope[:3])
+                check_cycle(turn, self.lane, *envelope[:3], reply=arrival)
                 if turn is not None:
                     turn.awaits, turn.pending = self.lane, arrival
             del envelope

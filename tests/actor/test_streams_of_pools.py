@@ -114,6 +114,24 @@ async def test_a_worker_that_calls_the_actor_that_reads_it_is_a_cycle() -> None:
             await app.find("model").call(read_one, app.find("models"))
 
 
+@pytest.mark.parametrize("way", ["reads", "leaves"])
+async def test_a_wait_for_a_worker_that_already_waits_for_the_reader_is_a_cycle(way: str) -> None:
+    class Asking(Model):
+        async def asks(self, other: WeakAddress[Any]) -> AsyncIterator[Any]:
+            yield await other.call(Model.note, 1)
+
+    async def read_late(_: Model, models: Address[Asking]) -> None:
+        async with models.stream_from(Asking.asks, current().address) as items:
+            await at_rest()  # the worker's call waits behind this message
+            if way == "reads":
+                await anext(items)
+
+    async with Supervisor("app", pool(Asking, size=2, name="models"), child(Model), intensity=OFTEN) as app:
+        path = "app/model -> app/models -> app/models/1 -> app/model: this call of .*asks would wait for itself for ever"
+        with pytest.raises(ActorCrashed, match=path):
+            await app.find("model").call(read_late, app.find("models"))
+
+
 async def test_with_concurrency_all_streams_run_beside_each_other() -> None:
     async with Supervisor("app", child(Model, concurrency=2)) as app:
         model: Address[Model] = app.find("model")
