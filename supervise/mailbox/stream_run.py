@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import give
+from supervise_strategies.exception import leaves
+from supervise_strategies.kind import is_of
 
+from .handler import class_of
 from .reader_calls import end_calls_of_reader
 from .turn import CURRENT, IncarnationTurn, Turn
 
@@ -20,6 +23,32 @@ RUN: Final = 128
 
 class StreamStopped(Exception):
     """A stream was closed since its actor is to end: its message is cut off, and nothing has crashed."""
+
+
+async def _close(generator: Any) -> None:
+    """Close it where it stands. A task group that is open in it makes a group of the GeneratorExit that it is closed with: as
+    if that was all that was raised, it is closed.
+    """
+    rest: BaseException | None = None
+    try:
+        await generator.aclose()
+    except BaseExceptionGroup as group:
+        if not any(is_of(leaf, GeneratorExit) for leaf in leaves(group)):
+            raise
+        rest = _without_exit(group)
+    if rest is not None:
+        try:
+            raise rest
+        finally:
+            del rest
+
+
+def _without_exit(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """What else is in it."""
+    try:
+        return BaseExceptionGroup.split(group, GeneratorExit)[1]
+    except Exception:  # of a kind that makes its parts itself
+        return group
 
 
 class StreamRun:
@@ -55,31 +84,57 @@ class StreamRun:
                     break
                 buffer.append(item)
                 arrival = reply.arrival
-                if arrival is not None:
+                if arrival is not None:  # `reply.wake_reader`, without its frame
                     reply.arrival = None
                     give(arrival, None)
                 run -= 1
-                if len(buffer) >= bound:
-                    run = RUN
-                    if not await self._wait_for_reader(turn):
+                if run and len(buffer) < bound:
+                    continue
+                run = RUN
+                try:
+                    if len(buffer) < bound:
+                        await self._backend.checkpoint()
+                    elif not await self._wait_for_reader(turn):
                         break
-                elif not run:
-                    run = RUN
-                    await self._backend.checkpoint()
+                except self._backend.cancelled as cancelled:
+                    if self._is_ending(turn) or not hasattr(class_of(generator), "athrow"):
+                        raise
+                    if not await self._hand_in(generator, cancelled):
+                        break
         finally:
             item = None
             try:
-                await generator.aclose()
+                await _close(generator)
             finally:
                 self.open = False
                 if reply.cancelled():  # nobody settles it, and who leaves waits for this
                     reply.wake_reader()
 
+    async def _hand_in(self, generator: Any, cancelled: BaseException) -> bool:
+        """A cancel scope that is open in the generator was cancelled while that stood at a `yield`: let it know, as an `await`
+        would. False: it has ended with that.
+        """
+        try:
+            item = await generator.athrow(cancelled)
+        except StopAsyncIteration:
+            return False
+        finally:
+            del cancelled
+        if not self._reply.closing:
+            self._reply.buffer.append(item)
+            self._reply.wake_reader()
+        return True
+
+    @staticmethod
+    def _is_ending(turn: Turn) -> bool:
+        """Whether its life was asked to end, or has crashed: then whoever is cancelled is cancelled by that."""
+        life = turn.life
+        return isinstance(life, IncarnationTurn) and life.stopping
+
     async def _wait_for_reader(self, turn: Turn) -> bool:
         """Wait until something was taken; False: nobody wants more. StreamStopped if the actor is to end."""
         reply = self._reply
-        life = turn.life
-        if isinstance(life, IncarnationTurn) and life.stopping:
+        if self._is_ending(turn):
             raise StreamStopped
         reply.space = space = self._backend.future()
         self.waiting = True

@@ -10,6 +10,8 @@ Theory of operation
 - Whatever ends the wait (the reader leaves, is cancelled or late; the actor is asked to stop) closes the generator where it
   stands, at its `yield`: `aclose` runs in the actor's task, before the message is settled, and what it raises is what a
   handler raises. A generator at work goes on to its next `yield`, as a handler does; unless `on_cancel="cancel"` was said.
+- It may have a scope or a task group open where it stands at a `yield`. Their GeneratorExit, in a group, is that of the close;
+  and a scope of its own that is cancelled meanwhile cancels the actor's task in our wait, so we raise that at the `yield`.
 - What was put in before the end is read before the end is told. A deadline covers that, too: what is late isn't read.
 - While a generator waits in the actor's own turn its reader holds up the actor. That is an edge (see `call_cycle.py`), and no
   credits are granted meanwhile: each call has to look whether it waits for itself.
