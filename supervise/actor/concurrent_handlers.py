@@ -96,7 +96,10 @@ class ConcurrentHandlers:
                 del self.in_hand[id(envelope)]
                 self._mailbox.out_of_hand(envelope)
         if not answered and failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback has this frame
         self.held_up.clear()
         if self._mailbox.attention:  # it waits for this place, or, being about to end, for those that run
             self._mailbox.wake()

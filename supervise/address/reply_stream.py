@@ -60,6 +60,7 @@ class ReplyStream(Generic[R_co]):
             return
         error: BaseException | None = None
         reply = items._leave()
+        told, items._error = items._error, None  # the error's traceback has the frame that has these items
         cancelled = exc is not None and is_cancellation(exc, reply.lane.mailbox.backend.cancelled)
         try:
             await reply.leave(wait=not cancelled)
@@ -70,9 +71,10 @@ class ReplyStream(Generic[R_co]):
             if exc is None or not isinstance(raised, Exception):
                 raise
         finally:
-            error = error if items._error is None else items._error
+            error = error if told is None else told
             self._end_span(exc if error is None and cancelled else error)
-            del error, reply, items  # a frame that holds the exception that holds the frame is only freed by the collector
+            # A frame that holds the exception that holds the frame is only freed by the collector.
+            del told, error, reply, items
 
     if not TYPE_CHECKING:  # a type checker says it by itself
 
