@@ -144,7 +144,8 @@ def _may_wait(turn: Turn | None) -> bool:
 def stream_that_waits(turn: Turn | None) -> StreamedReply | None:
     """The stream that holds up an actor's own task until it is read on; None: there is no such stream."""
     stream = None if turn is None else stream_of(turn.in_hand)
-    return stream if stream is not None and stream.space is not None else None
+    space = None if stream is None else stream.space
+    return None if space is None or space.done() else stream  # done: it is cancelled, with its life, and hasn't run since
 
 
 def _has_done(life: IncarnationTurn, mailbox: Mailbox, reply: Future | None) -> bool:

@@ -16,7 +16,7 @@ from supervise import ActorCrashed, Address, CallCycle, Intensity, Supervisor, c
 from supervise.mailbox import reader_calls
 from supervise.mailbox.envelope import Envelope, awaited_of
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import ByNumber, Gate, Outcomes
+from tests.doubles import Boom, ByNumber, Gate, Outcomes
 
 pytestmark = pytest.mark.anyio
 
@@ -332,6 +332,21 @@ async def test_a_reader_that_has_made_room_and_waits_again_is_no_cycle() -> None
             await at_rest()
             for number in range(50):  # it takes all that is there, and waits, before the generator has run again
                 assert await anext(items) == number
+
+
+@pytest.mark.parametrize("way", ["kill", "crash"])
+async def test_a_call_to_an_actor_that_was_just_cut_off_waits_for_its_next_life(way: str) -> None:
+    async with Supervisor("app", child(Source), intensity=Intensity(10)) as app:
+        source: Address[Source] = app.find("source")
+        async with source.stream_from(Source.items) as items:
+            await anext(items)
+            await at_rest()
+            if way == "kill":
+                source.kill()
+            else:
+                turn: Any = source._mailbox.turn
+                turn.fail(Boom("beside"))
+            assert await source.call(Source.answer, 1) == 1  # the generator has waited for this reader, and doesn't any more
 
 
 # -- an actor reads in its own turn ------------------------------------------------------------------------------------------
