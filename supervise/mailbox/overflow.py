@@ -20,6 +20,7 @@ from supervise._backends import Expired, fail, give, note
 from supervise.message import Message
 from supervise_strategies.kind import is_of
 
+from .call_cycle import check_cycle
 from .losses import Loss
 from .pool_queue import PoolQueue
 from .refusal import full, refused, restarting, too_late
@@ -76,9 +77,12 @@ class WaitingSenders:
     async def wait(self, lane: Lane, envelope: Envelope, turn: Turn | None, fail_fast: bool, calling: Turn | None) -> None:
         """Wait for a reservation, and turn it into room, which is the caller's as long as it awaits nothing else.
 
-        `calling`: the turn that waits here with a call, which is an edge. Raises the mailbox's refusal if that comes first.
+        `calling`: the turn that waits here with a call, which is an edge. Raises the mailbox's refusal if that comes first, or
+        CallCycle.
         """
         mailbox, options = lane.mailbox, envelope[5]
+        if envelope[3] is not None:  # once more: since it was asked first others may have run, and wait for this task now
+            check_cycle(calling, lane, *envelope[:3])
         room = mailbox.backend.future()
         entry = (room, turn, envelope if fail_fast else None)
         self.line.append(entry)

@@ -30,6 +30,11 @@ class Source:
             yield number
             number += 1
 
+    async def items_soon(self) -> AsyncIterator[int]:
+        await anyio.lowlevel.checkpoint()
+        while True:
+            yield 1
+
     async def items_after(self, gate: Gate) -> AsyncIterator[int]:
         yield -1
         await gate.walk_through()
@@ -176,6 +181,21 @@ async def test_one_that_waits_for_room_is_ended_too() -> None:
         await at_rest()
         assert outcomes.of == {"other": 2}
         assert source.account() == (3, 3, 0, 0, 0, 0, 0)
+
+
+async def test_one_that_lets_others_run_while_the_generator_begins_to_wait_is_ended_before_it_waits_for_room() -> None:
+    async with Supervisor("app", child(Source, capacity=1)) as app, anyio.create_task_group() as group:
+        source: Address[Source] = app.find("source")
+        gate, outcomes = Gate(), Outcomes(group)
+        await outcomes.watch("first", source.call(Source.hold, gate))
+        await at_rest()
+        async with source.options(buffer=1).stream_from(Source.items_soon):
+            await outcomes.watch("room", source.send(Source.answer, 1))  # is given the place of the stream, but runs later
+            await at_rest()
+            gate.open()
+            await anyio.lowlevel.checkpoint()
+            with pytest.raises(CallCycle):
+                await source.call(Source.answer, 8)
 
 
 async def test_the_place_of_one_that_is_ended_is_given_on() -> None:
