@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec
 
 from supervise._backends import is_cancellation
 from supervise.errors import ActorStopped
+from supervise.mailbox.affinity import OF_A_STREAM, check_thread
 from supervise.mailbox.call_cycle import check_cycle
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.refusal import check_message, refused, restarting
@@ -55,9 +56,10 @@ class ReplyStream(Generic[R_co]):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        items, self._items = self._items, None
-        if items is None:
+        if self._items is None:
             return
+        self._items._check_thread()
+        items, self._items = self._items, None
         error: BaseException | None = None
         reply = items._leave()
         told, items._error = items._error, None  # the error's traceback has the frame that has these items
@@ -85,7 +87,7 @@ class ReplyStream(Generic[R_co]):
     async def _ask(self, view: MailboxView) -> _Items[R_co]:
         """Put the message in."""
         handler, args, kwargs = self._message
-        lane, options, bound = view._lane_for(handler, args, kwargs), view._options(), view._buffer()
+        lane, options, bound = view._lane_for(handler, args, kwargs, OF_A_STREAM), view._options(), view._buffer()
         del view
         mailbox = lane.mailbox
         if type(handler) is not FunctionType:
@@ -146,6 +148,8 @@ class _Items(AsyncIterator[R_co]):
         buffer = reply.buffer
         if not buffer or not self._run:
             await self._arrives()
+        elif reply.space is not None:  # which is woken by this
+            self._check_thread()
         self._run -= 1
         item: R_co = buffer.popleft()
         reply.taken = True
@@ -157,6 +161,7 @@ class _Items(AsyncIterator[R_co]):
 
     async def _arrives(self) -> None:
         """Return when there is an item, which is then taken without awaiting anything."""
+        self._check_thread()
         self._check_inside()
         self._run = RUN
         try:
@@ -168,6 +173,11 @@ class _Items(AsyncIterator[R_co]):
         self._check_inside()
         if not there:
             raise StopAsyncIteration
+
+    def _check_thread(self) -> None:
+        """Raise `WrongThread` where nobody of its event loop could be woken."""
+        mailbox = self._reply.lane.mailbox
+        check_thread(mailbox.path, mailbox.backend, OF_A_STREAM)
 
     def _check_inside(self) -> None:
         if self._left:

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from supervise.errors import MailboxClosed, SuperviseError
+from supervise.mailbox.affinity import OF_AN_ADDRESS, check_thread
 from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel, OnRestart
 from supervise.mailbox.mailbox_options import check_on_cancel
 from supervise.mailbox.turn import CURRENT
@@ -104,10 +105,10 @@ class MailboxView:
     def __reduce__(self) -> NoReturn:
         raise cant_be_pickled(self, self.path)
 
-    def _lane_for(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Lane:
+    def _lane_for(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], cure: str = OF_AN_ADDRESS) -> Lane:
         """The lane that its messages go to. Raises, with the message attached, where it can't be used: here, or any more."""
         try:
-            self._mailbox.check_thread()
+            check_thread(self._mailbox.path, self._mailbox.backend, cure)
             self._check_open()
         except SuperviseError as refusal:
             refusal.message = Message(handler, args, kwargs)

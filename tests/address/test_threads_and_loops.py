@@ -76,6 +76,13 @@ async def _bare(view: Any) -> Any:
     await view.send(1)
 
 
+async def _numbers(_: Scribe) -> AsyncIterator[int]:
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+
 def _any(_: object) -> bool:
     return True
 
@@ -95,6 +102,7 @@ USES: dict[str, Callable[[Address[Scribe]], Any]] = {
     "subscribe": lambda address: address.subscribe(int),
     "watch": lambda address: address.watch(),
     "stream": lambda address: _bare(address.stream(Scribe.note)),
+    "stream_from": lambda address: address.stream_from(_numbers).__aenter__(),
     "recipient.send": lambda address: address.recipient(Scribe.note).send(1),
     "recipient.call": lambda address: address.recipient(Scribe.note).call(1),
     "recipient.try_send": lambda address: address.recipient(Scribe.note).try_send(1),
@@ -161,6 +169,27 @@ async def test_in_another_thread_each_use_is_refused_with_the_cure_and_changes_n
         gate.open()
         await address.call(Scribe.note, "then")
     assert log == ([0, "then"] if parked else [10, 11, "then"])
+
+
+@pytest.mark.parametrize("buffer", [1, 16])
+async def test_a_stream_is_read_and_left_in_its_own_thread_alone(buffer: int) -> None:
+    async with Supervisor("app", child(Scribe)) as app:
+        address: Address[Scribe] = app.find("scribe")
+        stream = address.options(buffer=buffer).stream_from(_numbers)
+        async with stream as numbers:
+            assert await anext(numbers) == 0
+            await virtual_time.at_rest()
+            waits = InThread(lambda: numbers.__anext__()).wait()  # it would wake the generator
+            for _ in range(buffer):
+                await anext(numbers)
+            nothing = InThread(lambda: numbers.__anext__()).wait()
+            left = InThread(lambda: stream.__aexit__(None, None, None)).wait()
+            for foreign in (waits, nothing, left):
+                assert isinstance(foreign.error, WrongThread), foreign.error or foreign.result
+                assert "app/scribe" in str(foreign.error)
+                assert "read it there, by anyio.from_thread.run" in str(foreign.error)
+            assert await anext(numbers) == buffer + 1  # nothing was lost
+        assert address.account() == (1, 1, 0, 0, 0, 0, 0)
 
 
 def _sibling() -> Any:
