@@ -17,6 +17,7 @@ from supervise.mailbox.streamed_reply import StreamedReply
 from supervise.mailbox.turn import CURRENT
 from supervise.message import AnyHandler, Message, name_of
 from supervise_strategies.exception import exc_info_of
+from supervise_strategies.kind import is_of
 
 from .view import MailboxView
 
@@ -70,12 +71,12 @@ class ReplyStream(Generic[R_co]):
             pass
         except BaseException as raised:
             error = raised
-            if exc is None or not isinstance(raised, Exception):
+            if exc is None or not is_of(raised, Exception):
                 raise
         finally:
-            error = error if told is None else told
-            self._end_span(exc if error is None and cancelled else error)
-            # A frame that holds the exception that holds the frame is only freed by the collector.
+            told = error if told is None else told
+            self._end_span(exc if told is None and cancelled else told)
+            # The error holds the frame that holds the error, and the collector alone would free both.
             del told, error, reply, items
 
     if not TYPE_CHECKING:  # a type checker says it by itself
