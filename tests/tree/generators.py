@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Final, Literal, TypeAlias
 
 from hypothesis import strategies as st
@@ -27,8 +28,22 @@ Deed: TypeAlias = Literal[
     "pipe a failure to oneself",
     "ask for oneself",
     "ask for another",
+    "read another",
+    "read oneself",
+    "read what calls back",
+    "hand on",
 ]
-Way: TypeAlias = Literal["send", "try_send", "call", "call in time", "send in time", "call or fail"]
+Way: TypeAlias = Literal[
+    "send",
+    "try_send",
+    "call",
+    "call in time",
+    "send in time",
+    "call or fail",
+    "stream",
+    "stream in time",
+    "stream or fail",
+]
 Upset: TypeAlias = Literal[
     "kill",
     "kill inner",
@@ -64,7 +79,7 @@ Nudge: TypeAlias = Literal[
     "operator start",
     "operator restart",
 ]
-Greeting: TypeAlias = Literal["nothing", "send", "call", "instance"]
+Greeting: TypeAlias = Literal["nothing", "send", "call", "instance", "stream"]
 Overflow: TypeAlias = Literal["wait", "reject", "drop_oldest", "drop_newest"]
 
 ACTORS: Final = ("a", "b", "inner/c", "inner/d")
@@ -125,6 +140,25 @@ class Cast:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a generator yields, and how its reader takes that."""
+
+    takes: int | None = None
+    """After how many items the reader leaves; None: it reads to the end."""
+    items: int = 5
+    at: int = 0
+    """Before which of them the generator does its deed."""
+    gap: float = 0.0
+    """Seconds before each of the first items."""
+    pace: float = 0.0
+    """Seconds after each of the first items that the reader takes."""
+    buffer: int = 1
+    slow_close: bool = False
+    calls: bool = False
+    """The reader calls the actor that it reads from, after the first item."""
+
+
+@dataclass(frozen=True)
 class Say:
     """A sender writes to an actor, so many times, when it is done with what it was told before."""
 
@@ -143,6 +177,8 @@ class Say:
     """Of the message, to a pool by key."""
     alone: bool
     """To one of the workers, by its own address."""
+    reading: Reading
+    """Of a stream, whoever reads it."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +264,7 @@ parts: st.SearchStrategy[Part] = st.builds(
     keyed=st.booleans(),
     pool_intensity=st.sampled_from([1, 1000, 1000]),
     friend=_actor,
-    greeting=st.sampled_from(["nothing", "nothing", "nothing", "send", "call", "call", "instance"]),
+    greeting=st.sampled_from(["nothing", "nothing", "nothing", "send", "call", "call", "instance", "stream"]),
 )
 casts: st.SearchStrategy[Cast] = st.builds(
     Cast,
@@ -248,6 +284,7 @@ _quiet: list[Deed] = [
     "beside",
     "set a timer",
     "ask for another",
+    "read another",
 ]
 _loud: list[Deed] = [
     "crash",
@@ -261,8 +298,38 @@ _loud: list[Deed] = [
     "pipe to oneself",
     "pipe a failure to oneself",
     "ask for oneself",
+    "read oneself",
+    "read what calls back",
+    "hand on",
 ]
-_ways: list[Way] = ["send", "send", "call", "call", "try_send", "call in time", "send in time", "call or fail"]
+_ways: list[Way] = [
+    "send",
+    "send",
+    "call",
+    "call",
+    "try_send",
+    "call in time",
+    "send in time",
+    "call or fail",
+    "stream",
+    "stream",
+    "stream in time",
+    "stream or fail",
+]
+_readings: list[Reading] = [
+    Reading(*each)
+    for each in product(
+        (None, None, 1, 3, 0),
+        (5, 1, 40, 0),
+        (0, 1, 3, 20),
+        (0.0, 0.0, 0.1),
+        (0.0, 0.0, 0.1, 0.5),
+        (1, 2, 16),
+        (False, True),
+        (False, True),
+    )
+]
+"""Drawn as one: to draw each of its fields takes its time, in each message."""
 
 
 def _says() -> st.SearchStrategy[Say]:
@@ -279,6 +346,7 @@ def _says() -> st.SearchStrategy[Say]:
         weak=st.booleans(),
         key=st.sampled_from([0, 0, 0, 0, 1, None, NO_KEY]),
         alone=st.sampled_from([False, False, False, False, True]),
+        reading=st.sampled_from(_readings),
     )
 
 

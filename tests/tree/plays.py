@@ -41,6 +41,17 @@ NAMES = (
     "no key",
     "worker that left",
     "last worker that left",
+    "streamed reply",
+    "stream left early",
+    "stream crashed in the middle",
+    "stream begun again",
+    "stream closed by a stop",
+    "late stream",
+    "cancelled reader",
+    "cycle through a reader",
+    "stream of another actor",
+    "stream handed on",
+    "stream in a start",
 )
 
 

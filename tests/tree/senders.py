@@ -26,7 +26,7 @@ from tests.doubles import Boom
 
 from .generators import Part, Say
 from .pools import NoKey
-from .stage import Answer, Line, Player
+from .stage import Answer, Line, Player, Stage, read
 
 OK: Final = "ok"
 CANCELLED: Final = "cancelled"
@@ -37,11 +37,19 @@ OUTCOMES: Final = (
 NEVER_BEGUN: Final = (ActorRestarting, MailboxClosed, MailboxFull, MessageDropped, NoKey, SendTimeout)
 
 
+def is_stream(say: Say) -> bool:
+    """Whether its sender reads what the actor yields."""
+    return say.way in ("stream", "stream in time", "stream or fail")
+
+
 class Sender:
     """One task that writes, one message after the other."""
 
-    def __init__(self, number: int, native: bool, parts: tuple[Part, ...], worker: Callable[[int, int], Any]) -> None:
+    def __init__(
+        self, number: int, native: bool, parts: tuple[Part, ...], worker: Callable[[int, int], Any], stage: Stage
+    ) -> None:
         self.number = number
+        self._stage = stage
         self.parts = parts
         self._worker = worker
         self.alone: set[int] = set()
@@ -99,7 +107,7 @@ class Sender:
         return OK
 
     async def _write(self, n: int, say: Say, to: Address[Player], then: Address[Player]) -> None:
-        line = Line(self.number, n, say.deed, say.seconds, then)
+        line = Line(self.number, n, say.deed, say.seconds, then, reading=say.reading)
         handler: Any = Player.play_at_once if say.deed == "note at once" else Player.play
         if say.deed.startswith("beside"):
             handler = Player.play_beside
@@ -112,13 +120,19 @@ class Sender:
         elif part.size:
             line = line._replace(pool=to.path, key=say.key if part.keyed else None, lane=lane or "normal")
         by: Address[Player] | WeakAddress[Player] = to.weak if say.weak else to
-        if say.way in ("call in time", "send in time"):
-            by = by.options(timeout=say.seconds, lane=lane)
-        elif say.way == "call or fail":
-            by = by.options(on_restart="fail", lane=lane)
-        elif lane is not None:
-            by = by.options(lane=lane)
-        if say.way == "try_send":
+        options: dict[str, Any] = {} if lane is None else {"lane": lane}
+        if say.way in ("call in time", "send in time", "stream in time"):
+            options["timeout"] = say.seconds
+        elif say.way in ("call or fail", "stream or fail"):
+            options["on_restart"] = "fail"
+        if is_stream(say):
+            options["buffer"] = say.reading.buffer
+        if options:
+            by = by.options(**options)
+        if is_stream(say):
+            handler = Player.items_beside if say.deed.startswith("beside") else Player.items
+            await read(self._stage, by, handler, line)
+        elif say.way == "try_send":
             by.try_send(handler, line)
         elif say.way in ("send", "send in time"):
             await by.send(handler, line)
@@ -140,5 +154,5 @@ class Sender:
         if say.deed.startswith("beside"):
             return None
         if part.concurrency is not None:  # what runs beside others is only handed over in order
-            return f"{lane}, at once" if say.deed == "note at once" else None
+            return f"{lane}, at once" if say.deed == "note at once" and not is_stream(say) else None
         return lane

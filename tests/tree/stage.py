@@ -5,22 +5,29 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import anyio
 
 from supervise import Address, StrategyError, SuperviseError, WeakAddress, WouldDeadlock, concurrent, current
+from supervise.mailbox.pool_mailbox import PoolMailbox
 from tests.doubles import Boom
 
-from .generators import Deed
+from .generators import Deed, Reading
 from .pools import Ledger
+from .readers import Item, Readers
 
 if TYPE_CHECKING:
     from .generators import Part
 
+SLOW = 4
+"""Items that a generator takes its time for."""
 PATIENCE = 5.0
 """Seconds for which an actor waits for another one where nobody can tell that they wait for each other."""
+
+
+TURNS_TO_ANOTHER: Final = ("relay", "ask for another", "read another", "read what calls back", "hand on")
 
 
 class Line(NamedTuple):
@@ -30,11 +37,13 @@ class Line(NamedTuple):
     n: int
     deed: Deed
     seconds: float
-    then: Address[Player] | None
+    then: Address[Player] | WeakAddress[Player] | None
     pool: str = ""
     """The path of the pool that it was sent to; else it is for that actor alone."""
     key: int | None = None
     lane: str = "normal"
+    reading: Reading = Reading()
+    """If it is read from."""
 
 
 class Answer(Exception):
@@ -56,6 +65,7 @@ class Stage:
         self.addresses: list[Address[Player]] = []
         """Of all actors that are written to; empty, until the tree has started."""
         self.keys = Ledger(self.complaints)
+        self.readers = Readers(self.complaints, self.effects)
         self.players: dict[tuple[str, int], Player] = {}
         """The last one that was made under this path for a life of this number."""
         self._present: defaultdict[str, Counter[int]] = defaultdict(Counter)
@@ -76,16 +86,16 @@ class Stage:
             present[life] -= 1
 
     @contextmanager
-    def busy(self, part: Part, *, beside: bool = False) -> Generator[None]:
+    def busy(self, part: Part, how: str = "in turn") -> Generator[None]:
         """A handler runs: by itself, or beside others where its class says so, or beside as many as the actor may run."""
-        path, how = current().path, "beside" if beside else "in turn"
+        path = current().path
         busy = self._busy[path]
         busy[how] += 1
         if part.concurrency is not None:
             self.effects["beside each other"] += busy.total() > 1
             if busy.total() > part.concurrency:
                 self.complaints.append(f"{path} handles {busy.total()} messages at once, of {part.concurrency}")
-        elif busy["in turn"] > 1 or busy["beside"] > 2:
+        elif busy["in turn"] > 1 or busy["beside"] > 2 or busy["yields beside"] > 2:
             self.complaints.append(f"{path} handles too many messages at once: {busy}")
         try:
             yield
@@ -145,11 +155,55 @@ class Player:
 
     @concurrent(limit=2)
     async def play_beside(self, line: Line) -> int:
-        with self._stage.busy(self._part, beside=True), self._stage.handling(line):
+        with self._stage.busy(self._part, "beside"), self._stage.handling(line):
             await anyio.sleep(line.seconds)
             if line.deed == "beside, then crash":
                 raise Boom(line.deed)
         return line.n
+
+    async def items(self, line: Line) -> AsyncGenerator[Item]:
+        async with aclosing(self._items(line, "in turn")) as items:
+            async for item in items:
+                yield item
+
+    @concurrent(limit=2)
+    async def items_beside(self, line: Line) -> AsyncGenerator[Item]:
+        async with aclosing(self._items(line, "yields beside")) as items:
+            async for item in items:
+                yield item
+
+    async def _items(self, line: Line, how: str) -> AsyncGenerator[Item]:
+        reading, readers = line.reading, self._stage.readers
+        with self._stage.busy(self._part, how), self._stage.handling(line), readers.run(line) as run:
+            try:
+                for index in range(reading.items + 1):
+                    if index == min(reading.at, reading.items):
+                        if line.deed == "hand on" and line.then is not None:
+                            async with aclosing(self._handed_on(line.then, line)) as others:
+                                async for _ in others:
+                                    yield run.next()
+                        else:
+                            await self._do(line)
+                    if index < reading.items:
+                        if index < SLOW:
+                            await anyio.sleep(reading.gap)
+                        yield run.next()
+            finally:
+                if reading.slow_close:
+                    await anyio.sleep(0.1)
+
+    async def _handed_on(self, address: Address[Player] | WeakAddress[Player], line: Line) -> AsyncGenerator[Item]:
+        """What another actor yields, to whoever reads this one."""
+        async with AsyncExitStack() as stack:
+            with self._patience():
+                items = await stack.enter_async_context(address.stream_from(Player.items, relayed(line)))
+            while True:
+                with self._patience():
+                    item = await anext(items, None)
+                if item is None:
+                    return
+                self._stage.effects["stream handed on"] += 1
+                yield item
 
     def play_at_once(self, line: Line) -> int:
         busy = self._stage.busy(self._part) if self._part.concurrency is None else nullcontext()
@@ -157,9 +211,9 @@ class Player:
             return line.n
 
     async def _do(self, line: Line) -> None:
-        if line.deed in ("sleep", "sleep, then crash"):
+        if line.deed in ("sleep", "sleep, then crash", "beside", "beside, then crash"):
             await anyio.sleep(line.seconds)
-        if line.deed in ("crash", "sleep, then crash"):
+        if line.deed in ("crash", "sleep, then crash", "beside, then crash"):
             raise Boom(line.deed)
         if line.deed == "crash in a group":
             async with anyio.create_task_group() as group:
@@ -182,13 +236,24 @@ class Player:
             current().stop()
         elif line.deed == "ask for oneself":
             await self._ask(current().address)
-        elif line.then is not None and line.deed in ("relay", "ask for another"):
-            relayed = line._replace(sender=-1, n=next(_relayed), deed="note", pool="", key=None)
+        elif line.deed == "read oneself":
+            with self._patience():
+                await self._read(current().address, relayed(line))
+        elif line.then is not None and line.deed in TURNS_TO_ANOTHER:
             with self._patience():
                 if line.deed == "relay":
-                    await line.then.call(Player.play, relayed)
-                else:
+                    await line.then.call(Player.play, relayed(line))
+                elif line.deed == "ask for another":
                     await self._ask(line.then)
+                elif line.deed == "read what calls back":
+                    await self._read(line.then, relayed(line)._replace(deed="relay", then=current().address))
+                else:
+                    await self._read(line.then, relayed(line))
+                    self._stage.effects["stream of another actor"] += 1
+
+    async def _read(self, address: Address[Any] | WeakAddress[Any], line: Line) -> None:
+        """What an actor yields, in a handler."""
+        await read(self._stage, address.options(buffer=line.reading.buffer), Player.items, line)
 
     def _patience(self) -> AbstractContextManager[object]:
         """None, where a ring of those that wait for each other is seen."""
@@ -218,6 +283,24 @@ class Player:
 
 
 _relayed = itertools.count()
+
+
+def relayed(line: Line) -> Line:
+    """What an actor says to another one, as it was told to."""
+    return line._replace(sender=-1, n=next(_relayed), deed="note", pool="", key=None, lane="normal")
+
+
+async def read(stage: Stage, view: Address[Any] | WeakAddress[Any], handler: Any, line: Line) -> None:
+    """What a line asks for. Its reader may call the actor meanwhile, which would wait for itself."""
+    mailbox = view._mailbox
+    certain = mailbox.options.concurrency is None and not isinstance(mailbox, PoolMailbox)
+
+    async def call() -> None:
+        if line.reading.calls:
+            with nullcontext() if certain else anyio.fail_after(PATIENCE):
+                await view.call(Player.play, relayed(line))
+
+    await stage.readers.read(view, handler, line, call)
 
 
 async def ask(stage: Stage, address: Address[Any] | WeakAddress[Any]) -> Player | None:
@@ -297,6 +380,9 @@ class Factory:
                 await address.call(Player.play, line)
             elif self._part.greeting == "instance":
                 await ask(self._stage, address)
+            elif self._part.greeting == "stream":
+                await read(self._stage, address, Player.items, line)
+                self._stage.effects["stream in a start"] += 1
         except (SuperviseError, StrategyError, Answer) as error:
             self._stage.effects["WouldDeadlock"] += isinstance(error, WouldDeadlock)
         else:

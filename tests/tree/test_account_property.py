@@ -65,8 +65,8 @@ from .generators import (
     steps,
 )
 from .pools import NoKey, neglected, pools_of
-from .senders import NEVER_BEGUN, OK, Sender
-from .stage import Answer, Factory, Line, Player, Stage, ask
+from .senders import NEVER_BEGUN, OK, Sender, is_stream
+from .stage import TURNS_TO_ANOTHER, Answer, Factory, Line, Player, Stage, ask
 
 LONG_AFTER: Final = 1e5
 LONG: Final = 100.0
@@ -81,7 +81,7 @@ class Play:
         self.steps = steps
         self.stage = Stage()
         native = cast.native and backend == "asyncio"
-        self.senders = [Sender(number, native, cast.parts, self.worker) for number in range(SENDERS)]
+        self.senders = [Sender(number, native, cast.parts, self.worker, self.stage) for number in range(SENDERS)]
         self.addresses = self.stage.addresses
         self.subtrees: list[tuple[RunningSupervisor, RunningSupervisor]] = []
         """What was started below whom while the tree ran."""
@@ -352,6 +352,8 @@ class Play:
     def hear(self, event: Event) -> None:
         """A listener that looks back into the tree: it is told when the state is whole."""
         unbalanced = [address.path for address in self.addresses if not address.account().balanced]
+        if isinstance(event, Stopped):
+            self.stage.readers.over(event.path, event.incarnation)
         if isinstance(event, Stopped) and (player := self.stage.players.get((event.path, event.incarnation))) is not None:
             player.over = True
         if isinstance(event, Decided):
@@ -385,6 +387,8 @@ class Play:
         assert (total.queued, total.in_hand) == (0, 0)
         assert self.stage.left() == []
         assert self.stage.keys.broken() == []
+        assert self.stage.readers.left_over() == []
+        assert [address.path for address in self.addresses if address._mailbox.fail_fast] == []
         for sender in self.senders:
             self.check_sender(sender)
             self.stage.effects["no key"] += sum(outcome is NoKey for _, outcome in sender.outcomes.values())
@@ -403,13 +407,18 @@ class Play:
             seen = list(dict.fromkeys(n for path, n in mine if (path, sender.order_of(n)) == where))
             assert where[1] is None or seen == sorted(seen), f"{where} handled sender {sender.number} in the order {seen}"
         for n, (say, outcome) in sender.outcomes.items():
-            if say.deed == "relay" and self.cast.parts[say.to].on_error == "reply":
+            if is_stream(say):
+                promised = say.reading.items if say.deed != "hand on" else 2 * say.reading.items
+                assert self.stage.readers.broken(sender.number, n, promised, to_the_end=outcome is OK) == []
+            if say.deed in (*TURNS_TO_ANOTHER, "read oneself") and self.cast.parts[say.to].on_error == "reply":
                 continue  # what it got may be what another actor answered
             if n in redelivered:
                 continue  # at least once, as it was asked for; whether it was told so is what the account says
             is_send = "send" in say.way
             if (is_send and outcome is not OK) or outcome in NEVER_BEGUN:
                 assert begun[n] == 0, f"{say} ended with {outcome}, and was handled"
+            elif outcome is OK and (sender.number, n) in self.stage.readers.left:
+                assert begun[n] <= 1
             elif outcome is OK and not is_send:
                 assert ended[n] == 1, f"{say} was answered, and never handled"
             elif outcome in (Answer, Boom, ExceptionGroup):
