@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from random import Random
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -20,7 +21,47 @@ if TYPE_CHECKING:
     from .malice import Malice, Site
 
 DEEDS = ("nothing", "nothing", "checkpoint", "sleep", "sleep", "begin a task", "after", "every", "pipe", "pipe or fail", "read",
-         "watch", "publish", "stop", "shut down", "stubborn")  # fmt: skip
+         "watch", "publish", "stop", "shut down", "stubborn", "read another")  # fmt: skip
+CLOSES = ("as asked", "as asked", "as asked", "late", "stubborn", "yields", "yields for a while", "swallows")
+"""How a generator takes it that it is closed."""
+
+
+def beside_others(function: Any) -> Any:
+    """The same generator function once more, marked."""
+    copy = FunctionType(function.__code__, function.__globals__, "yields_beside", function.__defaults__)
+    copy.__qualname__ = "Fiend.yields_beside"
+    copy.__module__ = function.__module__
+    return concurrent(limit=2)(copy)
+
+
+async def read_as_it_likes(view: Any, handler: Any, argument: object, chance: Random, site: Site) -> None:
+    """Read from an actor, and misbehave meanwhile."""
+    how = chance.choice(["on", "on", "on", "leave", "leave", "not", "in another task", "twice", "after it", "without a block"])
+    pause, enough = chance.choice([0.0, 0.0, 0.1, 1.0]), chance.choice([1, 2, 20])
+    stream = view.stream_from(handler, argument)
+    if how == "without a block":
+        async for _ in stream:
+            pass
+    async with stream as items:
+        count = 0
+        if how == "twice":
+            await stream.__aenter__()
+        elif how == "in another task":
+            async with anyio.create_task_group() as group:
+                group.start_soon(anext, items, None)
+                await site.later()
+                await anext(items)
+        elif how != "not":
+            async for _ in items:
+                count += 1
+                if count < 4:
+                    await anyio.sleep(pause)
+                    await site.later()
+                if how == "leave" and count == enough:
+                    break
+        await site.later()
+    if how == "after it":
+        await anext(items)
 
 
 class Part:
@@ -127,6 +168,31 @@ class Fiend:
     async def beside(self, argument: object = None) -> str:
         return await self.misbehave("concurrent", "beside")
 
+    async def yields(self, argument: object = None) -> AsyncGenerator[object]:
+        part = self.part
+        closes, items = part.random.choice(CLOSES), part.random.choice([0, 1, 3, 20, 300])
+        try:
+            for number in range(items):
+                if number < 3:
+                    await part.patience(part.random.choice([0.0, 0.0, 0.1, 0.5]))
+                    await part.site("generator", "yields").later()
+                yield argument
+        except GeneratorExit:
+            if closes == "swallows":
+                return
+            for _ in range({"yields": 1, "yields for a while": 5}.get(closes, 0)):
+                try:
+                    yield "more"
+                except GeneratorExit:
+                    pass
+            raise
+        finally:
+            with anyio.CancelScope(shield=closes == "stubborn"):
+                await anyio.sleep(0.3 if closes in ("stubborn", "late") else 0)
+            await part.site("generator", "finally").later()
+
+    yields_beside = beside_others(yields)
+
     async def tick(self) -> str:
         return await self.misbehave("timer", "tick")
 
@@ -172,6 +238,9 @@ class Fiend:
             me.pipe_to(Fiend.piped, part.result(seconds), failed=Fiend.failed)
         elif deed == "read":
             me.read(Stream(part), Fiend.item)
+        elif deed == "read another" and part.friends:
+            with anyio.move_on_after(3):
+                await read_as_it_likes(part.random.choice(part.friends), Fiend.yields, None, part.random, part.site("reader"))
         elif deed == "watch" and part.friends:
             me.watch(part.random.choice(part.friends), Fiend.down)
         elif deed == "publish":
@@ -382,6 +451,10 @@ class Innocent:
 
     async def answer(self) -> int:
         return current().incarnation
+
+    async def items(self) -> AsyncGenerator[int]:
+        for number in range(5):
+            yield number
 
     async def tick(self) -> None:
         for address in self._neighbour:

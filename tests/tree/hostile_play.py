@@ -211,9 +211,11 @@ class HostilePlay:
     async def _write(self, chance: Random) -> None:
         world = self.world
         address, handler, argument = world.view(chance), world.handler(chance), world.argument(chance)
-        way = chance.choice(["send", "send", "call", "call", "try_send"])
+        way = chance.choice(["send", "send", "call", "call", "try_send", "stream", "stream"])
         self.malice.note("the audience", f"{way} {getattr(handler, '__name__', handler)} to {address.path}")
-        if way == "try_send":
+        if way == "stream":
+            await self._await(lambda: world.read(address, chance))
+        elif way == "try_send":
             self._harmlessly(lambda: address.try_send(handler, argument))
         else:
             await self._await(lambda: getattr(address, way)(handler, argument))
@@ -225,6 +227,9 @@ class HostilePlay:
             self._asking[address.path] = begun
             try:
                 life = await address.call(Innocent.answer)
+                async with address.stream_from(Innocent.items) as items:
+                    if [item async for item in items] != [*range(5)]:
+                        self.fail("an innocent's items are lost")
             except self.malice.cancelled:
                 raise
             except BaseException as error:

@@ -34,7 +34,7 @@ from supervise import (
 )
 from supervise.tree.description import Description
 
-from .fiends import Argument, Callback, Fiend, Innocent, KeyOf, OddCallable, Part, Queue, odd_class
+from .fiends import Argument, Callback, Fiend, Innocent, KeyOf, OddCallable, Part, Queue, odd_class, read_as_it_likes
 from .malice import LaterCall, Malice, NowCall
 
 STRATEGIES: Final[list[Any]] = ["one_for_one", "one_for_one", "one_for_all", "rest_for_one"]
@@ -232,6 +232,9 @@ class World:
             return OddCallable(self.malice.site("callable", f"odd {chance.randint(0, 2)}"))
         return chance.choice([Fiend.work, Fiend.work, Fiend.quick, Fiend.beside])
 
+    def yielding(self, chance: Random) -> Any:
+        return self.handler(chance) if chance.random() < 0.1 else chance.choice([Fiend.yields, Fiend.yields_beside])
+
     def view(self, chance: Random) -> Any:
         address: Any = chance.choice(self.fiends)
         if chance.random() < 0.2:
@@ -241,6 +244,7 @@ class World:
                 timeout=chance.choice([None, 0.3, 2.0]),
                 on_restart=chance.choice(["wait", "fail"]),
                 on_cancel=chance.choice([None, "cancel", "finish"]),
+                buffer=chance.choice([1, 2, 16]),
             )
         return address
 
@@ -330,6 +334,7 @@ class World:
             "supervisor.stop": lambda: self.stop(supervisor, chance),
             "resize": lambda: self.resize(app, chance),
             "instance": address.instance,
+            "stream_from": lambda: self.read(address, chance),
         }
         what = chance.choice([*calls])
         if what == "supervisor.stop" and supervisor.path == app.path and chance.random() < 0.8:
@@ -340,6 +345,10 @@ class World:
                 await calls[what]()
 
         return f"{what} ({address.path}, {supervisor.path}, {name}, {patience:g} s)", call
+
+    async def read(self, address: Any, chance: Random) -> None:
+        site = self.malice.site("reader", address.path)
+        await read_as_it_likes(address, self.yielding(chance), self.argument(chance), chance, site)
 
     def ask(self, why: str, function: Callable[[], object]) -> object:
         self.asked = self.asked or why

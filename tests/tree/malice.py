@@ -26,14 +26,14 @@ RATES: Final = {
     "task": 0.5, "stream": 0.3, "watch": 0.5, "cancelled": 0.6, "policy": 0.35, "predicate": 0.6, "repr": 0.2, "error": 0.6,
     "queue": 0.04, "listener": 0.08, "log": 0.05, "instrument": 0.02, "metrics": 0.5, "expects": 0.4, "callable": 0.15,
     "subscriber": 0.3, "dead letter": 0.3, "snapshot": 0.4, "redelivery": 0.35,
-    "key": 0.2,
+    "key": 0.2, "generator": 0.25, "reader": 0.25,
 }  # fmt: skip
 """Each kind of hostile code, and how likely it misbehaves when it is called."""
 
 KINDS: Final = tuple(RATES)
 ENDS_BY_SYSTEM_EXIT: Final = frozenset(
     {"factory", "hook", "handler", "concurrent", "nursery", "timer", "pipe", "task", "stream", "watch", "cancelled", "policy",
-     "redelivery", "callable"}
+     "redelivery", "callable", "generator", "reader"}
 )  # fmt: skip
 """From where SystemExit ends the tree; from all other code that is called it is logged."""
 
