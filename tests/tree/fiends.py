@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self
@@ -181,10 +181,8 @@ class Fiend:
             if closes == "swallows":
                 return
             for _ in range({"yields": 1, "yields for a while": 5}.get(closes, 0)):
-                try:
+                with suppress(GeneratorExit):
                     yield "more"
-                except GeneratorExit:
-                    pass
             raise
         finally:
             with anyio.CancelScope(shield=closes == "stubborn"):
