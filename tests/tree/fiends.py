@@ -47,10 +47,12 @@ async def read_as_it_likes(view: Any, handler: Any, argument: object, chance: Ra
         if how == "twice":
             await stream.__aenter__()
         elif how == "in another task":
+            raised: list[BaseException] = []
             async with anyio.create_task_group() as group:
-                group.start_soon(anext, items, None)
-                await site.later()
-                await anext(items)
+                group.start_soon(_one_item, items, site.malice, raised)
+                await _one_item(items, site.malice, raised)
+            if raised:
+                raise raised[0]
         elif how != "not":
             async for _ in items:
                 count += 1
@@ -62,6 +64,17 @@ async def read_as_it_likes(view: Any, handler: Any, argument: object, chance: Ra
         await site.later()
     if how == "after it":
         await anext(items)
+
+
+async def _one_item(items: AsyncIterator[object], malice: Malice, raised: list[BaseException]) -> None:
+    """What anyio's own task group wouldn't stand isn't raised in it."""
+    try:
+        await anext(items, None)
+    except malice.cancelled:
+        raise
+    except BaseException as error:
+        malice.swallow(error)
+        raised.append(error)
 
 
 class Part:

@@ -212,9 +212,11 @@ class HostilePlay:
         world = self.world
         address, handler, argument = world.view(chance), world.handler(chance), world.argument(chance)
         way = chance.choice(["send", "send", "call", "call", "try_send", "stream", "stream"])
+        if way == "stream":
+            handler = world.yielding(chance)
         self.malice.note("the audience", f"{way} {getattr(handler, '__name__', handler)} to {address.path}")
         if way == "stream":
-            await self._await(lambda: world.read(address, chance))
+            await self._await(lambda: world.read(address, handler, argument, chance))
         elif way == "try_send":
             self._harmlessly(lambda: address.try_send(handler, argument))
         else:

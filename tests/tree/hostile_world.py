@@ -309,7 +309,7 @@ class World:
         address, supervisor, path = self.view(chance), chance.choice(self.supervisors), chance.choice(self.paths)
         handler, argument = self.handler(chance), self.argument(chance)
         name, innocent = path.rpartition("/")[2], chance.choice(self.innocents)
-        ada, grace = supervisor.operator("ada"), chance.choice([None, 0.0, 0.5])
+        ada, grace, generator = supervisor.operator("ada"), chance.choice([None, 0.0, 0.5]), self.yielding(chance)
         patience = chance.choice([0.0, 0.1, 1.0, 30.0])
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "send": lambda: address.send(handler, argument),
@@ -334,7 +334,7 @@ class World:
             "supervisor.stop": lambda: self.stop(supervisor, chance),
             "resize": lambda: self.resize(app, chance),
             "instance": address.instance,
-            "stream_from": lambda: self.read(address, chance),
+            "stream_from": lambda: self.read(address, generator, argument, chance),
         }
         what = chance.choice([*calls])
         if what == "supervisor.stop" and supervisor.path == app.path and chance.random() < 0.8:
@@ -346,9 +346,8 @@ class World:
 
         return f"{what} ({address.path}, {supervisor.path}, {name}, {patience:g} s)", call
 
-    async def read(self, address: Any, chance: Random) -> None:
-        site = self.malice.site("reader", address.path)
-        await read_as_it_likes(address, self.yielding(chance), self.argument(chance), chance, site)
+    async def read(self, address: Any, handler: Any, argument: Any, chance: Random) -> None:
+        await read_as_it_likes(address, handler, argument, chance, self.malice.site("reader", address.path))
 
     def ask(self, why: str, function: Callable[[], object]) -> object:
         self.asked = self.asked or why
