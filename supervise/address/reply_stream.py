@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec
 from supervise._backends import is_cancellation
 from supervise.errors import ActorStopped
 from supervise.mailbox.affinity import OF_A_STREAM, check_thread
-from supervise.mailbox.call_cycle import check_cycle
 from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.refusal import check_message, refused, restarting
 from supervise.mailbox.stream_run import RUN
@@ -107,8 +106,6 @@ class ReplyStream(Generic[R_co]):
             if fail_fast and mailbox.restarting:
                 raise restarting(mailbox, envelope)
             own = reply.read_here()
-            if not lane.credits and lane.room < 1 and mailbox.options.overflow == "wait":
-                check_cycle(own, lane, handler, args, kwargs)
             if lane.credits or await lane._admission(envelope, turn, fail_fast, own):
                 if fail_fast and mailbox.restarting:  # since the room was given to it
                     lane.give_on()

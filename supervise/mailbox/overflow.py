@@ -77,11 +77,11 @@ class WaitingSenders:
     async def wait(self, lane: Lane, envelope: Envelope, turn: Turn | None, fail_fast: bool, calling: Turn | None) -> None:
         """Wait for a reservation, and turn it into room, which is the caller's as long as it awaits nothing else.
 
-        `calling`: the turn that waits here with a call, which is an edge. Raises the mailbox's refusal if that comes first, or
-        CallCycle.
+        `calling`: the turn that waits here with a call, which is an edge. Raises the mailbox's refusal if that comes first, and
+        CallCycle if the room would never come: who called may have let others run since it looked, and they wait by now.
         """
         mailbox, options = lane.mailbox, envelope[5]
-        if envelope[3] is not None:  # once more: since it was asked first others may have run, and wait for this task now
+        if envelope[3] is not None:
             check_cycle(calling, lane, *envelope[:3])
         room = mailbox.backend.future()
         entry = (room, turn, envelope if fail_fast else None)
