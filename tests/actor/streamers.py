@@ -108,6 +108,22 @@ class Model:
                 yield 2
                 raise
 
+    async def yields_a_last_word(self, words: int = 1) -> AsyncIterator[int]:
+        """As one who forgets that its reader may have left."""
+        task = anyio.get_current_task().id
+        try:
+            while True:
+                yield 1
+        finally:
+            try:
+                for _ in range(words):
+                    try:
+                        yield 2
+                    except GeneratorExit:
+                        self.log.append("told again")
+            finally:
+                self.log.append("closed" if anyio.get_current_task().id == task else "closed in another task")
+
     async def checks_and_waits(self) -> AsyncIterator[int]:
         current().checkpoint("on the way")
         number = 0

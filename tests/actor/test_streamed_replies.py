@@ -519,6 +519,23 @@ async def test_what_a_generator_raises_as_it_is_closed_is_a_crash_and_told_to_wh
         gc.collect()
 
 
+@pytest.mark.parametrize("words", [1, 3])
+@pytest.mark.parametrize("way", ["leaves", "stop"])
+async def test_a_generator_that_yields_as_it_is_closed_is_closed_in_its_actors_task_all_the_same(words: int, way: str) -> None:
+    log: list[Any] = []
+    async with Supervisor("app", child(Model, log), intensity=OFTEN) as app:
+        model: Address[Model] = app.find("model")
+        with pytest.raises(ActorCrashed, match=f"ignored GeneratorExit, and yielded {words} more"):
+            async with model.stream_from(Model.yields_a_last_word, words) as items:
+                await anext(items)
+                if way == "stop":
+                    await app.operator("ada").restart("model")
+                    async for _ in items:
+                        pass
+        assert log == [*["told again"] * words, "closed"]
+        assert model.account() == (1, 0, 1, 0, 0, 0, 0)
+
+
 async def test_a_crash_before_the_reader_left_is_none_of_its_affair() -> None:
     async with Supervisor("app", child(Model)) as app:
         async with app.find("model").stream_from(Model.numbers, 3, Boom("later")) as numbers:

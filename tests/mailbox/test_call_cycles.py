@@ -9,6 +9,7 @@ Tested:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -146,6 +147,45 @@ async def test_a_cycle_through_a_call_that_isnt_handled_yet_is_found(room: int) 
             await virtual_time.at_rest()
             assert cycle_of(outcomes.of["b"]) == ("app/b", "app/a", "app/b")
             assert outcomes.of["a"] == "end"  # b's next life has handled it
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("streams", [False, True], ids=["calls", "streams"])
+async def test_two_that_let_each_other_run_before_they_wait_for_room_are_a_cycle(streams: bool) -> None:
+    class Crossing(Link):
+        async def meet(self, gate: Gate, other: Address[Crossing]) -> None:
+            await gate.walk_through()
+            if not streams:
+                await other.call(Link.follow)
+                return
+            async with other.stream_from(Crossing.items) as items:
+                async for _ in items:
+                    pass
+
+        async def items(self) -> AsyncIterator[int]:
+            yield 1
+
+    async with (
+        Supervisor(
+            "app", child(Crossing, name="a", capacity=1), child(Crossing, name="b", capacity=1), intensity=Intensity(10)
+        ) as app,
+        anyio.create_task_group() as group,
+    ):
+        a, b, gate, outcomes = app.find("a"), app.find("b"), Gate(), Outcomes(group)
+        for address in (a, b):
+            assert await address.call(Link.follow) == "end"  # so that whoever finds no room lets others run first
+        await outcomes.watch("a", a.call(Crossing.meet, gate, b))
+        await outcomes.watch("b", b.call(Crossing.meet, gate, a))
+        await virtual_time.at_rest()
+        for address in (a, b):
+            address.try_send(Link.follow)  # there is no more room
+        gate.open()
+        await virtual_time.at_rest()
+        broken = [error for error in outcomes.of.values() if error is not None]
+        assert len(broken) == 1
+        assert set(cycle_of(broken[0])) == {"app/a", "app/b"}
+    assert a.account().balanced
+    assert b.account().balanced
 
 
 @pytest.mark.anyio
