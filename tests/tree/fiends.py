@@ -191,16 +191,17 @@ class Fiend:
                     await part.site("generator", "yields").later()
                 yield argument
         except GeneratorExit:
+            with anyio.CancelScope(shield=closes == "stubborn"):
+                await anyio.sleep(0.3 if closes in ("stubborn", "late") else 0)
+            await part.site("generator", "closed").later()
             if closes == "swallows":
                 return
             for _ in range({"yields": 1, "yields for a while": 5}.get(closes, 0)):
                 with suppress(GeneratorExit):
                     yield "more"
             raise
-        finally:
-            with anyio.CancelScope(shield=closes == "stubborn"):
-                await anyio.sleep(0.3 if closes in ("stubborn", "late") else 0)
-            await part.site("generator", "finally").later()
+        finally:  # what it awaited here would hide what it raises, as it does in any task that is cancelled
+            part.site("generator", "finally").at_once()
 
     yields_beside = beside_others(yields)
 
