@@ -65,8 +65,8 @@ class PoolMailbox(Mailbox):
 
     @property
     def restarting(self) -> bool:
-        """Whether no worker is ready for messages."""
-        return not self.up
+        """Whether no worker is ready for messages. One that leaves takes none any more."""
+        return all(worker.retires for worker in self.up)
 
     @restarting.setter
     def restarting(self, restarting: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]

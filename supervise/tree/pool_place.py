@@ -223,6 +223,9 @@ class PoolPlace(BranchPlace):
             else:
                 mailbox.wake()
         self.mailbox.wake()
+        if self.node is not None:
+            for name in surplus:
+                self.tree.registry.went_down(self.node, name)
         return surplus
 
 

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from supervise.address.address import address_of, lent_address_of
 from supervise.mailbox.call_cycle import break_ring
+from supervise.mailbox.pool_mailbox import WorkerMailbox
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec, there_are
 
@@ -143,7 +144,7 @@ class Registry:
 
     @staticmethod
     def went_down(node: Node, name: str) -> None:
-        """A child has ended: who waits for it in a start that it comes after waits for ever, and is told."""
+        """A child has ended, or takes nothing any more: who waits for it in a start that it comes after is told that."""
         for id in node.machine.starting(before=name, ending=True):
             for turn in _starting(node.places.get(id)):
                 break_ring(turn)
@@ -193,6 +194,9 @@ def _before_all(pool: PoolPlace, node: Node) -> list[Turn]:
     """Those that have to be ready before any worker of a pool, of which none is up, can be: it needs one, whichever that is."""
     found: list[Turn] | None = None
     for name, place in pool.places.items():
+        mailbox = place.mailbox if isinstance(place, ActorPlace) else None
+        if isinstance(mailbox, WorkerMailbox) and mailbox.retires:
+            continue
         info = node.machine.child(name)
         if info is not None and info.state is ChildState.STARTING:
             starts = [*_starting(place)]

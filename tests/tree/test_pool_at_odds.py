@@ -160,6 +160,27 @@ async def test_a_call_to_a_pool_whose_last_worker_is_about_to_end_would_deadlock
         assert isinstance(met[0], WouldDeadlock)
 
 
+async def test_a_call_to_ones_own_pool_in_a_start_would_deadlock_once_all_others_have_to_leave() -> None:
+    met: list[Any] = []
+
+    @asynccontextmanager
+    async def worker(jobs: Address[Any], spared: list[int]) -> AsyncGenerator[Worker]:
+        async with asks(met, jobs, spared):
+            yield Worker()
+
+    async with Supervisor("app", pool(worker, ref("jobs"), [0, 0], size=2, name="jobs", intensity=UNLIMITED)) as app:
+        jobs: Address[Worker] = app.find("jobs")
+        jobs.pause()
+        app.kill("jobs/1")
+        await at_rest()
+        assert met == []  # the second one would answer
+        with anyio.fail_after(1):
+            await app.resize("jobs", 1)
+        assert isinstance(met[0], WouldDeadlock)
+        jobs.resume()
+        assert await jobs.call(Worker.name) == "1"
+
+
 async def test_a_call_to_an_elder_that_is_about_to_end_would_deadlock_too() -> None:
     met: list[Any] = []
 
