@@ -184,13 +184,14 @@ async def _close(generator: Any) -> None:
     if class_of(generator) is not AsyncGeneratorType or generator.ag_frame is None:
         await generator.aclose()
         return
-    for times in range(CLOSES):
+    times = 0
+    while times < CLOSES:
         try:
             await generator.athrow(GeneratorExit())
         except (GeneratorExit, StopAsyncIteration):
-            if not times:
-                return
             break
+        times += 1
     else:
         await generator.aclose()
-    raise RuntimeError(f"async generator ignored GeneratorExit, and yielded {times} more")
+    if times:
+        raise RuntimeError(f"async generator ignored GeneratorExit, and yielded {times} more")

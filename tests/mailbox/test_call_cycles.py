@@ -184,8 +184,7 @@ async def test_two_that_let_each_other_run_before_they_wait_for_room_are_a_cycle
         broken = [error for error in outcomes.of.values() if error is not None]
         assert len(broken) == 1
         assert set(cycle_of(broken[0])) == {"app/a", "app/b"}
-    assert a.account().balanced
-    assert b.account().balanced
+        assert all(address.account().balanced for address in (a, b))
 
 
 @pytest.mark.anyio
