@@ -28,13 +28,34 @@ class StreamStopped(Exception):
     """A stream was closed since its actor is to end: its message is cut off, and nothing has crashed."""
 
 
+async def _aclose(generator: Any) -> None:
+    """As `aclose`, which leaves one that yields then where it stands, for ever: here it is told again, so its `finally` runs.
+
+    RuntimeError even so, as of `aclose`.
+    """
+    if class_of(generator) is not AsyncGeneratorType or generator.ag_frame is None:
+        await generator.aclose()
+        return
+    times = 0
+    while times < CLOSES:
+        try:
+            await generator.athrow(GeneratorExit())
+        except (GeneratorExit, StopAsyncIteration):
+            break
+        times += 1
+    else:
+        await generator.aclose()
+    if times:
+        raise RuntimeError(f"async generator ignored GeneratorExit, and yielded {times} more")
+
+
 async def _close(generator: Any) -> None:
     """Close it where it stands. A task group that is open in it makes a group of the GeneratorExit that it is closed with: as
     if that was all that was raised, it is closed.
     """
     rest: BaseException | None = None
     try:
-        await generator.aclose()
+        await _aclose(generator)
     except BaseExceptionGroup as group:
         if not any(is_of(leaf, GeneratorExit) for leaf in leaves(group)):
             raise
@@ -174,24 +195,3 @@ class StreamRun:
     def waited(self) -> float:
         """Seconds for which it has waited for its reader."""
         return self._waited + (self._backend.now() - self._since if self.waiting else 0.0)
-
-
-async def _close(generator: Any) -> None:
-    """As `aclose`, which leaves one that yields then where it stands, for ever: here it is told again, so its `finally` runs.
-
-    RuntimeError even so, as of `aclose`.
-    """
-    if class_of(generator) is not AsyncGeneratorType or generator.ag_frame is None:
-        await generator.aclose()
-        return
-    times = 0
-    while times < CLOSES:
-        try:
-            await generator.athrow(GeneratorExit())
-        except (GeneratorExit, StopAsyncIteration):
-            break
-        times += 1
-    else:
-        await generator.aclose()
-    if times:
-        raise RuntimeError(f"async generator ignored GeneratorExit, and yielded {times} more")

@@ -8,8 +8,9 @@ Theory of operation
 - The generator runs ahead until the buffer is full; then it waits, in the actor's task, until its reader has taken something.
   So a switch of tasks is paid for once for a buffer, and not for each item. Both let others run at least once in `RUN` items.
 - Whatever ends the wait (the reader leaves, is cancelled or late; the actor is asked to stop) closes the generator where it
-  stands, at its `yield`: `aclose` runs in the actor's task, before the message is settled, and what it raises is what a
-  handler raises. A generator at work goes on to its next `yield`, as a handler does; unless `on_cancel="cancel"` was said.
+  stands, at its `yield`: as `aclose` does, in the actor's task, before the message is settled, and what that raises is what a
+  handler raises. One that yields then is closed again, and has crashed. A generator at work goes on to its next `yield`, as a
+  handler does; unless `on_cancel="cancel"` was said.
 - It may have a scope or a task group open where it stands at a `yield`. Their GeneratorExit, in a group, is that of the close;
   and a scope of its own that is cancelled meanwhile cancels the actor's task in our wait, so we raise that at the `yield`.
 - What was put in before the end is read before the end is told. A deadline covers that, too: what is late isn't read.

@@ -4,7 +4,7 @@ SEMANTICS 65, 10, 21. All that a user can hand over (`malice.KINDS`) raises what
 the library, whenever it is called. Tested, at every step and at the end of each play:
 - what ends the tree is what passes up (KeyboardInterrupt from anywhere; SystemExit from handler, factory, hook, nursery task,
   timer or policy), a spent limit, or somebody's own call; and what leaves the tree then is that very error, or names a culprit
-- innocent neighbours answer all the while, at once, in their first life
+- innocent neighbours answer and yield all the while, at once, in their first life
 - the accounts balance, and nothing is queued or in hand when all is over
 - nothing is left: no task, no timer, no thread; and the backend has nothing to complain of
 - it comes to an end, in virtual time
