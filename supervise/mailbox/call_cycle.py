@@ -9,7 +9,7 @@ thread) keeps no actor from going on, so it makes no edge; but one that reads a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from supervise._backends import fail
 from supervise.errors import CallCycle, SuperviseError, WouldDeadlock
@@ -74,6 +74,10 @@ class _Ring(NamedTuple):
     """Whether it goes back to a task that reads a stream."""
 
 
+_ITSELF: Final = _Ring([])
+"""A worker waits for its own pool: for whatever the other ones wait."""
+
+
 def _error(turn: Turn | None, ring: _Ring, what: str, message: Message | None = None) -> SuperviseError:
     if ring.first is None or turn is None:
         return CallCycle(ring.path, message, reader=ring.reader)
@@ -82,7 +86,15 @@ def _error(turn: Turn | None, ring: _Ring, what: str, message: Message | None = 
 
 def _ring(turn: Turn | None, lane: Lane, reply: Future | None) -> _Ring | None:
     """None: it isn't certain that there is one. `reply`: what is waited for; None: the call is to be sent yet."""
-    path = [] if turn is None else [turn.mailbox.path]
+    ring = _way_back(turn, lane, reply, ())
+    if ring is not None and turn is not None:
+        ring.path.insert(0, turn.mailbox.path)
+    return ring
+
+
+def _way_back(turn: Turn | None, lane: Lane, reply: Future | None, pools: tuple[Mailbox, ...]) -> _Ring | None:
+    """From who waits there to that turn, or task. `pools`: those whose workers are looked at already, one by one."""
+    path: list[str] = []
     first: Turn | None = None
     seen: set[Turn] = set()  # who has room by now, and hasn't run since, may be in a cycle of its own
     while True:
@@ -93,7 +105,10 @@ def _ring(turn: Turn | None, lane: Lane, reply: Future | None) -> _Ring | None:
         if life is not None and not life.exclusive:  # a pool: any worker may take what waits
             at = None if reply is None else life.handling(reply)
             if at is None and not mailbox.restarting:
-                return None
+                if mailbox in pools:
+                    return _ITSELF
+                way = _through_workers(turn, life, (*pools, mailbox))
+                return None if way is None else _Ring(path + way.path, first or way.first, way.reader)
             if at is not None:
                 path.append(at.mailbox.path)
         elif life is not None and runs_beside(life, reply):
@@ -116,6 +131,25 @@ def _ring(turn: Turn | None, lane: Lane, reply: Future | None) -> _Ring | None:
             return None
         seen.add(at)
         lane, reply = at.awaits, at.pending
+
+
+def _through_workers(turn: Turn | None, pool: IncarnationTurn, pools: tuple[Mailbox, ...]) -> _Ring | None:
+    """Who waits for a pool waits for all its workers: for that turn, if each of them waits for it, or for the pool again."""
+    found: _Ring | None = None
+    for worker in pool.takers():
+        if worker is None:
+            return None
+        if worker is turn:
+            found = _Ring([worker.mailbox.path])
+            continue
+        if not waits(worker) or worker.awaits is None:
+            return None
+        way = _way_back(turn, worker.awaits, worker.pending, pools)
+        if way is None:
+            return None
+        if found is None or found is _ITSELF:
+            found = way if way is _ITSELF else _Ring([worker.mailbox.path, *way.path], way.first, way.reader)
+    return None if found is _ITSELF and len(pools) == 1 else found
 
 
 def waits(at: Turn) -> bool:

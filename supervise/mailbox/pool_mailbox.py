@@ -348,6 +348,14 @@ class PoolTurn(IncarnationTurn):
         at_work = (turn for turn in self._workers() if turn.in_hand is not None)
         return next((turn for turn in at_work if turn.in_hand is not None and awaited_of(turn.in_hand) is reply), None)
 
+    def takers(self) -> Iterator[Turn | None]:
+        pool = self.mailbox
+        assert isinstance(pool, PoolMailbox)
+        for worker in pool.workers:
+            life = worker.turn
+            if not worker.retires:
+                yield life if life is not None and life.running and not life.stopping else None
+
     def look_again(self) -> None:
         pool = self.mailbox
         assert isinstance(pool, PoolMailbox)

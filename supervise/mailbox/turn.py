@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +61,10 @@ class IncarnationTurn(Turn, ABC):
     @abstractmethod
     def held(self) -> list[tuple[Lane, Envelope]]:
         """All that is in hand, in the order of hand-over, each with the lane that it came from."""
+
+    def takers(self) -> Iterable[Turn | None]:
+        """Of a pool: those that may take what waits there; None stands for one that isn't up, but may be soon."""
+        return ()
 
     @abstractmethod
     def look_again(self) -> None:

@@ -240,9 +240,32 @@ class Caller:
         again: str = await current().find("caller").call(Caller.again, depth - 1)
         return again
 
+    def crash(self) -> None:
+        raise Boom("caller")
+
     async def through(self) -> str:
         back: str = await current().find("other").call(Other.back)
         return back
+
+
+class Crossing:
+    """Calls another pool when all are at work, so that nobody is left there."""
+
+    def __init__(self, outcomes: list[str]) -> None:
+        self.outcomes = outcomes
+
+    async def cross(self, other: str, gate: Gate) -> None:
+        await gate.walk_through()
+        there: Address[Crossing] = current().find(other)
+        try:
+            await there.call(Crossing.answer)
+        except CallCycle:
+            self.outcomes.append("cycle")
+        else:
+            self.outcomes.append("answered")
+
+    def answer(self) -> None:
+        """It is there."""
 
 
 class Other:
@@ -271,6 +294,48 @@ async def test_a_call_back_to_who_waits_for_the_worker_is_a_cycle() -> None:
         with pytest.raises(CallCycle) as met:
             await app.find("other").call(Other.around)
         assert met.value.cycle == ("app/caller/1", "app/other", "app/caller", "app/caller/1")
+
+
+async def test_a_call_to_the_pool_by_the_last_worker_that_could_answer_is_a_cycle() -> None:
+    callers = pool(Caller, size=3, name="caller", expects=(CallCycle,))
+    async with Supervisor("app", callers, child(Other, expects=(CallCycle,))) as app:
+        assert await app.find(callers).call(Caller.again, 2) == "end"
+        with pytest.raises(CallCycle) as met:
+            await app.find(callers).call(Caller.again, 3)
+        last, between, first = met.value.cycle
+        assert (first, between) == (last, "app/caller")
+        assert await app.find(callers).call(Caller.through) == "end"
+
+
+async def test_a_call_through_an_actor_to_a_pool_of_one_is_a_cycle() -> None:
+    callers = pool(Caller, size=1, name="caller", expects=(CallCycle,))
+    async with Supervisor("app", callers, child(Other, expects=(CallCycle,))) as app:
+        with pytest.raises(CallCycle) as met:
+            await app.find(callers).call(Caller.through)
+        assert met.value.cycle == ("app/other", "app/caller", "app/caller/1", "app/other")
+
+
+async def test_a_worker_that_comes_back_from_its_backoff_may_answer() -> None:
+    callers = pool(Caller, size=2, name="caller", expects=(CallCycle,), restart=Restart.permanent(wait=wait_fixed(5)))
+    async with Supervisor("app", callers) as app:
+        await app.find("caller/2").send(Caller.crash)
+        await at_rest()
+        begun = anyio.current_time()
+        assert await app.find(callers).call(Caller.again, 1) == "end"
+        assert anyio.current_time() - begun == pytest.approx(5)
+
+
+async def test_two_pools_of_which_each_waits_for_the_other_are_a_cycle() -> None:
+    outcomes: list[str] = []
+    pools = [pool(Crossing, outcomes, size=2, name=name, expects=(CallCycle,)) for name in ("left", "right")]
+    async with Supervisor("app", *pools) as app:
+        gate = Gate()
+        async with anyio.create_task_group() as group:
+            for name, other in (("left", "right"), ("left", "right"), ("right", "left"), ("right", "left")):
+                group.start_soon(app.find(name).call, Crossing.cross, other, gate)
+            await at_rest()
+            gate.open()
+        assert sorted(outcomes) == ["answered", "answered", "answered", "cycle"]
 
 
 # -- keys ----------------------------------------------------------------------------------------------------------------
