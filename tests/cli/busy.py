@@ -27,6 +27,7 @@ from supervise.adapters.process import process
 from supervise.adapters.thread import thread
 from supervise.tree.tree import Tree
 
+LOST = "asyncio has lost a step of"
 PATIENCE = 0.4  # seconds for a stop of each
 BUDGET = 1.0
 ACTORS = 4
@@ -108,6 +109,9 @@ def say_where_it_stands() -> None:
         elif isinstance(found, asyncio.Task | trio.lowlevel.Task):
             task: Any = cast("Any", found)
             name = getattr(task, "name", None) or task.get_name()
+            waiter = getattr(task, "_fut_waiter", None)
+            if waiter is not None and waiter.done():  # asked while the loop waits for events: all that was ready has run
+                print(f"{LOST} {name}", file=sys.stderr)
             stack = await_stack(coroutine_of(task))
             if stack:
                 print(f"task {name}:", *stack, sep="\n  ", file=sys.stderr)

@@ -17,8 +17,8 @@ def test_a_run_that_fails_is_shown_with_its_seed_and_what_it_said() -> None:
     run = Run("bare", "trio", 7, True)
     shown = table([(run, Outcome(3.21, "status 1", "Traceback\nboom")), (run, Outcome(0.5, "", "fine"))])
     assert shown.split("\n") == [
-        "kind  backend   runs  twice  failed   worst",
-        "bare  trio         2      2       1    3.2s",
+        "kind  backend   runs  twice  lost  failed   worst",
+        "bare  trio         2      2     0       1    3.2s",
         "",
         "bare trio --seed 7 --twice: status 1",
         "    Traceback",
