@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from supervise.testing import virtual_time
 from supervise.testing.virtual_time import settle
+from tests import ahead
 
 __all__ = ("anyio_backend", "pending_tasks", "settle")
 
@@ -24,10 +25,16 @@ settings.register_profile("long", max_examples=20_000, deadline=None, suppress_h
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Each test looks through all garbage; what was imported needn't be looked through every time."""
     gc.collect()
     gc.freeze()
+    if not session.config.option.collectonly:
+        ahead.begin(session)
+
+
+def pytest_sessionfinish() -> None:
+    ahead.end()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -19,7 +19,7 @@ from supervise import ImmortalLoopWarning
 from supervise.testing import virtual_time
 
 from .generators import Cast, Step, casts, steps
-from .test_account_property import EFFECTS, Play
+from .play import EFFECTS, Play
 
 NAMES = (
     "redelivery",

@@ -14,27 +14,24 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import pytest
 
-from tests.house import ROOT
-from tests.side_by_side import begun, side_by_side
+from tests.ahead import ahead
 
 from .hostile import play
 from .malice import KINDS
 
-__all__ = ("begun",)
-
 EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 500
 
 
+def _command(backend: str) -> list[str]:
+    return ["-W", "error", "-m", "tests.tree.hostile", "--backend", backend, "--examples", str(EXAMPLES)]
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@side_by_side
-def test_hostile_code_harms_nobody_but_itself(backend: str) -> None:
-    command = [sys.executable, "-W", "error", "-m", "tests.tree.hostile", "--backend", backend, "--examples", str(EXAMPLES)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])}
-    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+@ahead(_command)
+def test_hostile_code_harms_nobody_but_itself(done: subprocess.CompletedProcess[str], backend: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""  # as of an exception that nobody could raise
 

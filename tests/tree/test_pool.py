@@ -330,9 +330,13 @@ async def test_two_pools_of_which_each_waits_for_the_other_are_a_cycle() -> None
     pools = [pool(Crossing, outcomes, size=2, name=name, expects=(CallCycle,)) for name in ("left", "right")]
     async with Supervisor("app", *pools) as app:
         gate = Gate()
+
+        async def cross(name: str, other: str) -> None:
+            await app.find(name).call(Crossing.cross, other, gate)
+
         async with anyio.create_task_group() as group:
             for name, other in (("left", "right"), ("left", "right"), ("right", "left"), ("right", "left")):
-                group.start_soon(app.find(name).call, Crossing.cross, other, gate)
+                group.start_soon(cross, name, other)
             await at_rest()
             gate.open()
         assert sorted(outcomes) == ["answered", "answered", "answered", "cycle"]
