@@ -55,6 +55,11 @@ def end() -> None:
         _runs.pop().end()
 
 
+def own_processes() -> set[int]:
+    """What runs beside the tests, for those that look at the children of this process."""
+    return {runner.pid for runner in _runs}
+
+
 class Runner:
     """The process that runs the commands."""
 
@@ -69,6 +74,8 @@ class Runner:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+
+        self.pid: int = self._program.pid
 
     def done(self, name: str) -> subprocess.CompletedProcess[str]:
         """Wait for it."""

@@ -14,6 +14,7 @@ from tenacity import wait_fixed
 
 from supervise import Address, ExitKind, Factory, Intensity, Restart, RunningSupervisor, Supervisor, child, current
 from supervise.events import Decided, Event, Overran, Started, Stopped
+from tests import ahead
 
 GUARD = 30.0  # seconds of the real clock, after which a test hangs; each takes about one
 
@@ -156,7 +157,8 @@ def present() -> tuple[frozenset[str], frozenset[int]]:
 
 
 def processes() -> list[int]:
-    """This process's children, and theirs, zombies included."""
+    """This process's children, and theirs, zombies included; but for what runs beside the tests."""
+    beside = ahead.own_processes()
     below: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -166,7 +168,8 @@ def processes() -> list[int]:
         below.setdefault(int(fields[1]), []).append(int(entry.parent.name))
     found, todo = list[int](), [os.getpid()]
     while todo:
-        found += (inner := below.get(todo.pop(), []))
+        inner = [pid for pid in below.get(todo.pop(), []) if pid not in beside]
+        found += inner
         todo += inner
     return found
 
