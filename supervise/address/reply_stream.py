@@ -203,6 +203,7 @@ class StreamingView(MailboxView, Generic[A_co]):
         with it. A next life runs it afresh only if no item was taken. Leaving the block closes the generator, and waits until
         its `finally` has run, in the actor's task. If it awaits something then, it is closed at its next `yield`; with
         `on_cancel="cancel"` it is cancelled at once. A reader that is cancelled, or late, doesn't wait for that. A stop closes
-        one that waits for its reader: `ActorStopped`. A call of the reader to an actor that waits for it: `CallCycle`.
+        one that waits for its reader: `ActorStopped`. A call of the reader to an actor that waits for it: `CallCycle`. The
+        reader is who entered the block, until another task has begun to read.
         """
         return ReplyStream(self, handler, args, kwargs)

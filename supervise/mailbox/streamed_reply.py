@@ -162,12 +162,7 @@ class StreamedReply(StreamingHandler):
                 await self._backend.checkpoint()
             while not self.buffer:
                 if self.done() or self.closing:
-                    error, self._error = self._error, None
-                    if error is not None:
-                        try:
-                            raise error
-                        finally:
-                            del error
+                    self._raise()
                     return False
                 await self._wait(turn)
         finally:
@@ -236,6 +231,10 @@ class StreamedReply(StreamingHandler):
         turn = self.read_here()
         while not self.done() or (self.run is not None and self.run.open and self._error is None):  # who is late doesn't wait
             await self._wait(turn)
+        self._raise()
+
+    def _raise(self) -> None:
+        """What it ended with, if whoever reads wasn't told."""
         error, self._error = self._error, None
         if error is not None:
             try:
