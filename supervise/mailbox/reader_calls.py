@@ -44,7 +44,9 @@ def _end_chain(turn: Turn, reader: Turn) -> None:
     """The reader is an actor's own task: follow what it waits for."""
     path = [turn.mailbox.path, reader.mailbox.path]
     at: Turn = reader
-    while waits(at) and at.awaits is not None and at.pending is not None:
+    seen: set[Turn] = set()  # as in call_cycle: who has room by now, and hasn't run since, may be in a ring of its own
+    while at not in seen and waits(at) and at.awaits is not None and at.pending is not None:
+        seen.add(at)
         if at.awaits.mailbox is turn.mailbox:
             _end(at.awaits, at.pending, [at.mailbox.path, *path])
             return
