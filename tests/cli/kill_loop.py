@@ -32,7 +32,7 @@ from tests.house import ROOT
 KINDS = ("bare", "run")
 BACKENDS = ("asyncio", "trio")
 STOP_TIME = {"bare": BUDGET, "run": BUDGET + UNSTOPPABLE_AFTER + HURRY}  # seconds
-MORE = 2.0  # seconds: how much longer a run may take
+MORE = 2.0  # seconds beyond the stop time
 LAST_WORDS = 10.0  # seconds for a run that hangs to say where it stands, before it is killed
 STATUSES = {"bare": {0, 130}, "run": {0, 70, 130}}
 BY_SIGNAL = -signal.SIGINT  # Python takes its handlers away at the very end of the interpreter
@@ -174,11 +174,12 @@ def main() -> int:
     parser.add_argument("--kind", choices=KINDS, action="append", help="both")
     parser.add_argument("--twice", action="store_true", help="always send two signals; else one or two")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="programs at the same time (2)")
+    parser.add_argument("--more", type=float, default=MORE, metavar="SECONDS", help="how much longer a run may take (2)")
     options = parser.parse_args()
     runs = plan(options.runs, options.seed, options.kind or KINDS, options.backend or BACKENDS)
     if options.twice:
         runs = [run._replace(twice=True) for run in runs]
-    done = outcomes(runs, MORE, options.at_once)
+    done = outcomes(runs, options.more, options.at_once)
     print(table(done))
     return 1 if any(outcome.wrong for _, outcome in done) else 0
 

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from .kill_loop import Outcome, Run, outcomes, plan, table
+import subprocess
 
-GUARD = 30.0  # seconds beyond the stop time: only a hang takes so long, whatever else the processor has to do
-AT_ONCE = 4
+import pytest
+
+from tests.ahead import ahead
+
+from .kill_loop import KINDS, Outcome, Run, table
+
+GUARD = "30"  # seconds beyond the stop time: only a hang takes so long, whatever else the processor has to do
+SEEDS = {"bare": "1", "run": "2"}
 
 
-def test_64_a_busy_program_that_is_interrupted_at_any_instant_ends_and_leaves_nothing() -> None:
-    done = outcomes(plan(6, seed=1, kinds=["bare"]) + plan(6, seed=2, kinds=["run"]), GUARD, AT_ONCE)
-    assert not any(outcome.wrong for _, outcome in done), table(done)
+def _command(kind: str) -> list[str]:
+    return [
+        "-m",
+        "tests.cli.kill_loop",
+        "--kind",
+        kind,
+        "--runs",
+        "6",
+        "--seed",
+        SEEDS[kind],
+        "--more",
+        GUARD,
+        "--at-once",
+        "4",
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@ahead(_command)
+def test_64_a_busy_program_that_is_interrupted_at_any_instant_ends_and_leaves_nothing(
+    done: subprocess.CompletedProcess[str], kind: str
+) -> None:
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum(line.startswith(kind) for line in done.stdout.splitlines()) == 2  # a line for each backend
 
 
 def test_a_run_that_fails_is_shown_with_its_seed_and_what_it_said() -> None:
