@@ -139,7 +139,8 @@ class Lane(ABC):
             raise restarting(self.mailbox, (handler, args, kwargs, None, None, options))
         # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
         own = turn if turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task() else None
-        check_cycle(own, self, handler, args, kwargs)
+        if own is not None or not self.credits or ((life := self.mailbox.turn) is not None and life.awaits is not None):
+            check_cycle(own, self, handler, args, kwargs)  # else nobody waits who could be waited for: 0.2 us
         reply = self.mailbox.backend.future()
         envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
         if (ahead := self.credits > 0) or await self._admission(envelope, turn, fail_fast, own):
@@ -248,9 +249,8 @@ class Lane(ABC):
         """Let so many envelopes come in without a look, for room that there is, or above capacity."""
         if self.queue is NO_QUEUE:
             self.queue = self.mailbox.new_queue()
-        number = int(credits)
-        self.credits += number
-        self._granted += number
+        self.credits += int(credits)
+        self._granted += int(credits)
 
     def count_accepted(self) -> None:
         """One came in that doesn't stand in the queue."""
