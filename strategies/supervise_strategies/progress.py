@@ -134,8 +134,8 @@ def _finish(state: SupervisorState, work: Work) -> None:
     """All starts of the work are done."""
     state.work = None
     if work.purpose is Purpose.BOOT:
-        if _is_left_by_all(state):  # they ignored their starts
-            _boot_ignored(state)
+        if _is_left_by_all(state):  # they ignored their starts, so that of the pool is ignored
+            shut_down(state, mode=StopMode.RESTART, reason=SHUTDOWN, cause=Cause.IGNORED)
             return
         state.phase = Phase.RUNNING
         state.out.append(do.Ready())
@@ -322,13 +322,6 @@ def shut_down(
         return
     work = Work(Purpose.SHUTDOWN)
     work.mode, work.reason, work.cause, work.error = mode, reason, cause, error
-    begin_shutdown(state, work)
-
-
-def _boot_ignored(state: SupervisorState) -> None:
-    """The start of a pool all of whose workers have ignored theirs is ignored, too."""
-    work = Work(Purpose.SHUTDOWN)
-    work.reason, work.cause = SHUTDOWN, Cause.IGNORED
     begin_shutdown(state, work)
 
 

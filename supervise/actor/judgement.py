@@ -51,9 +51,6 @@ def settle(
     if withdrawn:
         _withdraw(life, lane, envelope)
         return True
-    if is_of(error, StreamStopped):
-        _stop_stream(life, lane, envelope)
-        return True
     if error is None:
         if reply is not None and not reply.done() and unfinished(result):
             if life.checkpoints is not None:
@@ -65,6 +62,9 @@ def settle(
             life.checkpoints.returned(envelope)
         if reply is not None:
             lane.given_up -= not give(reply, result)
+        return True
+    if is_of(error, StreamStopped):
+        _stop_stream(life, lane, envelope)
         return True
     why = _answers(life, error, call=reply is not None)
     if why is None and isolated and is_of(error, Exception):

@@ -166,11 +166,11 @@ class BranchPlace:
         tree, parent, number = self.tree, self.parent, self.number
         if self.instrument is not None:
             self.instrument.gone(reason)
-        now = tree.backend.now()
+        now, ignored = tree.backend.now(), cause is Cause.IGNORED
         if node.ready:
             tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))
         else:
-            tree.bus.publish(events.StartFailed(self.path, number, reason, cause is Cause.IGNORED))
+            tree.bus.publish(events.StartFailed(self.path, number, reason, ignored))
         if parent is None:
             tree.finished(reason, cause, error)
             return
@@ -179,7 +179,6 @@ class BranchPlace:
             spent = cause is Cause.LAST_LEFT and reason.kind is ExitKind.GAVE_UP
             parent.step(parent.machine.child_exited, self.name, number, reason, now, error=error, spent=spent)
         else:
-            ignored = cause is Cause.IGNORED
             parent.step(parent.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         tree.registry.went_down(parent, self.name)
 
