@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks ablation [ROW…]`: which feature costs what, in the rows that miss their floor.
+"""`python -m tests.benchmarks ablation [ROW…]`: which feature costs what, in the rows that miss their must.
 
 A table for each row and event loop: it begins with the barest thing that could do the work, each line adds one feature, and
 the last one is the library. `adds` is the median, over the repeats, of the line's ratio less that of the line above.
@@ -96,7 +96,8 @@ def steps(
 def lines(row: Row, backend: Backend, found: Mapping[str, Sequence[float]]) -> list[str]:
     """The table of one row."""
     target, text = row.targets[backend], partial(_shown, row)
-    written = [f"{row.id}, {row.what}, {backend}: floor {text(target.floor)}, goal {text(target.goal)}"]
+    aim = "" if target.aim is None else f", aim {text(target.aim)}"
+    written = [f"{row.id}, {row.what}, {backend}: must {text(target.must)}{aim}"]
     before: Sequence[float] | None = None
     for title, values in found.items():
         adds = 0.0 if before is None else statistics.median(_less(values, before))

@@ -20,6 +20,10 @@ class Counter:
         self.total += amount
         return self.total
 
+    def add_now(self, amount: int) -> int:
+        self.total += amount
+        return self.total
+
     async def add_later(self, amount: int) -> int:
         """A handler that suspends once, in the loop's own cheapest way."""
         await asyncio.sleep(0)

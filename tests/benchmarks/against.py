@@ -6,20 +6,19 @@ Each side runs its own worker, so what is compared is what its commit measures: 
 from __future__ import annotations
 
 import json
-import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from .backend import Backend
 from .contestant import CONTESTANTS
+from .interval import LEVEL, coverage, interval
 from .row import Row
 from .sample import figure
 from .sampler import NoSuchWork, SampleFailed, Sampler
 
 PAIRS: Final = 15
-LEVEL: Final = 0.95
 
 LIMIT: Final = 1.03
 """A row is slower only if its whole interval lies above this, faster only if it lies below the inverse, and the same only if it
@@ -46,25 +45,6 @@ class _NotThere(Exception):
     """The other checkout has no such contestant, workload or figure."""
 
 
-def rank(pairs: int) -> int:
-    """Which of the sorted ratios, counted from either end, bound the interval; 1 if there are too few for it to be 95 %.
-
-    It is free of assumptions on how they are distributed: each lies above the true median as often as a coin shows heads.
-    """
-    return max((k for k in range(1, pairs // 2 + 1) if _coverage(k, pairs) >= LEVEL), default=1)
-
-
-def _coverage(k: int, pairs: int) -> float:
-    """How often the true median lies between the k-th from below and the k-th from above."""
-    return 1 - 2 * sum(math.comb(pairs, heads) for heads in range(k)) / (1 << pairs)
-
-
-def interval(ratios: Sequence[float]) -> tuple[float, float]:
-    """Of their median."""
-    k = rank(len(ratios))
-    return sorted(ratios)[k - 1], sorted(ratios)[-k]
-
-
 def verdict(low: float, high: float) -> Literal["slower", "same", "faster", "undecided"]:
     """For an interval of ratios. Lower is better in every row, also where it is bytes. Undecided: take more pairs."""
     if low > LIMIT or high < 1 / LIMIT:
@@ -82,7 +62,7 @@ def against(
     quick: bool,
 ) -> list[Comparison]:
     """Compare row by row, and name at the end what is slower and what couldn't be measured."""
-    few = _coverage(1, pairs) < LEVEL
+    few = coverage(1, pairs) < LEVEL
     counted = f"{pairs} pairs" if pairs > 1 else "1 pair"
     say(f"here : there, {counted}{', too few for 95 %: the interval is all of them' if few else ''}")
     say(LINE.format("row", "what", "backend", "ratio", "(interval)" if few else "(95 % interval)", "verdict"))

@@ -20,7 +20,7 @@ def machine() -> str:
 
 
 def head() -> str:
-    return LINE.format("row", "what", "backend", "ratio", "(min - max)", "floor", "goal", "reached", "verdict")
+    return LINE.format("row", "what", "backend", "ratio", "(interval)", "must", "aim", "reached", "verdict")
 
 
 def line(one: Measurement) -> str:
@@ -30,9 +30,9 @@ def line(one: Measurement) -> str:
         one.row.what,
         one.backend,
         show(one.value, unit),
-        f"({show(min(one.values), unit, short=True)} - {show(max(one.values), unit, short=True)})",
-        show(one.target.floor, unit, short=True),
-        show(one.target.goal, unit, short=True),
+        "({} - {})".format(*(show(end, unit, short=True) for end in one.interval)),
+        show(one.target.must, unit, short=True),
+        "" if one.target.aim is None else show(one.target.aim, unit, short=True),
         "" if one.target.reached is None else show(one.target.reached, unit, short=True),
         one.verdict,
     )
@@ -50,8 +50,8 @@ def as_json(measurements: Iterable[Measurement]) -> str:
             "row": one.row.id,
             "backend": one.backend,
             "ratio": one.value,
-            "floor": one.target.floor,
-            "goal": one.target.goal,
+            "must": one.target.must,
+            "aim": one.target.aim,
             "reached": one.target.reached,
         }
         for one in measurements

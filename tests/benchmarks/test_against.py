@@ -11,9 +11,10 @@ from typing import TypeAlias
 import pytest
 
 from . import __main__ as command
-from .against import LIMIT, Comparison, against, interval, rank, status, verdict
+from .against import LIMIT, Comparison, against, status, verdict
 from .backend import Backend
 from .checkout import HERE, Checkout, checkout
+from .interval import interval, rank
 from .rows import chosen
 from .sample import Sample
 from .sampler import NoSuchWork, SampleFailed, Sampler, Take

@@ -51,11 +51,37 @@ async def call(n: int) -> Sample:
     return watch.per(n)
 
 
+async def call_plain(n: int) -> Sample:
+    watch = Stopwatch()
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter)
+        with watch:
+            for _ in range(n):
+                await counter.call(Counter.add_now, 1)
+        expect(await counter.call(Counter.add, 0), n)
+    return watch.per(n)
+
+
+def _native() -> type[Counter]:
+    return TrioCounter if on_trio() else Counter
+
+
+async def call_after_wait(n: int) -> Sample:
+    watch = Stopwatch()
+    async with Supervisor("bench") as app:
+        counter = await app.start(_native())
+        await counter.call(Counter.add_later, 0)
+        with watch:
+            for _ in range(n):
+                await counter.call(Counter.add, 1)
+        expect(await counter.call(Counter.add, 0), n)
+    return watch.per(n)
+
+
 async def call_suspended(n: int) -> Sample:
     watch = Stopwatch()
-    native: type[Counter] = TrioCounter if on_trio() else Counter
     async with Supervisor("bench") as app:
-        counter = await app.start(native)
+        counter = await app.start(_native())
         with watch:
             for _ in range(n):
                 await counter.call(Counter.add_later, 1)
@@ -168,6 +194,21 @@ async def idle(n: int) -> Sample:
     return figures | spawn.per(n, "spawn") | stop.per(n, "stop")
 
 
+async def idle_after_wait(n: int) -> Sample:
+    gc.collect()
+    before = resident()
+    counters: list[Address[Counter]] = []
+    native = _native()
+    async with DynamicSupervisor("bench") as app:
+        for _ in range(n):
+            counters.append(await app.start(native))
+            await counters[-1].call(Counter.add_later, 1)
+        gc.collect()
+        used = (resident() - before) / n
+    expect(len(counters), n)
+    return {"bytes": used}
+
+
 async def crash(n: int) -> Sample:
     watch = Stopwatch()
     instants: list[float] = []
@@ -201,6 +242,8 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": send,
     "send_unbounded": send_unbounded,
     "call": call,
+    "call_plain": call_plain,
+    "call_after_wait": call_after_wait,
     "call_deadline": call_deadline,
     "call_suspended": call_suspended,
     "items": items,
@@ -208,6 +251,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "fan_in": fan_in,
     "ring": ring,
     "idle": idle,
+    "idle_after_wait": idle_after_wait,
     "crash": crash,
     "behind_backlog": behind_backlog,
 }
