@@ -32,6 +32,7 @@ from .directives import Cause, Directive, StopMode
 from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRunning
 from .exit_reason import KILLED, SHUTDOWN, ExitReason
 from .failed_starts import start_failed, unstoppable_ended, withdrawn
+from .fast_path import is_all, restarts_at_once
 from .intensity import Intensity
 from .progress import (
     advance,
@@ -167,7 +168,7 @@ class Supervision:
         if state.phase is Phase.STOPPING and state.work is not None and not detached:
             state.work.pending -= 1  # it was ready before its cancellation reached it
             state.work.stops.append(slot)
-        return self._go_on(now)
+        return state.flush() if is_all(state, slot) else self._go_on(now)
 
     def start_failed(
         self,
@@ -233,6 +234,8 @@ class Supervision:
         elif slot.state is STARTING:
             return self.start_failed(id, number, reason, now, error=error)
         elif slot.state is RUNNING and not slot.dead:
+            if not again and not spent and restarts_at_once(state, slot, reason, fingerprint, now):
+                return state.flush()
             slot.dead = True
             if state.phase is not Phase.STOPPING:
                 state.queue.append((exited, slot, number, reason, error, again, fingerprint, spent))

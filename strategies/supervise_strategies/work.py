@@ -27,33 +27,24 @@ class Purpose(Enum):
 class Work:
     """What is under way: slots still to be stopped (taken from the end), then slots to be started (from the front)."""
 
-    __slots__ = (
-        "cause",
-        "delay",
-        "error",
-        "failed",
-        "mode",
-        "pending",
-        "purpose",
-        "reason",
-        "starts",
-        "stops",
-        "subject",
-        "ticket",
-        "told",
-    )
+    ticket: object = None
+    delay: float = 0.0
+    pending: int = 0
+    """Stops that were asked for and haven't ended."""
+    mode: StopMode = StopMode.RESTART
+    reason: ExitReason = SHUTDOWN
+    cause: Cause = Cause.ASKED
+    error: BaseException | None = None
+    failed: str | None = None
+    told: bool = False
 
+    # Without slots: what most works leave as it is costs them nothing, and there is one at a time.
     def __init__(self, purpose: Purpose, *, subject: Slot | None = None, ticket: object = None, delay: float = 0.0) -> None:
         self.purpose: Purpose = purpose
         self.subject: Slot | None = subject
-        self.ticket: object = ticket
-        self.delay: float = delay
+        if ticket is not None:
+            self.ticket = ticket
+        if delay:
+            self.delay = delay
         self.stops: list[Slot] = []
         self.starts: deque[Slot] = deque()
-        self.pending: int = 0  # stops that were asked for and haven't ended
-        self.mode: StopMode = StopMode.RESTART
-        self.reason: ExitReason = SHUTDOWN
-        self.cause: Cause = Cause.ASKED
-        self.error: BaseException | None = None
-        self.failed: str | None = None
-        self.told: bool = False

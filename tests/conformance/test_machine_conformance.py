@@ -67,6 +67,16 @@ def test_the_machine_does_what_otp_did(path: Path) -> None:
     assert not failed, "\n".join(failed)
 
 
+def test_without_its_fast_path_it_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def declines(*_: object) -> bool:
+        return False
+
+    for shortcut in ("restarts_at_once", "is_all"):
+        monkeypatch.setattr(supervision, shortcut, declines)
+    for path in given_files():
+        assert list(judge(load(path), machine.play)) == verdicts(path)
+
+
 def test_few_scenarios_are_skipped() -> None:
     skipped = [verdict.id for path in given_files() for verdict in verdicts(path) if verdict.outcome == "skipped"]
     assert len(skipped) <= MOST_SKIPS, skipped

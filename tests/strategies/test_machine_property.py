@@ -1,11 +1,16 @@
 """A supervisor's machine under facts and calls at random: whatever comes, it keeps what it promises.
 
-Tested: SEMANTICS 47, 50, 52 together, with all strategies and all that else is said of children.
+Tested: SEMANTICS 47, 50, 52 together, with all strategies and all that else is said of children. And its fast path says what
+the usual way says.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,6 +31,8 @@ from supervise_strategies import (
     Supervision,
     SupervisorSpec,
     WakeAt,
+    fast_path,
+    supervision,
 )
 from supervise_strategies.exit_reason import KILLED, NORMAL, SHUTDOWN, crashed
 from supervise_strategies.supervisor_state import Phase
@@ -65,10 +72,10 @@ supervisors = st.builds(
     strategy=st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
     intensity=st.sampled_from([Intensity(2), Intensity(5), Intensity(50)]),
 )
-_ENDS = ["crash", "crash", "crash", "kill", "end", "again", "overrun", *["waits"] * 6]
+_ENDS = ["crash", "crash", "crash", "kill", "end", "again", "overrun"]
 _CALLS = ["add", "terminate", "restart", "renew", "delete", "withdraw", "stop"]
 deeds = st.tuples(
-    st.sampled_from(["answer", "answer", "answer", "answer", "fail", "fail", "over", "time", *_ENDS, *_CALLS]),
+    st.sampled_from(["answer", "answer", "answer", "answer", "fail", "fail", "over", "time", *_ENDS, *["waits"] * 6, *_CALLS]),
     st.sampled_from(NAMES),
     st.integers(0, 2),
     st.sampled_from([0.0, 0.3, 1.0, 6.0]),
@@ -86,9 +93,10 @@ class Play:
         self.tickets: dict[object, int] = {}
         self.wake: float | None = None
         self.done: Done | None = None
-        self.rows: dict[str, int] = {}
+        self.told: list[str] = []
 
     def took(self, directives: list[Any]) -> None:
+        self.told += map(repr, directives)  # an error is equal to itself alone
         for each in directives:
             assert self.done is None or each == WakeAt(None), "something follows its end"
             if isinstance(each, Start):
@@ -161,7 +169,7 @@ class Play:
         elif deed == "stop" and which == 0:
             self.took(machine.stop(now))
         elif deed in ("add", "terminate", "restart", "renew", "delete"):
-            ticket = object()
+            ticket = len(self.tickets)
             self.tickets[ticket] = 0
             if deed == "add":
                 self.took(machine.start_child(added, ticket, now, id="d"))
@@ -211,3 +219,73 @@ def test_whatever_happens_it_keeps_its_promises(spec: SupervisorSpec, added: Chi
     if settles:
         scene.settle()
     scene.finish(play)
+
+
+# -- the fast path ---------------------------------------------------------------------------------------------------------
+
+PLAIN = [Restart(), Restart(), Restart.transient(), Restart.temporary(), Restart.permanent(wait=WAIT)]
+
+
+@st.composite
+def plain_specs(draw: st.DrawFn, name: str) -> ChildSpec:
+    if draw(st.integers(0, 4)) == 0:
+        return draw(specs(name))
+    return ChildSpec(name, draw(st.sampled_from(PLAIN)))
+
+
+plain_supervisors = st.builds(
+    SupervisorSpec,
+    st.just("sup"),
+    st.tuples(plain_specs("a"), plain_specs("b"), plain_specs("c")),
+    strategy=st.sampled_from(["one_for_one", "one_for_one", "one_for_one", "one_for_all", "rest_for_one"]),
+    intensity=st.sampled_from([Intensity(2), Intensity(50), Intensity(50)]),
+)
+plain_deeds = st.tuples(
+    st.sampled_from([*["answer"] * 8, *["crash"] * 5, "fail", "time", "over", *_ENDS, *_CALLS]),
+    st.sampled_from(["a", "a", *NAMES]),
+    st.integers(0, 2),
+    st.sampled_from([0.0, 0.3, 6.0]),
+)
+_TAKEN: Counter[str] = Counter()
+
+
+def _counted(shortcut: Callable[..., bool], *args: Any) -> bool:
+    taken = shortcut(*args)
+    _TAKEN[shortcut.__name__] += taken
+    return taken
+
+
+def _declines(*_: object) -> bool:
+    return False
+
+
+def _played(
+    restarts_at_once: Callable[..., bool], is_all: Callable[..., bool], spec: SupervisorSpec, added: ChildSpec, play: list[Any]
+) -> list[Any]:
+    """All that the machine says, and what it shows after each deed."""
+    seen: list[Any] = []
+    with mock.patch.multiple(supervision, restarts_at_once=restarts_at_once, is_all=is_all):
+        scene = Play(spec)
+        scene.took(scene.machine.begin(0.0))
+        scene.settle()  # one that never comes up takes no shortcut
+        for deed, name, which, seconds in play:
+            if scene.done is None:
+                scene.do(deed, name, which, seconds, added)
+            machine = scene.machine
+            seen.append((machine.children(), machine.count(), machine.restarts, machine.busy, machine.phase))
+        scene.settle()
+    return [scene.told, seen]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plain_supervisors, plain_specs("d"), st.lists(plain_deeds, min_size=30, max_size=60))
+def _the_fast_path_says_what_the_usual_way_says(spec: SupervisorSpec, added: ChildSpec, play: list[Any]) -> None:
+    fast = _played(partial(_counted, fast_path.restarts_at_once), partial(_counted, fast_path.is_all), spec, added, play)
+    assert fast == _played(_declines, _declines, spec, added, play)
+
+
+def test_the_fast_path_says_what_the_usual_way_says() -> None:
+    _TAKEN.clear()
+    _the_fast_path_says_what_the_usual_way_says()
+    assert _TAKEN["restarts_at_once"] > 50, _TAKEN
+    assert _TAKEN["is_all"] > 50, _TAKEN
