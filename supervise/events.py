@@ -115,9 +115,14 @@ class Decided:
 
     @property
     def level(self) -> int:
-        if self.decision.action is Action.GIVE_UP:
+        return self.level_of(self.decision)
+
+    @staticmethod
+    def level_of(decision: Decision) -> int:
+        """The level that this decision has."""
+        if decision.action is Action.GIVE_UP:
             return logging.ERROR
-        return logging.WARNING if self.decision.reason.abnormal else logging.DEBUG
+        return logging.WARNING if decision.reason.abnormal else logging.DEBUG
 
     def __str__(self) -> str:
         return f"{self.supervisor}: {self.decision}"

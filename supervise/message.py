@@ -6,6 +6,7 @@ It stands below all rooms, and imports nothing of ours but how texts are made. W
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from itertools import islice
 from types import FunctionType
@@ -38,7 +39,9 @@ class Message(NamedTuple):
 
 def describe(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """A message for people, shortened: `Counter.add(1, by='x')`. An argument whose repr raises is named by its type."""
-    parts = [shown(a) for a in args[:5]] + [f"{one_line(k, SHORT)}={shown(v)}" for k, v in islice(kwargs.items(), 5)]
+    parts = [shown(a) for a in args[:5]]
+    if kwargs:
+        parts += [f"{one_line(k, SHORT)}={shown(v)}" for k, v in islice(kwargs.items(), 5)]
     if len(args) > 5 or len(kwargs) > 5:
         parts.append("…")
     return one_line(f"{name_of(handler)}({', '.join(parts)})", LONGEST)
@@ -46,7 +49,11 @@ def describe(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 def owner_of(handler: AnyHandler) -> str | None:
     """The class named in a function's qualified name, or None for a function of no class."""
-    parts = _named(handler, "__qualname__").split(".")
+    return _class_in(_named(handler, "__qualname__"))
+
+
+def _class_in(qualified_name: str) -> str | None:
+    parts = qualified_name.split(".")
     if len(parts) > 1 and parts[-2] != "<locals>" and parts[-1] != "<lambda>":
         return parts[-2]
     return None
@@ -59,9 +66,18 @@ def short_name_of(handler: AnyHandler) -> str:
 
 def name_of(handler: AnyHandler) -> str:
     """A handler for people: `Counter.add`, or the name of a plain callable."""
+    if type(handler) is FunctionType and type(handler.__qualname__) is str and type(handler.__name__) is str:
+        return _label(handler.__qualname__, handler.__name__)
     owner = owner_of(handler)
     name = short_name_of(handler)
     return one_line(name if owner is None else f"{owner}.{name}", LONG)
+
+
+@functools.lru_cache(maxsize=1000)
+def _label(qualified_name: str, name: str) -> str:
+    """Of a function. Each crash asks for it once or more, and it is 2 us."""
+    owner = _class_in(qualified_name[:1000])
+    return one_line(name[:1000] if owner is None else f"{owner}.{name[:1000]}", LONG)
 
 
 def _named(handler: AnyHandler, attribute: str) -> str:

@@ -74,7 +74,7 @@ async def main() -> None:
     worker = child(runnable(Worker, broker, send, run=Worker.main, stop=Worker.shut_down), restart=restart, stop_within=10)
     restarts = 0
     async with Supervisor("app", worker) as app:
-        while len(broker.done) < 2 or not broker.in_hand:  # so that it has one in hand when it is stopped
+        while broker.waiting or len(broker.done) < 2:  # it has the last one in hand when it is stopped, or is just done with it
             await anyio.lowlevel.checkpoint()
         restarts = app.get_childspec("worker").restarts
     print(f"done: {broker.done}; buried: {broker.buried}; restarts: {restarts}")

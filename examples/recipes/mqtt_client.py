@@ -45,6 +45,7 @@ class Thermometer:
         self.client.disconnect()
         with anyio.move_on_after(2):  # its thread may wait in tell(): for this loop, or for room, which the next life makes
             await anyio.to_thread.run_sync(self.client.loop_stop, abandon_on_cancel=True)
+        self.client.on_connect = self.client.on_message = None  # they lead back here; the client closes its sockets as it goes
 
     def subscribe(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe("kitchen")

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from .exception import leaves
 from .kind import is_of, name_of_kind
-from .text import LONG, one_line, said
+from .text import LONG, one_line, text_of
 
 
 class ExitKind(StrEnum):
@@ -71,6 +71,6 @@ def describe(error: BaseException, limit: int = LONG) -> str:
         else:
             line += ")"
     else:
-        text = said(error, limit)
+        text = text_of(error, limit)
         line = f"{name}: {text}" if text else name
     return one_line(line, limit)

@@ -47,7 +47,7 @@ def restarts_at_once(state: SupervisorState, slot: Slot, reason: ExitReason, fin
         slot.id,
         slot.number,
         reason,
-        policy.type.value,
+        policy.type._value_,  # what `value` is, without the two frames of that property
         used,
         intensity.restarts,
         intensity.per,

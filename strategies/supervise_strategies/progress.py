@@ -89,15 +89,14 @@ def starting(state: SupervisorState, before: str | None, *, ending: bool = False
     `before`: only those that have to be up before the start of that child, which isn't up, can begin. `ending`: that one is
     about to end, though its end isn't known here yet.
     """
-    work = state.work
+    work, slot = state.work, None
+    if before is not None:
+        slot = state.slots.get(before)
+        if slot is None or slot.state is STARTING or (slot.state is RUNNING and not slot.dead and not ending):
+            return []
     first = [slot for slot in ([] if work is None else [*work.starts][:1]) if slot.state is STARTING]
     booting = [slot for slot in [*state.boot][:1] if slot.state is STARTING]
-    if before is None:
-        return first + booting
-    slot = state.slots.get(before)
-    if slot is None or slot.state is STARTING or (slot.state is RUNNING and not slot.dead and not ending):
-        return []
-    return first + (booting if slot in state.boot else [])
+    return first + (booting if slot is None or slot in state.boot else [])
 
 
 def restart_group(state: SupervisorState, slot: Slot, group: list[Slot], delay: float, now: float) -> None:

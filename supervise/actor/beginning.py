@@ -27,7 +27,7 @@ def build(life: Incarnation) -> BaseException | None:
     if life.killed:
         return None
     try:
-        made = life.owner.factory(*life.owner.args)
+        made = life.owner.make()
         if hasattr(class_of(made), "__aenter__") or awaitable(made):
             life.shareable = False
             life.made = made

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from supervise._backends import give, is_cancellation
 from supervise.errors import HandlerLate, IgnoreStart
 from supervise.log import say
+from supervise.mailbox.dead_letters import InHand
 from supervise.mailbox.envelope import Envelope, MessageOptions, cancels_with_caller, stream_of
 from supervise.mailbox.handler import class_of
 from supervise.mailbox.losses import Loss
@@ -19,6 +20,7 @@ from supervise.mailbox.refusal import cut_off
 from supervise_strategies.exception import exc_info_of, interrupts
 from supervise_strategies.exit_reason import KILLED, NORMAL, ExitKind, ExitReason, crashed, describe
 from supervise_strategies.kind import is_of, name_of_kind
+from supervise_strategies.redeliver import NEVER
 
 from .cancellation import is_being_closed, leave_kill_scope, leave_life_scope, masked
 from .checkpoint import refuse_checkpoints
@@ -206,7 +208,7 @@ def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, 
     if life.failure is not None:
         error = life.failure
     cancelled = life.mailbox.backend.cancelled
-    if error is not None and not is_cancellation(error, cancelled):
+    if error is not None and (is_of(error, Exception) or not is_cancellation(error, cancelled)):
         return ExitReason(ExitKind.CRASHED, life.owner.bus.text(describe, error)), error
     if life.killed:
         return KILLED, None
@@ -227,7 +229,13 @@ def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) 
 
     True: the message that made it crash was tried again already.
     """
-    held, culprit = life.held(), life.crashed_on
+    in_hand, culprit = life.in_hand, life.crashed_on
+    if in_hand is not None and in_hand is culprit and life.concurrent is None and policy_of(life, in_hand[0]) is NEVER:
+        life.in_hand = life.crashed_on = None  # as nearly all do: there is one message, and it isn't tried again
+        cut(life, life.lane or life.mailbox, in_hand, reason, error, culprit=True)
+        life.mailbox.crashed()
+        return False
+    held = life.held()
     if culprit is None and reason.kind is ExitKind.CRASHED:
         culprit = _overrun(life, error)
     life.in_hand = life.concurrent = life.crashed_on = None
@@ -325,7 +333,7 @@ def cut(
             loss = Loss.OVERRAN
         elif policy_of(life, envelope[0]).times:
             loss = Loss.SPENT
-        mailbox.dead_letter(envelope, f"in hand when #{life.number} ended: {reason}", loss, error, begun=True)
+        mailbox.dead_letter(envelope, InHand(life.number, reason), loss, error, begun=True)
     elif reply.done() and not culprit and cancels_with_caller(mailbox, envelope):
         mailbox.abandon(lane, envelope)
     else:

@@ -10,12 +10,11 @@ from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Raised
 from supervise.log import say
 from supervise.mailbox.bad_call import bad_call
-from supervise.mailbox.envelope import is_beginning
+from supervise.mailbox.envelope import is_beginning, message_of
 from supervise.mailbox.handler import class_of, unfinished, unfinished_result
 from supervise.mailbox.losses import Loss
 from supervise.mailbox.refusal import deliverable
 from supervise.mailbox.stream_run import StreamStopped
-from supervise.message import Message
 from supervise.message import describe as describe_message
 from supervise_strategies.answers import CRASHES
 from supervise_strategies.exception import interrupts
@@ -79,6 +78,9 @@ def settle(
 
 def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> BaseException | None:
     """What its handler raised ends the actor, or else, None, the caller is told, or it is said and counted."""
+    if found and life.owner.answers is CRASHES and _is_plain(type(error)) and not is_withdrawn(life):
+        life.crashed_on = envelope
+        return error
     if is_withdrawn(life):
         left = leave_cancelled_scope(life, error)
         if left is None:
@@ -110,6 +112,11 @@ def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, foun
     return None
 
 
+def _is_plain(kind: type[BaseException]) -> bool:
+    """Whether it says nothing of its message but that the handler has raised."""
+    return issubclass(kind, Exception) and kind is not TypeError and kind is not StreamStopped
+
+
 def _withdraw(life: Incarnation, lane: Lane, envelope: Envelope) -> None:
     """A handler was cancelled by its caller, who is gone."""
     if life.checkpoints is not None:
@@ -131,7 +138,7 @@ def refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseErr
     """A message that the actor can't be asked for is its sender's fault."""
     why = str(error)
     error.args = (f"{mailbox.path}: {why}",)
-    error.message = Message(*envelope[:3])
+    error.message = message_of(envelope)
     mailbox.cut(lane, envelope, error, why, cause=error, loss=Loss.REFUSED, begun=False)
 
 

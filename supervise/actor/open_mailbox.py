@@ -223,8 +223,8 @@ class _Runner:
 
     def __init__(self, mailbox: Mailbox, bus: Bus, factory: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.mailbox = mailbox
-        self.factory = factory
-        self.args = args
+        self._factory = factory
+        self._args = args
         self.answers = CRASHES
         self.end_within = math.inf
         self.redeliver = NEVER
@@ -235,6 +235,9 @@ class _Runner:
         self.error: BaseException | None = None
         self.actor: Any = None
         self._fatal: BaseException | None = None
+
+    def make(self) -> Any:
+        return self._factory(*self._args)
 
     def entering(self, incarnation: Incarnation) -> None:
         pass  # whoever runs it may bound it

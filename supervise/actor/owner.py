@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ class Owner(Protocol):
         """The task that everything hangs on."""
         ...
 
-    @property
-    def factory(self) -> Callable[..., Any]: ...
-    @property
-    def args(self) -> tuple[Any, ...]: ...
+    def make(self) -> Any:
+        """Call the factory; what it raises passes through."""
+        ...
+
     @property
     def answers(self) -> Answers: ...
     @property

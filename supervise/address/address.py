@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from supervise._backends import note
-from supervise.mailbox.envelope import OnCancel, OnRestart
+from supervise.mailbox.envelope import NO_KEYWORDS, OnCancel, OnRestart
 from supervise.mailbox.handler import check
 from supervise.mailbox.lifetime import FOREVER, Loan, Token
 from supervise.mailbox.turn import CURRENT
@@ -72,7 +72,7 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
                 except Exception:
                     mailbox.wake()
                 mailbox.waker = None
-            mailbox.queue.append((handler, args, kwargs, reply, None, None))
+            mailbox.queue.append((handler, args, kwargs or NO_KEYWORDS, reply, None, None))
             mailbox.credits -= 1  # after it is in: a queue of the user's own may raise
             del self  # as in send()
             try:
@@ -107,7 +107,8 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
             turn = CURRENT.get(None)
             if mailbox.waker is not None:
                 mailbox.wake()
-            mailbox.queue.append((handler, args, kwargs, None, None if turn is None else turn.mailbox, None))
+            sender = None if turn is None else turn.mailbox
+            mailbox.queue.append((handler, args, kwargs or NO_KEYWORDS, None, sender, None))
             mailbox.credits -= 1
         else:
             sent = self._lane_for(handler, args, kwargs).send(handler, args, kwargs, self._options())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from supervise._backends import answered
 from supervise.errors import ActorRestarting, WouldDeadlock
+from supervise.mailbox.envelope import message_of
 from supervise.mailbox.observers import Down, subscribe, watch
 from supervise.mailbox.refusal import refused
 from supervise.mailbox.subscription import Subscription, WhenFull
@@ -107,7 +108,7 @@ class ControlView(MailboxView, Generic[A_co]):
     def peek(self, most: int | None = None) -> list[Message]:
         """The messages that wait, lane by lane, at most so many. They are the real arguments: don't keep them."""
         queued = itertools.chain.from_iterable(lane.queue for lane in self._mailbox.lanes)
-        return [Message(*envelope[:3]) for envelope in itertools.islice(queued, most)]
+        return [message_of(envelope) for envelope in itertools.islice(queued, most)]
 
     def drop(self, chosen: Callable[[Message], bool], /) -> int:
         """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""

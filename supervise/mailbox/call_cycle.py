@@ -15,7 +15,7 @@ from supervise._backends import fail
 from supervise.errors import CallCycle, SuperviseError, WouldDeadlock
 from supervise.message import AnyHandler, Message, name_of
 
-from .envelope import awaited_of, stream_of
+from .envelope import awaited_of, message_of, stream_of
 from .turn import IncarnationTurn
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def break_ring(turn: Turn) -> None:
     if envelope is None:  # it waits for room, or for an instance()
         fail(pending, _error(turn, ring, "what it asks for"))
         return
-    error = _error(turn, ring, f"a call of {name_of(envelope[0])}", Message(*envelope[:3]))
+    error = _error(turn, ring, f"a call of {name_of(envelope[0])}", message_of(envelope))
     if fail(pending, error) and envelope[3] is pending:  # a stream is given up by who reads it
         lane.give_up(pending, envelope[5])
 

@@ -21,10 +21,12 @@ from supervise.log import say
 from supervise.message import Message
 from supervise_strategies.exception import interrupts
 
-from .envelope import Envelope
+from .envelope import Envelope, message_of
 from .losses import CallAt, Loss, Losses
 
 if TYPE_CHECKING:
+    from supervise_strategies.exit_reason import ExitReason
+
     from .mailbox import Mailbox
 
 
@@ -42,6 +44,16 @@ class Undelivered(NamedTuple):
     """How often a handler has begun with it."""
 
 
+class InHand(NamedTuple):
+    """Why a message is lost that was in hand."""
+
+    number: int
+    reason: ExitReason
+
+    def __str__(self) -> str:
+        return f"in hand when #{self.number} ended: {self.reason}"
+
+
 OnDeadLetter: TypeAlias = Callable[[Undelivered], object]
 
 
@@ -54,25 +66,25 @@ class DeadLetters:
         self.bus: Bus = bus
         self._hook = hook
         self._in_hook = False
-        self._last: deque[DeadLetter] = deque(maxlen=keep)
+        self._last: deque[tuple[str, str, object]] = deque(maxlen=keep)
         self._losses = Losses(bus, alarm)
         self.count: int = 0
 
     def add(
-        self, mailbox: Mailbox, envelope: Envelope, why: str, loss: Loss, error: BaseException | None, *, begun: bool
+        self, mailbox: Mailbox, envelope: Envelope, why: object, loss: Loss, error: BaseException | None, *, begun: bool
     ) -> None:
-        """Count one, keep its text, tell the listeners; hand it to whoever has a hook."""
+        """Count one, keep its text, tell the listeners; hand it to whoever has a hook. `str()` of `why` says why."""
         self.count += 1
-        text = mailbox.text(envelope)
-        letter = DeadLetter(mailbox.path, text, why)
-        self._last.append(letter)
-        self.bus.publish(letter)
+        bus, path, text = self.bus, mailbox.path, mailbox.text(envelope)
+        self._last.append((path, text, why))
+        if bus.hears(DeadLetter.level):  # else the event needn't be made
+            bus.publish(DeadLetter(path, text, str(why)))
         self._losses.note(mailbox, loss, text, why)
         hook = mailbox.options.on_dead_letter or self._hook
         if hook is not None and not self._in_hook:
             options = envelope[5]
             attempts = (1 if options is None else options.attempt) - (not begun)
-            undelivered = Undelivered(Message(*envelope[:3]), mailbox.path, why, error, attempts)
+            undelivered = Undelivered(message_of(envelope), path, str(why), error, attempts)
             self.bus.then(lambda: self._hand_over(hook, undelivered))
 
     def stopped(self, mailbox: Mailbox, lost: int) -> None:
@@ -81,7 +93,7 @@ class DeadLetters:
 
     def last(self) -> list[DeadLetter]:
         """The newest ones, oldest first."""
-        return list(self._last)
+        return [DeadLetter(path, text, str(why)) for path, text, why in self._last]
 
     def end(self) -> None:
         """Nothing is lost any more: say what hasn't been said."""

@@ -23,7 +23,7 @@ from supervise.message import AnyHandler, Message
 from supervise_strategies.exception import cause_of
 
 from .call_cycle import check_cycle, stream_that_waits
-from .envelope import Envelope, MessageOptions, is_given_up, with_span
+from .envelope import Envelope, MessageOptions, is_given_up, message_of, with_span
 from .losses import Loss
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue
 from .overflow import WaitingSenders, take_place
@@ -222,7 +222,7 @@ class Lane(ABC):
         self.count_accepted()
         self.mailbox.dead_letter(envelope, "it came after the end of its actor", Loss.LATE)
         if envelope[3] is not None:
-            self.fail(envelope[3], refused(self.mailbox, Message(*envelope[:3])))
+            self.fail(envelope[3], refused(self.mailbox, message_of(envelope)))
 
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
@@ -281,12 +281,12 @@ class Lane(ABC):
         """
         mailbox = self.mailbox
         if mailbox.refuses(turn):
-            raise refused(mailbox, Message(*envelope[:3]))
+            raise refused(mailbox, message_of(envelope))
         if self._stint >= BURST:
             await mailbox.backend.checkpoint()
             self._stint = self.credits
             if mailbox.refuses(turn):
-                raise refused(mailbox, Message(*envelope[:3]))
+                raise refused(mailbox, message_of(envelope))
             if self.credits:  # meanwhile the actor was at work
                 return True
         if mailbox.is_over:

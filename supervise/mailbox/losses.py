@@ -62,13 +62,13 @@ class Losses:
         self._rows: dict[tuple[int, Loss], _Row] = {}
         self._timer: Handle | None = None
 
-    def note(self, mailbox: Mailbox, loss: Loss, text: str, why: str) -> None:
+    def note(self, mailbox: Mailbox, loss: Loss, text: str, why: object) -> None:
         """One is lost. The first is said at once; those of the next minute when that is over."""
         if loss is Loss.STOPPED or loss is Loss.BY_HAND or not self._bus.hears(Lost.level):
             return
         key, now = (mailbox.id, loss), mailbox.backend.now()
         if self._over:
-            self._bus.publish(Lost(mailbox.path, 1, text, why, loss.value))
+            self._bus.publish(Lost(mailbox.path, 1, text, str(why), loss.value))
             return
         row = self._rows.get(key)
         if row is not None and row.until <= now:
@@ -81,11 +81,11 @@ class Losses:
                 self._say(oldest, other)
                 del self._rows[next(iter(self._rows))]
             self._rows[key] = _Row(mailbox.path, now + WINDOW)
-            self._bus.publish(Lost(mailbox.path, 1, text, why, loss.value))
+            self._bus.publish(Lost(mailbox.path, 1, text, str(why), loss.value))
         else:
             row.number += 1
             if row.number == 1:
-                row.first, row.why = text, why
+                row.first, row.why = text, str(why)
         if self._timer is None and self._alarm is not None:
             self._timer = self._alarm(now + WINDOW, lambda: self._look(mailbox.backend.now()))
 

@@ -26,7 +26,7 @@ from supervise_strategies.exception import cause_of
 from .account import Account
 from .affinity import check_loop, check_thread
 from .dead_letters import DeadLetters
-from .envelope import Envelope, fails_fast, is_beginning, is_held_back
+from .envelope import Envelope, fails_fast, is_beginning, is_held_back, message_of
 from .lanes import Lanes
 from .losses import Loss
 from .mailbox_options import MailboxOptions
@@ -241,7 +241,7 @@ class Mailbox(Lanes):
         return self.account()
 
     def dead_letter(
-        self, envelope: Envelope, why: str, loss: Loss, error: BaseException | None = None, *, begun: bool = False
+        self, envelope: Envelope, why: object, loss: Loss, error: BaseException | None = None, *, begun: bool = False
     ) -> None:
         """This message is lost, and said to be. `begun`: it was in hand, and this try counts."""
         self.dead_lettered += 1
@@ -287,7 +287,7 @@ class Mailbox(Lanes):
             before = cut_off_before(self, envelope)
             self.dead_letter(envelope, why, loss, before and (cause_of(before) or before))
             if envelope[3] is not None:
-                failure = MessageDropped(f"{self.path} dropped {self.text(envelope)}: {why}", Message(*envelope[:3]))
+                failure = MessageDropped(f"{self.path} dropped {self.text(envelope)}: {why}", message_of(envelope))
                 failure.begun, failure.__cause__ = before is not None, before
                 lane.fail(envelope[3], failure)
 
@@ -307,9 +307,9 @@ class Mailbox(Lanes):
         taken: list[Message] = []
         with self.dead_letters.bus:
             for lane in self.lanes:
-                for envelope in lane.take_out(lambda envelope: chosen(Message(*envelope[:3]))):
+                for envelope in lane.take_out(lambda envelope: chosen(message_of(envelope))):
                     self.drop(lane, envelope, why, Loss.BY_HAND)
-                    taken.append(Message(*envelope[:3]))
+                    taken.append(message_of(envelope))
                 lane.admit()
         return taken
 
@@ -383,7 +383,7 @@ class Mailbox(Lanes):
                     self.dead_letter(envelope, why, Loss.STOPPED)
                     lost += 1
                     if envelope[3] is not None:
-                        lane.fail(envelope[3], refused(self, Message(*envelope[:3])))
+                        lane.fail(envelope[3], refused(self, message_of(envelope)))
             self.dead_letters.stopped(self, lost)
 
 

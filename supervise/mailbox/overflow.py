@@ -17,10 +17,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from supervise._backends import Expired, fail, give, note
-from supervise.message import Message
 from supervise_strategies.kind import is_of
 
 from .call_cycle import check_cycle
+from .envelope import message_of
 from .losses import Loss
 from .pool_queue import PoolQueue
 from .refusal import full, refused, restarting, too_late
@@ -110,7 +110,7 @@ class WaitingSenders:
             if calling is not None:
                 calling.awaits = calling.pending = None
         if not self._redeem(room):
-            raise refused(mailbox, Message(*envelope[:3]))
+            raise refused(mailbox, message_of(envelope))
 
     def _redeem(self, room: Future) -> bool:
         """Take a reservation back; False where there is none, as the mailbox has refused since."""

@@ -19,7 +19,7 @@ from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of
 
 from .account import Account
-from .envelope import awaited_of
+from .envelope import awaited_of, message_of
 from .lane import Lane
 from .mailbox import Mailbox
 from .pool_queue import Keys, KnownKeys, PoolQueue
@@ -93,7 +93,7 @@ class PoolMailbox(Mailbox):
         """By the user's function. What it raises is raised by `send` or `call`, and nothing was accepted."""
         assert self._key is not None
         try:
-            key = self._key(Message(*envelope[:3]))
+            key = self._key(message_of(envelope))
             if key is not None and type(key) is not str and type(key) is not int:
                 key = self._known.get(key)
         except BaseException as error:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from supervise._backends import fail
 from supervise.errors import CallCycle
-from supervise.message import Message
 
 from .call_cycle import runs_beside, waits
-from .envelope import Envelope, awaited_of
+from .envelope import Envelope, awaited_of, message_of
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -73,7 +72,7 @@ def _for_room(lane: Lane) -> Iterable[Future]:
 def _end(lane: Lane, pending: Future, cycle: list[str], *, reader: bool = False) -> None:
     """Whoever waits for this gets CallCycle, now."""
     found = [envelope for envelope in lane.queue if awaited_of(envelope) is pending]
-    error = CallCycle(cycle, Message(*found[0][:3]) if found else None, reader=reader)
+    error = CallCycle(cycle, message_of(found[0]) if found else None, reader=reader)
     if found and found[0][3] is pending:
         lane.mailbox.failed += len(lane.take_out(lambda envelope: envelope[3] is pending))
         lane.fail(pending, error)

@@ -19,6 +19,7 @@ from supervise.message import Message, name_of
 from supervise_strategies.exit_reason import ExitKind, ExitReason, describe
 from supervise_strategies.kind import is_of
 
+from .envelope import message_of
 from .handler import check
 
 if TYPE_CHECKING:
@@ -62,21 +63,21 @@ def full(lane: Lane, envelope: Envelope, why: str) -> MailboxFull:
     capacity = lane.mailbox.options.capacity
     waiting = f"{capacity:g} {'messages wait' if capacity > 1 else 'message waits'}"
     text = f"the mailbox of {lane.mailbox.path} is full ({waiting}), and doesn't take {name_of(envelope[0])}: {why}"
-    return MailboxFull(text, Message(*envelope[:3]))
+    return MailboxFull(text, message_of(envelope))
 
 
 def restarting(mailbox: Mailbox, envelope: Envelope, what: str = "is restarting") -> ActorRestarting:
     """The error of a call that doesn't wait for a restart."""
     cure = "on_restart='wait' lets it wait for the next life"
     text = f"{mailbox.path} {what}, and the call {mailbox.text(envelope)} doesn't wait: {cure}"
-    return ActorRestarting(text, Message(*envelope[:3]))
+    return ActorRestarting(text, message_of(envelope))
 
 
 def too_late(mailbox: Mailbox, envelope: Envelope) -> SendTimeout | CallTimeout:
     """The error of a message whose deadline has passed."""
     deadline = envelope[5] and envelope[5].deadline
     assert deadline is not None
-    shown, message = mailbox.text(envelope), Message(*envelope[:3])
+    shown, message = mailbox.text(envelope), message_of(envelope)
     within = f"within {deadline.seconds:g} s: {deadline.spent(mailbox.backend.now())}"
     state = " (it is paused)" if mailbox.paused else " (it is restarting)" if mailbox.restarting else ""
     if deadline.accepted is None:
@@ -92,7 +93,7 @@ def cut_off(
     mailbox: Mailbox, envelope: Envelope, number: int, reason: ExitReason, error: BaseException | None
 ) -> ActorCrashed | ActorStopped:
     """The error of a message that was in hand when a life ended: of that number, for this reason, by this exception."""
-    message = Message(*envelope[:3])
+    message = message_of(envelope)
     if reason.kind is ExitKind.CRASHED:
         failure: ActorCrashed | ActorStopped = ActorCrashed(mailbox.path, number, reason.detail, message)
     else:

@@ -40,26 +40,31 @@ class Agenda:
             with self._bus:  # what the user hears of it is told when all of it has been done
                 try:
                     self._busy = True
-                    self._do_all(job)
+                    if not self._is_done(job) or self.caused:  # most cause nothing
+                        self._do_all(job)
                 finally:
                     self._busy = False
         except BaseException as error:  # Ctrl-C, on asyncio, which may strike between any two lines
             self._busy = False
             self._broken(error)
 
+    def _is_done(self, job: Job) -> bool:
+        """Take a step of it."""
+        try:
+            return next(job, _DONE) is _DONE
+        except BaseException as error:  # a bug; lost, it would leave a tree that hangs in silence
+            self._broken(error)
+            return True
+
     def _do_all(self, job: Job) -> None:
+        """It has taken its first step."""
         under_way, caused = [job], self.caused
         while under_way:
-            try:
-                done = next(under_way[-1], _DONE) is _DONE
-            except BaseException as error:  # a bug; lost, it would leave a tree that hangs in silence
-                done = True
-                self._broken(error)
-            if done:
-                under_way.pop()
             if caused:
                 under_way.extend(reversed(caused))
                 caused.clear()
+            if self._is_done(under_way[-1]):
+                under_way.pop()
 
 
 _DONE: Final = object()

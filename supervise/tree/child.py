@@ -32,7 +32,7 @@ class Child(Generic[A_co]):
     It stands once in a description. That may be started several times (`start_child`), and so may a child: see `find`.
     """
 
-    __slots__ = ("__weakref__", "_options", "args", "factory", "name")
+    __slots__ = ("__weakref__", "args", "factory", "name", "rules")
 
     def __init__(
         self, factory: Callable[..., Any], args: tuple[Any, ...], options: ChildOptions, *, default: RestartName
@@ -52,53 +52,55 @@ class Child(Generic[A_co]):
             cure = f"{factory!r} has a thread of its own, which does one thing at a time: several children do several"
             raise InvalidSpec(f"child {id!r}", "concurrency", concurrency, cure)
         try:  # the type belongs to the key: True and 1 are equal, and only one of them is a good number of seconds
-            self._options = checked(id, default, tuple((key, type(value), value) for key, value in options.items()))
+            self.rules: CheckedOptions = checked(
+                id, default, tuple((key, type(value), value) for key, value in options.items())
+            )
         except TypeError:  # something in it has no hash
-            self._options = CheckedOptions(id, default, options)
+            self.rules = CheckedOptions(id, default, options)
 
     @property
     def spec(self) -> ChildSpec:
         """What its supervisor knows of it, under the name that it has by itself."""
-        return self._options.spec
+        return self.rules.spec
 
     @property
     def mailbox_options(self) -> MailboxOptions:
         """What is said of its mailbox."""
-        return self._options.mailbox
+        return self.rules.mailbox
 
     @property
     def redeliver(self) -> Redeliver:
-        return self._options.redeliver
+        return self.rules.redeliver
 
     @property
     def lifetime(self) -> LifetimeOf:
-        return self._options.lifetime
+        return self.rules.lifetime
 
     @property
     def on_tree_started(self) -> AnyHandler | None:
-        return self._options.on_tree_started
+        return self.rules.on_tree_started
 
     @property
     def required(self) -> bool | None:
         """As it was said; None if nothing was."""
-        return self._options.required
+        return self.rules.required
 
     @property
     def answers(self) -> Answers:
         """Which errors of its handlers are answers."""
-        return self._options.answers
+        return self.rules.answers
 
     @property
     def drain(self) -> bool:
-        return self._options.drain
+        return self.rules.drain
 
     @property
     def handler_deadline(self) -> float | None:
-        return self._options.handler_deadline
+        return self.rules.handler_deadline
 
     @property
     def start_within(self) -> float | None:
-        return self._options.start_within
+        return self.rules.start_within
 
     def spec_as_child(self, name: str) -> ChildSpec:
         """What its supervisor knows of it, under the name that it has there."""
@@ -113,8 +115,8 @@ class Child(Generic[A_co]):
 
     def spec_under(self, supervisor: Description) -> ChildSpec:
         """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
-        options = self._options
-        return unless_said(options.spec, options.says_restart) if supervisor.spec.dynamic else options.spec
+        rules = self.rules
+        return unless_said(rules.spec, rules.says_restart) if supervisor.spec.dynamic else rules.spec
 
     def __repr__(self) -> str:
         return f"<Child {self.spec.id} {self.spec.restart}>"

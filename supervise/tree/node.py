@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from supervise import events
 from supervise._backends import fail, give
 from supervise_strategies import directives as do
-from supervise_strategies.directives import Action, Directive
+from supervise_strategies.directives import Action, Decision, Directive
 from supervise_strategies.exception import leaves
 from supervise_strategies.kind import is_of
 from supervise_strategies.supervision import Supervision
@@ -61,6 +61,7 @@ class Node:
 
     __slots__ = (
         "_counters",
+        "_crashes",
         "_inbox",
         "_killed",
         "_offers",
@@ -68,7 +69,6 @@ class Node:
         "_wake",
         "asking",
         "branch",
-        "crashes",
         "in_place",
         "machine",
         "number",
@@ -89,7 +89,7 @@ class Node:
         over = branch.over.union(n for n, place in self.places.items() if isinstance(place, ActorPlace) and place.over)
         self.machine: Supervision = Supervision(branch.description.spec, draw=tree.draw, lives=lives, over=over)
         self.ready: bool = False
-        self.crashes: deque[events.Decided] = deque(maxlen=50)
+        self._crashes: deque[tuple[str, Decision]] = deque(maxlen=50)  # with the path of the supervisor that decided
         self.on_done: list[Future] = []
         self.asking: Incarnation | None = None  # the incarnation in whose task the machine is being stepped
         self.in_place: Incarnation | None = None  # its successor, if that is to run in the same task
@@ -190,8 +190,13 @@ class Node:
 
     def adopt_crashes(self, child: Node) -> None:
         """What led to a child supervisor's give-up is a part of what leads to one's own."""
-        if child.crashes and child.crashes[-1].decision.action is Action.GIVE_UP:
-            self.crashes.extend(child.crashes)
+        if child._crashes and child._crashes[-1][1].action is Action.GIVE_UP:
+            self._crashes.extend(child._crashes)
+
+    @property
+    def crashes(self) -> list[events.Decided]:
+        """The last decisions that count, oldest first."""
+        return [events.Decided(f"{path}/{decision.child}", path, decision) for path, decision in self._crashes]
 
     # -- one method for each directive -------------------------------------------------------------------------------
 
@@ -252,9 +257,12 @@ class Node:
 
     def _report(self, directive: do.Report) -> None:
         decision = directive.decision
+        action = decision.action
+        if action is Action.RESTART or action is Action.GIVE_UP:  # a normal end counts as well, and what is left alone doesn't
+            self._crashes.append((self.path, decision))
+        if self.tree.instruments is None and not self.tree.bus.hears(events.Decided.level_of(decision)):
+            return
         event = events.Decided(f"{self.path}/{decision.child}", self.path, decision)
-        if decision.action in (Action.RESTART, Action.GIVE_UP):  # a normal end counts as well, and what is left alone doesn't
-            self.crashes.append(event)
         if self.tree.instruments is not None and self.branch.instrument is not None:
             child = self._instrument_of(decision.child)
             affected = [each for name in decision.affected if (each := self._instrument_of(name)) is not None]

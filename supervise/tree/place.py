@@ -65,7 +65,7 @@ class ActorPlace:
 
     def drains(self, mode: StopMode) -> bool:
         """Whether an ordered stop handles what waits."""
-        return self.child.drain and mode is StopMode.FINAL
+        return self.child.rules.drain and mode is StopMode.FINAL
 
     @property
     def path(self) -> str:
@@ -89,22 +89,18 @@ class ActorPlace:
 
     # -- what its incarnation asks -----------------------------------------------------------------------------------
 
-    @property
-    def factory(self) -> Callable[..., Any]:
-        return resolved_partial(self.child.factory)
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        return resolved(self.child.args)
+    def make(self) -> Any:
+        child = self.child
+        return resolved_partial(child.factory)(*resolved(child.args))
 
     @property
     def answers(self) -> Answers:
-        return self.child.answers
+        return self.child.rules.answers
 
     @property
     def end_within(self) -> float:
         # A stop time of none bounds the stop that is asked for; an end that was normal by itself isn't a kill for it.
-        return self.child.spec.seconds or DEFAULT_SECONDS
+        return self.child.rules.spec.seconds or DEFAULT_SECONDS
 
     @property
     def bus(self) -> Bus:
@@ -130,11 +126,11 @@ class ActorPlace:
     def started(self, incarnation: Incarnation) -> None:
         node, bus = self.node, self.node.tree.bus
         node.tree.starts.leave(incarnation)
-        if self.child.handler_deadline is not None:
-            node.tree.deadlines.enter(self, self.child.handler_deadline)
+        if self.child.rules.handler_deadline is not None:
+            node.tree.deadlines.enter(self, self.child.rules.handler_deadline)
         if bus.hears(events.Started.level):  # an event costs 1 to 4 us, frames included: a tenth of a restart
             bus.publish(events.Started(self.mailbox.path, incarnation.number))
-        begin = self.child.on_tree_started
+        begin = self.child.rules.on_tree_started
         if begin is not None:
             unbuilt = node.branch.unbuilt()
             if unbuilt is None:
@@ -145,10 +141,10 @@ class ActorPlace:
 
     def tree_started(self) -> None:
         """The second phase of its start: all that was started with it is built."""
-        if self.mailbox.refusal is not None or self.child.on_tree_started is None:
+        if self.mailbox.refusal is not None or self.child.rules.on_tree_started is None:
             return
         try:
-            self._put_beginning(self.child.on_tree_started)
+            self._put_beginning(self.child.rules.on_tree_started)
         except Exception as error:  # a queue of the user's own
             self.crash(error)
         self.mailbox.wake()
@@ -168,12 +164,13 @@ class ActorPlace:
         again: bool = False,
         handler: AnyHandler | None = None,
     ) -> Incarnation | None:
-        self._cancel_timer()
+        if self.timer is not None:
+            self._cancel_timer()
         node, mailbox, number = self.node, self.mailbox, incarnation.number
         self.incarnation = None
         node.tree.starts.leave(incarnation)
-        if self.child.handler_deadline is not None:
-            node.tree.deadlines.leave(self, self.child.handler_deadline)
+        if self.child.rules.handler_deadline is not None:
+            node.tree.deadlines.leave(self, self.child.rules.handler_deadline)
         observers.incarnation_ended(mailbox, number, reason)
         if mailbox.refusal in ("unstoppable", "leaving"):  # what follows decides
             mailbox.accept_again()
@@ -189,7 +186,8 @@ class ActorPlace:
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
-        node.tree.registry.went_down(node, self.name)
+        if successor is None:  # else it starts again already, and whoever waits for it goes on waiting
+            node.tree.registry.went_down(node, self.name)
         return successor
 
     def _tell_end(
@@ -198,7 +196,7 @@ class ActorPlace:
         """Say that a life is over; the answer is the fingerprint of its crash, where anybody wants to know it."""
         tree, mailbox = self.node.tree, self.mailbox
         heard = tree.bus.hears(events.Stopped.level_of(reason))
-        if not heard and self.child.spec.quarantine is None:
+        if not heard and self.child.rules.spec.quarantine is None:
             return ""
         fingerprint, alike = "", 0
         if error is not None and reason.kind is ExitKind.CRASHED:
@@ -212,7 +210,7 @@ class ActorPlace:
 
     @property
     def redeliver(self) -> Redeliver:
-        return self.child.redeliver
+        return self.child.rules.redeliver
 
     def _lost(self) -> None:
         """The last strong address of an actor that lives by them is gone."""

@@ -17,7 +17,9 @@ from supervise.mailbox.turn import CURRENT
 from supervise.tree.child import Child
 from supervise.tree.node import Node
 from supervise.tree.place import ActorPlace
+from supervise_strategies.answers import CRASHES
 from supervise_strategies.exit_reason import NORMAL
+from supervise_strategies.redeliver import NEVER
 from tests.benchmarks.actor import Counter
 from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, expect, resident
 
@@ -60,11 +62,10 @@ class Owner:
     """The least that an incarnation needs."""
 
     __slots__ = ("incarnation", "mailbox")
-    factory = Counter
-    args = ()
-    expects = ()
+    answers = CRASHES
     end_within = 5.0
-    redeliver = 0
+    redeliver = NEVER
+    make = Counter
 
     def __init__(self, node: Node, name: str) -> None:
         self.mailbox = _mailbox(node, name)
