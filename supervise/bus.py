@@ -100,6 +100,7 @@ class Bus:
             while self._waiting:
                 event, causes = self._waiting.popleft()
                 if callable(event):
+                    self._causes = causes
                     event()
                     continue
                 for listener in (_log, *self._listeners):

@@ -93,6 +93,7 @@ PLAUSIBLE: Final[dict[str, list[tuple[Any, str]]]] = {
     "on_tree_started": [("serve", "give a function of the actor's class"), (Worker().ping, "Worker.ping")],
     "drain": [("no", "True or False"), (None, "True or False")],
     "handler_deadline": [("30", MORE_THAN_0), (0, MORE_THAN_0), (math.inf, "None for no deadline")],
+    "own_task": [("yes", "True or False"), (2, "True or False")],
     "required": [("no", "True, or False for a child"), ("optional", "only degrades")],
 }
 VALUES: Final = [(option, value, cure) for option, values in PLAUSIBLE.items() for value, cure in values]

@@ -9,7 +9,6 @@ import contextlib
 import sys
 from typing import Any
 
-import anyio
 import anyio.to_thread
 import paho.mqtt.client as mqtt
 from anyio.abc import ObjectSendStream, SocketAttribute, SocketStream
@@ -41,11 +40,11 @@ class Thermometer:
         raise ConnectionError(self.why)
 
     async def stop(self) -> None:
-        self.client.on_disconnect = None
+        self.client.on_disconnect = self.client.on_connect = None
         self.client.disconnect()
         with anyio.move_on_after(2):  # its thread may wait in tell(): for this loop, or for room, which the next life makes
             await anyio.to_thread.run_sync(self.client.loop_stop, abandon_on_cancel=True)
-        self.client.on_connect = self.client.on_message = None  # they lead back here; the client closes its sockets as it goes
+        self.client.on_message = None  # else its sockets would be the collector's to close
 
     def subscribe(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe("kitchen")

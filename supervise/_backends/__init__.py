@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from ._base import Backend, Expired, Future, Handle, Scope, answered, fail, give, is_cancellation, note
+from ._base import Backend, Expired, Future, Handle, Scope, Sleeper, answered, fail, give, is_cancellation, note
 from ._errands import Gone
 from ._forks import NOWHERE
 
@@ -20,6 +20,7 @@ __all__ = (
     "Gone",
     "Handle",
     "Scope",
+    "Sleeper",
     "answered",
     "current_backend",
     "fail",

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import anyio
 
-from ._base import Expired, Future, Handle, Running, Scope
+from ._base import Expired, Future, Handle, Running, Runs, Scope
 from ._callback import call_back
 from ._errands import Errands
 from ._forks import NOWHERE, keep
@@ -28,6 +28,7 @@ class AsyncioBackend:
         self._loop = loop
         self.thread: int = threading.get_ident()
         self.errands: Errands = Errands(self)
+        self.runs: Runs | None = None
         self.pass_up: Callable[[BaseException], object] | None = None
         self.now: Callable[[], float] = loop.time
         self.current_task: Callable[[], object] = asyncio.current_task
@@ -118,6 +119,17 @@ class AsyncioBackend:
         if over is not None:
             task.add_done_callback(lambda _: over())
         return task
+
+    def spawn_soon(
+        self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
+    ) -> object:
+        # Not by the loop's task factory: an eager one would begin it here and now.
+        task = asyncio.Task(coroutine(), loop=self._loop, name=name, context=context)
+        task.add_done_callback(lambda _: over())
+        return task
+
+    def is_being_cancelled(self, task: Any) -> bool:
+        return bool(task.cancelling())
 
     def has_died(self, task: object) -> bool:
         # None: Ctrl-C struck just before it would have been made, since it is known from then on.

@@ -56,6 +56,22 @@ class Scope(Protocol):
     ) -> bool | None: ...
 
 
+class Sleeper(Protocol):
+    """Who waits for something to do, and is woken as whoever waits for a future would be."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: None, /) -> None: ...
+
+
+class Runs(Protocol):
+    """Who runs sleepers that were woken."""
+
+    def add(self, life: Any, /) -> None: ...
+    def coroutine_of(self, task: object, /) -> Any:
+        """What this task runs of one, if it is lent to it; None otherwise."""
+        ...
+
+
 class Running(Protocol):
     """In which thread a loop runs at this moment. asyncio's own loops say so by themselves: a method would cost 30 ns more."""
 
@@ -76,6 +92,8 @@ class Backend(Protocol):
     """What a cancelled `await` raises."""
     pass_up: Callable[[BaseException], object] | None
     """Who takes a KeyboardInterrupt that struck in a callback; None: it ends the loop."""
+    runs: Runs | None
+    """Set by whoever opens it, if actors are to be without a task while they idle."""
     errands: Errands
     """What other threads wait for here."""
     running: Running
@@ -166,6 +184,16 @@ class Backend(Protocol):
 
         `over` is called when it has ended, however: a task that is cancelled before it begins runs nothing of the coroutine.
         """
+        ...
+
+    def spawn_soon(
+        self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
+    ) -> object:
+        """The same, but never begun at once, whatever makes the tasks of this loop."""
+        ...
+
+    def is_being_cancelled(self, task: Any) -> bool:
+        """Whether somebody has cancelled the task natively, and hasn't taken that back."""
         ...
 
     def has_died(self, task: object) -> bool:

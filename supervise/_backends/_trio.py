@@ -15,7 +15,7 @@ import trio
 
 from supervise_strategies.exception import leaves
 
-from ._base import Expired, Future, Handle, Running, Scope
+from ._base import Expired, Future, Handle, Running, Runs, Scope
 from ._callback import call_back
 from ._errands import Errands
 from ._forks import NOWHERE, keep
@@ -110,6 +110,7 @@ class TrioBackend:
         self._thread_id: int | None = self.thread
         self.running: Running = self
         self.errands: Errands = Errands(self)
+        self.runs: Runs | None = None
         self.pass_up: Callable[[BaseException], object] | None = None
         self._token = trio.lowlevel.current_trio_token()
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time  # it can be read in any thread
@@ -223,6 +224,14 @@ class TrioBackend:
         # trio copies the context of whoever calls start_soon, so the call is made inside the wanted one
         context.run(lambda: nursery.start_soon(run, name=name))
         return None  # it is made when it begins, which each of them does
+
+    def spawn_soon(
+        self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
+    ) -> object:
+        return self.spawn(coroutine, context, name, over)
+
+    def is_being_cancelled(self, task: Any) -> bool:
+        return False
 
     def has_died(self, task: object) -> bool:
         return False  # a KeyboardInterrupt doesn't strike in our code, and cancellations are what it tells of

@@ -119,7 +119,7 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
         mailbox.restarting = True
         redelivered = _settle(life, reason, error)
         mailbox.let_go()
-        life.instance = None
+        life.instance = life.table = None  # which hold its class
         life.pass_up(error)
         # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
         life.shareable = life.shareable and len(copy_context()) == 1

@@ -29,6 +29,7 @@ from .nursery import Nursery
 if TYPE_CHECKING:
     from supervise._backends import Future, Handle, Scope
     from supervise.mailbox.envelope import Envelope
+    from supervise.mailbox.handler import Table
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
 
@@ -71,6 +72,7 @@ class Incarnation(IncarnationTurn):
         "shareable",
         "signal",
         "stop_reason",
+        "table",
         "tasks",
         "throttle_timer",
         "timers",
@@ -106,11 +108,24 @@ class Incarnation(IncarnationTurn):
         self.told: bool = False  # its owner knows of its end
         self.patient: bool = False  # its nursery may finish
         self.pipes: int = 0  # results that it waits for, to be brought to itself
+        self.table: Table | None = None  # what its class's handlers are, as far as they were asked for
         self.made: Any = None  # by the factory, and not an actor yet
         self.manager: Any = None  # the async context manager that was entered
         self.kill_scope: Scope | None = None
         self.life_scope: Scope | None = None
         self.end_timer: Handle | None = None
+
+    # -- asleep: what wakes its mailbox, where it has no task ----------------------------------------------------------
+
+    def done(self) -> bool:
+        """Whether it was woken already. It isn't there to be woken any more then."""
+        return False
+
+    def set_result(self, _: None) -> None:
+        """It has something to do."""
+        runs = self.mailbox.backend.runs
+        assert runs is not None  # else it would have a task
+        runs.add(self)
 
     # -- flags: raised from anywhere in the loop's thread ------------------------------------------------------------
 

@@ -47,19 +47,40 @@ if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
 
+    from .first_step import FirstStep
+    from .run_queue import Carrier
+
 _kind_of: Callable[[object], Any] = type
 BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
 
 
-def spawn(incarnation: Incarnation, over: Callable[[], object] | None = None) -> None:
-    """Begin a new task, with an empty context of its own."""
+def spawn(
+    incarnation: Incarnation,
+    over: Callable[[], object] | None = None,
+    *,
+    context: Context | None = None,
+    error: BaseException | None = None,
+) -> None:
+    """Begin a task of its own. Without a context, in which it has begun already, maybe with this error, it has an empty one."""
     mailbox = incarnation.mailbox
+    if context is None:
+        context = Context()
     # The task is known before it runs: one that is cancelled until then runs nothing. The whole path would be 60 bytes more.
-    incarnation.task = mailbox.backend.spawn(partial(live, incarnation, mailbox), Context(), mailbox.name, over)
+    run = partial(live, incarnation, mailbox, error=error)
+    incarnation.task = mailbox.backend.spawn(run, context, mailbox.name, over)
 
 
-async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
+async def live(
+    following: Incarnation | None,
+    mailbox: Mailbox,
+    carrier: Carrier | None = None,
+    error: BaseException | None = None,
+    begun: FirstStep | None = None,
+) -> None:
     """Run an incarnation on its mailbox, and its successors as long as they can share the task.
+
+    With a carrier, until it idles; without, the task is its own until its end. `error`: its start has failed already. `begun`:
+    a message is in hand, and its handler has made its first step.
 
     One flat coroutine: each nested frame that is suspended while the actor is idle costs 140 to 400 bytes.
     """
@@ -88,21 +109,36 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
         try:
             CURRENT.set(life)
             life.task = task
-            error = build(life)
-            if life.made is not None:
-                error = await enter(life)
+            if carrier is not None and carrier.scope is not None:
+                life.kill_scope, carrier.scope = carrier.scope, None
+            if error is None and not life.running:
+                if life.made is None:
+                    error = build(life)
+                    if carrier is not None:
+                        carrier.queue.left -= 1
+                if life.made is not None:
+                    if carrier is not None:  # it has a scope of its own around all of it
+                        carrier.becomes_its_own()
+                        carrier = None
+                        leave_kill_scope(life, None)
+                    error = await enter(life)
             instance = life.instance
             kind = class_of(instance)
             if kind is not actor or mailbox.instrument is not None:  # else the last life has found it
                 actor = kind
-                table = table_for(actor)  # held here: it lasts as long as somebody runs an actor of the class
-                find = resolve
-                if mailbox.options.concurrency is not None:
-                    table, find = {}, resolve_beside
+                find = resolve if mailbox.options.concurrency is None else resolve_beside
+                found: Any = life.table  # held by it: it lasts as long as there is an actor of the class
+                if found is None:
+                    found = table_for(actor) if mailbox.options.concurrency is None else {}
+                table = found
                 if mailbox.instrument is not None:
                     table, find = mailbox.instrument.finder(life, find)
+            life.table = table
             last = function = attribute = kind = None
-            left = BATCH
+            left = BATCH if carrier is None else carrier.queue.left
+            if begun is not None:
+                error = await go_on(life, begun)
+                begun = None
             while error is None:
                 queue = mailbox.queue
                 batch = len(queue)
@@ -118,12 +154,23 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                             life.stop_reason = life.stop_reason or NORMAL
                             break
                         mailbox.attention = True  # so that it is woken when that is over
+                    if carrier is not None:
+                        if not carrier.can_be_shared():
+                            carrier.becomes_its_own()
+                            carrier = None
+                        elif not carrier.keeps(life):
+                            carrier.scope, life.kill_scope = life.kill_scope, None
+                            life.task = None
+                            mailbox.waker = life
+                            return
                     mailbox.waker = waker = backend.future()
                     try:
                         await waker
                     except backend.cancelled as raised:  # its own task group crashed behind it, or somebody cancelled natively
                         mailbox.waker = None
                         error = raised
+                    if carrier is not None:
+                        carrier.keeps_no_more()
                     left = BATCH
                     continue
                 done = 0
@@ -216,6 +263,8 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
                 if mailbox.credits < LOW:
                     mailbox.replenish()
                 left -= done
+                if carrier is not None:
+                    carrier.queue.left = left = carrier.queue.left - done
                 if left <= 0 and error is None:
                     left = BATCH
                     try:
@@ -233,6 +282,31 @@ async def live(following: Incarnation | None, mailbox: Mailbox) -> None:
             if is_of(raised, GeneratorExit) and is_being_closed(life):
                 raise
             following = await rescue(life, raised)
+            error = begun = None
+
+
+async def go_on(life: Incarnation, begun: FirstStep) -> BaseException | None:
+    """Go on with the message in hand; the answer is what ends the life, if that does."""
+    envelope, reply = begun.envelope, begun.envelope[3]
+    try:
+        result = await begun
+    except BaseException as raised:
+        if is_of(raised, GeneratorExit) and is_being_closed(life):
+            raise
+        error = left_of(life, envelope, raised, found=True)
+        if error is not None and is_cancellation(error, life.mailbox.backend.cancelled):
+            error = leave_kill_scope(life, error)
+        return error
+    if reply is not None and reply.done():
+        life.mailbox.handled += 1
+        life.mailbox.given_up -= 1
+        leave_cancelled_scope(life)
+    else:
+        settle(life, life.mailbox, envelope, result, None, isolated=False)
+    life.in_hand = None
+    if life.mailbox.credits < LOW:
+        life.mailbox.replenish()
+    return None
 
 
 def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:

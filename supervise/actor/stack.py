@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import sys
 from gc import get_referents
-from types import AsyncGeneratorType, CodeType, FrameType
-from typing import Any, Final
+from types import AsyncGeneratorType, FrameType
+from typing import TYPE_CHECKING, Any, Final
 
 from supervise.frame import Frame
 from supervise_strategies.kind import is_of
 
+from .first_step import FirstStep
+from .loop import go_on, live
+from .run_queue import RunQueue
+
+if TYPE_CHECKING:
+    from .incarnation import Incarnation
+
 MOST: Final = 50  # lines
+LOOP: Final = (live.__code__, go_on.__code__, RunQueue._alone.__code__)
+"""What calls a handler."""
+FIRST_STEP: Final = FirstStep.__await__.__code__
 
 
 def coroutine_of(task: object) -> Any:
@@ -26,17 +36,28 @@ def runs_now(task: object) -> bool:
     return bool(getattr(coroutine_of(task), "cr_running", False))
 
 
+def handler_stack(life: Incarnation) -> tuple[Frame, ...]:
+    """The lines at which what a life does stands and waits, without the actor's own loop."""
+    runs = life.mailbox.backend.runs
+    carried = None if runs is None else runs.coroutine_of(life.task)
+    return await_stack(coroutine_of(life.task) if carried is None else carried)
+
+
 def await_stack(awaitable: Any) -> tuple[Frame, ...]:
     """The lines at which a suspended coroutine, and what it awaits, stands; outermost first.
 
-    It ends where something isn't a coroutine or a generator of Python's own, as a future.
+    The loop of an actor isn't shown. It ends where something isn't a coroutine or a generator of Python's own, as a future.
     """
     lines: list[Frame] = []
     while awaitable is not None and len(lines) < MOST:
         for kind, inner in (("cr_", "cr_await"), ("gi_", "gi_yieldfrom"), ("ag_", "ag_await")):
             frame: FrameType | None = getattr(awaitable, f"{kind}frame", None)
+            if frame is not None and frame.f_code is FIRST_STEP:  # which goes on with a coroutine by hand
+                awaitable = frame.f_locals.get("rest")
+                break
             if frame is not None:
-                lines.append(_line(frame))
+                if frame.f_code not in LOOP:
+                    lines.append(_line(frame))
                 awaitable = getattr(awaitable, inner, None)
                 break
         else:
@@ -46,11 +67,11 @@ def await_stack(awaitable: Any) -> tuple[Frame, ...]:
     return tuple(lines)
 
 
-def thread_stack(thread: int, inside: CodeType) -> tuple[Frame, ...]:
-    """The lines at which a thread stands, outermost first; if one of them runs `inside`, only those that it called."""
+def thread_stack(thread: int) -> tuple[Frame, ...]:
+    """The lines at which a thread stands, outermost first; if an actor is at work there, only those of its handler."""
     frame = sys._current_frames().get(thread)
     lines: list[Frame] = []
-    while frame is not None and frame.f_code is not inside:
+    while frame is not None and frame.f_code not in LOOP and frame.f_code is not FIRST_STEP:
         lines.append(_line(frame))
         frame = frame.f_back
     return tuple(reversed(lines[:MOST]))

@@ -36,7 +36,7 @@ from .refusal import Refusal, cut_off_before, refused, restarting, too_late
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervise._backends import Backend, Future
+    from supervise._backends import Backend, Future, Sleeper
     from supervise_strategies.exit_reason import ExitReason
 
     from .instrument import Instrument
@@ -92,7 +92,7 @@ class Mailbox(Lanes):
         self.refusal: Refusal | None = None
         self.restarting: bool = True  # between two incarnations, and before the first
         self.paused: bool = False
-        self.waker: Future | None = None  # set while the actor is parked
+        self.waker: Sleeper | None = None  # set while the actor waits for something to do
         self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
         self.causes: dict[int, BaseException] | None = None  # what ended the life of what is tried again, until one follows
@@ -159,6 +159,11 @@ class Mailbox(Lanes):
         self._choosing.begin()
 
     # -- control -----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits in it, nobody for room, and no ping for an answer."""
+        return not self.waiting and self._pings is None
 
     @property
     def plain(self) -> bool:

@@ -23,13 +23,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import anyio
 
 from supervise.actor.in_hand import LOOKS, InHand
-from supervise.actor.loop import live
-from supervise.actor.stack import await_stack, coroutine_of, runs_now, thread_stack
+from supervise.actor.stack import handler_stack, runs_now, thread_stack
 from supervise.events import Blocked, Stuck
 from supervise.log import say
 from supervise.message import describe, name_of
@@ -38,11 +37,10 @@ from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.text import shown
 
 if TYPE_CHECKING:
-    from types import CodeType, TracebackType
+    from types import TracebackType
 
 
 Finding: TypeAlias = Blocked | Stuck
-_LOOP_OF_AN_ACTOR: Final[CodeType] = live.__code__
 
 
 class Watchdog:
@@ -130,7 +128,7 @@ class Watchdog:
         self._soon(over)
 
     def _blocked(self) -> Blocked:
-        stack = thread_stack(self._watched, inside=_LOOP_OF_AN_ACTOR)
+        stack = thread_stack(self._watched)
         for place in self._branch.actors():
             incarnation = place.incarnation
             if incarnation is not None and runs_now(incarnation.task):
@@ -165,6 +163,6 @@ class Watchdog:
                 continue
             self._hands[place.mailbox.id] = hand = before.get(place.mailbox.id) or InHand()
             if hand.overdue(incarnation):
-                stack = await_stack(coroutine_of(incarnation.task))[1:]  # without the actor's own loop
+                stack = handler_stack(incarnation)
                 message = describe(*incarnation.in_hand[:3])
                 self._found.append(Stuck(place.mailbox.path, incarnation.number, message, self._stuck_after, stack))

@@ -94,6 +94,9 @@ class ChildOptions(TypedDict, total=False):
     drain: Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends (default False).
     handler_deadline: Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a
         quarter later. Concurrent handlers have none. Default: None, no deadline.
+    own_task: Whether it has one task from its start to its end (default False: tasks are lent to it while it is at work). It is
+        for what a library keeps by the current task between two messages, as an `anyio.Lock`, a `CapacityLimiter` and
+        SQLAlchemy's `async_scoped_session` do. An actor with an enter hook, or an async factory, has one anyway.
     required: Whether the tree isn't ready (`supervise.health`) while it is down. Default: yes, but no under a dynamic
         supervisor.
     """
@@ -123,6 +126,7 @@ class ChildOptions(TypedDict, total=False):
     on_tree_started: Callable[[Any], Any] | None
     drain: bool
     handler_deadline: float | None
+    own_task: bool
     required: bool
 
 
@@ -151,6 +155,7 @@ class CheckedOptions:
         "lifetime",
         "mailbox",
         "on_tree_started",
+        "own_task",
         "redeliver",
         "required",
         "says_restart",
@@ -207,6 +212,9 @@ class CheckedOptions:
         self.drain: bool = options.get("drain", False)
         if self.drain not in (True, False):
             raise InvalidSpec(who, "drain", self.drain, "True or False")
+        self.own_task: bool = options.get("own_task", False)
+        if self.own_task not in (True, False):
+            raise InvalidSpec(who, "own_task", self.own_task, "True or False")
         self.handler_deadline: float | None = options.get("handler_deadline")
         _check_seconds(who, "handler_deadline", self.handler_deadline)
         if self.handler_deadline is not None and self.mailbox.concurrency is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from supervise.actor.in_hand import LOOKS, InHand
-from supervise.actor.stack import await_stack, coroutine_of
+from supervise.actor.stack import handler_stack
 from supervise.errors import HandlerLate
 from supervise.events import Late
 from supervise.message import describe
@@ -88,7 +88,7 @@ class _Round:
             if incarnation is None or not hand.overdue(incarnation) or incarnation.in_hand is None:
                 continue
             message = actor.bus.text(describe, *incarnation.in_hand[:3])
-            stack = await_stack(coroutine_of(incarnation.task))[1:]  # without the actor's own loop
+            stack = handler_stack(incarnation)
             actor.bus.publish(Late(actor.mailbox.path, incarnation.number, message, self._seconds, stack))
             text = f"{actor.mailbox.path}: {message} was in hand for longer than its handler_deadline of {self._seconds:g} s"
             actor.crash(HandlerLate(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from supervise import events
@@ -261,8 +262,12 @@ class ActorPlace:
         if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
             incarnation.succeed(predecessor)
             node.in_place = incarnation
-        else:
+        elif self.mailbox.instrument is not None or self.child.rules.own_task:
             spawn(incarnation)
+        elif number > 1:
+            node.tree.runs.add(incarnation)
+        else:  # its factory is called when all that is being changed is as it should be
+            node.tree.bus.then(partial(node.tree.runs.begin, incarnation))
 
     def stop(self, directive: Stop) -> None:
         """Ask it to end within a deadline, then cancel it; a brutal kill cancels at once."""
@@ -344,7 +349,9 @@ class ActorPlace:
     def bury(self) -> None:
         """Its task may have ended without a word."""
         incarnation = self.incarnation
-        if incarnation is not None and self.node.tree.backend.has_died(incarnation.task):
+        if incarnation is None or self.mailbox.waker is incarnation or self.node.tree.runs.holds(incarnation):
+            return  # it has no task, and needs none
+        if self.node.tree.backend.has_died(incarnation.task):
             bury(incarnation)
 
     def alive(self) -> bool:

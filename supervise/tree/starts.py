@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from supervise import events
 from supervise.actor.factory import as_task, coroutine_function_of
-from supervise.actor.stack import await_stack, coroutine_of
+from supervise.actor.stack import handler_stack
 from supervise.errors import StartLate
 from supervise.frame import Frame, place_of
 from supervise.message import name_of
@@ -83,7 +83,7 @@ class Starts:
         now = self._backend.now()
         for life, start in [*self._under_way.items()]:
             if start.due <= now:
-                stack = await_stack(coroutine_of(life.task))[1:]  # without the actor's own loop
+                stack = handler_stack(life)
                 if start.said < start.within:
                     self._say(life, start, stack)
                 else:

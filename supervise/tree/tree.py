@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 
 from supervise._backends import give
+from supervise.actor.run_queue import RunQueue
 from supervise.bus import Bus
 from supervise.errors import GaveUp, StartFailed
 from supervise.log import say
@@ -78,6 +79,8 @@ class Tree:
         on_dead_letter: OnDeadLetter | None = None,
     ) -> None:
         self.backend = backend
+        self.runs: RunQueue = RunQueue(backend)
+        backend.runs = self.runs
         self.instruments: Instruments | None = instruments
         self.handle = handle
         self.host: object = backend.current_task()
@@ -226,6 +229,7 @@ class Tree:
         """Some may have ended and can't say so: their task was cancelled before it began, or what failed is who would hear."""
         if self.ended is not None:
             return
+        self.runs.look()
         for place in self.root.actors():
             place.bury()
             place.cancel_again()  # Ctrl-C may have struck in the middle of the first time
@@ -253,6 +257,7 @@ class Tree:
             if timer is not None:
                 timer.cancel()
         self.starts.end()
+        self.runs.end()
         self.backend.errands.close()
         self.root.forget()
         self.dead_letters.end()

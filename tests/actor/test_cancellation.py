@@ -127,7 +127,7 @@ async def test_a_parked_actor_that_is_cancelled_natively_crashes_and_keeps_its_q
         tasks.append(asyncio.current_task())
 
     async with Supervisor("app") as app:
-        scribe = await app.start(Scribe, log)
+        scribe = await app.start(Scribe, log, own_task=True)
         await scribe.call(who)
         await virtual_time.at_rest()
         assert tasks[0] is not None

@@ -167,7 +167,7 @@ def test_what_the_runtime_logs_as_an_error_is_a_failure(
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_message_that_vanishes_is_a_failure(backend: str, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(self: Mailbox, envelope: object, why: str) -> None: ...
+    def silent(self: Mailbox, *_: object, **__: object) -> None: ...
 
     monkeypatch.setattr(Mailbox, "dead_letter", silent)
     assert "doesn't balance" in (runtime.play(scenario, backend=backend) or "")

@@ -318,4 +318,4 @@ async def test_children_that_wait_for_their_start_have_their_names_already() -> 
             group.start_soon(start, factory, name)
             await at_rest()
         await anyio.sleep(2)
-        assert paths == ["app/slow", "app/counter", "app/counter-2", "app/counter-3"]
+        assert sorted(paths) == ["app/counter", "app/counter-2", "app/counter-3", "app/slow"]

@@ -198,7 +198,7 @@ async def idle_after_wait(n: int) -> Sample:
     gc.collect()
     before = resident()
     counters: list[Address[Counter]] = []
-    native = _native()
+    native, used = _native(), 0.0
     async with DynamicSupervisor("bench") as app:
         for _ in range(n):
             counters.append(await app.start(native))
