@@ -39,7 +39,6 @@ def test_a_send_goes_from_the_address_to_the_loop(backend: str) -> None:
         "supervise/mailbox/mailbox.py",
         "supervise/actor/incarnation.py",
         "supervise/actor/run_queue.py",
-        "supervise/mailbox/handler.py",
     ]
     assert {step.function for step in found.up} <= SLEEPER | RUN
 

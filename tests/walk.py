@@ -96,6 +96,8 @@ async def walk(deed: Callable[[Address[Counter]], Awaitable[None]]) -> Walk:
             await counter.send(Counter.add, 1)
             await counter.send(Counter.crash, 1)
             await at_rest()
+        await counter.send(Counter.add, 1)  # after which it sleeps
+        await at_rest()
         sys.setprofile(walker.step)
         try:
             await deed(counter)

@@ -16,6 +16,7 @@ from ._base import Expired, Future, Handle, Running, Runs, Scope
 from ._callback import call_back
 from ._errands import Errands
 from ._forks import NOWHERE, keep
+from ._steps import Swap, swaps
 
 
 class AsyncioBackend:
@@ -29,6 +30,10 @@ class AsyncioBackend:
         self.thread: int = threading.get_ident()
         self.errands: Errands = Errands(self)
         self.runs: Runs | None = None
+        self.leave: Swap | None
+        self.enter: Swap | None
+        self.leave, self.enter = swaps()
+        self.loop: object = loop
         self.pass_up: Callable[[BaseException], object] | None = None
         self.now: Callable[[], float] = loop.time
         self.current_task: Callable[[], object] = asyncio.current_task
@@ -128,8 +133,9 @@ class AsyncioBackend:
         task.add_done_callback(lambda _: over())
         return task
 
-    def is_being_cancelled(self, task: Any) -> bool:
-        return bool(task.cancelling())
+    def cancelling_of(self, task: Any) -> Callable[[], object]:
+        cancelling: Callable[[], object] = task.cancelling
+        return cancelling
 
     def has_died(self, task: object) -> bool:
         # None: Ctrl-C struck just before it would have been made, since it is known from then on.

@@ -12,6 +12,7 @@ from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from ._errands import Errands
+    from ._steps import Swap
 
 
 class Expired(TimeoutError):
@@ -71,6 +72,10 @@ class Runs(Protocol):
         """What this task runs of one, if it is lent to it; None otherwise."""
         ...
 
+    def is_answering(self, life: Any, /) -> bool:
+        """Whether its handler makes its first step in that of a caller."""
+        ...
+
 
 class Running(Protocol):
     """In which thread a loop runs at this moment. asyncio's own loops say so by themselves: a method would cost 30 ns more."""
@@ -92,6 +97,12 @@ class Backend(Protocol):
     """What a cancelled `await` raises."""
     pass_up: Callable[[BaseException], object] | None
     """Who takes a KeyboardInterrupt that struck in a callback; None: it ends the loop."""
+    leave: Swap | None
+    """The task that is the current one isn't for now; None: this loop lets nobody do that."""
+    enter: Swap | None
+    """This task is the current one from now on."""
+    loop: object
+    """What both are told first."""
     runs: Runs | None
     """Set by whoever opens it, if actors are to be without a task while they idle."""
     errands: Errands
@@ -192,8 +203,8 @@ class Backend(Protocol):
         """The same, but never begun at once, whatever makes the tasks of this loop."""
         ...
 
-    def is_being_cancelled(self, task: Any) -> bool:
-        """Whether somebody has cancelled the task natively, and hasn't taken that back."""
+    def cancelling_of(self, task: Any) -> Callable[[], object]:
+        """What says whether somebody has cancelled the task natively, and hasn't taken that back."""
         ...
 
     def has_died(self, task: object) -> bool:

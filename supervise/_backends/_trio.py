@@ -20,6 +20,7 @@ from ._callback import call_back
 from ._errands import Errands
 from ._forks import NOWHERE, keep
 from ._interrupts import let_strike, spare_our_own
+from ._steps import Swap
 
 
 class _Future:
@@ -111,6 +112,9 @@ class TrioBackend:
         self.running: Running = self
         self.errands: Errands = Errands(self)
         self.runs: Runs | None = None
+        self.leave: Swap | None = None
+        self.enter: Swap | None = None
+        self.loop: object = None
         self.pass_up: Callable[[BaseException], object] | None = None
         self._token = trio.lowlevel.current_trio_token()
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time  # it can be read in any thread
@@ -230,8 +234,8 @@ class TrioBackend:
     ) -> object:
         return self.spawn(coroutine, context, name, over)
 
-    def is_being_cancelled(self, task: Any) -> bool:
-        return False
+    def cancelling_of(self, task: Any) -> Callable[[], object]:
+        return _never
 
     def has_died(self, task: object) -> bool:
         return False  # a KeyboardInterrupt doesn't strike in our code, and cancellations are what it tells of
@@ -281,6 +285,10 @@ class TrioBackend:
 
     def lets_interrupt(self, function: object) -> None:
         let_strike(function)
+
+
+def _never() -> bool:
+    return False
 
 
 async def _run_over(coroutine: Callable[[], Coroutine[Any, Any, None]], over: Callable[[], object]) -> None:

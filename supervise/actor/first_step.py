@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class FirstStep:
     """What a handler has come to: it waits, has raised, or has returned what is to be awaited. It is awaited, once."""
 
-    __slots__ = ("_begun", "_error", "_rest", "_waits_for", "envelope")
+    __slots__ = ("_begun", "_error", "_rest", "_struck", "_waits_for", "envelope")
 
     def __init__(
         self,
@@ -31,6 +31,13 @@ class FirstStep:
         self._waits_for = waits_for
         self._begun = begun  # `rest` has made its first step
         self._error = error
+        self._struck: BaseException | None = None  # before anybody could go on with it
+
+    def strike(self, error: BaseException) -> None:
+        """It is to be thrown into the handler, where that waits. Whatever it waits for is cancelled, as a task would."""
+        cancel = getattr(self._waits_for, "cancel", None)
+        if self._error is None and not (cancel is not None and cancel()):
+            self._struck = error
 
     def __await__(self) -> Generator[Any, Any, Any]:
         error, self._error = self._error, None
@@ -43,9 +50,13 @@ class FirstStep:
         self._rest = None
         waits_for, self._waits_for = self._waits_for, None
         if not self._begun:
-            result: Any = yield from rest.__await__()
-            return result
+            awaited: Generator[Any, Any, Any] = rest.__await__()
+            return (yield from awaited)
         try:
+            thrown, self._struck = self._struck, None
+            if thrown is not None:
+                waits_for = rest.throw(thrown)
+            del thrown
             while True:
                 sent: Any = None
                 try:

@@ -24,6 +24,7 @@ from supervise_strategies.exception import leaves
 from supervise_strategies.exit_reason import NORMAL, ExitReason
 from supervise_strategies.kind import is_of
 
+from .inline_call import answer
 from .nursery import Nursery
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Incarnation(IncarnationTurn):
     )
     task: object
     in_hand: Envelope | None
+    answer = answer
 
     def __init__(self, owner: Owner, number: int) -> None:
         super().__init__(owner.mailbox, exclusive=True)
@@ -121,7 +123,7 @@ class Incarnation(IncarnationTurn):
         """Whether it was woken already. It isn't there to be woken any more then."""
         return False
 
-    def set_result(self, _: None) -> None:
+    def set_result(self, result: None, /) -> None:
         """It has something to do."""
         runs = self.mailbox.backend.runs
         assert runs is not None  # else it would have a task

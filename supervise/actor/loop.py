@@ -4,7 +4,7 @@ The task runs one incarnation after the other, as long as they can share it. Wha
 caller, after which the loop goes on, or the end of the incarnation.
 """
 
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 # In the one flat loop below pyright loses types that are declared; mypy has them.
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.message_queue import MessageQueue
 
+    from .carrier import Carrier
     from .first_step import FirstStep
-    from .run_queue import Carrier
 
 _kind_of: Callable[[object], Any] = type
 BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
@@ -135,7 +135,7 @@ async def live(
                     table, find = mailbox.instrument.finder(life, find)
             life.table = table
             last = function = attribute = kind = None
-            left = BATCH if carrier is None else carrier.queue.left
+            left = BATCH if carrier is None else max(1, carrier.queue.left)  # what is chosen below has to be taken
             if begun is not None:
                 error = await go_on(life, begun)
                 begun = None
@@ -255,6 +255,8 @@ async def live(
                         break
                 if error is None:
                     life.in_hand = None
+                if carrier is not None and reply is not None and is_coroutine is True and backend.enter is None:
+                    carrier.waited = True  # it may be called again soon, and could answer only so
                 # An idle loop must not pin the last message: an address sent as an argument would stay strong.
                 # What it asked for last time is kept, if the class has it: the next call often asks for the same.
                 envelope = handler = known = bound = args = kwargs = reply = options = kind = result = None
@@ -266,9 +268,12 @@ async def live(
                 if carrier is not None:
                     carrier.queue.left = left = carrier.queue.left - done
                 if left <= 0 and error is None:
-                    left = BATCH
                     try:
-                        await backend.checkpoint()
+                        if carrier is None:
+                            left = BATCH
+                            await backend.checkpoint()
+                        else:
+                            left = await carrier.queue.turn()
                     except backend.cancelled as raised:
                         error = leave_kill_scope(life, raised)
             del instance
@@ -278,6 +283,8 @@ async def live(
                 error = await leave(life, error)
             following = finish(life, error)
             error = None
+            if carrier is not None and following is not None:
+                carrier.waited = True  # it has work, as a rule: another wake-up would cost a tenth of this restart
         except BaseException as raised:  # nothing of ours raises, and a fact that is lost leaves a tree that hangs
             if is_of(raised, GeneratorExit) and is_being_closed(life):
                 raise

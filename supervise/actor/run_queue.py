@@ -21,24 +21,24 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from functools import partial
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from supervise._backends import give
-from supervise.mailbox.handler import awaitable, class_of
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
 
 from .beginning import build
+from .carrier import Carrier
 from .first_step import FirstStep
 from .judgement import settle
 from .loop import BATCH, live, spawn
 
 if TYPE_CHECKING:
-    from supervise._backends import Backend, Future, Scope
+    from supervise._backends import Backend
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.turn import Turn
 
@@ -46,52 +46,31 @@ if TYPE_CHECKING:
 
 DONE: Final = FirstStep((print, (), {}, None, None, None))
 """Of a message that was handled in one step."""
+_kind_of: Callable[[object], Any] = type
 NOBODY: Final = cast("Turn", None)  # as where no actor's code runs
 IDLE: Final = 64
 """Carriers that may wait for work; more of them end."""
 
 
-class Carrier:
-    """One task. While it runs a life, that one has its kill scope."""
-
-    __slots__ = ("coming", "life", "queue", "scope", "step", "task", "waited", "wake")
-
-    def __init__(self, queue: RunQueue) -> None:
-        self.queue: RunQueue = queue
-        self.task: object = None
-        self.scope: Scope | None = None
-        self.wake: Future | None = None  # while it waits for work
-        self.life: Incarnation | None = None  # that it waits with
-        self.waited: bool = False  # the life that it runs has waited for something other than messages
-        self.coming: bool = False  # it was summoned, and hasn't run since
-        self.step: Coroutine[Any, Any, None] | None = None  # of the life that it runs
-
-    def can_be_shared(self) -> bool:
-        """Whether nothing of the life that it runs would be felt by another one. 31 ns, and another 25 on asyncio."""
-        return len(copy_context()) == 1 and not self.queue.backend.is_being_cancelled(self.task)
-
-    def keeps(self, life: Incarnation) -> bool:
-        """Whether it goes on waiting with the life that it runs, which may soon wait for something again."""
-        if self.waited:
-            self.life = life
-            self.queue.keep(self)
-        return self.waited
-
-    def keeps_no_more(self) -> None:
-        """There is something to do, or others are kept instead."""
-        self.waited = False
-        self.life = None
-        self.queue.kept.pop(self, None)
-
-    def becomes_its_own(self) -> None:
-        """It is the task of the life that it runs, until that ends."""
-        self.queue.leave(self)
-
-
 class RunQueue:
     """Those of one tree. It belongs to the loop's thread."""
 
-    __slots__ = ("_carriers", "_idle", "_over", "_ready", "_serving", "_summoned", "backend", "kept", "left")
+    __slots__ = (
+        "_begun",
+        "_carriers",
+        "_over",
+        "_ready",
+        "_refilled",
+        "_serving",
+        "_summoned",
+        "backend",
+        "context",
+        "depth",
+        "idle",
+        "in_context",
+        "kept",
+        "left",
+    )
 
     def __init__(self, backend: Backend) -> None:
         self.backend: Backend = backend
@@ -99,10 +78,19 @@ class RunQueue:
         """Messages and starts until the loop turns."""
         self._ready: deque[Incarnation] = deque()
         self._carriers: set[Carrier] = set()
-        self._idle: list[Carrier] = []
+        self.idle: list[Carrier] = []
+        """Carriers that wait for work."""
         self._summoned = False  # a carrier is on its way
         self._serving = False  # a carrier is at work in this very step, and looks again before it waits
         self._over = False
+        self._refilled = 0  # how often
+        self._begun: dict[Incarnation, FirstStep] = {}  # of those in `_ready` that have a message in hand
+        self.depth: int = 0
+        """Of inline calls within inline calls."""
+        self.context: Context | None = None
+        """For a handler that needs no task; None while one is in it."""
+        self.in_context: Incarnation | None = None
+        """Whose turn it is there."""
         self.kept: dict[Carrier, None] = {}
         """Those that wait with a life that may soon wait for something again, longest first."""
 
@@ -139,6 +127,35 @@ class RunQueue:
             self._summon()
         self._ready.append(life)
 
+    def go_on(self, life: Incarnation, begun: FirstStep) -> None:
+        """It has a message in hand, and no task to go on with it."""
+        self._begun[life] = begun
+        self.add(life)
+
+    def hand(self, carrier: Carrier, life: Incarnation, begun: FirstStep) -> None:
+        """It is for this very carrier to go on: the handler made its first step as that task."""
+        carrier.handed = (life, begun)
+        if carrier.wake is not None:
+            give(carrier.wake, None)
+
+    def enter_context(self, context: Context | None, life: Incarnation) -> Context:
+        """For a handler that needs no task. It is given back as `context`, if no variable was set there."""
+        context = context or Context()
+        context.run(CURRENT.set, life)
+        self.in_context = life
+        return context
+
+    def take_back(self, carrier: Carrier) -> None:
+        """An idle carrier was lent for one step. What has left something in its task, or its context, has used it up."""
+        scope = carrier.scope
+        clean = len(carrier.context) == 1 and not carrier.is_being_cancelled()
+        if clean and (scope is None or not scope.cancel_called) and not self._over:
+            self.idle.append(carrier)
+            return
+        carrier.retired = True
+        if carrier.wake is not None:
+            give(carrier.wake, None)
+
     def holds(self, life: Incarnation) -> bool:
         """Whether it waits for its turn."""
         return life in self._ready
@@ -147,22 +164,25 @@ class RunQueue:
         """The coroutine of the life that this task runs, if it is a carrier that does."""
         return next((carrier.step for carrier in [*self._carriers] if carrier.task is task), None)
 
-    def leave(self, carrier: Carrier) -> None:
-        """It comes back no more."""
-        self._carriers.discard(carrier)
+    def is_answering(self, life: Incarnation) -> bool:
+        """Whether a handler of it makes its first step in that of a caller; asked from any thread."""
+        if life.task is None:
+            return self.context is None and self.in_context is life
+        found = next((carrier for carrier in [*self._carriers] if carrier.task is life.task), None)
+        return found is not None and found.step is None and found.handed is None and found not in self.idle
 
     def look(self) -> None:
         """Some carriers may have been struck or cancelled, and tell nobody."""
         dead = [carrier for carrier in self._carriers if self.backend.has_died(carrier.task)]
         self._carriers.difference_update(dead)
-        self._idle = [carrier for carrier in self._idle if carrier in self._carriers]
+        self.idle = [carrier for carrier in self.idle if carrier in self._carriers]
         self._summoned = self._serving = False
         self._look_on()
 
     def end(self) -> None:
         """The tree is over: nobody has work any more."""
         self._over = True
-        idle, self._idle = self._idle, []
+        idle, self.idle = self.idle, []
         for carrier in idle:
             if carrier.wake is not None:
                 give(carrier.wake, None)
@@ -176,8 +196,8 @@ class RunQueue:
     def _summon(self) -> None:
         self._summoned = True
         try:
-            while self._idle:
-                carrier = self._idle.pop()
+            while self.idle:
+                carrier = self.idle.pop()
                 if carrier.wake is not None and give(carrier.wake, None):
                     carrier.coming = True
                     return
@@ -185,20 +205,21 @@ class RunQueue:
             carrier.coming = True
             self._carriers.add(carrier)
             run, over = partial(self._run, carrier), partial(self._ended, carrier)
-            carrier.task = self.backend.spawn_soon(run, Context(), "supervise carrier", over)
+            carrier.task = self.backend.spawn_soon(run, carrier.context, "supervise carrier", over)
         except BaseException:
             self._summoned = False
             raise
 
     async def _run(self, carrier: Carrier) -> None:
         carrier.task = self.backend.current_task()
+        carrier.is_being_cancelled = self.backend.cancelling_of(carrier.task)
         await self._work(carrier)
 
     def _ended(self, carrier: Carrier) -> None:
         """Its task has ended, however: it may have been cancelled before it began, or struck by Ctrl-C."""
         self._carriers.discard(carrier)
-        if carrier in self._idle:
-            self._idle.remove(carrier)
+        if carrier in self.idle:
+            self.idle.remove(carrier)
         if carrier.coming:
             self._summoned = False
         self._look_on()
@@ -206,39 +227,64 @@ class RunQueue:
     @coroutine
     def _work(self, carrier: Carrier) -> Generator[Any, Any, None]:
         ready = self._ready
+        at: Incarnation | None = None
         try:
             while True:
-                carrier.coming = self._summoned = False
-                self.left = BATCH
+                if carrier.coming:
+                    carrier.coming = self._summoned = False
+                if carrier.handed is not None:
+                    (life, handed), carrier.handed = carrier.handed, None
+                    carrier.waited = False
+                    carrier.step = live(life, life.mailbox, carrier, None, handed)
+                    del handed
+                    yield from self._carry(carrier, carrier.step)
+                    if carrier.own or (life.over and not carrier.can_be_shared()):
+                        return
+                    carrier.step = None
+                    del life
+                if carrier.retired:
+                    return
                 while ready:
                     if self.left <= 0:
                         yield from self._turn(carrier).__await__()
                         continue
-                    life = ready.popleft()
+                    life = at = ready.popleft()
                     if life.task is not None or life.over:  # it was added twice, as Ctrl-C had struck
                         continue
-                    begun = self._alone(carrier, life)
+                    carrier.waited = False
+                    begun = self._begun.pop(life) if life in self._begun else self._alone(carrier, life)
                     if begun is DONE:
+                        at = None
                         del life, begun
                         continue
                     carrier.step = live(life, life.mailbox, carrier, None, begun)
                     del begun
                     yield from self._carry(carrier, carrier.step)
-                    if carrier not in self._carriers:  # it was that life's own
+                    if carrier.own:
                         return
                     carrier.step = None
                     over = life.over
                     del life
                     if over and not carrier.can_be_shared():
                         return
-                if self._over or len(self._idle) >= IDLE:
+                if self._over or len(self.idle) >= IDLE:
                     return
+                carrier.runs = at = None
                 CURRENT.set(NOBODY)  # a carrier that idles must not pin the last life
                 carrier.wake = self.backend.future()
-                self._idle.append(carrier)
-                yield from carrier.wake.__await__()
+                self.idle.append(carrier)
+                try:
+                    yield from carrier.wake.__await__()
+                except self.backend.cancelled as struck:  # natively
+                    if carrier.handed is None:
+                        raise
+                    carrier.handed[1].strike(struck)  # it is the handler's, which made its first step as this task
                 carrier.wake = None
+        except Exception as error:  # a bug; lost, it would leave a tree that hangs in silence
+            if at is not None:
+                at.owner.broken(error)
         finally:
+            self._serving = False
             CURRENT.set(NOBODY)
             carrier.step = None
             scope, carrier.scope = carrier.scope, None
@@ -247,7 +293,6 @@ class RunQueue:
 
     def _carry(self, carrier: Carrier, step: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
         """Run it to its end. When it waits for something, another carrier looks after the queue."""
-        carrier.waited = False
         try:
             self._serving = True
             waits_for = step.send(None)
@@ -275,20 +320,19 @@ class RunQueue:
 
         What comes of it otherwise is for the actor's loop, which costs as much again. None: nothing was begun.
         """
-        mailbox, table = life.mailbox, life.table
+        mailbox = life.mailbox
+        table: Any = life.table
         queue: Any = mailbox.queue
-        plain = class_of(queue) is deque and len(queue) == 1 and mailbox.lifetime is None
-        if mailbox.attention or not plain or table is None:
+        if mailbox.attention or _kind_of(queue) is not deque or len(queue) != 1 or mailbox.lifetime is not None:
             return None
         envelope: Envelope = queue[0]
         handler, args, kwargs, reply, _, options = envelope
         if options is not None or (reply is not None and reply.done()):
             return None
-        instance = life.instance
         result: Any = None
         try:
             function, way, name, attribute = table[handler]
-            if (way is not True and way is not False) or getattr(class_of(instance), name) is not attribute:
+            if (way is not True and way is not False) or getattr(_kind_of(life.instance), name) is not attribute:
                 return None
         except Exception:  # not asked for before, without a hash, or gone from the class
             return None
@@ -299,25 +343,22 @@ class RunQueue:
         self.left -= 1
         self._serving = True
         try:
-            result = function(instance, *args, **kwargs) if kwargs else function(instance, *args)
+            result = function(life.instance, *args, **kwargs) if kwargs else function(life.instance, *args)
         except BaseException as error:
             return FirstStep(envelope, error=error)
         if way:
-            if carrier.scope is None:
-                carrier.scope = self.backend.scope()
-                carrier.scope.__enter__()
-            life.kill_scope = carrier.scope
-            if type(result) is not CoroutineType or mailbox.attention:
+            life.kill_scope = carrier.scope or carrier.enter_scope()
+            if _kind_of(result) is not CoroutineType or mailbox.attention:
                 return FirstStep(envelope, result)
             try:
-                waits_for: Any = cast(Any, result).send(None)
+                waits_for: Any = result.send(None)
             except StopIteration as end:
                 result = end.value
             except BaseException as error:
                 return FirstStep(envelope, error=error)
             else:
                 return FirstStep(envelope, result, waits_for, begun=True)
-        elif awaitable(result):
+        elif hasattr(_kind_of(result), "__await__"):
             return FirstStep(envelope, result)
         if reply is None:
             mailbox.handled += 1
@@ -326,19 +367,32 @@ class RunQueue:
         life.in_hand = None
         if mailbox.credits < LOW:
             mailbox.replenish()
-        if mailbox.attention or queue or not carrier.can_be_shared():
+        if way and reply is not None and self.backend.enter is None:
+            carrier.waited = True  # it may be called again soon, and could answer only by a carrier that waits with it
+            return None
+        if mailbox.attention or queue or len(copy_context()) != 1 or carrier.is_being_cancelled():
             return None
         life.task = life.kill_scope = None
         mailbox.waker = life
         self._serving = False
         return DONE
 
+    async def turn(self) -> int:
+        """Let the loop turn, until there is something left to be done in the new one; how much that is."""
+        while True:
+            refilled = self._refilled
+            await self.backend.checkpoint()
+            if self._refilled == refilled:  # by nobody else since
+                self._refilled += 1
+                self.left = BATCH
+            if self.left > 0:
+                return self.left
+
     async def _turn(self, carrier: Carrier) -> None:
-        """Let the loop turn."""
+        """The same of one that carries nobody."""
         carrier.coming = self._summoned = True
-        await self.backend.checkpoint()
+        await self.turn()
         carrier.coming = self._summoned = False
-        self.left = BATCH
 
 
 def _build(life: Incarnation) -> BaseException | None:

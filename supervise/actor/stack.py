@@ -11,6 +11,7 @@ from supervise.frame import Frame
 from supervise_strategies.kind import is_of
 
 from .first_step import FirstStep
+from .inline_call import answer
 from .loop import go_on, live
 from .run_queue import RunQueue
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .incarnation import Incarnation
 
 MOST: Final = 50  # lines
-LOOP: Final = (live.__code__, go_on.__code__, RunQueue._alone.__code__)
+LOOP: Final = (live.__code__, go_on.__code__, answer.__code__, RunQueue._alone.__code__)
 """What calls a handler."""
 FIRST_STEP: Final = FirstStep.__await__.__code__
 
@@ -31,9 +32,14 @@ def coroutine_of(task: object) -> Any:
     return getattr(task, "coro", None) if get_coro is None else get_coro()
 
 
-def runs_now(task: object) -> bool:
-    """Whether the task's code is what its loop's thread runs at this instant; asked from any thread."""
-    return bool(getattr(coroutine_of(task), "cr_running", False))
+def runs_now(life: Incarnation) -> bool:
+    """Whether its code is what its loop's thread runs at this instant, and not that of one that it calls; from any thread."""
+    task, runs = life.task, life.mailbox.backend.runs
+    if life.awaits is not None:
+        return False
+    if task is not None and getattr(coroutine_of(task), "cr_running", False):
+        return True
+    return life.in_hand is not None and runs is not None and runs.is_answering(life)
 
 
 def handler_stack(life: Incarnation) -> tuple[Frame, ...]:

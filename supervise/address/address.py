@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
+from inspect import CO_COROUTINE
 from threading import get_ident
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
@@ -12,7 +13,7 @@ from supervise._backends import note
 from supervise.mailbox.envelope import NO_KEYWORDS, OnCancel, OnRestart
 from supervise.mailbox.handler import check
 from supervise.mailbox.lifetime import FOREVER, Loan, Token
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import CURRENT, NOT_NOW, Unanswered
 
 from .control import ControlView
 from .from_thread import FromThread
@@ -64,16 +65,30 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
             and CURRENT.get(None) is None
             and get_ident() == backend.running._thread_id  # here, and now: 31 ns
         ):
-            reply = backend.future()
+            reply = answered = None
             waker = mailbox.waker
-            if waker is not None:  # Mailbox.wake without its frame; before it is in, as it raises where the loop is closed
-                try:  # whether it is done is only asked where that fails: 25 ns
-                    waker.set_result(None)
-                except Exception:
-                    mailbox.wake()
-                mailbox.waker = None
-            mailbox.queue.append((handler, args, kwargs or NO_KEYWORDS, reply, None, None))
-            mailbox.credits -= 1  # after it is in: a queue of the user's own may raise
+            if (
+                waker is not None
+                and (life := mailbox.turn) is waker
+                and life is not None  # it sleeps: it may answer at once
+                and (backend.enter is not None or not handler.__code__.co_flags & CO_COROUTINE)
+            ):
+                answered = life.answer(handler, args, kwargs or NO_KEYWORDS, None, None)
+                if type(answered) is Unanswered:
+                    reply = answered.reply
+                elif answered is not NOT_NOW:
+                    return answered
+            if reply is None:
+                reply = backend.future()
+                if waker is not None:  # Mailbox.wake without its frame; before it is in, as it raises where the loop is closed
+                    try:  # whether it is done is only asked where that fails: 25 ns
+                        waker.set_result(None)
+                    except Exception:
+                        mailbox.wake()
+                    mailbox.waker = None
+                mailbox.queue.append((handler, args, kwargs or NO_KEYWORDS, reply, None, None))
+                mailbox.credits -= 1  # after it is in: a queue of the user's own may raise
+            del answered
             del self  # as in send()
             try:
                 return await reply

@@ -22,14 +22,14 @@ from supervise._backends import Expired, fail, note
 from supervise.message import AnyHandler, Message
 from supervise_strategies.exception import cause_of
 
+from .at_once import answered_at_once
 from .call_cycle import check_cycle, stream_that_waits
 from .envelope import Envelope, MessageOptions, is_given_up, message_of, with_span
-from .losses import Loss
 from .message_queue import NO_QUEUE, KeptQueue, MessageQueue
-from .overflow import WaitingSenders, take_place
+from .overflow import WaitingSenders, lose, take_place
 from .pool_queue import PoolQueue
 from .refusal import check_message, full, refused, restarting, too_late
-from .turn import CURRENT, Turn
+from .turn import CURRENT, NOT_NOW, Turn, Unanswered
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -44,14 +44,14 @@ LOW: Final = 64  # credits at which the actor grants more: a sender that is slow
 class Lane(ABC):
     """A bounded queue of one mailbox. Full, it does what its overflow policy says."""
 
-    __slots__ = ("_granted", "_stint", "credits", "given_up", "queue", "waiting_senders")
+    __slots__ = ("_stint", "credits", "given_up", "granted", "queue", "waiting_senders")
 
     def __init__(self) -> None:
         self.queue: MessageQueue = NO_QUEUE
         self.credits: int = 0  # how many envelopes may be appended without looking
         self.waiting_senders: WaitingSenders | None = None  # made by the first one
         self.given_up: int = 0  # calls whose caller is gone, and that still are in the queue, or in hand
-        self._granted = 0  # credits, ever
+        self.granted: int = 0  # credits, ever
         self._stint = 0  # credits since senders last let others run
 
     @property
@@ -88,7 +88,7 @@ class Lane(ABC):
                 options = with_span(None, span)
         envelope: Envelope = (handler, args, {}, None, self.mailbox, options)
         if self.mailbox.is_over:
-            self.lose(envelope)
+            lose(self, envelope)
             return
         self.grant(1)
         self.accept(envelope)
@@ -110,7 +110,7 @@ class Lane(ABC):
             if self.mailbox.refuses(turn):
                 raise refused(self.mailbox, Message(handler, args, kwargs))
             if self.mailbox.is_over:
-                self.lose(envelope)
+                lose(self, envelope)
                 return
             if self.room > 0:
                 self.grant(1)
@@ -141,9 +141,14 @@ class Lane(ABC):
         own = turn if turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task() else None
         if own is not None or not self.credits or ((life := self.mailbox.turn) is not None and life.awaits is not None):
             check_cycle(own, self, handler, args, kwargs)  # else nobody waits who could be waited for: 0.2 us
-        reply = self.mailbox.backend.future()
-        envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
-        if (ahead := self.credits > 0) or await self._admission(envelope, turn, fail_fast, own):
+        sender = None if turn is None else turn.mailbox
+        answered = answered_at_once(self, own, handler, args, kwargs, sender, options)
+        begun = type(answered) is Unanswered
+        if not begun and answered is not NOT_NOW:
+            return answered
+        reply = answered.reply if begun else self.mailbox.backend.future()
+        envelope = (handler, args, kwargs, reply, sender, options)
+        if not begun and ((ahead := self.credits > 0) or await self._admission(envelope, turn, fail_fast, own)):
             try:
                 if fail_fast and self.mailbox.restarting:
                     raise restarting(self.mailbox, envelope)
@@ -217,13 +222,6 @@ class Lane(ABC):
         held = () if turn is None else turn.held()
         return self.given_up - sum(lane is self and is_given_up(envelope) for lane, envelope in held)
 
-    def lose(self, envelope: Envelope) -> None:
-        """Accept one that comes too late: it is a dead letter."""
-        self.count_accepted()
-        self.mailbox.dead_letter(envelope, "it came after the end of its actor", Loss.LATE)
-        if envelope[3] is not None:
-            self.fail(envelope[3], refused(self.mailbox, message_of(envelope)))
-
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
         self.mailbox.wake()  # before it is in: in the wrong event loop it raises, and nothing was accepted
@@ -231,7 +229,7 @@ class Lane(ABC):
         try:
             self.queue.append(envelope)
         except BaseException:
-            self._granted -= 1  # nothing was accepted, and the next one looks for itself
+            self.granted -= 1  # nothing was accepted, and the next one looks for itself
             self.admit()  # or waits for this room
             raise
 
@@ -250,15 +248,15 @@ class Lane(ABC):
         if self.queue is NO_QUEUE:
             self.queue = self.mailbox.new_queue()
         self.credits += int(credits)
-        self._granted += int(credits)
+        self.granted += int(credits)
 
     def count_accepted(self) -> None:
         """One came in that doesn't stand in the queue."""
-        self._granted += 1
+        self.granted += 1
 
     def revoke(self) -> None:
         """Take back what nobody has used."""
-        self._granted -= self.credits
+        self.granted -= self.credits
         self.credits = 0
 
     def replenish(self) -> None:
@@ -290,7 +288,7 @@ class Lane(ABC):
             if self.credits:  # meanwhile the actor was at work
                 return True
         if mailbox.is_over:
-            self.lose(envelope)
+            lose(self, envelope)
             return False
         if self.room > 0:
             ahead = not mailbox.takes_each and mailbox.refusal is None and stream_that_waits(mailbox.turn) is None
@@ -336,7 +334,7 @@ class Lane(ABC):
     @property
     def accepted(self) -> int:
         """How many envelopes ever came in."""
-        return self._granted - self.credits
+        return self.granted - self.credits
 
     def put_back(self, envelope: Envelope) -> None:
         """It was in hand at a crash, and comes first again, above capacity if there is no room."""

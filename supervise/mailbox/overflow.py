@@ -149,3 +149,11 @@ class WaitingSenders:
         self.line = deque(stay)
         for room, _, _ in gone:
             give(room, None)
+
+
+def lose(lane: Lane, envelope: Envelope) -> None:
+    """Accept one that comes too late: it is a dead letter."""
+    lane.count_accepted()
+    lane.mailbox.dead_letter(envelope, "it came after the end of its actor", Loss.LATE)
+    if envelope[3] is not None:
+        lane.fail(envelope[3], refused(lane.mailbox, message_of(envelope)))

@@ -5,14 +5,36 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from supervise._backends import Future
+    from supervise.message import AnyHandler
 
-    from .envelope import Envelope
+    from .envelope import Envelope, MessageOptions
     from .lane import Lane
     from .mailbox import Mailbox
+
+
+class Unanswered:
+    """A call whose handler has begun, and hasn't answered."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self, reply: Future) -> None:
+        self.reply: Future = reply
+
+
+class _Beginning:
+    """What a call that is being handled in the caller's own step waits for: it isn't done."""
+
+    def done(self) -> bool:
+        return False
+
+
+BEGINNING: Final = cast("Future", _Beginning())
+NOT_NOW: Final = object()
+"""A call can't be handled at once."""
 
 
 class Turn:
@@ -61,6 +83,29 @@ class IncarnationTurn(Turn, ABC):
     @abstractmethod
     def held(self) -> list[tuple[Lane, Envelope]]:
         """All that is in hand, in the order of hand-over, each with the lane that it came from."""
+
+    def answer(
+        self,
+        handler: AnyHandler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        sender: Mailbox | None,
+        options: MessageOptions | None,
+        /,
+    ) -> Any:
+        """Of one that sleeps: handle a call here and now, in the caller's own step. What the handler has returned.
+
+        `NOT_NOW`: it can't be, and nothing has happened. An `Unanswered`: the handler has begun, and waits for something, or
+        has raised; its reply is to be awaited.
+        """
+        return NOT_NOW
+
+    def done(self) -> bool:
+        """As of a future that it would wait for: whether it was woken already. One that sleeps is what wakes itself."""
+        return True
+
+    def set_result(self, result: None, /) -> None:
+        """Of one that sleeps: there is something to do."""
 
     def takers(self) -> Iterable[Turn | None]:
         """Of a pool: those that may take what waits there; None stands for one that isn't up, but may be soon."""

@@ -131,7 +131,7 @@ class Watchdog:
         stack = thread_stack(self._watched)
         for place in self._branch.actors():
             incarnation = place.incarnation
-            if incarnation is not None and runs_now(incarnation.task):
+            if incarnation is not None and runs_now(incarnation):
                 envelope = incarnation.in_hand
                 message = None if envelope is None else name_of(envelope[0])
                 return Blocked(place.mailbox.path, incarnation.number, message, self._blocked_after, stack)

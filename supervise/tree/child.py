@@ -135,8 +135,9 @@ def child(factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, **options: Unpack
     """Describe a static child: `child(Counter, 10, name="counter")`.
 
     The factory takes positional arguments only (keywords through `functools.partial`). It is called afresh for every
-    incarnation, in a task of the tree, with an empty context. If what it returns is an async context manager, that is entered
-    before the first message and exited at the end, and the actor is what `__aenter__` returns.
+    incarnation, in a context of its own, which is empty, and in whatever task has just started it: it mustn't enter a cancel
+    scope by hand. If what it returns is an async context manager, that is entered before the first message and exited at the
+    end, in a task of its own, and the actor is what `__aenter__` returns.
 
     Raises `InvalidSpec` at once for what can never work.
     """
