@@ -11,6 +11,7 @@ import sys
 from ._base import Backend, Expired, Future, Handle, Scope, Sleeper, answered, fail, give, is_cancellation, note
 from ._errands import Gone
 from ._forks import NOWHERE
+from ._steps import Pause, is_to_be_cancelled
 
 __all__ = (
     "NOWHERE",
@@ -19,6 +20,7 @@ __all__ = (
     "Future",
     "Gone",
     "Handle",
+    "Pause",
     "Scope",
     "Sleeper",
     "answered",
@@ -26,6 +28,7 @@ __all__ = (
     "fail",
     "give",
     "is_cancellation",
+    "is_to_be_cancelled",
     "note",
 )
 

@@ -133,7 +133,7 @@ class AsyncioBackend:
         task.add_done_callback(lambda _: over())
         return task
 
-    def cancelling_of(self, task: Any) -> Callable[[], object]:
+    def use_of(self, task: Any) -> Callable[[], object]:
         cancelling: Callable[[], object] = task.cancelling
         return cancelling
 

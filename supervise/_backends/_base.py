@@ -203,8 +203,12 @@ class Backend(Protocol):
         """The same, but never begun at once, whatever makes the tasks of this loop."""
         ...
 
-    def cancelling_of(self, task: Any) -> Callable[[], object]:
-        """What says whether somebody has cancelled the task natively, and hasn't taken that back."""
+    def use_of(self, task: Any) -> Callable[[], object]:
+        """Asked of a task that runs: what says later whether something was left in it that whoever runs there next would feel.
+
+        It is a native cancellation that wasn't taken back, or, on trio, a cancel scope that was opened since and not closed.
+        asyncio's scopes and timeouts don't show.
+        """
         ...
 
     def has_died(self, task: object) -> bool:

@@ -234,8 +234,10 @@ class TrioBackend:
     ) -> object:
         return self.spawn(coroutine, context, name, over)
 
-    def cancelling_of(self, task: Any) -> Callable[[], object]:
-        return _never
+    def use_of(self, task: Any) -> Callable[[], object]:
+        # Not public; where there is no such thing, nothing is ever left in a task. It is what a scope sets as it is entered.
+        innermost = getattr(task, "_cancel_status", None)
+        return lambda: getattr(task, "_cancel_status", None) is not innermost
 
     def has_died(self, task: object) -> bool:
         return False  # a KeyboardInterrupt doesn't strike in our code, and cancellations are what it tells of
@@ -285,10 +287,6 @@ class TrioBackend:
 
     def lets_interrupt(self, function: object) -> None:
         let_strike(function)
-
-
-def _never() -> bool:
-    return False
 
 
 async def _run_over(coroutine: Callable[[], Coroutine[Any, Any, None]], over: Callable[[], object]) -> None:

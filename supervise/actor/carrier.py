@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from supervise.log import say
 
 if TYPE_CHECKING:
     from supervise._backends import Future, Scope
@@ -14,8 +17,12 @@ if TYPE_CHECKING:
     from .run_queue import RunQueue
 
 
-def nobody() -> bool:
-    """Has cancelled a task that hasn't begun."""
+IDLE: Final = 64
+"""Carriers that may wait for work, or with an actor; more of them end."""
+
+
+def unused() -> bool:
+    """Of a task that hasn't begun."""
     return False
 
 
@@ -26,7 +33,7 @@ class Carrier:
         "coming",
         "context",
         "handed",
-        "is_being_cancelled",
+        "is_used_up",
         "life",
         "own",
         "queue",
@@ -46,7 +53,7 @@ class Carrier:
         self.own: bool = False  # it is one life's alone
         self.retired: bool = False  # it runs nobody any more
         self.runs: Incarnation | None = None  # whose turn it is, in its context, while it idles
-        self.is_being_cancelled: Callable[[], object] = nobody
+        self.is_used_up: Callable[[], object] = unused
         self.handed: tuple[Incarnation, FirstStep] | None = None  # what it is to go on with, before all else
         self.scope: Scope | None = None
         self.wake: Future | None = None  # while it waits for work
@@ -57,14 +64,21 @@ class Carrier:
 
     def can_be_shared(self) -> bool:
         """Whether nothing of the life that it runs would be felt by another one. 31 ns, and another 25 on asyncio."""
-        return len(copy_context()) == 1 and not self.is_being_cancelled()
+        return len(copy_context()) == 1 and not self.is_used_up()
 
     def keeps(self, life: Incarnation) -> bool:
         """Whether it goes on waiting with the life that it runs, which may soon wait for something again."""
-        if self.waited:
-            self.life = life
-            self.queue.keep(self)
-        return self.waited
+        if not self.waited:
+            return False
+        kept = self.queue.kept
+        if len(kept) >= IDLE:  # the one that has waited longest does so no more
+            longest = next(iter(kept))
+            del kept[longest]
+            if longest.life is not None:
+                longest.life.mailbox.wake()
+        self.life = life
+        kept[self] = None
+        return True
 
     def keeps_no_more(self) -> None:
         """There is something to do, or others are kept instead."""
@@ -78,6 +92,18 @@ class Carrier:
 
     def enter_scope(self) -> Scope:
         """The one by which what it runs is cancelled. In its own task, or as it."""
-        self.scope = scope = self.queue.backend.scope()
+        backend = self.queue.backend
+        self.scope = scope = backend.scope()
         scope.__enter__()
+        self.is_used_up = backend.use_of(self.task)
         return scope
+
+    def leave_scope(self) -> None:
+        """Its task ends. What a handler has left open there has been felt by others already, and is said."""
+        scope, self.scope = self.scope, None
+        if scope is None:
+            return
+        try:
+            scope.__exit__(None, None, None)
+        except Exception as error:
+            say(logging.ERROR, "a handler has left a cancel scope open in a task that was lent to it: %s", error, error=error)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from supervise._backends import Pause
+
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 class FirstStep:
     """What a handler has come to: it waits, has raised, or has returned what is to be awaited. It is awaited, once."""
 
-    __slots__ = ("_begun", "_error", "_rest", "_struck", "_waits_for", "envelope")
+    __slots__ = ("_begun", "_pause", "_rest", "_struck", "envelope", "error")
 
     def __init__(
         self,
@@ -27,47 +29,36 @@ class FirstStep:
         error: BaseException | None = None,
     ) -> None:
         self.envelope: Envelope = envelope
+        self.error: BaseException | None = error
+        """What it has raised; then there is nothing to be awaited."""
         self._rest = rest
-        self._waits_for = waits_for
-        self._begun = begun  # `rest` has made its first step
-        self._error = error
+        self._pause: Pause | None = Pause(waits_for) if begun else None  # else `rest` hasn't made its first step
         self._struck: BaseException | None = None  # before anybody could go on with it
 
     def strike(self, error: BaseException) -> None:
-        """It is to be thrown into the handler, where that waits. Whatever it waits for is cancelled, as a task would."""
-        cancel = getattr(self._waits_for, "cancel", None)
-        if self._error is None and not (cancel is not None and cancel()):
+        """It is to be thrown into the handler, where that waits. What it waits for is cancelled, as its task would do it."""
+        if self._pause is not None and not self._pause.cancel(error):
             self._struck = error
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # a frame that holds the exception that holds the frame is only freed by the collector
         rest: Any = self._rest
         self._rest = None
-        waits_for, self._waits_for = self._waits_for, None
-        if not self._begun:
+        pause, self._pause = self._pause, None
+        if pause is None:
             awaited: Generator[Any, Any, Any] = rest.__await__()
             return (yield from awaited)
         try:
             thrown, self._struck = self._struck, None
-            if thrown is not None:
-                waits_for = rest.throw(thrown)
-            del thrown
+            waits_for: Any = pause.end() if thrown is None else rest.throw(thrown)
+            del pause, thrown
             while True:
                 sent: Any = None
+                error: BaseException | None = None
                 try:
                     sent = yield waits_for
                 except BaseException as raised:
                     error = raised  # thrown outside of here, or the handler would see it as the one that is being handled
-                if error is None:
-                    waits_for = rest.send(sent)
-                else:
-                    thrown, error = error, None
-                    waits_for = rest.throw(thrown)
-                    del thrown
+                waits_for = rest.send(sent) if error is None else rest.throw(error)
+                del error, sent
         except StopIteration as end:
             return end.value

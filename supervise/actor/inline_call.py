@@ -17,10 +17,12 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from inspect import CO_COROUTINE
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise._backends import give, is_to_be_cancelled
 from supervise.mailbox.handler import ASYNC_CONTEXT_MANAGER, CONTEXT_MANAGER, unfinished, unfinished_result
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT, NOT_NOW, Unanswered
@@ -66,6 +68,8 @@ def answer(
     if way is not False:
         if way is not True or not idle or backend.enter is None:
             return NOT_NOW
+        if _kind_of(function) is not FunctionType or not function.__code__.co_flags & CO_COROUTINE:
+            return NOT_NOW  # what makes the coroutine is code, too
         here = backend.current_task()
         if here is None:  # a step that is nobody's
             return NOT_NOW
@@ -115,17 +119,12 @@ def answer(
             enter(loop, task)
             try:
                 life.kill_scope = carrier.scope or carrier.enter_scope()
-                if _kind_of(function) is not FunctionType or not function.__code__.co_flags & CO_COROUTINE:
-                    rest = context.run(function, life.instance, *args, **kwargs)  # what makes the coroutine is code, too
-                elif kwargs:
-                    rest = function(life.instance, *args, **kwargs)
-                else:
-                    rest = function(life.instance, *args)
+                rest = function(life.instance, *args, **kwargs) if kwargs else function(life.instance, *args)
                 waits_for = context.run(rest.send, None)
             except StopIteration as end:
                 result = end.value
                 done = True
-                clean = len(context) == 1 and not carrier.is_being_cancelled()
+                clean = len(context) == 1 and not carrier.is_used_up() and not is_to_be_cancelled(here)
             finally:
                 leave(loop, task)
                 enter(loop, here)
@@ -153,7 +152,7 @@ def answer(
             if queue:
                 mailbox.wake()
             return result
-    return _answer_otherwise(runs, life, carrier, envelope, result, rest, waits_for, error, done=done)
+    return _answer_otherwise(runs, life, carrier, envelope, result, rest, waits_for, error, done=done, here=here)
 
 
 def _answer_otherwise(
@@ -167,13 +166,19 @@ def _answer_otherwise(
     error: BaseException | None,
     *,
     done: bool,
+    here: Any,
 ) -> Any:
     """The caller has to wait for its reply; or else the handler is done, and something else is to be looked at."""
     mailbox = life.mailbox
     if done and not unfinished(result):
         mailbox.handled += 1
         _sleep(runs, life, carrier)
-        return result
+        if carrier is None or not is_to_be_cancelled(here):
+            return result
+        # The handler has cancelled its caller, who has to wait to be told of it, and before it leaves the scope in question.
+        later = runs.backend.future()
+        runs.backend.call_at(runs.backend.now(), partial(give, later, result))
+        return Unanswered(later)
     handler, args, kwargs, _, sender, options = envelope
     reply = runs.backend.future()
     life.in_hand = envelope = (handler, args, kwargs, reply, sender, options)

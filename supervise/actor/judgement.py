@@ -12,6 +12,7 @@ from supervise.log import say
 from supervise.mailbox.bad_call import bad_call
 from supervise.mailbox.envelope import is_beginning, message_of
 from supervise.mailbox.handler import class_of, unfinished, unfinished_result
+from supervise.mailbox.lane import LOW
 from supervise.mailbox.losses import Loss
 from supervise.mailbox.refusal import deliverable
 from supervise.mailbox.stream_run import StreamStopped
@@ -21,7 +22,7 @@ from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import NORMAL, describe
 from supervise_strategies.kind import is_of
 
-from .cancellation import is_withdrawn, leave_cancelled_scope
+from .cancellation import enter_kill_scope, is_being_closed, is_withdrawn, leave_cancelled_scope, leave_kill_scope
 from .ending import cut, redelivers
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
     from supervise_strategies.answers import Why
 
+    from .first_step import FirstStep
     from .incarnation import Incarnation
 
 
@@ -74,6 +76,38 @@ def settle(
     if life.crashed_on is None and not is_cancellation(error, mailbox.backend.cancelled):
         life.crashed_on = envelope
     return False
+
+
+async def go_on(life: Incarnation, begun: FirstStep) -> BaseException | None:
+    """Go on with the message in hand; the answer is what ends the life, if that does."""
+    envelope, reply = begun.envelope, begun.envelope[3]
+    try:
+        if begun.error is not None:
+            raise begun.error
+        if life.kill_scope is None:  # a plain function has returned what is to be awaited
+            enter_kill_scope(life)
+        elif life.killed or life.failure is not None:  # since it has made its first step
+            life.kill_scope.cancel()
+        result = await begun
+    except BaseException as raised:
+        if is_of(raised, GeneratorExit) and is_being_closed(life):
+            raise
+        error = left_of(life, envelope, raised, found=True)
+        if error is not None and is_cancellation(error, life.mailbox.backend.cancelled):
+            error = leave_kill_scope(life, error)
+        return error
+    finally:
+        begun.error = None
+    if reply is not None and reply.done():
+        life.mailbox.handled += 1
+        life.mailbox.given_up -= 1
+        leave_cancelled_scope(life)
+    else:
+        settle(life, life.mailbox, envelope, result, None, isolated=False)
+    life.in_hand = None
+    if life.mailbox.credits < LOW:
+        life.mailbox.replenish()
+    return None
 
 
 def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> BaseException | None:

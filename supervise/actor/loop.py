@@ -38,7 +38,7 @@ from .cancellation import enter_kill_scope, is_being_closed, leave_cancelled_sco
 from .concurrent_handlers import ConcurrentHandlers
 from .ending import finish, go_out_of_service, leave, rescue
 from .incarnation import Incarnation, NurseryTurn
-from .judgement import left_of, refuse, settle
+from .judgement import go_on, left_of, refuse, settle
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
@@ -109,8 +109,8 @@ async def live(
         try:
             CURRENT.set(life)
             life.task = task
-            if carrier is not None and carrier.scope is not None:
-                life.kill_scope, carrier.scope = carrier.scope, None
+            if carrier is not None and life.kill_scope is None:
+                life.kill_scope, carrier.scope = carrier.scope or carrier.enter_scope(), None
             if error is None and not life.running:
                 if life.made is None:
                     error = build(life)
@@ -290,30 +290,6 @@ async def live(
                 raise
             following = await rescue(life, raised)
             error = begun = None
-
-
-async def go_on(life: Incarnation, begun: FirstStep) -> BaseException | None:
-    """Go on with the message in hand; the answer is what ends the life, if that does."""
-    envelope, reply = begun.envelope, begun.envelope[3]
-    try:
-        result = await begun
-    except BaseException as raised:
-        if is_of(raised, GeneratorExit) and is_being_closed(life):
-            raise
-        error = left_of(life, envelope, raised, found=True)
-        if error is not None and is_cancellation(error, life.mailbox.backend.cancelled):
-            error = leave_kill_scope(life, error)
-        return error
-    if reply is not None and reply.done():
-        life.mailbox.handled += 1
-        life.mailbox.given_up -= 1
-        leave_cancelled_scope(life)
-    else:
-        settle(life, life.mailbox, envelope, result, None, isolated=False)
-    life.in_hand = None
-    if life.mailbox.credits < LOW:
-        life.mailbox.replenish()
-    return None
 
 
 def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:

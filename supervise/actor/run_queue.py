@@ -32,7 +32,7 @@ from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
 
 from .beginning import build
-from .carrier import Carrier
+from .carrier import IDLE, Carrier
 from .first_step import FirstStep
 from .judgement import settle
 from .loop import BATCH, live, spawn
@@ -48,8 +48,6 @@ DONE: Final = FirstStep((print, (), {}, None, None, None))
 """Of a message that was handled in one step."""
 _kind_of: Callable[[object], Any] = type
 NOBODY: Final = cast("Turn", None)  # as where no actor's code runs
-IDLE: Final = 64
-"""Carriers that may wait for work; more of them end."""
 
 
 class RunQueue:
@@ -93,15 +91,6 @@ class RunQueue:
         """Whose turn it is there."""
         self.kept: dict[Carrier, None] = {}
         """Those that wait with a life that may soon wait for something again, longest first."""
-
-    def keep(self, carrier: Carrier) -> None:
-        """It waits with its life; if there are too many of those, the one that has waited longest does so no more."""
-        if len(self.kept) >= IDLE:
-            longest = next(iter(self.kept))
-            del self.kept[longest]
-            if longest.life is not None:
-                longest.life.mailbox.wake()
-        self.kept[carrier] = None
 
     def begin(self, life: Incarnation) -> None:
         """Begin a first life: at once, if nothing speaks against it, or else as soon as a carrier comes to it."""
@@ -148,13 +137,22 @@ class RunQueue:
     def take_back(self, carrier: Carrier) -> None:
         """An idle carrier was lent for one step. What has left something in its task, or its context, has used it up."""
         scope = carrier.scope
-        clean = len(carrier.context) == 1 and not carrier.is_being_cancelled()
+        clean = len(carrier.context) == 1 and not carrier.is_used_up()
         if clean and (scope is None or not scope.cancel_called) and not self._over:
             self.idle.append(carrier)
             return
         carrier.retired = True
         if carrier.wake is not None:
             give(carrier.wake, None)
+
+    def forget(self, life: Incarnation) -> None:
+        """It has ended: nothing here is to pin it."""
+        if self.in_context is life:
+            self.context = self.in_context = None
+        for carrier in self.idle:
+            if carrier.runs is life:
+                carrier.runs = None
+                carrier.context.run(CURRENT.set, NOBODY)
 
     def holds(self, life: Incarnation) -> bool:
         """Whether it waits for its turn."""
@@ -212,7 +210,7 @@ class RunQueue:
 
     async def _run(self, carrier: Carrier) -> None:
         carrier.task = self.backend.current_task()
-        carrier.is_being_cancelled = self.backend.cancelling_of(carrier.task)
+        carrier.is_used_up = self.backend.use_of(carrier.task)
         await self._work(carrier)
 
     def _ended(self, carrier: Carrier) -> None:
@@ -287,9 +285,7 @@ class RunQueue:
             self._serving = False
             CURRENT.set(NOBODY)
             carrier.step = None
-            scope, carrier.scope = carrier.scope, None
-            if scope is not None:
-                scope.__exit__(None, None, None)
+            carrier.leave_scope()
 
     def _carry(self, carrier: Carrier, step: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
         """Run it to its end. When it waits for something, another carrier looks after the queue."""
@@ -370,7 +366,7 @@ class RunQueue:
         if way and reply is not None and self.backend.enter is None:
             carrier.waited = True  # it may be called again soon, and could answer only by a carrier that waits with it
             return None
-        if mailbox.attention or queue or len(copy_context()) != 1 or carrier.is_being_cancelled():
+        if mailbox.attention or queue or len(copy_context()) != 1 or carrier.is_used_up():
             return None
         life.task = life.kill_scope = None
         mailbox.waker = life

@@ -12,7 +12,8 @@ from supervise_strategies.kind import is_of
 
 from .first_step import FirstStep
 from .inline_call import answer
-from .loop import go_on, live
+from .judgement import go_on
+from .loop import live
 from .run_queue import RunQueue
 
 if TYPE_CHECKING:

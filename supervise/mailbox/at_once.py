@@ -31,6 +31,8 @@ def answered_at_once(
     life = mailbox.turn
     if life is None or mailbox.waker is not life or mailbox is not lane or not lane.credits:
         return NOT_NOW
+    if not mailbox.backend.is_running():  # another event loop is, in this thread
+        return NOT_NOW
     if mailbox.backend.enter is None and type(handler) is FunctionType and handler.__code__.co_flags & CO_COROUTINE:
         return NOT_NOW  # which it would find out 0.3 us later
     if own is None:

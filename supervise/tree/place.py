@@ -187,6 +187,7 @@ class ActorPlace:
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
+        node.tree.runs.forget(incarnation)
         if successor is None:  # else it starts again already, and whoever waits for it goes on waiting
             node.tree.registry.went_down(node, self.name)
         return successor

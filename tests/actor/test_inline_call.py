@@ -7,11 +7,15 @@ caller is seen by the handler; each also where no other task can be the current 
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from supervise import (
@@ -377,3 +381,143 @@ async def test_a_step_that_is_nobodys_answers_nothing() -> None:
         assert ended == ["waits"]
         assert await worker.call(Worker.double, 1) == 2
         await worker.stop()
+
+
+class Single(Worker):
+    """Awaits what others await, too, and cancels whom it is told to."""
+
+    async def wait_for(self, shared: Any) -> Any:
+        return await shared
+
+    async def do(self, deed: Any) -> None:
+        deed()
+
+    def later_wait(self) -> Any:
+        return self.hold(Gate())
+
+    async def ask_in_a_scope(self, other: Address[Single]) -> str:
+        with anyio.CancelScope() as scope:
+            await other.call(Single.do, scope.cancel)
+            await anyio.sleep(5)
+        return "left"
+
+
+@ASYNCIO
+async def test_a_future_that_others_await_too_is_awaited_by_all_of_them() -> None:
+    async with DynamicSupervisor("app") as app:
+        actors = [await app.start(Single) for _ in range(3)]
+        for actor in actors:
+            await actor.call(Single.wait_for, asyncio.sleep(0))
+        gates = [Gate() for _ in actors]
+        for actor, gate in zip(actors, gates, strict=True):
+            await actor.send(Single.hold, gate)
+        await at_rest()
+        for gate in gates:  # so that there are idle carriers afterwards, one for each
+            gate.open()
+        await at_rest()
+        for actor in actors:
+            assert await actor.call(Single.double, 1) == 2
+        await at_rest()
+        outcomes: list[Any] = []
+        shared = asyncio.get_running_loop().create_future()
+
+        async def ask(actor: Address[Single]) -> None:
+            outcomes.append(await actor.call(Single.wait_for, shared))
+
+        async def wait() -> None:
+            outcomes.append(await shared)
+
+        async with anyio.create_task_group() as group:
+            for actor in actors:
+                group.start_soon(ask, actor)
+                group.start_soon(wait)
+            await at_rest()
+            shared.set_result(7)
+        assert outcomes == [7] * 6
+
+
+async def test_a_plain_function_that_returns_an_awaitable_can_be_ended() -> None:
+    async with Supervisor("app", intensity=OFTEN) as app, anyio.create_task_group() as group:
+        outcomes = Outcomes(group)
+        for called in (True, False):
+            single = await app.start(Single, name=f"single-{called}", on_cancel="cancel")
+            for _ in range(2):
+                await single.call(Single.double, 1)
+                if called:
+                    await outcomes.watch("held", single.call(Single.later_wait))
+                else:
+                    await single.send(Single.later_wait)
+                    await at_rest()
+                assert single.account().in_hand == 1
+                single.kill()
+                await at_rest()
+                assert single.account().in_hand == 0
+            with pytest.raises(CallTimeout):
+                await single.options(timeout=1).call(Single.later_wait)
+            assert await single.call(Single.double, 1) == 2
+
+
+async def test_a_handler_that_cancels_a_scope_of_its_caller_cancels_that_and_nothing_else() -> None:
+    async with Supervisor("app", intensity=OFTEN) as app:
+        one, other = await app.start(Single, name="one"), await app.start(Single, name="other")
+        for actor in (one, other):
+            assert await actor.call(Single.double, 1) == 2
+            await actor.call(Single.do, int)
+        await at_rest()
+        for _ in range(3):
+            with anyio.CancelScope() as scope:
+                await one.call(Single.do, scope.cancel)
+            await anyio.lowlevel.checkpoint()
+            assert await one.call(Single.ask_in_a_scope, other) == "left"
+        assert [app.get_childspec(name).restarts for name in ("one", "other")] == [0, 0]
+
+
+@pytest.mark.parametrize("handler", [Single.double, Single.double_at_once])
+async def test_an_actor_that_has_ended_is_pinned_by_nobody(handler: Any) -> None:
+    class Argument:
+        pass
+
+    class Holder(Single):
+        def __init__(self, _: Argument) -> None:
+            super().__init__()
+
+    async with Supervisor("app") as app:
+        argument = Argument()
+        seen = weakref.ref(argument)
+        holder = await app.start(Holder, argument, name="holder")
+        for _ in range(3):
+            assert await holder.call(handler, 1) == 2
+        await app.terminate_child("holder")
+        await app.delete_child("holder")
+        del holder, argument
+        await at_rest()
+        gc.collect()
+        assert seen() is None
+
+
+async def test_a_stop_iteration_is_a_crash_as_any_other() -> None:
+    def stops(_: Single) -> None:
+        raise StopIteration
+
+    async with Supervisor("app", intensity=OFTEN) as app:
+        single = await app.start(Single)
+        for _ in range(3):
+            with pytest.raises(ActorCrashed) as crash:
+                await single.call(stops)
+            assert isinstance(crash.value.__cause__, StopIteration)
+
+
+@ASYNCIO
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="a function can't be marked before Python 3.12")
+async def test_what_is_only_marked_as_a_coroutine_function_is_called_as_any_other() -> None:
+    class Marked(Single):
+        def future(self, number: int) -> Any:
+            later = asyncio.get_running_loop().create_future()
+            later.set_result(number)
+            return later
+
+    inspect.markcoroutinefunction(Marked.future)  # type: ignore[attr-defined,unused-ignore]
+    async with Supervisor("app") as app:
+        marked = await app.start(Marked)
+        for number in range(3):
+            assert await marked.call(Marked.future, number) == number

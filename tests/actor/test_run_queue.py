@@ -178,6 +178,33 @@ async def test_who_cancels_its_own_task_and_returns_has_crashed_and_nobody_else(
         assert app.get_childspec("other").restarts == 0
 
 
+@pytest.mark.parametrize("anyio_backend", ["trio"], indirect=True)
+async def test_a_scope_that_a_handler_leaves_open_is_its_actors_alone() -> None:  # on asyncio it can't be seen
+    class Careless(Asker):
+        async def open(self) -> None:
+            self.scope = anyio.CancelScope()
+            self.scope.__enter__()
+
+        async def cancel(self) -> None:
+            self.scope.cancel()
+
+    async with Supervisor("app", intensity=Intensity(10)) as app:
+        careless, other = await app.start(Careless), await app.start(Asker, name="other")
+        for send in (careless.send, other.send):
+            await send(Asker.note, 1)
+            await at_rest()
+        await careless.send(Careless.open)
+        await at_rest()
+        await other.send(Asker.hold, gate := Gate())
+        await at_rest()
+        await careless.send(Careless.cancel)
+        await at_rest()
+        gate.open()
+        await at_rest()
+        assert other.account().handled == 2
+        assert [app.get_childspec(name).restarts for name in ("careless", "other")] == [1, 0]
+
+
 # -- others run meanwhile ------------------------------------------------------------------------------------------------
 
 
