@@ -96,8 +96,8 @@ class ChildOptions(TypedDict, total=False):
         quarter later. Concurrent handlers have none. Default: None, no deadline.
     own_task: Whether it has one task from its start to its end (default False: tasks are lent to it while it is at work). It is
         for what a library keeps by the current task between two messages, as an `anyio.Lock`, a `CapacityLimiter` and
-        SQLAlchemy's `async_scoped_session` do, and for handlers that leave a cancel scope or, on asyncio, a timeout open, which is else
-        felt by others. An actor with an enter hook, or an async factory, has one anyway.
+        SQLAlchemy's `async_scoped_session` do, and for handlers that, on asyncio, leave a cancel scope or a timeout open, which
+        is else felt by others. An actor with an enter hook, or an async factory, has one anyway.
     required: Whether the tree isn't ready (`supervise.health`) while it is down. Default: yes, but no under a dynamic
         supervisor.
     """
