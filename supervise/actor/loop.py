@@ -109,7 +109,7 @@ async def live(
         try:
             CURRENT.set(life)
             life.task = task
-            if carrier is not None and life.kill_scope is None:
+            if carrier is not None and (carrier.scope is not None or life.kill_scope is None):
                 life.kill_scope, carrier.scope = carrier.scope or carrier.enter_scope(), None
             if error is None and not life.running:
                 if life.made is None:
