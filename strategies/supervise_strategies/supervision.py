@@ -38,10 +38,7 @@ from .progress import (
     advance,
     after_stop,
     answer,
-    detach,
-    end_for_good,
     end_without_children,
-    finish_call,
     go_on_with_boot,
     shut_down,
     stop_ended,
@@ -199,7 +196,7 @@ class Supervision:
         state = self._state
         slot = state.slots.get(id)
         if slot is not None and slot.number == number and slot.state is STARTING:
-            detach(state, slot)
+            progress.detach(state, slot)
         return self._go_on(now)
 
     def child_exited(
@@ -253,7 +250,7 @@ class Supervision:
         slot.over = True
         alone = slot.state is RESTARTING and len(state.affected_by(slot)) == 1  # else its group waits for its restart
         if slot.state is STOPPED or alone:
-            end_for_good(state, slot)
+            progress.end_for_good(state, slot)
         return self._go_on(now)
 
     def stop_overran(
@@ -286,7 +283,7 @@ class Supervision:
         stop_ended(state)
         work = state.work
         if work is not None and work.purpose is Purpose.TERMINATE_CHILD:
-            finish_call(state, ChildUnstoppable(slot.id))
+            progress.finish_call(state, ChildUnstoppable(slot.id))
         return self._go_on(now)
 
     def timer(self, now: float) -> list[Directive]:

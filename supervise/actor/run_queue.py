@@ -232,6 +232,7 @@ class RunQueue:
                     carrier.coming = self._summoned = False
                 if carrier.handed is not None:
                     (life, handed), carrier.handed = carrier.handed, None
+                    at = life
                     carrier.waited = False
                     carrier.step = live(life, life.mailbox, carrier, None, handed)
                     del handed

@@ -20,7 +20,7 @@ import trio
 from supervise import Address, DynamicSupervisor, Intensity, Supervisor, current
 from supervise.actor.run_queue import RunQueue
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom, Gate, Scribe, turn_by_turn_until
+from tests.doubles import Gate, Scribe, turn_by_turn_until
 
 ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 pytestmark = pytest.mark.anyio
@@ -304,24 +304,6 @@ async def test_a_fan_out_to_two_thousand_that_wait_does_not_recurse_under_eager_
             assert sum(actor.account().handled for actor in actors) == 2000
     finally:
         loop.set_task_factory(None)
-
-
-async def test_one_that_always_crashes_as_it_starts_lets_others_run() -> None:
-    starts = 0
-
-    class Unborn:
-        def __init__(self) -> None:
-            nonlocal starts
-            starts += 1
-            if starts > 1:
-                raise Boom
-
-    async with DynamicSupervisor("app", intensity=Intensity(1_000_000, per=1)) as app:
-        one = await app.start(Unborn, restart="permanent")
-        one.kill()
-        for _ in range(20):
-            await anyio.lowlevel.checkpoint()
-        assert 1 < starts < 10_000
 
 
 async def test_a_handler_that_stops_its_own_actor_while_another_waits_for_its_turn() -> None:
