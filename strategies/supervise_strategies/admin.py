@@ -47,8 +47,8 @@ def start_child_for_nobody(state: SupervisorState, child: tuple[str, ChildSpec],
     """Whoever asked was cancelled before its turn came: one try is made all the same, unless that waits for long."""
     start_child(state, child, ticket, now)
     slot = state.slots.get(child[0])
-    if slot is not None and ticket in slot.asked:
-        slot.withdrawn = True
+    if slot is not None and slot.next_start is not None and ticket in slot.next_start.tickets:
+        slot.next_start.withdrawn = True
 
 
 def terminate_child(state: SupervisorState, id: str, ticket: object, now: float) -> None:
@@ -110,10 +110,11 @@ def change_child(
         state.out.append(do.Reply(ticket, refusal))
         return
     slot.spec = spec
-    if restart is not None:
-        slot.backoff = None
-    if limit is not None and slot.window is not None:
-        slot.window = slot.window.copy(limit)
+    history = slot.history
+    if history is not None and restart is not None:
+        history.backoff = None
+    if history is not None and limit is not None and history.window is not None:
+        history.window = history.window.copy(limit)
     state.out.append(do.Reply(ticket, None))
 
 
@@ -153,8 +154,9 @@ def _awaited(slot: Slot) -> str:
 
 
 def _begin(state: SupervisorState, work: Work, slot: Slot, ticket: object, now: float) -> None:
-    slot.row = None  # somebody wants it all the same; a limit of its own has counted what it has counted
-    slot.asked = (*slot.asked, ticket)
+    if slot.history is not None:
+        slot.history.row = None  # somebody wants it all the same; a limit of its own has counted what it has counted
+    slot.asked_by(ticket)
     state.work = work
     work.starts.append(slot)
     advance(state, now)

@@ -7,13 +7,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .child_spec import ChildSpec
+from .history import History
+from .next_start import NextStart
 from .restart import RestartType
 
 if TYPE_CHECKING:
-    from .backoff import Backoff
-    from .crash_row import CrashRow
     from .exit_reason import ExitReason
-    from .intensity import RestartWindow
+    from .intensity import Intensity
 
 
 class ChildState(Enum):
@@ -86,33 +86,25 @@ class Afterwards(Enum):
 
 
 class Slot:
-    """One child, as long as it is listed."""
+    """One child, as long as it is listed. What most haven't, or have only for a while, stands in two records beside it."""
 
     __slots__ = (
         "added",
         "afterwards",
-        "asked",
-        "backoff",
         "dead",
         "detached",
         "due",
         "finished",
-        "first",
         "held",
+        "history",
         "id",
-        "last",
-        "new",
+        "next_start",
         "number",
         "over",
-        "restarts",
-        "row",
         "spec",
         "spent",
         "state",
         "token",
-        "up_since",
-        "window",
-        "withdrawn",
     )
 
     def __init__(self, id: str, spec: ChildSpec, added: bool) -> None:
@@ -121,44 +113,74 @@ class Slot:
         self.added: bool = added
         self.state: ChildState = STOPPED
         self.number: int = 0
-        self.up_since: float | None = None
         self.token: int = 0  # one more whenever a pending restart is overtaken by something else
         self.due: float | None = None
         self.dead: bool = False  # its end is queued and not served yet
         self.held: bool = False  # down with its group, whose restart is pending
         self.afterwards: Afterwards = Afterwards.CLOSE  # of one that is unstoppable
-        self.first: bool = spec.retry_start  # its first start is tried again, until it was up once
-        self.new: bool = added  # nothing is kept of it if it doesn't start
-        self.asked: tuple[object, ...] = ()  # the tickets of those who wait for its start
-        self.withdrawn: bool = False  # whoever asked was cancelled: no further try
         self.detached: bool = False  # its start is under way, and no work waits for it
-        self.row: CrashRow | None = None  # of crashes of one fingerprint
         self.spent: bool = False  # it is down by its own limit, or in quarantine: no group brings it back
         self.over: bool = False  # nobody can reach it any more, so it is never started again
-        self.backoff: Backoff | None = None
-        self.window: RestartWindow | None = None
-        self.restarts: int = 0
-        self.last: ExitReason | None = None
         self.finished: bool = False
+        self.history: History | None = None
+        self.next_start: NextStart | None = NextStart(spec.retry_start, new=added) if added or spec.retry_start else None
 
     def copy(self) -> Slot:
         """Another one that says the same, to try something on; its counts are its own."""
         other = Slot(self.id, self.spec, self.added)
         for field in Slot.__slots__:
             setattr(other, field, getattr(self, field))
-        other.backoff = None if self.backoff is None else self.backoff.copy()
-        other.window = None if self.window is None else self.window.copy()
-        other.row = None if self.row is None else self.row.copy()
+        other.history = None if self.history is None else self.history.copy()
+        other.next_start = None if self.next_start is None else self.next_start.copy()
         return other
 
+    def remembered(self) -> History:
+        """Its history, made on first use."""
+        if self.history is None:
+            self.history = History()
+        return self.history
+
+    def asked_by(self, ticket: object) -> None:
+        """Somebody waits for its next start."""
+        if self.next_start is None:
+            self.next_start = NextStart(first=False, new=False)
+        self.next_start.tickets += (ticket,)
+
+    @property
+    def first(self) -> bool:
+        """Whether its first start is tried again, and it was never up."""
+        return self.next_start is not None and self.next_start.first
+
+    @property
+    def new(self) -> bool:
+        """Whether nothing is kept of it if it doesn't start."""
+        return self.next_start is not None and self.next_start.new
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """The tickets of those who wait for its start."""
+        return () if self.next_start is None else self.next_start.tickets
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether whoever asked for its start was cancelled: no further try is made for it."""
+        return self.next_start is not None and self.next_start.withdrawn
+
+    def begun(self, now: float) -> None:
+        """It is up. Since when is only asked where a row of failures may end with that, and costs each 32 bytes."""
+        history = self.history
+        if history is not None and (history.backoff is not None or history.row is not None):
+            history.up_since = now
+
     def ended(self, now: float) -> None:
-        """Its life is over. A healthy one ends each row of failures, whatever ended it: a crash, a stop, or its group."""
-        if self.up_since is not None and now - self.up_since >= self.spec.restart.healthy_after:
-            if self.backoff is not None:
-                self.backoff.begin_anew()
-            if self.row is not None:
-                self.row.begin_anew()
-        self.up_since = None
+        """Its life is over."""
+        if self.history is not None:
+            self.history.ended(now, self.spec.restart.healthy_after)
+
+    def left(self, limit: Intensity, now: float) -> int:
+        """Restarts that a limit of its own still allows at `now`."""
+        window = None if self.history is None else self.history.window
+        return limit.restarts if window is None else window.left(now)
 
     @property
     def temporary(self) -> bool:
@@ -168,5 +190,9 @@ class Slot:
         """What its supervisor shows of it."""
         spec = self.spec if self.spec.id == self.id else replace(self.spec, id=self.id)  # a spec may be shared
         finished = self.finished and self.state is STOPPED
-        row = ("", 0) if self.row is None else (self.row.fingerprint, self.row.number)
-        return ChildInfo(self.id, self.state, self.number, spec, self.due, self.restarts, self.last, finished, *row)
+        history = self.history or _NO_HISTORY
+        row = ("", 0) if history.row is None else (history.row.fingerprint, history.row.number)
+        return ChildInfo(self.id, self.state, self.number, spec, self.due, history.restarts, history.last, finished, *row)
+
+
+_NO_HISTORY: Final = History()

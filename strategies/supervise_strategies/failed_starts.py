@@ -79,7 +79,7 @@ def _asked_for_failed(state: SupervisorState, slot: Slot, reason: ExitReason, er
     """Whoever asked for the start is told; nothing is kept of a new child."""
     failure = ChildStartFailed(slot.id, reason.detail or str(reason))
     failure.__cause__ = error
-    slot.last = reason
+    slot.remembered().last = reason
     if slot.state is UNSTOPPABLE:
         slot.afterwards = Afterwards.FORGET if slot.new else Afterwards.CLOSE
         answer(state, slot, failure)
@@ -128,12 +128,13 @@ def withdrawn(state: SupervisorState, ticket: object, now: float) -> None:
                 state.queue[index] = entry._replace(serve=start_child_for_nobody)
             return
     for slot in [*state.slots.values()]:
-        if slot.new and slot.asked == (ticket,):
-            slot.withdrawn = True
+        start = slot.next_start
+        if start is not None and start.new and start.tickets == (ticket,):
+            start.withdrawn = True
             if slot.detached:
                 cancel_detached(state, slot)
             elif slot.state is RESTARTING and slot.first:
-                end = End(slot.last or ExitReason(ExitKind.CRASHED))
+                end = End((slot.history and slot.history.last) or ExitReason(ExitKind.CRASHED))
                 patience_spent(state, slot, end, NOBODY_WAITS, now)
             elif slot.state is STOPPED and slot.held:  # it waits with its group
                 forget(state, slot, ChildStartFailed(slot.id, NOBODY_WAITS))

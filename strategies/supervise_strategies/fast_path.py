@@ -36,9 +36,10 @@ def restarts_at_once(state: SupervisorState, slot: Slot, reason: ExitReason, fin
         or not state.window.add(now)
     ):
         return False
-    slot.restarts += 1
+    history = slot.remembered()
+    history.restarts += 1
     if reason.abnormal:
-        slot.last = reason
+        history.last = reason
     intensity = state.window.intensity
     used = len(state.window)
     shown = fingerprint if reason.kind is ExitKind.CRASHED else ""

@@ -204,13 +204,13 @@ def _cancel(state: SupervisorState, slot: Slot, number: int, now: float) -> None
 
 def answer(state: SupervisorState, slot: Slot, result: bool | Exception | None) -> None:
     """Whoever asked for a start has the answer, once. Whatever it is, the next start isn't its first one."""
-    slot.first = slot.new = slot.withdrawn = False
-    if slot.asked:
-        tickets, slot.asked = slot.asked, ()
-        if result is None:
-            result = ChildStartFailed(slot.id, "it was stopped meanwhile")
-        for ticket in tickets:
-            state.out.append(do.Reply(ticket, result))
+    start, slot.next_start = slot.next_start, None
+    if start is None:
+        return
+    if result is None:
+        result = ChildStartFailed(slot.id, "it was stopped meanwhile")
+    for ticket in start.tickets:
+        state.out.append(do.Reply(ticket, result))
 
 
 def finish_call(state: SupervisorState, result: Exception | None) -> None:

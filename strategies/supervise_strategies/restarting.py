@@ -88,12 +88,13 @@ def _count_alike(slot: Slot, end: End) -> int:
     """How many crashes of this kind came in a row; 0 where nobody counts them, or for one that costs nothing."""
     if slot.spec.quarantine is None or end.again:
         return 0
-    if slot.row is None:
-        slot.row = CrashRow()
+    history = slot.remembered()
+    if history.row is None:
+        history.row = CrashRow()
     if end.reason.kind is not ExitKind.CRASHED:
-        slot.row.begin_anew()
+        history.row.begin_anew()
         return 0
-    return slot.row.crashed(end.fingerprint)
+    return history.row.crashed(end.fingerprint)
 
 
 def _rule(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> tuple[bool, str]:
@@ -104,24 +105,24 @@ def _rule(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseExc
 
 def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: int, now: float) -> None:
     """A restart is due: count it against what bounds it, then do it, put it off, or give up."""
-    policy, limit = slot.spec.restart, slot.spec.limit
+    policy, limit, history = slot.spec.restart, slot.spec.limit, slot.remembered()
     delay, enough, number = 0.0, False, 0
     raised: BaseException | None = None
     if end.again:
         rule = f"{rule}; by a message that was tried again, so it isn't counted"
     elif policy.wait is not None or policy.stop is not None:
-        if slot.backoff is None:
-            slot.backoff = Backoff()
-        delay, enough, raised = slot.backoff.failed(policy, now, end.error, state.draw)
-        number = slot.backoff.attempts
+        if history.backoff is None:
+            history.backoff = Backoff()
+        delay, enough, raised = history.backoff.failed(policy, now, end.error, state.draw)
+        number = history.backoff.attempts
         if raised is not None:  # a policy that says nothing bounds nothing
             _pass_up(state, raised)
             rule = f"{rule}; its wait= or stop= raised {describe(raised)}, so the restart is counted"
     window = state.window
     if limit is not None:
-        if slot.window is None:
-            slot.window = RestartWindow(limit)
-        window = slot.window
+        if history.window is None:
+            history.window = RestartWindow(limit)
+        window = history.window
     if end.again:
         apart = "restart, not counted"
     elif enough:
@@ -281,9 +282,10 @@ def _decide(
 ) -> None:
     """Report it. `told`: the reason that is shown, where that isn't the end's own."""
     reason = end.reason if told is None else told
-    slot.restarts += action is Action.RESTART
+    history = slot.remembered()
+    history.restarts += action is Action.RESTART
     if reason.abnormal:
-        slot.last = reason
+        history.last = reason
     counted = state.window if window is None else window
     used, most, per = len(counted), counted.intensity.restarts, counted.intensity.per
     decision = Decision(

@@ -127,7 +127,7 @@ class Supervision:
         slot = None if id is None else self._state.slots.get(id)
         if slot is None or slot.spec.limit is None:
             return self._state.window.left(now)
-        return slot.spec.limit.restarts if slot.window is None else slot.window.left(now)
+        return slot.left(slot.spec.limit, now)
 
     @property
     def ends_with(self) -> ExitReason | None:
@@ -158,7 +158,7 @@ class Supervision:
         if slot is None or slot.number != number or slot.state is not STARTING:
             return []
         slot.state = RUNNING
-        slot.up_since = now
+        slot.begun(now)
         slot.held = False
         detached, slot.detached = slot.detached, False
         answer(state, slot, True)
