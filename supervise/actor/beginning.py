@@ -30,7 +30,7 @@ def build(life: Incarnation) -> BaseException | None:
         made = life.owner.make()
         if hasattr(class_of(made), "__aenter__") or awaitable(made):
             life.shareable = False
-            life.made = made
+            life.own_extras().made = made
         else:
             return _ready(life, made)
     except BaseException as error:
@@ -40,8 +40,9 @@ def build(life: Incarnation) -> BaseException | None:
 
 async def enter(life: Incarnation) -> BaseException | None:
     """A factory that has to be awaited, or an actor that is an async context manager: all inside one life scope."""
-    made, life.made = life.made, None
-    life.life_scope = scope = life.mailbox.backend.scope()
+    extras = life.own_extras()
+    made, extras.made = extras.made, None
+    extras.life_scope = scope = life.mailbox.backend.scope()
     scope.__enter__()
     life.owner.entering(life)
     try:
@@ -53,7 +54,7 @@ async def enter(life: Incarnation) -> BaseException | None:
         if _has_failed(life) or not hasattr(kind, "__aenter__"):  # what wasn't entered yet need not be exited
             return _ready(life, made)
         instance = await kind.__aenter__(made)
-        life.manager = made
+        extras.manager = made
         if instance is None and not _has_failed(life):
             raise TypeError(f"{kind.__qualname__}.__aenter__ returned None, and what it returns is the actor: `return self`")
         return _ready(life, instance)

@@ -73,9 +73,10 @@ def leave_cancelled_scope(life: Incarnation, error: BaseException | None = None)
 
 def leave_life_scope(life: Incarnation, error: BaseException | None, raised: BaseException | None) -> BaseException | None:
     """Leave it, if there is one, as `with` would; `error` is what stands besides what was `raised` through it."""
-    scope, life.life_scope = life.life_scope, None
+    scope = life.extras.life_scope
     if scope is None:
         return error if raised is None else raised
+    life.extras.life_scope = None
     try:
         caught = scope.__exit__(*exc_info_of(raised))
     except BaseException as again:  # an exit hook left a scope or a group open; or a group whose remains are raised

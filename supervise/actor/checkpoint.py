@@ -27,6 +27,8 @@ from supervise_strategies.exception import interrupts
 from supervise_strategies.kind import attribute_of_kind
 from supervise_strategies.text import shown
 
+from .life_extras import NO_EXTRAS
+
 if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.mailbox.envelope import Envelope
@@ -50,20 +52,16 @@ class Checkpoint(NamedTuple):
     """Seconds since then."""
 
 
-_KEPT: Final = "kept"
-"""The mailbox's slot for (value, incarnation, instant): empty in most, which never hand over anything."""
-
-
 def last_checkpoint(mailbox: Mailbox) -> Checkpoint | None:
     """The last one of this actor; None if there is none."""
-    kept: tuple[Any, int, float] | None = getattr(mailbox, _KEPT, None)
+    kept: tuple[Any, int, float] | None = mailbox.extras.kept
     return None if kept is None else Checkpoint(kept[0], kept[1], mailbox.backend.now() - kept[2])
 
 
 def forget_checkpoint(mailbox: Mailbox) -> None:
     """The actor is gone for good."""
-    if hasattr(mailbox, _KEPT):
-        delattr(mailbox, _KEPT)
+    if mailbox.extras.kept is not None:
+        mailbox.extras.kept = None
 
 
 def checkpointed(*, every: float) -> Callable[[F], F]:
@@ -96,21 +94,25 @@ def begin_checkpoints(life: Incarnation) -> None:
         return
     every = getattr(attribute_of_kind(kind, NAME), _MARK, None)
     if isinstance(every, int | float):
-        life.checkpoints = Checkpoints(life, every)
+        life.own_extras().checkpoints = Checkpoints(life, every)
 
 
 def hand_over(life: Incarnation, envelope: Envelope | None, value: object, *, exclusive: bool) -> None:
     """See `Current.checkpoint`. `envelope`: of the handler that says so, if it is one."""
-    if life.checkpoints is None:
-        life.checkpoints = Checkpoints(life, None)
-    life.checkpoints.note(envelope, value, exclusive=exclusive)
+    extras = life.own_extras()
+    if extras.checkpoints is None:
+        extras.checkpoints = Checkpoints(life, None)
+    extras.checkpoints.note(envelope, value, exclusive=exclusive)
 
 
 def refuse_checkpoints(life: Incarnation) -> None:
     """It is crashing, with or without a message in hand: what its hook and its nursery hand over from now on doesn't count."""
-    if life.checkpoints is not None:
-        life.checkpoints.end()
-    life.checkpoints = _REFUSED
+    extras = life.extras
+    if extras is NO_EXTRAS:  # neither of them is there, and so nobody who could
+        return
+    if extras.checkpoints is not None:
+        extras.checkpoints.end()
+    extras.checkpoints = _REFUSED
 
 
 class _Pending(NamedTuple):
@@ -161,7 +163,7 @@ class Checkpoints:
     def look(self) -> None:
         """The actor looks around, between two messages: what was handled in turn has returned."""
         if self._pending:
-            concurrent = self._life.concurrent
+            concurrent = self._life.extras.concurrent
             beside = () if concurrent is None else concurrent.in_hand
             for key, pending in [*self._pending.items()]:
                 if key in beside:  # handed over by what makes the coroutine, which runs in turn, and goes on beside
@@ -191,7 +193,7 @@ class Checkpoints:
         life = self._life
         if not self._crashing:
             mailbox = life.mailbox
-            setattr(mailbox, _KEPT, (value, life.number, mailbox.backend.now()))
+            mailbox.own_extras().kept = (value, life.number, mailbox.backend.now())
 
     def _wait(self) -> None:
         if self._every is not None and not self._life.over:

@@ -50,17 +50,17 @@ async def leave(life: Incarnation, error: BaseException | None) -> BaseException
     """End what the incarnation has besides itself: nursery, exit hook, life scope. The answer is what it ends with."""
     raised: BaseException | None = None
     try:
-        if life.life_scope is not None:
+        if life.extras.life_scope is not None:
             leave_kill_scope(life, None)  # it was entered inside of the life scope
-            if life.manager is None:
+            if life.extras.manager is None:
                 error = leave_life_scope(life, error, error)
         bad = error is not None or life.failure is not None or life.killed
-        if life.concurrent is not None:
+        if life.extras.concurrent is not None:
             life.arm_end_timer()
-            await life.concurrent.end(cancel=bad)
-        await _end_nursery(life, cancel=bad or not life.patient)
-        life.leaving = True
-        if life.manager is not None:
+            await life.extras.concurrent.end(cancel=bad)
+        await _end_nursery(life, cancel=bad or not life.extras.patient)
+        life.own_extras().leaving = True  # what its exit hook begins isn't cancelled
+        if life.extras.manager is not None:
             try:
                 error = await _exit(life, error)
             finally:
@@ -73,16 +73,16 @@ async def leave(life: Incarnation, error: BaseException | None) -> BaseException
 
 
 async def _end_nursery(life: Incarnation, *, cancel: bool) -> None:
-    tasks = life.tasks
+    tasks = life.extras.tasks
     if tasks is not None:
         life.arm_end_timer()
         await tasks.end(cancel=cancel)
-        life.tasks = None
+        life.extras.tasks = None
 
 
 async def _exit(life: Incarnation, error: BaseException | None) -> BaseException | None:
     """Run the exit hook. A cancellation that is ours leaves it as an exception, for the life scope that it belongs to."""
-    made, life.manager = life.manager, None
+    made, life.extras.manager = life.extras.manager, None
     cause = life.failure if error is None else error
     life.arm_end_timer()
     try:
@@ -142,13 +142,13 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
 
 def _end_timers(life: Incarnation) -> None:
     life.over = True  # whoever of its code is still asked something can't begin anything any more
-    for timer in (life.end_timer, life.throttle_timer):
+    for timer in (life.extras.end_timer, life.extras.throttle_timer):
         if timer is not None:
             timer.cancel()
-    if life.timers is not None:
-        life.timers._end()
-    if life.checkpoints is not None:
-        life.checkpoints.end()
+    if life.extras.timers is not None:
+        life.extras.timers._end()
+    if life.extras.checkpoints is not None:
+        life.extras.checkpoints.end()
 
 
 def bury(life: Incarnation) -> None:
@@ -180,7 +180,9 @@ def _tell_owner(life: Incarnation, reason: ExitReason, error: BaseException | No
     _end_timers(life)
     life.told = True
     held = life.held()
-    life.in_hand = life.concurrent = life.crashed_on = None
+    life.in_hand = life.crashed_on = None
+    if life.extras.concurrent is not None:
+        life.extras.concurrent = None
     mailbox.turn, mailbox.restarting, mailbox.causes = None, True, None
     try:
         with owner.bus:
@@ -196,7 +198,7 @@ def _tell_owner(life: Incarnation, reason: ExitReason, error: BaseException | No
 
 
 def _tell_waiters(life: Incarnation, reason: ExitReason) -> None:
-    for ended in life.ended_waiters or ():
+    for ended in life.extras.ended_waiters or ():
         give(ended, reason)
 
 
@@ -221,7 +223,7 @@ def _judge(life: Incarnation, error: BaseException | None) -> tuple[ExitReason, 
         while_ = "" if hidden is None else f", while handling {life.owner.bus.text(describe, hidden)}"
         text = f"{name_of_kind(type(error))}: cancelled, and nobody of the tree asked for it{while_}"
         return ExitReason(ExitKind.CRASHED, text), error
-    return life.stop_reason or NORMAL, None
+    return life.extras.stop_reason or NORMAL, None
 
 
 def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) -> bool:
@@ -230,15 +232,17 @@ def _settle(life: Incarnation, reason: ExitReason, error: BaseException | None) 
     True: the message that made it crash was tried again already.
     """
     in_hand, culprit = life.in_hand, life.crashed_on
-    if in_hand is not None and in_hand is culprit and life.concurrent is None and policy_of(life, in_hand[0]) is NEVER:
+    if in_hand is not None and in_hand is culprit and life.extras.concurrent is None and policy_of(life, in_hand[0]) is NEVER:
         life.in_hand = life.crashed_on = None  # as nearly all do: there is one message, and it isn't tried again
-        cut(life, life.lane or life.mailbox, in_hand, reason, error, culprit=True)
+        cut(life, life.extras.lane or life.mailbox, in_hand, reason, error, culprit=True)
         life.mailbox.crashed()
         return False
     held = life.held()
     if culprit is None and reason.kind is ExitKind.CRASHED:
         culprit = _overrun(life, error)
-    life.in_hand = life.concurrent = life.crashed_on = None
+    life.in_hand = life.crashed_on = None
+    if life.extras.concurrent is not None:
+        life.extras.concurrent = None
     # Back to the front in the order in which they were handed over, so the last one first.
     for lane, envelope in reversed(held):
         if not (reason.abnormal and redelivers(life, lane, envelope, envelope is culprit, reason, error)):

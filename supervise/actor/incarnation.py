@@ -25,20 +25,17 @@ from supervise_strategies.exit_reason import NORMAL, ExitReason
 from supervise_strategies.kind import is_of
 
 from .inline_call import answer
+from .life_extras import NO_EXTRAS, LifeExtras
 from .nursery import Nursery
 
 if TYPE_CHECKING:
-    from supervise._backends import Future, Handle, Scope
+    from supervise._backends import Future, Scope
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.handler import Table
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
 
-    from .checkpoint import Checkpoints
-    from .concurrent_handlers import ConcurrentHandlers
     from .owner import Owner
-    from .reading import Reading
-    from .timers import Timers
 
 STARTS: Final = 128  # in one task without a yield
 
@@ -47,36 +44,19 @@ class Incarnation(IncarnationTurn):
     """One life. Made, with its flags, before its task runs, so that a stop which lands in between isn't lost."""
 
     __slots__ = (
-        "checkpoints",
-        "concurrent",
         "crashed_on",
-        "draining",
-        "end_timer",
-        "ended_waiters",
+        "extras",
         "failure",
         "instance",
         "kill_scope",
         "killed",
-        "lane",
-        "leaving",
-        "life_scope",
-        "made",
-        "manager",
         "number",
-        "ordered",
         "over",
         "owner",
-        "patient",
-        "pipes",
-        "readers",
         "running",
         "shareable",
         "signal",
-        "stop_reason",
         "table",
-        "tasks",
-        "throttle_timer",
-        "timers",
         "told",
     )
     task: object
@@ -84,38 +64,32 @@ class Incarnation(IncarnationTurn):
     answer = answer
 
     def __init__(self, owner: Owner, number: int) -> None:
-        super().__init__(owner.mailbox, exclusive=True)
+        super().__init__(owner.mailbox)
+        self.extras: LifeExtras = NO_EXTRAS
         self.owner: Owner = owner
         self.number: int = number
         self.instance: Any = None
         self.running: bool = False  # its start has succeeded
-        self.stop_reason: ExitReason | None = None
-        self.draining: bool = False
-        self.ordered: bool = False  # its supervisor asked for the end, and keeps the time
         self.killed: bool = False
-        self.leaving: bool = False  # its loop is over, and its first nursery
         self.failure: BaseException | None = None
-        self.timers: Timers | None = None  # made on first use
-        self.readers: set[Reading] | None = None
         self.signal: bool = False  # one of the flags above is up: look before the next message
         self.shareable: bool = True  # a successor may run in the same task, as far as it is known
-        self.tasks: Nursery | None = None
-        self.concurrent: ConcurrentHandlers | None = None
-        self.checkpoints: Checkpoints | None = None
         self.crashed_on: Envelope | None = None  # the message whose handler raised
-        self.lane: Lane | None = None  # that the message in hand came from, if there are several
-        self.throttle_timer: Handle | None = None
-        self.ended_waiters: list[Future] | None = None
         self.over: bool = False
         self.told: bool = False  # its owner knows of its end
-        self.patient: bool = False  # its nursery may finish
-        self.pipes: int = 0  # results that it waits for, to be brought to itself
         self.table: Table | None = None  # what its class's handlers are, as far as they were asked for
-        self.made: Any = None  # by the factory, and not an actor yet
-        self.manager: Any = None  # the async context manager that was entered
         self.kill_scope: Scope | None = None
-        self.life_scope: Scope | None = None
-        self.end_timer: Handle | None = None
+
+    def own_extras(self) -> LifeExtras:
+        """What few lives have, to set something in it."""
+        if self.extras is NO_EXTRAS:
+            self.extras = LifeExtras()
+        return self.extras
+
+    @property
+    def ordered(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether its supervisor asked for the end, and keeps the time."""
+        return self.extras.ordered
 
     # -- asleep: what wakes its mailbox, where it has no task ----------------------------------------------------------
 
@@ -133,14 +107,15 @@ class Incarnation(IncarnationTurn):
 
     def stop(self, reason: ExitReason, *, drain: bool = False) -> None:
         """End after the message in hand (`drain`: after all that are queued). The last reason given is the one that counts."""
-        self.stop_reason = reason
+        extras = self.own_extras()
+        extras.stop_reason = reason
         # An actor's own stop() doesn't throw away what its supervisor lets it drain; one that was killed, or has crashed,
         # begins no message any more.
-        self.draining = (drain or self.draining) and not self.killed and self.failure is None
+        extras.draining = (drain or extras.draining) and not self.killed and self.failure is None
         self.signal = self.mailbox.attention = True
-        if self.tasks is not None and not drain:
-            self.tasks.cancel()
-        for reading in self.readers or ():  # a source is an intake, even where the nursery may go on
+        if extras.tasks is not None and not drain:
+            extras.tasks.cancel()
+        for reading in extras.readers or ():  # a source is an intake, even where the nursery may go on
             reading.scope.cancel()
         for _, envelope in self.held():
             stream = stream_of(envelope)
@@ -155,26 +130,27 @@ class Incarnation(IncarnationTurn):
         ended = self.ending()
         if mailbox.refusal is None:  # else somebody has decided what follows
             mailbox.refuse("leaving")
-        self.patient = True
+        extras = self.own_extras()
+        extras.patient = True
         self.stop(NORMAL, drain=True)
         within = self.owner.end_within if grace is None else grace
-        if self.end_timer is not None:
-            self.end_timer.cancel()
-            self.end_timer = None
+        if extras.end_timer is not None:
+            extras.end_timer.cancel()
+            extras.end_timer = None
         if within < math.inf:
-            self.end_timer = backend.call_at(backend.now() + within, self.overdue)
+            extras.end_timer = backend.call_at(backend.now() + within, self.overdue)
         return ended
 
     def ending(self) -> Future:
         ended = self.mailbox.backend.future()
-        self.ended_waiters = [*(self.ended_waiters or ()), ended]
+        self.own_extras().ended_waiters = [*(self.extras.ended_waiters or ()), ended]
         return ended
 
     def look_again(self) -> None:
-        if self.concurrent is not None and self.concurrent.held_up:
-            self.concurrent.held_up.clear()
+        if self.extras.concurrent is not None and self.extras.concurrent.held_up:
+            self.extras.concurrent.held_up.clear()
             self.mailbox.wake()
-        elif self.mailbox.held_back_until:
+        elif self.mailbox.extras.held_back_until:
             self.mailbox.wake()
 
     def starting_before(self, mailbox: Mailbox) -> Sequence[Turn]:
@@ -187,8 +163,8 @@ class Incarnation(IncarnationTurn):
         if self.in_hand is not None and self.in_hand[3] is reply:
             if self.kill_scope is not None:
                 self.kill_scope.cancel()
-        elif self.concurrent is not None:
-            self.concurrent.withdraw(reply)
+        elif self.extras.concurrent is not None:
+            self.extras.concurrent.withdraw(reply)
 
     def kill(self) -> None:
         """End now, as somebody outside of the tree would have it."""
@@ -198,8 +174,8 @@ class Incarnation(IncarnationTurn):
         """End now: what runs is cancelled. The exit hook still runs, in a cancelled scope."""
         self.killed = True
         self._interrupt()
-        if self.life_scope is not None:
-            self.life_scope.cancel()
+        if self.extras.life_scope is not None:
+            self.extras.life_scope.cancel()
 
     def fail(self, error: BaseException) -> None:
         """A task of the nursery raised: the incarnation has crashed, and its handler in hand is cancelled.
@@ -223,17 +199,19 @@ class Incarnation(IncarnationTurn):
 
     def _interrupt(self) -> None:
         self.signal = self.mailbox.attention = True
-        self.draining = False
-        if self.tasks is not None:
-            self.tasks.cancel()
-        if self.concurrent is not None:
-            self.concurrent.cancel()
+        extras = self.extras
+        if extras.draining:
+            extras.draining = False
+        if extras.tasks is not None:
+            extras.tasks.cancel()
+        if extras.concurrent is not None:
+            extras.concurrent.cancel()
         if self.mailbox.waker is not None and self.mailbox.turn is self:
             self.mailbox.wake()
         elif self.kill_scope is not None:
             self.kill_scope.cancel()
-        elif not self.running and self.life_scope is not None:  # its factory, or its enter hook
-            self.life_scope.cancel()
+        elif not self.running and self.extras.life_scope is not None:  # its factory, or its enter hook
+            self.extras.life_scope.cancel()
 
     @property
     def stopping(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -248,11 +226,12 @@ class Incarnation(IncarnationTurn):
         if self.is_over:
             who = f"{self.mailbox.path} #{self.number}"
             raise RuntimeError(f"{who} has ended, and its nursery with it: ask current() in the next life")
-        if self.tasks is None:
-            self.tasks = Nursery(self.mailbox, NurseryTurn(self), self.fail)
-            if self.killed or (self.signal and not self.draining and not self.leaving):
-                self.tasks.cancel()
-        return self.tasks
+        extras = self.own_extras()
+        if extras.tasks is None:
+            extras.tasks = Nursery(self.mailbox, NurseryTurn(self), self.fail)
+            if self.killed or (self.signal and not extras.draining and not extras.leaving):
+                extras.tasks.cancel()
+        return extras.tasks
 
     @property
     def is_over(self) -> bool:
@@ -262,9 +241,10 @@ class Incarnation(IncarnationTurn):
     @property
     def busy_beside(self) -> bool:
         """Whether anything beside its handlers goes on that may still have a message for it, and that its end waits for."""
-        if self.pipes or (self.concurrent is not None and self.concurrent.in_hand):
+        extras = self.extras
+        if extras.pipes or (extras.concurrent is not None and extras.concurrent.in_hand):
             return True
-        return self.patient and self.tasks is not None and self.tasks.running > 0
+        return extras.patient and extras.tasks is not None and extras.tasks.running > 0
 
     # -- its task, and its time --------------------------------------------------------------------------------------
 
@@ -283,9 +263,9 @@ class Incarnation(IncarnationTurn):
     def arm_end_timer(self) -> None:
         """What ends by itself has the same time for nursery and exit hook that an ordered stop would give it."""
         within = self.owner.end_within
-        if self.end_timer is None and not self.ordered and not self.killed and within < math.inf:
+        if self.extras.end_timer is None and not self.extras.ordered and not self.killed and within < math.inf:
             backend = self.mailbox.backend
-            self.end_timer = backend.call_at(backend.now() + within, self.overdue)
+            self.own_extras().end_timer = backend.call_at(backend.now() + within, self.overdue)
 
     def overdue(self) -> None:
         """It takes too long to end."""
@@ -301,13 +281,13 @@ class Incarnation(IncarnationTurn):
                 self.owner.fatal(leaf)
 
     def holds(self, envelope: Envelope) -> bool:
-        beside = self.concurrent is not None and id(envelope) in self.concurrent.in_hand
+        beside = self.extras.concurrent is not None and id(envelope) in self.extras.concurrent.in_hand
         return beside or self.in_hand is envelope
 
     def held(self) -> list[tuple[Lane, Envelope]]:
-        held = [] if self.concurrent is None else [*self.concurrent.in_hand.values()]
+        held = [] if self.extras.concurrent is None else [*self.extras.concurrent.in_hand.values()]
         if self.in_hand is not None:
-            held.append((self.lane or self.mailbox, self.in_hand))
+            held.append((self.extras.lane or self.mailbox, self.in_hand))
         return held
 
 
@@ -315,9 +295,10 @@ class NurseryTurn(Turn):
     """The turn of an incarnation's nursery tasks: the same actor, with no message in hand but a concurrent handler's own."""
 
     __slots__ = ("incarnation",)
+    exclusive = False
 
     def __init__(self, incarnation: Incarnation, envelope: Envelope | None = None) -> None:
-        super().__init__(incarnation.mailbox, exclusive=False)
+        super().__init__(incarnation.mailbox)
         self.incarnation: Incarnation = incarnation
         self.in_hand: Envelope | None = envelope
 

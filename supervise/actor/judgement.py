@@ -54,13 +54,13 @@ def settle(
         return True
     if error is None:
         if reply is not None and not reply.done() and unfinished(result):
-            if life.checkpoints is not None:
-                life.checkpoints.raised(envelope)
+            if life.extras.checkpoints is not None:
+                life.extras.checkpoints.raised(envelope)
             refuse(mailbox, lane, envelope, unfinished_result(envelope[0], result))
             return True
         mailbox.handled += 1
-        if life.checkpoints is not None:
-            life.checkpoints.returned(envelope)
+        if life.extras.checkpoints is not None:
+            life.extras.checkpoints.returned(envelope)
         if reply is not None:
             lane.given_up -= not give(reply, result)
         return True
@@ -119,22 +119,22 @@ def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, foun
         left = leave_cancelled_scope(life, error)
         if left is None:
             life.in_hand = None
-            _withdraw(life, life.lane or life.mailbox, envelope)
+            _withdraw(life, life.extras.lane or life.mailbox, envelope)
             return None
         error = left
     if is_of(error, StreamStopped):
         life.in_hand = None
-        _stop_stream(life, life.lane or life.mailbox, envelope)
+        _stop_stream(life, life.extras.lane or life.mailbox, envelope)
         return None
     if not found and is_of(error, UnknownHandler, NotAHandler):  # one that the handler itself met is a crash
         life.in_hand = None  # before anybody is told, who may look at the account
-        refuse(life.mailbox, life.lane or life.mailbox, envelope, error)
+        refuse(life.mailbox, life.extras.lane or life.mailbox, envelope, error)
         return None
     if type(error) is TypeError and not is_beginning(envelope):
         misfit = bad_call(class_of(life.instance), envelope, error)
         if misfit is not None:
             life.in_hand = None
-            refuse(life.mailbox, life.lane or life.mailbox, envelope, misfit)
+            refuse(life.mailbox, life.extras.lane or life.mailbox, envelope, misfit)
             return None
     why = _answers(life, error, call=envelope[3] is not None)
     if why is None:
@@ -142,7 +142,7 @@ def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, foun
             life.crashed_on = envelope
         return error
     life.in_hand = None
-    _tell(life, life.lane or life.mailbox, envelope, error, why)
+    _tell(life, life.extras.lane or life.mailbox, envelope, error, why)
     return None
 
 
@@ -153,17 +153,17 @@ def _is_plain(kind: type[BaseException]) -> bool:
 
 def _withdraw(life: Incarnation, lane: Lane, envelope: Envelope) -> None:
     """A handler was cancelled by its caller, who is gone."""
-    if life.checkpoints is not None:
-        life.checkpoints.raised(envelope)
+    if life.extras.checkpoints is not None:
+        life.extras.checkpoints.raised(envelope)
     life.mailbox.abandon(lane, envelope)
 
 
 def _stop_stream(life: Incarnation, lane: Lane, envelope: Envelope) -> None:
     """A stream was closed where it waited for its reader, as the life is to end. One that follows may begin it afresh."""
-    if life.checkpoints is not None:
-        life.checkpoints.raised(envelope)
-    reason = life.stop_reason or NORMAL
-    restarts = life.ordered and lane.mailbox.refusal is None and not life.draining
+    if life.extras.checkpoints is not None:
+        life.extras.checkpoints.raised(envelope)
+    reason = life.extras.stop_reason or NORMAL
+    restarts = life.extras.ordered and lane.mailbox.refusal is None and not life.extras.draining
     if not (restarts and redelivers(life, lane, envelope, False, reason, None)):
         cut(life, lane, envelope, reason, None)
 
@@ -194,8 +194,8 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
     """A handler raised, and the actor lives on: its caller gets the exception; if there is none, it is said and counted."""
     mailbox, reply = life.mailbox, envelope[3]
     mailbox.failed += 1
-    if life.checkpoints is not None:
-        life.checkpoints.raised(envelope)
+    if life.extras.checkpoints is not None:
+        life.extras.checkpoints.raised(envelope)
     if reply is None or reply.done():
         bus = life.owner.bus
         shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)

@@ -112,11 +112,11 @@ async def live(
             if carrier is not None and (carrier.scope is not None or life.kill_scope is None):
                 life.kill_scope, carrier.scope = carrier.scope or carrier.enter_scope(), None
             if error is None and not life.running:
-                if life.made is None:
+                if life.extras.made is None:
                     error = build(life)
                     if carrier is not None:
                         carrier.queue.left -= 1
-                if life.made is not None:
+                if life.extras.made is not None:
                     if carrier is not None:  # it has a scope of its own around all of it
                         carrier.becomes_its_own()
                         carrier = None
@@ -151,7 +151,7 @@ async def live(
                     lifetime = mailbox.lifetime
                     if lifetime is not None and not lifetime.open and not mailbox.waiting and not mailbox.reserved:
                         if not life.busy_beside:
-                            life.stop_reason = life.stop_reason or NORMAL
+                            life.own_extras().stop_reason = life.extras.stop_reason or NORMAL
                             break
                         mailbox.attention = True  # so that it is woken when that is over
                     if carrier is not None:
@@ -185,7 +185,7 @@ async def live(
                     handler, args, kwargs, reply, _, options = envelope
                     if (reply is not None and reply.done()) or (options is not None and not options.still_wanted(backend.now)):
                         life.in_hand = None
-                        mailbox.abandon(life.lane or mailbox, envelope)
+                        mailbox.abandon(life.extras.lane or mailbox, envelope)
                         continue
                     if options is not None and options.stream is not None:
                         handler = options.stream
@@ -234,7 +234,7 @@ async def live(
                             mailbox.handled += 1
                         elif reply.done():
                             mailbox.handled += 1
-                            (life.lane or mailbox).given_up -= 1
+                            (life.extras.lane or mailbox).given_up -= 1
                             leave_cancelled_scope(life)
                         elif result is not None and (  # a function of its own for this would cost a call 50 ns of 2800
                             (kind := _kind_of(result)) is GeneratorType
@@ -244,13 +244,13 @@ async def live(
                             or kind is ASYNC_CONTEXT_MANAGER
                         ):
                             life.in_hand = None
-                            refuse(mailbox, life.lane or mailbox, envelope, unfinished_result(handler, result))
+                            refuse(mailbox, life.extras.lane or mailbox, envelope, unfinished_result(handler, result))
                         else:
                             mailbox.handled += 1
                             try:  # for `give`, without its frame
                                 reply.set_result(result)
                             except Exception:
-                                (life.lane or mailbox).given_up -= not give(reply, result)
+                                (life.extras.lane or mailbox).given_up -= not give(reply, result)
                     if mailbox.attention:
                         break
                 if error is None:
@@ -279,7 +279,8 @@ async def live(
             del instance
             if life.running:
                 go_out_of_service(life, error)
-            if life.tasks is not None or life.life_scope is not None or life.concurrent is not None:
+            extras = life.extras
+            if extras.tasks is not None or extras.life_scope is not None or extras.concurrent is not None:
                 error = await leave(life, error)
             following = finish(life, error)
             error = None
@@ -296,36 +297,36 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     """Look around: where the next messages come from, and how many at once. None: a flag says to end."""
     mailbox = life.mailbox
     mailbox.answer_pings()
-    if life.checkpoints is not None:
-        life.checkpoints.look()
-    if life.signal and not (life.draining and (mailbox.has_work(draining=True) or life.busy_beside)):
+    if life.extras.checkpoints is not None:
+        life.extras.checkpoints.look()
+    if life.signal and not (life.extras.draining and (mailbox.has_work(draining=True) or life.busy_beside)):
         return None
-    held_up = None if life.concurrent is None else life.concurrent.held_up
+    held_up = None if life.extras.concurrent is None else life.extras.concurrent.held_up
     if mailbox.plain and not held_up:
         mailbox.attention = life.signal
         mailbox.admit(leaving=1 if mailbox.queue else 0)
         return mailbox.queue, len(mailbox.queue)
     lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
-    if mailbox.paused and not life.signal and not lost:
+    if mailbox.extras.paused and not life.signal and not lost:
         mailbox.rest()
         return mailbox.queue, 0
-    if life.throttle_timer is not None:
-        life.throttle_timer.cancel()
-        life.throttle_timer = None
+    if life.extras.throttle_timer is not None:
+        life.extras.throttle_timer.cancel()
+        life.extras.throttle_timer = None
     rest = mailbox.hold_back()
     if rest > 0:
         backend = mailbox.backend
-        life.throttle_timer = backend.call_at(backend.now() + rest, mailbox.wake)
+        life.own_extras().throttle_timer = backend.call_at(backend.now() + rest, mailbox.wake)
         return mailbox.queue, 0
-    held_back = {} if not mailbox.held_back_until or life.draining else mailbox.held_back()
+    held_back = {} if not mailbox.extras.held_back_until or life.extras.draining else mailbox.held_back()
     # Only now: a lane that is chosen and not served would have had its turn.
-    lane = mailbox.choose((*(held_up or ()), *held_back), draining=life.draining)
+    lane = mailbox.choose((*(held_up or ()), *held_back), draining=life.extras.draining)
     if lane is None:
         if held_back:
-            life.throttle_timer = mailbox.backend.call_at(min(held_back.values()), mailbox.wake)
+            life.own_extras().throttle_timer = mailbox.backend.call_at(min(held_back.values()), mailbox.wake)
         return mailbox.queue, 0
     lane.mailbox.count_begun()
-    life.lane = lane
+    life.own_extras().lane = lane
     lane.admit(leaving=1)
     if lane is not mailbox:
         lane.replenish()
@@ -338,11 +339,12 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, func
     The function is called here, once there is a place, so what doesn't fit it is as with any handler. A decorator that answers
     by itself, as a cache does, has answered; what it raises is isolated as what the handler raises.
     """
-    lane, (_, args, kwargs, *_) = life.lane or life.mailbox, envelope
-    if life.concurrent is None:
+    lane, (_, args, kwargs, *_) = life.extras.lane or life.mailbox, envelope
+    extras = life.own_extras()
+    if extras.concurrent is None:
         limit = life.mailbox.options.concurrency
-        life.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(settle, life), life.fail_first, limit)
-    begun = life.concurrent.has_place(concurrency, lane)
+        extras.concurrent = ConcurrentHandlers(partial(NurseryTurn, life), partial(settle, life), life.fail_first, limit)
+    begun = extras.concurrent.has_place(concurrency, lane)
     if begun:
         result: Any = None
         failure: Exception | None = None
@@ -354,7 +356,7 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, func
                 raise
             failure = error
         if failure is None and awaitable(result):
-            life.concurrent.begin(concurrency, lane, envelope, result)
+            extras.concurrent.begin(concurrency, lane, envelope, result)
         else:
             life.in_hand = None
             settle(life, lane, envelope, result, failure, concurrency.isolate)

@@ -39,9 +39,10 @@ class Reading(Source):
         self._incarnation = incarnation
         self._stream = stream
         self._begun: Future | None = None
-        if incarnation.readers is None:
-            incarnation.readers = set()
-        incarnation.readers.add(self)
+        extras = incarnation.own_extras()
+        if extras.readers is None:
+            extras.readers = set()
+        extras.readers.add(self)
         if incarnation.stopping:
             self.scope.cancel()
 
@@ -60,8 +61,8 @@ class Reading(Source):
                         self._begun = self._mailbox.backend.future()
                         await self._begun
         finally:
-            if self._incarnation.readers is not None:
-                self._incarnation.readers.discard(self)
+            if self._incarnation.extras.readers is not None:
+                self._incarnation.extras.readers.discard(self)
             if isinstance(items, AsyncGenerator):  # nobody else can close it
                 await items.aclose()
 

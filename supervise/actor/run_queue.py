@@ -103,7 +103,7 @@ class RunQueue:
         error = context.run(_build, life)
         life.task = None
         mailbox = life.mailbox
-        if error is not None or life.made is not None or len(context) != 1:
+        if error is not None or life.extras.made is not None or len(context) != 1:
             spawn(life, context=context, error=error)
         elif life.running and not life.signal and mailbox.lifetime is None and mailbox.plain and mailbox.is_quiet:
             mailbox.waker = life

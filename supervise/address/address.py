@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from inspect import CO_COROUTINE
-from threading import get_ident
+from threading import Lock, get_ident
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from supervise._backends import note
 from supervise.mailbox.envelope import NO_KEYWORDS, OnCancel, OnRestart
 from supervise.mailbox.handler import check
-from supervise.mailbox.lifetime import FOREVER, Loan, Token
+from supervise.mailbox.lifetime import FOREVER, UNSHARED, Loan, Token, token_for
 from supervise.mailbox.turn import CURRENT, NOT_NOW, Unanswered
 
 from .control import ControlView
@@ -32,6 +32,7 @@ A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+_sharing = Lock()
 
 
 class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
@@ -201,7 +202,16 @@ class Address(_AnyAddress[A_co]):
     """
 
     __slots__ = ()
-    _token: Token
+
+    def _own_token(self) -> Token:
+        """The token that it shares from now on, or gives up. It may be asked for in any thread."""
+        token = self._token
+        if isinstance(token, Token):
+            return token
+        with _sharing:
+            if self._token is UNSHARED:
+                self._token = Token(None)
+        return self._own_token()
 
     @property
     def weak(self) -> WeakAddress[A_co]:
@@ -226,7 +236,9 @@ class Address(_AnyAddress[A_co]):
         handler along, which is cancelled; the actor lives on. Default: what the child says, or else that the handler goes on.
         `buffer`: how many items of a `stream_from` may wait for their reader.
         """
-        return Address(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel, buffer))
+        return Address(
+            self._mailbox, self._own_token(), ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel, buffer)
+        )
 
     @overload
     def recipient(self, handler: Callable[Concatenate[A_co, P], Awaitable[R]], /) -> Recipient[P, R]: ...
@@ -235,7 +247,7 @@ class Address(_AnyAddress[A_co]):
     def recipient(self, handler: Callable[..., Any], /) -> Recipient[..., Any]:
         """This address narrowed to one handler: what takes the same arguments fits in one list, whatever the actors are."""
         check(handler)
-        return Recipient(self._mailbox, self._token, self._view_options, handler)
+        return Recipient(self._mailbox, self._own_token(), self._view_options, handler)
 
     def stream(self, handler: Callable[[A_co, T], Any], /) -> ObjectSendStream[T]:
         """This address as an anyio stream: each item that is sent into it becomes a message for this handler.
@@ -248,7 +260,7 @@ class Address(_AnyAddress[A_co]):
     def clone(self) -> Address[A_co]:
         """Another strong address, with a token of its own, in any thread. `copy.copy` and `copy.deepcopy` make one, too."""
         self._check_open()
-        return Address(self._mailbox, Token(self._mailbox.lifetime), self._view_options)
+        return Address(self._mailbox, token_for(self._mailbox.lifetime), self._view_options)
 
     def __copy__(self) -> Address[A_co]:
         """A clone, with a token of its own: whoever closes the copy doesn't close this one. A closed address gives itself."""
@@ -260,7 +272,7 @@ class Address(_AnyAddress[A_co]):
 
     def close(self) -> None:
         """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
-        self._token.close()
+        self._own_token().close()
 
 
 class WeakAddress(_AnyAddress[A_co]):
@@ -274,7 +286,7 @@ class WeakAddress(_AnyAddress[A_co]):
     def strong(self) -> Address[A_co]:
         """A strong address to the same actor; MailboxClosed once the last strong one is gone. It may be made in any thread."""
         self._check_open()
-        return Address(self._mailbox, Token(self._mailbox.lifetime), self._view_options)
+        return Address(self._mailbox, token_for(self._mailbox.lifetime), self._view_options)
 
     def options(
         self,
@@ -297,12 +309,12 @@ class WeakAddress(_AnyAddress[A_co]):
 
 def address_of(mailbox: Mailbox) -> Address[Any]:
     """A strong address to a mailbox."""
-    return Address(mailbox, Token(mailbox.lifetime))
+    return Address(mailbox, token_for(mailbox.lifetime))
 
 
 def lent_address_of(mailbox: Mailbox) -> Address[Any]:
     """One that is used like a strong one, keeps nothing alive, and ends nothing when it is closed or dropped."""
-    return Address(mailbox, Token(None) if mailbox.lifetime is None else Loan(mailbox.lifetime))
+    return Address(mailbox, token_for(None) if mailbox.lifetime is None else Loan(mailbox.lifetime))
 
 
 def weak_address_of(mailbox: Mailbox, view_options: ViewOptions | None = None) -> WeakAddress[Any]:

@@ -182,9 +182,9 @@ def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:
     workers = up = 0
     if isinstance(place, PoolPlace):
         kind, workers, up = "pool", place.pool.size, len(place.mailbox.up)
-        path, queued, paused = place.path, place.mailbox.waiting, place.mailbox.paused
+        path, queued, paused = place.path, place.mailbox.waiting, place.mailbox.extras.paused
     elif isinstance(place, ActorPlace):
-        path, queued, paused = place.mailbox.path, place.mailbox.waiting, place.mailbox.paused
+        path, queued, paused = place.mailbox.path, place.mailbox.waiting, place.mailbox.extras.paused
     else:
         kind, path, queued, paused = "supervisor", place.path, 0, False
     node = above.node

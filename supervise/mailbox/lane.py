@@ -186,7 +186,8 @@ class Lane(ABC):
         if turn is not None:
             turn.awaits, turn.pending = self, reply
         fail_fast = options.on_restart == "fail"
-        self.mailbox.fail_fast += fail_fast
+        if fail_fast:
+            self.mailbox.count_fail_fast(1)
         try:
             if options.deadline is None:
                 return await reply
@@ -196,7 +197,8 @@ class Lane(ABC):
             del reply
             if turn is not None:
                 turn.awaits = turn.pending = None
-            self.mailbox.fail_fast -= fail_fast
+            if fail_fast:
+                self.mailbox.count_fail_fast(-1)
 
     def give_up(self, reply: Future, options: MessageOptions | None) -> None:
         """The caller of a call that was accepted is gone. In the queue that holds no room from now on."""
@@ -205,7 +207,7 @@ class Lane(ABC):
         if turn is not None and ((options and options.on_cancel) or self.mailbox.options.on_cancel) == "cancel":
             turn.withdraw(reply)
         if self._dead > FEW and 2 * self._dead > len(self.queue):  # so each is paid for once, however often this happens
-            self.mailbox.abandoned += len(self.take_out(is_given_up))
+            self.mailbox.own_extras().abandoned += len(self.take_out(is_given_up))
         self.admit()
         self._first_is_another()
 

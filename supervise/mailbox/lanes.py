@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from supervise_strategies.errors import InvalidSpec
 
-from .choice import STRICT, Choosing, choosing
+from .choice import choosing
 from .lane import Lane
+from .mailbox_extras import NO_EXTRAS, MailboxExtras
 from .side_lane import SideLane
 
 if TYPE_CHECKING:
@@ -18,31 +19,39 @@ if TYPE_CHECKING:
 class Lanes(Lane):
     """A lane that may have others beside it, and the choice between them."""
 
-    __slots__ = ("_choosing", "_side", "options")
+    __slots__ = ("extras", "options")
 
     def __init__(self, options: MailboxOptions) -> None:
         super().__init__()
         self.options: MailboxOptions = options
-        self._side: dict[str, Lane] | None = None  # those beside this one, most urgent first; this one is the last of all
-        self._choosing: Choosing = STRICT
+        self.extras: MailboxExtras = NO_EXTRAS
+
+    def own_extras(self) -> MailboxExtras:
+        """What few mailboxes have, to set something in it."""
+        if self.extras is NO_EXTRAS:
+            self.extras = MailboxExtras()
+        return self.extras
 
     def _open_lanes(self) -> None:
         """Make those beside it, when the rest of the mailbox is there."""
         options, mailbox = self.options, self.mailbox
         if options.lanes:
-            self._side = {name: SideLane(mailbox) for name in options.lanes[:-1]}
-            self._choosing = choosing(options.choice, options.lanes, mailbox)
+            extras = self.own_extras()
+            extras.side = {name: SideLane(mailbox) for name in options.lanes[:-1]}
+            extras.choosing = choosing(options.choice, options.lanes, mailbox)
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All of them, most urgent first."""
-        return (self,) if self._side is None else (*self._side.values(), self)
+        side = self.extras.side
+        return (self,) if side is None else (*side.values(), self)
 
     def lane(self, name: str | None) -> Lane:
         """The lane of this name; None is the last one, which is where messages go that don't say."""
         if name is None or (self.options.lanes and name == self.options.lanes[-1]):
             return self
-        lane = None if self._side is None else self._side.get(name)
+        side = self.extras.side
+        lane = None if side is None else side.get(name)
         if lane is None:
             there = ", ".join(map(repr, self.options.lanes)) or "none: describe the child with lanes=(...)"
             who = f"options of {self.mailbox.path!r}"
@@ -54,12 +63,12 @@ class Lanes(Lane):
 
         `draining`: what waits is handled before its actor ends, and nothing of it waits for its time.
         """
-        return self._choosing.next(self.lanes, held_up)
+        return self.extras.choosing.next(self.lanes, held_up)
 
     @property
     def waiting(self) -> int:
         """How many messages wait."""
-        return len(self.queue) if self._side is None else sum(len(lane.queue) for lane in self.lanes)
+        return len(self.queue) if self.extras.side is None else sum(len(lane.queue) for lane in self.lanes)
 
     def has_work(self, *, draining: bool) -> bool:
         """Whether a message waits that its actor may begin."""

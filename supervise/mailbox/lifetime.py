@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 
 class Access:
@@ -32,6 +32,8 @@ class Access:
 
 FOREVER: Final = Access()
 """For weak addresses of what doesn't live by its addresses."""
+UNSHARED: Final = Access()
+"""For a strong address of the same, until it is closed, or shares its token with a view or a recipient: 56 bytes each."""
 
 
 class Lifetime(Access):
@@ -69,6 +71,8 @@ class Token(Access):
     """What an address, its recipients and its views share: as long as one of them exists, the actor can be written to."""
 
     __slots__ = ("__weakref__", "_lifetime")
+    watchers: ClassVar[int] = 0
+    """How many want to know of each that is made."""
 
     def __init__(self, lifetime: Lifetime | None) -> None:
         super().__init__()
@@ -101,6 +105,11 @@ class Token(Access):
         # After a failed __init__ there is nothing to close.
         if getattr(self, "open", False):
             self.close()
+
+
+def token_for(lifetime: Lifetime | None) -> Access:
+    """What a strong address begins with."""
+    return UNSHARED if lifetime is None and not Token.watchers else Token(lifetime)
 
 
 class Loan(Token):
@@ -138,7 +147,9 @@ def watched(made: Callable[[Token], object]) -> Generator[None, None, None]:
         made(self)
 
     Token.__init__ = told  # type: ignore[method-assign]
+    Token.watchers += 1
     try:
         yield
     finally:
+        Token.watchers -= 1
         Token.__init__ = plain  # type: ignore[method-assign]

@@ -15,19 +15,19 @@ promises that live here:
 from __future__ import annotations
 
 from itertools import count
-from threading import get_ident
-from typing import TYPE_CHECKING, Final
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING
 
-from supervise._backends import fail, give
+from supervise._backends import fail
 from supervise.errors import MessageDropped
 from supervise.message import Message, describe
 from supervise_strategies.exception import cause_of
 
 from .account import Account
 from .affinity import check_loop, check_thread
+from .control import PING, Control
 from .dead_letters import DeadLetters
-from .envelope import Envelope, fails_fast, is_beginning, is_held_back, message_of
-from .lanes import Lanes
+from .envelope import Envelope, fails_fast, is_beginning, message_of
 from .losses import Loss
 from .mailbox_options import MailboxOptions
 from .message_queue import new_queue
@@ -36,79 +36,66 @@ from .refusal import Refusal, cut_off_before, refused, restarting, too_late
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervise._backends import Backend, Future, Sleeper
+    from supervise._backends import Backend, Sleeper
     from supervise_strategies.exit_reason import ExitReason
 
     from .instrument import Instrument
     from .lane import Lane
     from .lifetime import Lifetime
     from .message_queue import MessageQueue
-    from .throttle import Bucket
     from .turn import IncarnationTurn, Turn
 
 _ids = count(1)
+_numbering = Lock()
 
 
-class Mailbox(Lanes):
+class Mailbox(Control):
     """What an address leads to."""
 
     __slots__ = (
-        "_bucket",
-        "_pings",
-        "abandoned",
-        "attention",
-        "backend",
-        "causes",
+        "_id",
         "dead_lettered",
         "dead_letters",
-        "fail_fast",
         "failed",
         "handled",
-        "held_back_until",
-        "id",
         "instrument",
-        "kept",  # by the actor for its next life, see `actor/checkpoint.py`; empty until it is
         "last_end",
         "lifetime",
         "name",
         "parent",
-        "paused",
-        "refusal",
         "restarting",
         "turn",
         "waker",
     )
 
     def __init__(self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetters) -> None:
-        super().__init__(options)
-        self.backend: Backend = backend
-        self.id: int = next(_ids)
+        super().__init__(backend, options)
+        self._id: int = 0  # until it is asked for
         self.parent: str = parent
         self.name: str = name
         self.dead_letters: DeadLetters = dead_letters
         self.lifetime: Lifetime | None = None
         self.instrument: Instrument | None = None  # set before anything can come in, or never
-        self.attention: bool = False  # the actor has to look around before it takes its next message
-        self.refusal: Refusal | None = None
         self.restarting: bool = True  # between two incarnations, and before the first
-        self.paused: bool = False
         self.waker: Sleeper | None = None  # set while the actor waits for something to do
         self.turn: IncarnationTurn | None = None  # of the incarnation that lives now
         self.last_end: tuple[int, ExitReason] | None = None  # of the last incarnation, until the next one begins
-        self.causes: dict[int, BaseException] | None = None  # what ended the life of what is tried again, until one follows
-        self.held_back_until: float = 0.0  # until when a message that is tried again may hold a lane
-        self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.handled: int = 0
         self.failed: int = 0
         self.dead_lettered: int = 0
-        self.abandoned: int = 0
-        self._pings: list[Future] | None = None
-        self._bucket: Bucket | None = None if options.throttle is None else options.throttle.bucket()
         self._open_lanes()
 
     @property
     def mailbox(self) -> Mailbox:
         return self
+
+    @property
+    def id(self) -> int:
+        """A number that no other mailbox of this process has, or ever had. Most are never asked for it: 35 bytes each."""
+        if not self._id:
+            with _numbering:  # it may be asked for in any thread
+                self._id = self._id or next(_ids)
+        return self._id
 
     @property
     def path(self) -> str:
@@ -154,84 +141,9 @@ class Mailbox(Lanes):
     def put_beginning(self, envelope: Envelope) -> None:
         """What an incarnation handles first of all, instead of what its predecessor didn't come to."""
         first = self.lanes[0]
-        self.abandoned += len(first.take_out(is_beginning))
+        self.own_extras().abandoned += len(first.take_out(is_beginning))
         first.put_first(envelope)
-        self._choosing.begin()
-
-    # -- control -----------------------------------------------------------------------------------------------------
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing waits in it, nobody for room, and no ping for an answer."""
-        return not self.waiting and self._pings is None
-
-    @property
-    def plain(self) -> bool:
-        """Whether messages are taken from one queue, as fast as they are handled."""
-        return self._side is None and self._bucket is None and not self.paused and not self.held_back_until
-
-    def held_back(self) -> dict[Lane, float]:
-        """The lanes whose first message is to be tried again, but not yet, and when."""
-        now = self.backend.now()
-        if self.held_back_until <= now:
-            self.held_back_until = 0.0
-            return {}
-        found: dict[Lane, float] = {}
-        for lane in self.lanes:
-            first: Envelope | None = next(iter(lane.queue), None)
-            if first is not None and is_held_back(first, now):
-                found[lane] = first[5].not_before  # type: ignore[union-attr, assignment]  # it has one
-        return found
-
-    def hold_until(self, until: float) -> None:
-        """A message that is tried again may hold its lane until then."""
-        self.held_back_until = max(self.held_back_until, until)
-
-    def rest(self) -> None:
-        """Its actor begins nothing for now, and has nothing in hand but what runs beside its handlers."""
-        return
-
-    def out_of_hand(self, envelope: Envelope) -> None:
-        """A message that ran beside others is done."""
-        return
-
-    def let_go(self) -> None:
-        """A life is over, and what it had in hand is settled."""
-        return
-
-    def pause(self) -> None:
-        """Begin no message, over restarts too, until `resume`. What is in hand goes on; messages are accepted and kept."""
-        self.paused = self.attention = True
-
-    def resume(self) -> None:
-        """Go on."""
-        self.wake()  # first: in the wrong event loop it raises, and nothing was changed
-        self.paused = False
-
-    def ping(self) -> Future:
-        """What is answered, with the instant, as soon as the actor looks around: before its next message, also if paused."""
-        if self.refusal is not None:
-            raise refused(self, _PING)
-        self.wake()
-        pong = self.backend.future()
-        self._pings = [*(self._pings or ()), pong]
-        self.attention = True
-        return pong
-
-    def answer_pings(self) -> None:
-        """The actor looks around."""
-        pings, self._pings = self._pings, None
-        for pong in pings or ():
-            give(pong, self.backend.now())
-
-    def hold_back(self) -> float:
-        """Seconds that its throttle lets nothing of what waits begin for."""
-        return 0.0 if self._bucket is None or not self.waiting else self._bucket.rest(self.backend.now())
-
-    def count_begun(self, messages: int = 1) -> None:
-        """For its throttle: a message is taken out to be begun; -1: it couldn't be."""
-        if self._bucket is not None:
-            self._bucket.take(messages)
+        self.extras.choosing.begin()
 
     # -- what becomes of messages ------------------------------------------------------------------------------------
 
@@ -239,7 +151,7 @@ class Mailbox(Lanes):
         """What became of the messages so far."""
         in_hand = 0 if self.turn is None else len(self.turn.held())
         accepted = sum(lane.accepted for lane in self.lanes)
-        return Account(accepted, self.handled, self.failed, self.dead_lettered, self.abandoned, self.waiting, in_hand)
+        return Account(accepted, self.handled, self.failed, self.dead_lettered, self.extras.abandoned, self.waiting, in_hand)
 
     def part(self) -> Account:
         """The same, as it is counted for a whole tree."""
@@ -258,7 +170,7 @@ class Mailbox(Lanes):
 
     def abandon(self, lane: Lane, envelope: Envelope) -> None:
         """It was taken out, and nobody wants it to be handled any more."""
-        self.abandoned += 1
+        self.own_extras().abandoned += 1
         reply = envelope[3]
         if reply is None:
             return
@@ -300,7 +212,7 @@ class Mailbox(Lanes):
         """Whether nobody wants this one, which was just taken out; then it is abandoned."""
         reply, options = envelope[3], envelope[5]
         if reply is not None and reply.done():
-            self.abandoned += 1
+            self.own_extras().abandoned += 1
         elif options is not None and not options.still_wanted(self.backend.now):
             self.abandon(lane, envelope)
         else:
@@ -320,13 +232,13 @@ class Mailbox(Lanes):
 
     def crashed(self) -> None:
         """The incarnation crashed: queued calls that asked for it fail at once."""
-        if not self.fail_fast:
+        if not self.extras.fail_fast:
             return
         for lane in self.lanes:
             for envelope in lane.take_out(fails_fast):
                 reply = envelope[3]
                 if reply is None or reply.done():
-                    self.abandoned += 1
+                    self.own_extras().abandoned += 1
                 else:
                     self.failed += 1
                     lane.fail(reply, restarting(self, envelope))
@@ -353,9 +265,8 @@ class Mailbox(Lanes):
         if self.refusal != "closed":
             self.refusal = refusal
         self.shut()
-        pings, self._pings = self._pings, None
-        for pong in pings or ():
-            fail(pong, refused(self, _PING))
+        for pong in self._take_pings():
+            fail(pong, refused(self, PING))
 
     def shut(self) -> None:
         """Nothing comes in any more, or only what an actor has for itself."""
@@ -390,11 +301,3 @@ class Mailbox(Lanes):
                     if envelope[3] is not None:
                         lane.fail(envelope[3], refused(self, message_of(envelope)))
             self.dead_letters.stopped(self, lost)
-
-
-def _ping(_: object) -> None:
-    """Stands for a ping where a message is shown."""
-
-
-_ping.__name__ = _ping.__qualname__ = "a ping"
-_PING: Final = Message(_ping, (), {})

@@ -88,7 +88,7 @@ class WaitingSenders:
         self.line.append(entry)
         if not self.reservations:
             mailbox.attention = True
-        mailbox.fail_fast += fail_fast
+        mailbox.count_fail_fast(fail_fast)
         if calling is not None:
             calling.awaits, calling.pending = lane, room
         try:
@@ -106,7 +106,7 @@ class WaitingSenders:
                 raise too_late(mailbox, envelope) from None
             raise
         finally:
-            mailbox.fail_fast -= fail_fast
+            mailbox.count_fail_fast(-fail_fast)
             if calling is not None:
                 calling.awaits = calling.pending = None
         if not self._redeem(room):

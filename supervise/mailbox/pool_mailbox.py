@@ -83,7 +83,7 @@ class PoolMailbox(Mailbox):
             woken = self._wake(worker)
 
     def _wake(self, worker: WorkerMailbox) -> bool:
-        wakes = worker.waker is not None and not worker.paused
+        wakes = worker.waker is not None and not worker.extras.paused
         if wakes:
             worker.wake()  # first: in the wrong event loop it raises, and nothing was changed
         self.idle.pop(worker, None)
@@ -121,14 +121,14 @@ class PoolMailbox(Mailbox):
 
     def offers(self, *, draining: bool = False) -> list[Lane]:
         """The lanes that have a message which a worker may take now."""
-        if self.paused and not draining:
+        if self.extras.paused and not draining:
             return []
         return [lane for lane in self.lanes if is_of(lane.queue, PoolQueue) and lane.queue.has_ready(at_once=draining)]
 
     def next_for(self, worker: WorkerMailbox, held_up: Collection[Lane], draining: bool) -> Lane | None:
         """The lane that this worker takes its next message from; None: there is none, and it is idle."""
         offers = self.offers(draining=draining)
-        lane = self._choosing.next(self.lanes, [lane for lane in self.lanes if lane in held_up or lane not in offers])
+        lane = self.extras.choosing.next(self.lanes, [lane for lane in self.lanes if lane in held_up or lane not in offers])
         if lane is None:
             self.idle[worker] = offers
             self._pass_on(offers)
@@ -156,7 +156,7 @@ class PoolMailbox(Mailbox):
 
     def _wait_for_the_next(self) -> None:
         """Wake a worker as soon as what is to be tried again may be."""
-        dues = [lane.queue.next_due for lane in self.lanes if isinstance(lane.queue, PoolQueue) and not self.paused]
+        dues = [lane.queue.next_due for lane in self.lanes if isinstance(lane.queue, PoolQueue) and not self.extras.paused]
         due = min((due for due in dues if due is not None), default=None)
         if due == self._timer_at and self._timer is not None:
             return
@@ -186,7 +186,7 @@ class PoolMailbox(Mailbox):
     def part(self) -> Account:
         """What became of messages here, without what its workers took."""
         accepted = sum(lane.accepted for lane in self.lanes)
-        return Account(accepted, self.handled, self.failed, self.dead_lettered, self.abandoned, self.waiting, 0)
+        return Account(accepted, self.handled, self.failed, self.dead_lettered, self.extras.abandoned, self.waiting, 0)
 
     def account(self) -> Account:
         total = self.part().plus(self.gone)
@@ -322,11 +322,12 @@ class PoolTurn(IncarnationTurn):
     """What a pool's mailbox and its instrument know of those that are at work."""
 
     __slots__ = ("_kill", "_leave", "instance", "number", "ordered", "running", "stopping")
+    exclusive = False
 
     def __init__(
         self, pool: PoolMailbox, number: int, leave: Callable[[float | None], Future], kill: Callable[[], object]
     ) -> None:
-        super().__init__(pool, exclusive=False)
+        super().__init__(pool)
         self.instance: StandIn = Workers()
         self.number: int = number
         self.running: bool = True

@@ -79,7 +79,7 @@ def too_late(mailbox: Mailbox, envelope: Envelope) -> SendTimeout | CallTimeout:
     assert deadline is not None
     shown, message = mailbox.text(envelope), message_of(envelope)
     within = f"within {deadline.seconds:g} s: {deadline.spent(mailbox.backend.now())}"
-    state = " (it is paused)" if mailbox.paused else " (it is restarting)" if mailbox.restarting else ""
+    state = " (it is paused)" if mailbox.extras.paused else " (it is restarting)" if mailbox.restarting else ""
     if deadline.accepted is None:
         return SendTimeout(f"{mailbox.path}: {shown} found no room {within}{state}", message)
     late = CallTimeout(f"{mailbox.path}: {shown} had no answer {within}{state}", message)

@@ -137,7 +137,7 @@ class StreamedReply(StreamingHandler):
     def sent(self, envelope: Envelope) -> None:
         """It was accepted."""
         self._envelope = envelope
-        self.lane.mailbox.fail_fast += fails_fast(envelope)
+        self.lane.mailbox.count_fail_fast(fails_fast(envelope))
         deadline = None if envelope[5] is None else envelope[5].deadline
         if deadline is not None:
             deadline.accepted = self._backend.now()
@@ -224,7 +224,7 @@ class StreamedReply(StreamingHandler):
 
     def _forget(self) -> None:
         if self._envelope is not None:
-            self.lane.mailbox.fail_fast -= fails_fast(self._envelope)
+            self.lane.mailbox.count_fail_fast(-fails_fast(self._envelope))
         self._envelope = self._error = self.reader = self.reader_turn = None
 
     async def _end(self) -> None:

@@ -45,11 +45,11 @@ class Turn:
     exclusive turn by their context, so whether a caller really *is* the turn is only known by comparing tasks.
     """
 
-    __slots__ = ("awaits", "exclusive", "in_hand", "mailbox", "pending", "task")
+    __slots__ = ("awaits", "in_hand", "mailbox", "pending", "task")
+    exclusive: bool = True
 
-    def __init__(self, mailbox: Mailbox, exclusive: bool) -> None:
+    def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox: Mailbox = mailbox
-        self.exclusive: bool = exclusive
         self.task: object = None
         self.in_hand: Envelope | None = None
         self.awaits: Lane | None = None

@@ -95,7 +95,8 @@ def holders(address: Address[Any] | WeakAddress[Any] | Recipient[..., Any]) -> l
             strong.append(referrer)
     for one in strong:
         what = class_of(one).__name__ + (" view" if class_of(one) is Address and one._view_options is not None else "")
-        made: Where = () if _made is None else _made.get(one._token, ())
+        known = _made is not None and isinstance(one._token, Token)  # one that was made before may have no token of its own
+        made: Where = _made.get(one._token, ()) if _made is not None and known else ()
         found.append(Holder(what, mailbox.path, made, tuple(sorted(set(_names(one, ignored, _DEPTH))))))
     return sorted(found, key=str)
 

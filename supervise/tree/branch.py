@@ -107,6 +107,17 @@ class BranchPlace:
         """The place of an actor below it."""
         return ActorPlace(node, name, child)
 
+    def alike(self, factory: Callable[..., Any]) -> Child[Any] | None:
+        """The description of its youngest child, if that says this factory alone, and nobody has it as a key.
+
+        The next such child shares it: 72 bytes for each, and the time to check it.
+        """
+        place = next(reversed(self.places.values()), None)
+        if not isinstance(place, ActorPlace) or place.child.factory is not factory:
+            return None
+        child = place.child
+        return None if child.args or child.rules.says_anything or self.tree.registry.has_key(child) else child
+
     def check_here(self) -> None:
         """Raise `WrongThread`, `WrongLoop` or `WrongProcess` elsewhere than in the event loop that it runs in."""
         backend = self.tree.backend

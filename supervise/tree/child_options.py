@@ -159,6 +159,7 @@ class CheckedOptions:
         "own_task",
         "redeliver",
         "required",
+        "says_anything",
         "says_restart",
         "spec",
         "start_within",
@@ -182,6 +183,7 @@ class CheckedOptions:
             retry_start=options.get("retry_start", False),
             quarantine=options.get("quarantine"),
         )
+        self.says_anything: bool = bool(options)
         self.says_restart: bool = "restart" in options
         who = f"child {self.spec.id!r}"
         if self.lifetime not in ("supervisor", "addresses"):

@@ -149,10 +149,10 @@ class Current:
                 else:
                     mailbox.put_own(handler, (result,))
             finally:
-                life.pipes -= 1
+                life.own_extras().pipes -= 1
 
         life.nursery().start_soon(wait, name=f"pipe to {name_of(handler)}")
-        life.pipes += 1
+        life.own_extras().pipes += 1
 
     def checkpoint(self, value: object) -> None:
         """Keep a value for the next life, whose factory finds it as `current().last_checkpoint`. It returns at once.
@@ -283,9 +283,10 @@ class Current:
 
     def _timers(self) -> Timers:
         incarnation = self._alive()
-        if incarnation.timers is None:
-            incarnation.timers = Timers(incarnation)
-        return incarnation.timers
+        extras = incarnation.own_extras()
+        if extras.timers is None:
+            extras.timers = Timers(incarnation)
+        return extras.timers
 
     def _alive(self) -> Incarnation:
         self._check_thread()

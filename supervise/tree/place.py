@@ -43,11 +43,10 @@ UNSTOPPABLE_AFTER = 1.0  # seconds after its cancellation at which what still ru
 class ActorPlace:
     """One logical actor: the owner of its incarnations."""
 
-    __slots__ = ("child", "incarnation", "mailbox", "name", "node", "number", "timer")
+    __slots__ = ("child", "incarnation", "mailbox", "node", "number", "timer")
 
     def __init__(self, node: Node, name: str, child: Child[Any]) -> None:
         self.node: Node = node
-        self.name: str = name
         self.child: Child[Any] = child
         self.number: int = 0
         backend = node.tree.backend
@@ -67,6 +66,10 @@ class ActorPlace:
     def drains(self, mode: StopMode) -> bool:
         """Whether an ordered stop handles what waits."""
         return self.child.rules.drain and mode is StopMode.FINAL
+
+    @property
+    def name(self) -> str:
+        return self.mailbox.name
 
     @property
     def path(self) -> str:
@@ -138,7 +141,7 @@ class ActorPlace:
                 self._put_beginning(begin)
             else:
                 unbuilt.on_built[self] = None
-        node.step(node.machine.child_started, self.name, incarnation.number, node.tree.backend.now())
+        node.step(node.machine.child_started, self.mailbox.name, incarnation.number, node.tree.backend.now())
 
     def tree_started(self) -> None:
         """The second phase of its start: all that was started with it is built."""
@@ -167,7 +170,7 @@ class ActorPlace:
     ) -> Incarnation | None:
         if self.timer is not None:
             self._cancel_timer()
-        node, mailbox, number = self.node, self.mailbox, incarnation.number
+        node, mailbox, number, name = self.node, self.mailbox, incarnation.number, self.mailbox.name
         self.incarnation = None
         node.tree.starts.leave(incarnation)
         if self.child.rules.handler_deadline is not None:
@@ -177,19 +180,19 @@ class ActorPlace:
             mailbox.accept_again()
         now = node.tree.backend.now()
         if self.over:
-            node.step(node.machine.child_over, self.name, now)
+            node.step(node.machine.child_over, name, now)
         if incarnation.running:
             known = self._tell_end(number, reason, error, now, handler)
             node.asking, node.in_place = incarnation, None
-            node.step(node.machine.child_exited, self.name, number, reason, now, error=error, again=again, fingerprint=known)
+            node.step(node.machine.child_exited, name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
             node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
             node.asking, node.in_place = incarnation, None
-            node.step(node.machine.start_failed, self.name, number, reason, now, error=error, ignored=ignored)
+            node.step(node.machine.start_failed, name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
         node.tree.runs.forget(incarnation)
         if successor is None:  # else it starts again already, and whoever waits for it goes on waiting
-            node.tree.registry.went_down(node, self.name)
+            node.tree.registry.went_down(node, name)
         return successor
 
     def _tell_end(
@@ -287,7 +290,7 @@ class ActorPlace:
         if directive.brutal or within <= 0 or incarnation.killed:  # its time isn't given to it twice
             self.kill()
             return
-        incarnation.ordered = True
+        incarnation.own_extras().ordered = True
         incarnation.stop(SHUTDOWN, drain=drain)
         self._cancel_timer()
         if within < math.inf:

@@ -58,6 +58,10 @@ class Registry:
                     del self._places[place.key]
                     self._gone.add(place.key)
 
+    def has_key(self, key: object) -> bool:
+        """Whether something stands in the tree that this finds."""
+        return key in self._places
+
     def place(self, at: BranchPlace, key: Any) -> Place:
         """The place under a path relative to `at`, or under a typed key, the one that is nearest to `at`."""
         if isinstance(key, str):

@@ -98,7 +98,7 @@ class RunningSupervisor:
         `ChildAlreadyPresent`, `TooManyChildren`, `SupervisorNotRunning`. A factory that ignores its start leaves a stopped
         child, whose address raises `ActorStopped`.
         """
-        return await self._start(Child(factory, args, options, default=self._default()))
+        return await self._start(factory, args, options)
 
     @takes_child_options
     async def start_task(
@@ -114,10 +114,7 @@ class RunningSupervisor:
         child. It returns before the function has begun. Raises what `start` raises, and `InvalidSpec` for what isn't a
         coroutine function.
         """
-        return await self._start(Child(task(function, *args), (), options, default=self._default()))
-
-    def _default(self) -> RestartName:
-        return "temporary" if self._branch.description.spec.dynamic else "permanent"
+        return await self._start(task(function, *args), (), options)
 
     @overload
     async def start_child(self, child: Child[A], *, name: str | None = None) -> Address[A]: ...
@@ -153,7 +150,10 @@ class RunningSupervisor:
         place = await admin.add(self._branch, name, child)
         return address_of(place.mailbox) if isinstance(place, ActorPlace | PoolPlace) else RunningSupervisor(place)
 
-    async def _start(self, child: Child[Any]) -> Address[Any]:
+    async def _start(self, factory: Callable[..., Any], args: tuple[Any, ...], options: ChildOptions) -> Address[Any]:
+        alike = None if args or options else self._branch.alike(factory)
+        default: RestartName = "temporary" if self._branch.description.spec.dynamic else "permanent"
+        child = alike or Child(factory, args, options, default=default)
         name = child.name if child.name is not None else self._branch.running_node().free_name(child.spec.id)
         return address_of(cast(ActorPlace, await admin.add(self._branch, name, child, keyed=False)).mailbox)
 

@@ -220,7 +220,7 @@ async def test_on_restart_fail_doesnt_wait_for_the_next_life() -> None:
                     await anext(first)
                 with pytest.raises(ActorRestarting):
                     await anext(second)
-        assert model._mailbox.fail_fast == 0
+        assert model._mailbox.extras.fail_fast == 0
         assert model.account().balanced
 
 

@@ -224,7 +224,7 @@ async def fate_of(message: str, what: str, handler: str, tree: str) -> tuple[Fat
             "state": None if actor_info is None else actor_info.state.value,
             "incarnation": None if actor_info is None else actor_info.incarnation,
             "sibling": None if sibling is None else sibling.incarnation,
-            "paused": actor._mailbox.paused,
+            "paused": actor._mailbox.extras.paused,
             "charged": app.restarts,
             "refused": None,
         }

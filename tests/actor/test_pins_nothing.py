@@ -174,7 +174,7 @@ async def test_an_address_sent_as_an_argument_isnt_kept_by_who_got_it() -> None:
     async with Supervisor("app") as app:
         carrier, other = await app.start(Carrier), await app.start(Scribe)
         clone = other.clone()
-        watched = weakref.ref(clone._token)
+        watched = weakref.ref(clone._own_token())
         take: Any = Carrier.take
         await carrier.call(take, clone)
         del clone

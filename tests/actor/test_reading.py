@@ -356,7 +356,7 @@ async def test_readings_that_have_ended_leave_nothing_behind() -> None:
         scribe = await app.start(Scribe)
 
         def readers(_: Scribe) -> int:
-            return len(current()._incarnation.readers or ())
+            return len(current()._incarnation.extras.readers or ())
 
         for _ in range(5):
             with filled([1]) as stream:

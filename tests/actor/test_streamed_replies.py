@@ -709,7 +709,7 @@ async def test_on_restart_fail_is_told_at_the_block(moment: str) -> None:
                 await at_rest()
             assert isinstance(outcomes.of["stream"], ActorRestarting)
         assert model.account().balanced
-        assert model._mailbox.fail_fast == 0
+        assert model._mailbox.extras.fail_fast == 0
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ async def test_what_a_child_accepts_of_nothing_leaves_its_copy_as_it_was(anyio_b
             for use in USES:
                 error_of(lambda use=use: USES[use](address))  # type: ignore[misc]
             mailbox = address._mailbox
-            return [*address.account(), len(address), mailbox.paused, mailbox.refusal]
+            return [*address.account(), len(address), mailbox.extras.paused, mailbox.refusal]
 
         before = [*address.account(), 0, False, None]
         assert in_child(look) == before

@@ -128,7 +128,7 @@ class Look:
         self._seen = (
             address.account(),
             address.peek(),
-            mailbox.paused,
+            mailbox.extras.paused,
             mailbox.attention,
             mailbox.refusal,
             mailbox.credits,
@@ -136,7 +136,7 @@ class Look:
             id(mailbox.turn),
             getattr(mailbox.turn, "killed", None),
             getattr(mailbox.turn, "stopping", None),
-            mailbox._pings,
+            mailbox.extras.pings,
         )
 
     def __eq__(self, other: object) -> bool:

@@ -319,14 +319,14 @@ async def test_a_mailbox_that_has_one_lane_or_the_strict_choice_keeps_no_state_f
     asked: list[Choosing] = []
     plain, _ = open_mailbox(Scribe)
     strict, _ = open_mailbox(Scribe, lanes=LANES)
-    assert plain._mailbox._choosing is strict._mailbox._choosing
-    real = type(plain._mailbox._choosing).next
+    assert plain._mailbox.extras.choosing is strict._mailbox.extras.choosing
+    real = type(plain._mailbox.extras.choosing).next
 
     def counted(self: Any, *args: Any) -> Any:
         asked.append(self)
         return real(self, *args)
 
-    monkeypatch.setattr(type(plain._mailbox._choosing), "next", counted)
+    monkeypatch.setattr(type(plain._mailbox.extras.choosing), "next", counted)
     async with Supervisor("app", child(Scribe)) as app:
         gate = await fill(app.find("scribe"), *range(50))
         gate.open()

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
-from supervise import Address, Ended, Supervisor, WeakAddress, open_mailbox
+from supervise import Address, Ended, Supervisor, WeakAddress, child, open_mailbox
 from supervise.mailbox.lifetime import Token
 from supervise.testing import Holder, at_rest, holders, watch_addresses
 from tests.doubles import Scribe
@@ -138,6 +138,16 @@ async def test_recipients_views_and_clones_are_told_apart() -> None:
     assert sorted(holder.what for holder in holders(weak)) == ["Address", "Address view", "Recipient"]
     kept[1][0].scribe.close()
     assert holders(weak) == []
+
+
+async def test_a_supervised_one_that_was_made_before_anybody_watched() -> None:
+    async with Supervisor("app", child(Scribe, name="scribe")) as app:
+        before: Address[Scribe] = app.find("scribe")
+        with watch_addresses():
+            after = Cache(app.find("scribe"))
+            unknown, known = sorted(holders(before.weak), key=lambda holder: len(holder.made))
+        assert (unknown.made, known.made[0].file) == ((), __file__)
+        assert after.scribe == before
 
 
 async def test_where_it_was_made_is_known_if_it_was_watched() -> None:

@@ -370,7 +370,7 @@ class Play:
         assert self.stage.left() == []
         assert self.stage.keys.broken() == []
         assert self.stage.readers.left_over() == []
-        assert [address.path for address in self.addresses if address._mailbox.fail_fast] == []
+        assert [address.path for address in self.addresses if address._mailbox.extras.fail_fast] == []
         for sender in self.senders:
             self.check_sender(sender)
             self.stage.effects["no key"] += sum(outcome is NoKey for _, outcome in sender.outcomes.values())

@@ -98,7 +98,7 @@ def neglected(app: RunningSupervisor) -> list[str]:
     found: list[str] = []
     for pool in pools_of(app):
         mailbox = pool.mailbox
-        ready = [lane for lane in mailbox.lanes if not mailbox.paused and _may_be_taken(mailbox, lane)]
+        ready = [lane for lane in mailbox.lanes if not mailbox.extras.paused and _may_be_taken(mailbox, lane)]
         for worker in mailbox.workers:
             places = [lane for lane in ready if _is_idle(worker) and lane not in _held_up(worker)]
             if places:
@@ -110,14 +110,14 @@ def neglected(app: RunningSupervisor) -> list[str]:
 def _is_idle(worker: WorkerMailbox) -> bool:
     """Whether it waits for its next message."""
     life, waker = worker.turn, worker.waker
-    if life is None or not life.running or life.stopping or worker.restarting or worker.paused or worker.retires:
+    if life is None or not life.running or life.stopping or worker.restarting or worker.extras.paused or worker.retires:
         return False
     return waker is not None and not waker.done()
 
 
 def _held_up(worker: WorkerMailbox) -> set[Lane]:
     life: Any = worker.turn
-    return set() if life.concurrent is None else life.concurrent.held_up
+    return set() if life.extras.concurrent is None else life.extras.concurrent.held_up
 
 
 def _may_be_taken(mailbox: PoolMailbox, lane: Lane) -> bool:
