@@ -125,6 +125,9 @@ class AsyncioBackend:
             task.add_done_callback(lambda _: over())
         return task
 
+    def context_of(self, task: Any, given: Context) -> Context:
+        return given
+
     def spawn_soon(
         self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
     ) -> object:

@@ -197,6 +197,10 @@ class Backend(Protocol):
         """
         ...
 
+    def context_of(self, task: Any, given: Context) -> Context:
+        """The very context that a task of `spawn` runs in, to which this one was given. Asked for in that task."""
+        ...
+
     def spawn_soon(
         self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
     ) -> object:

@@ -229,6 +229,10 @@ class TrioBackend:
         context.run(lambda: nursery.start_soon(run, name=name))
         return None  # it is made when it begins, which each of them does
 
+    def context_of(self, task: Any, given: Context) -> Context:
+        context: Context = task.context  # a copy
+        return context
+
     def spawn_soon(
         self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
     ) -> object:

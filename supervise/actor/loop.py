@@ -35,6 +35,7 @@ from supervise_strategies.kind import is_of
 
 from .beginning import build, enter
 from .cancellation import enter_kill_scope, is_being_closed, leave_cancelled_scope, leave_kill_scope
+from .clean_context import differs, in_clean_context
 from .concurrent_handlers import ConcurrentHandlers
 from .ending import finish, go_out_of_service, leave, rescue
 from .incarnation import Incarnation, NurseryTurn
@@ -66,18 +67,19 @@ def spawn(
     if context is None:
         context = Context()
     # The task is known before it runs: one that is cancelled until then runs nothing. The whole path would be 60 bytes more.
-    run = partial(live, incarnation, mailbox, error=error)
+    run = partial(live, incarnation, mailbox, context, error=error)
     incarnation.task = mailbox.backend.spawn(run, context, mailbox.name, over)
 
 
 async def live(
     following: Incarnation | None,
     mailbox: Mailbox,
+    context: Context,
     carrier: Carrier | None = None,
     error: BaseException | None = None,
     begun: FirstStep | None = None,
 ) -> None:
-    """Run an incarnation on its mailbox, and its successors as long as they can share the task.
+    """Run an incarnation on its mailbox, and its successors as long as they can share the task, which runs in that context.
 
     With a carrier, until it idles; without, the task is its own until its end. `error`: its start has failed already. `begun`:
     a message is in hand, and its handler has made its first step.
@@ -86,6 +88,9 @@ async def live(
     """
     backend = mailbox.backend
     task = backend.current_task()
+    context = backend.context_of(task, context)
+    seen: Context = context  # as it was when somebody last looked whether a handler has set a variable
+    clean: Context | None = None  # as it was before the first message, once one has
     envelope: Any = None
     handler: Any = None
     is_coroutine: Any = False
@@ -108,6 +113,10 @@ async def live(
         life: Incarnation = following
         try:
             CURRENT.set(life)
+            clean = None
+            if life.running and carrier is not None and len(context) != 1:  # its last message was handled in one step
+                clean = Context()
+                clean.run(CURRENT.set, life)
             life.task = task
             if carrier is not None and (carrier.scope is not None or life.kill_scope is None):
                 life.kill_scope, carrier.scope = carrier.scope or carrier.enter_scope(), None
@@ -136,9 +145,12 @@ async def live(
             life.table = table
             last = function = attribute = kind = None
             left = BATCH if carrier is None else max(1, carrier.queue.left)  # what is chosen below has to be taken
+            seen = context.copy()
             if begun is not None:
                 error = await go_on(life, begun)
                 begun = None
+                if clean is None and differs(context, seen):
+                    clean, seen = seen, context.copy()
             while error is None:
                 queue = mailbox.queue
                 batch = len(queue)
@@ -205,6 +217,8 @@ async def live(
                                 function, is_coroutine, name, attribute = find(actor, table, handler)
                                 backend.lets_interrupt(function if attribute is None else attribute)
                             bound = MethodType(function, instance)  # `function(instance, *args)` would copy args: 50 of 300 ns
+                            if clean is not None:
+                                bound = in_clean_context(clean, bound)
                             known = handler
                         if is_coroutine is True:  # each way is written out: a common call would be asked of once more, 10 ns
                             result = bound(*args, **kwargs) if kwargs else bound(*args)
@@ -218,7 +232,8 @@ async def live(
                                     enter_kill_scope(life)
                                 result = await result
                         else:
-                            if _begin(life, is_coroutine, envelope, function) and not mailbox.attention:
+                            begin: Any = partial(clean.copy().run, _begin) if clean is not None else _begin  # type: ignore[call-arg]
+                            if begin(life, is_coroutine, envelope, function) and not mailbox.attention:
                                 continue
                             break
                     except BaseException as raised:
@@ -251,6 +266,12 @@ async def live(
                                 reply.set_result(result)
                             except Exception:
                                 (life.extras.lane or mailbox).given_up -= not give(reply, result)
+                    try:
+                        changed = context != seen
+                    except BaseException:  # two values that can't be compared aren't the same
+                        changed = True
+                    if changed:
+                        clean, seen, known = clean or seen, context.copy(), None
                     if mailbox.attention:
                         break
                 if error is None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -210,6 +210,7 @@ class RunQueue:
 
     async def _run(self, carrier: Carrier) -> None:
         carrier.task = self.backend.current_task()
+        carrier.context = self.backend.context_of(carrier.task, carrier.context)
         carrier.is_used_up = self.backend.use_of(carrier.task)
         await self._work(carrier)
 
@@ -234,7 +235,7 @@ class RunQueue:
                     (life, handed), carrier.handed = carrier.handed, None
                     at = life
                     carrier.waited = False
-                    carrier.step = live(life, life.mailbox, carrier, None, handed)
+                    carrier.step = live(life, life.mailbox, carrier.context, carrier, None, handed)
                     del handed
                     yield from self._carry(carrier, carrier.step)
                     if carrier.own or (life.over and not carrier.can_be_shared()):
@@ -256,7 +257,7 @@ class RunQueue:
                         at = None
                         del life, begun
                         continue
-                    carrier.step = live(life, life.mailbox, carrier, None, begun)
+                    carrier.step = live(life, life.mailbox, carrier.context, carrier, None, begun)
                     del begun
                     yield from self._carry(carrier, carrier.step)
                     if carrier.own:
@@ -367,7 +368,7 @@ class RunQueue:
         if way and reply is not None and self.backend.enter is None:
             carrier.waited = True  # it may be called again soon, and could answer only by a carrier that waits with it
             return None
-        if mailbox.attention or queue or len(copy_context()) != 1 or carrier.is_used_up():
+        if mailbox.attention or queue or len(carrier.context) != 1 or carrier.is_used_up():
             return None
         life.task = life.kill_scope = None
         mailbox.waker = life

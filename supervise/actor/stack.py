@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from supervise.frame import Frame
 from supervise_strategies.kind import is_of
 
+from .clean_context import InContext
 from .first_step import FirstStep
 from .inline_call import answer
 from .judgement import go_on
@@ -57,6 +58,8 @@ def await_stack(awaitable: Any) -> tuple[Frame, ...]:
     """
     lines: list[Frame] = []
     while awaitable is not None and len(lines) < MOST:
+        if is_of(awaitable, InContext):
+            awaitable = awaitable.coroutine
         for kind, inner in (("cr_", "cr_await"), ("gi_", "gi_yieldfrom"), ("ag_", "ag_await")):
             frame: FrameType | None = getattr(awaitable, f"{kind}frame", None)
             if frame is not None and frame.f_code is FIRST_STEP:  # which goes on with a coroutine by hand

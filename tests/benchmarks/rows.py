@@ -123,6 +123,8 @@ ROWS: Final[tuple[Row, ...]] = (
         10_000,
         "collect",
     ),
+    # What a handler costs that says in a context variable for whom it works, and whose next message is to begin without it.
+    _compared("G18", "send, handler sets a variable", "send_for_tenant", 100_000, Target(3.0), Target(0.6)),
     _compared("G17", "item of a streamed reply", "items", 200_000, Target(0.95, 0.85), Target(0.22, 0.20)),
 )
 

@@ -34,6 +34,7 @@ STEPS: Final[Mapping[str, str]] = {
     "abandoned": "callers that are gone, deadlines",
     "scope": "kill scope",
     "survival": "try: what a crash leaves intact",
+    "context": "a clean context for each message",
 }
 LIBRARY: Final = "the library"
 
@@ -72,6 +73,8 @@ class Mailbox:
         instance, future, queue, left = self.factory(), self.backend.future, self.queue, 128
         table = {}                                                  #+lookup
         error = None                                                #+survival
+        context = self.backend.context_of(self.backend.current_task(), self.context)  #+context
+        seen = context.copy()                                       #+context
         while not self.over:
             batch = len(queue)
             if not batch:
@@ -115,6 +118,12 @@ class Mailbox:
                     self.handled += 1                               #+hand
                     if reply is not None and not reply.done():
                         reply.set_result(result)
+                try:                                                #+context
+                    changed = context != seen                       #+context
+                except BaseException:                               #+context
+                    changed = True                                  #+context
+                if changed:                                         #+context
+                    raise RuntimeError("a handler has set a variable")  #+context
                 if self.attention:                                  #+attention
                     break                                           #+attention
             self.in_hand = None                                     #+hand
@@ -218,7 +227,8 @@ async def _timed(backend: Backend, variant: Mapping[str, Any], n: int, capacity:
     mailbox: Any = variant["Mailbox"](backend, Counter, capacity)
     address: Any = variant["made"](mailbox)
     await backend.open()
-    backend.spawn(mailbox.run, Context(), "ablated")
+    mailbox.context = Context()
+    backend.spawn(mailbox.run, mailbox.context, "ablated")
     with Stopwatch() as watch:
         await drive(address, n)
         total = await address.call(Counter.add, 0)

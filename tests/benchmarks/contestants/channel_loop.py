@@ -79,18 +79,22 @@ async def _begun() -> None:
     await trio.lowlevel.checkpoint()
 
 
-async def _send(n: int, capacity: float) -> Sample:
+async def _send(n: int, capacity: float, handler: Handler = Counter.add) -> Sample:
     watch = Stopwatch()
     async with trio.open_nursery() as nursery:
         loop = Loop(nursery, capacity=capacity)
         put = loop.inlet.send
         with watch:
             for _ in range(n):
-                await put((Counter.add, 1, None))
+                await put((handler, 1, None))
             total = await loop.call(Counter.add, 0)
         expect(total, n)
         nursery.cancel_scope.cancel()
     return watch.per(n)
+
+
+async def send_for_tenant(n: int) -> Sample:
+    return await _send(n, 1000, Counter.add_for_tenant)
 
 
 async def send(n: int) -> Sample:
@@ -267,6 +271,7 @@ async def behind_backlog(n: int) -> Sample:
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": send,
     "send_unbounded": send_unbounded,
+    "send_for_tenant": send_for_tenant,
     "call": call,
     "call_deadline": call_deadline,
     "call_suspended": call_suspended,

@@ -53,16 +53,20 @@ class Loop:
         await asyncio.wait([self.task])
 
 
-async def _send(n: int, capacity: int) -> Sample:
+async def _send(n: int, capacity: int, handler: Handler = Counter.add) -> Sample:
     loop = Loop(capacity=capacity)
     put = loop.queue.put
     with Stopwatch() as watch:
         for _ in range(n):
-            await put((Counter.add, 1, None))
+            await put((handler, 1, None))
         total = await loop.call(Counter.add, 0)
     expect(total, n)
     await loop.stop()
     return watch.per(n)
+
+
+async def send_for_tenant(n: int) -> Sample:
+    return await _send(n, 1000, Counter.add_for_tenant)
 
 
 async def send(n: int) -> Sample:
@@ -227,6 +231,7 @@ async def behind_backlog(n: int) -> Sample:
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": send,
     "send_unbounded": send_unbounded,
+    "send_for_tenant": send_for_tenant,
     "call": call,
     "call_deadline": call_deadline,
     "call_suspended": call_suspended,

@@ -20,16 +20,20 @@ from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, cra
 UNLIMITED: Final = Intensity(1_000_000_000, per=0.001)
 
 
-async def _send(n: int, capacity: float) -> Sample:
+async def _send(n: int, capacity: float, handler: Callable[[Counter, int], Awaitable[int]] = Counter.add) -> Sample:
     watch = Stopwatch()
     async with Supervisor("bench") as app:
         counter = await app.start(Counter, capacity=capacity)
         with watch:
             for _ in range(n):
-                await counter.send(Counter.add, 1)
+                await counter.send(handler, 1)
             total = await counter.call(Counter.add, 0)
         expect(total, n)
     return watch.per(n)
+
+
+async def send_for_tenant(n: int) -> Sample:
+    return await _send(n, 1000, Counter.add_for_tenant)
 
 
 async def send(n: int) -> Sample:
@@ -241,6 +245,7 @@ async def behind_backlog(n: int) -> Sample:
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": send,
     "send_unbounded": send_unbounded,
+    "send_for_tenant": send_for_tenant,
     "call": call,
     "call_plain": call_plain,
     "call_after_wait": call_after_wait,
