@@ -253,7 +253,7 @@ async def test_an_actor_sees_nothing_of_its_callers_or_starters_context() -> Non
         assert COLOUR.get() == "blue"
         other = await app.start(Scribe)
         assert await other.call(colour) == "none"
-        assert await scribe.call(colour) == "green"  # its own, for as long as it lives
+        assert await scribe.call(colour) == "none"  # not even its own of an earlier message
         assert made == ["none"]
 
 
