@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from supervise_strategies.exception import interrupts
 
@@ -28,14 +28,19 @@ if TYPE_CHECKING:
     from .events import Event, Listener
 
 
+T = TypeVar("T")
+
+
 class Bus:
     """Events of one tree, or of one open mailbox, and who hears them. Each is also a record of the logger `supervise`."""
 
-    __slots__ = ("_causes", "_fatal", "_holds", "_listeners", "_telling", "_waiting")
+    __slots__ = ("_causes", "_fatal", "_holds", "_listeners", "_telling", "_waiting", "hears")
 
     def __init__(self, fatal: Callable[[BaseException], object]) -> None:
         self._fatal = fatal  # hears of KeyboardInterrupt
         self._listeners: tuple[Listener, ...] = ()
+        self.hears: Callable[[int], bool] = logger.isEnabledFor
+        """Whether anybody would see an event of this level; if not, it needn't be made. Asked four times in each restart."""
         self._holds = 0
         self._telling = False
         self._causes: tuple[Listener, ...] = ()  # who is being told something now, and whose doing that was in turn
@@ -43,16 +48,16 @@ class Bus:
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Add a listener; the result takes it away again."""
-        self._listeners = (*self._listeners, listener)
+        self._set_listeners((*self._listeners, listener))
 
         def unsubscribe() -> None:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
+            self._set_listeners(tuple(other for other in self._listeners if other is not listener))
 
         return unsubscribe
 
-    def hears(self, level: int) -> bool:
-        """Whether anybody would see an event of this level; if not, it needn't be made."""
-        return bool(self._listeners) or logger.isEnabledFor(level)
+    def _set_listeners(self, listeners: tuple[Listener, ...]) -> None:
+        self._listeners = listeners
+        self.hears = _every if listeners else logger.isEnabledFor
 
     def publish(self, event: Event) -> None:
         """Tell everybody: now, or when the state is whole."""
@@ -67,7 +72,7 @@ class Bus:
         """A KeyboardInterrupt struck in code of the user's that is asked in the middle of a change, which goes on."""
         self._fatal(error)
 
-    def text(self, make: Callable[..., str], *args: Any) -> str:
+    def text(self, make: Callable[..., T], *args: Any) -> T | str:
         """A text of something of the user's, in the middle of a change: only a KeyboardInterrupt can leave such a text."""
         try:
             return make(*args)
@@ -124,6 +129,11 @@ class Bus:
                     say(logging.ERROR, "the listener %s raised at event %s", name_of(listener), event, error=error)
         except BaseException as struck:  # a KeyboardInterrupt, in the listener, or as that was told
             self._fatal(struck)
+
+
+def _every(level: int) -> bool:
+    """A listener hears events of all levels."""
+    return True
 
 
 def _write(event: Event) -> None:

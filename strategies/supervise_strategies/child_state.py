@@ -174,7 +174,7 @@ class Slot:
 
     def ended(self, now: float) -> None:
         """Its life is over."""
-        if self.history is not None:
+        if self.history is not None and self.history.up_since is not None:
             self.history.ended(now, self.spec.restart.healthy_after)
 
     def left(self, limit: Intensity, now: float) -> int:

@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from .exception import leaves
-from .kind import is_of, name_of_kind
-from .text import LONG, one_line, text_of
+from .kind import name_of_kind
+from .text import LONG, one_line, plain_text, text_of
 
 
 class ExitKind(StrEnum):
@@ -60,8 +60,12 @@ def describe(error: BaseException, limit: int = LONG) -> str:
 
     Of a group it is what is inside that tells: `ExceptionGroup(OSError: no route; KeyError: 'x')`.
     """
-    name = name_of_kind(type(error))
-    if is_of(error, BaseExceptionGroup):
+    kind = type(error)
+    name = name_of_kind(kind)
+    brief = plain_text(error, kind)
+    if brief is not None and len(brief) + len(name) + 2 <= limit and brief.isprintable():  # what follows takes 1 us of 12
+        return f"{name}: {brief}" if brief else name
+    if issubclass(kind, BaseExceptionGroup):
         line, comma = f"{name}(", ""
         for leaf in leaves(error):
             line += comma + describe(leaf, limit)

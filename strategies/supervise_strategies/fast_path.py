@@ -1,4 +1,4 @@
-"""The fast path of the commonest facts: a child crashes and comes back, alone, while nothing else is under way.
+"""The fast path of the commonest facts: a child is started, or crashes and comes back, while nothing else is under way.
 
 It says what the usual way would, of which it is a shortcut: `restarting.py` decides the same in a dozen functions more. Where
 anything is so that another answer might follow, it declines, and has changed nothing. A property holds both equal, and so do
@@ -7,44 +7,57 @@ the scenarios recorded from OTP. It saves a third of what the machine costs a re
 
 from __future__ import annotations
 
+from typing import Final
+
 from . import directives as do
+from .child_spec import ChildSpec
 from .child_state import STARTING, Slot
 from .directives import Action, Decision
 from .exit_reason import ExitKind, ExitReason
 from .restart import RestartType
 from .strategy import Strategy
-from .supervisor_state import Phase, SupervisorState
+from .supervisor_state import SERVING, SupervisorState
 from .work import Purpose, Work
+
+# Looked up once: see `supervisor_state.py`.
+_ONE_FOR_ONE: Final = Strategy.ONE_FOR_ONE
+_TEMPORARY: Final = RestartType.TEMPORARY
+_TRANSIENT: Final = RestartType.TRANSIENT
+_CRASHED: Final = ExitKind.CRASHED
+_RESTARTED: Final = Action.RESTART
+_RESTART: Final = Purpose.RESTART
+_START_CHILD: Final = Purpose.START_CHILD
 
 
 def restarts_at_once(state: SupervisorState, slot: Slot, reason: ExitReason, fingerprint: str, now: float) -> bool:
     """The child, which ran, has ended; whether its restart was begun, as `exited` would have begun it."""
-    if state.work is not None or state.queue or state.holds or state.phase is not Phase.RUNNING:
+    if state.work is not None or state.queue or state.holds or state.phase is not SERVING:
         return False
     spec, state_spec = slot.spec, state.spec
     policy = spec.restart
     if (
-        state_spec.strategy is not Strategy.ONE_FOR_ONE
+        state_spec.strategy is not _ONE_FOR_ONE
         or slot.over
         or spec.limit is not None
         or spec.quarantine is not None
         or policy.wait is not None
         or policy.stop is not None
         or policy.when is not None
-        or policy.type is RestartType.TEMPORARY
-        or (policy.type is RestartType.TRANSIENT and not reason.abnormal)
-        or not state.window.add(now)
+        or policy.type is _TEMPORARY
+        or (policy.type is _TRANSIENT and not reason.abnormal)
+        or not (used := state.window.add(now))
     ):
         return False
-    history = slot.remembered()
+    history = slot.history
+    if history is None:
+        history = slot.remembered()
     history.restarts += 1
     if reason.abnormal:
         history.last = reason
     intensity = state.window.intensity
-    used = len(state.window)
-    shown = fingerprint if reason.kind is ExitKind.CRASHED else ""
+    shown = fingerprint if reason.kind is _CRASHED else ""
     decision = Decision(
-        Action.RESTART,
+        _RESTARTED,
         slot.id,
         slot.number,
         reason,
@@ -59,7 +72,7 @@ def restarts_at_once(state: SupervisorState, slot: Slot, reason: ExitReason, fin
         used,
         shown,
     )
-    state.work = work = Work(Purpose.RESTART, subject=slot)
+    state.work = work = Work(_RESTART, subject=slot)
     work.starts.append(slot)
     slot.state = STARTING
     slot.number += 1
@@ -70,14 +83,35 @@ def restarts_at_once(state: SupervisorState, slot: Slot, reason: ExitReason, fin
     return True
 
 
+def starts_at_once(state: SupervisorState, id: str, spec: ChildSpec, ticket: object) -> bool:
+    """A child was asked for; whether its start was begun, as `start_child` in `admin.py` would have begun it."""
+    if (
+        state.work is not None
+        or state.queue
+        or state.holds
+        or state.phase is not SERVING
+        or id in state.slots
+        or len(state.slots) >= state.spec.max_children
+    ):
+        return False
+    state.slots[id] = slot = Slot(id, spec, added=True)
+    slot.asked_by(ticket)
+    slot.state = STARTING
+    slot.number = 1
+    state.work = work = Work(_START_CHILD, subject=slot)
+    work.starts.append(slot)
+    state.out.append(do.Start(id, 1))
+    return True
+
+
 def is_all(state: SupervisorState, slot: Slot) -> bool:
     """The child is up; whether that was all that was under way, and nothing waits. Then nothing is any more."""
     work = state.work
     if (
         work is None
         or state.queue
-        or state.phase is not Phase.RUNNING
-        or (work.purpose is not Purpose.RESTART and work.purpose is not Purpose.START_CHILD)
+        or state.phase is not SERVING
+        or (work.purpose is not _RESTART and work.purpose is not _START_CHILD)
         or len(work.starts) != 1
         or work.starts[0] is not slot
     ):

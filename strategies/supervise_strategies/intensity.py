@@ -58,16 +58,16 @@ class RestartWindow:
         """The restarts remembered, as of the last `add` (old ones are dropped only then, as in OTP)."""
         return len(self._times)
 
-    def add(self, now: float) -> bool:
-        """Count a restart at `now`, or say False: it would be one too many, and must not be performed."""
+    def add(self, now: float) -> int:
+        """Count a restart at `now`: how many there are with it. 0: it would be one too many, and must not be performed."""
         times = self._times
         oldest = now - self.intensity.per
         while times and times[0] < oldest:
             times.popleft()
         if len(times) >= self.intensity.restarts:
-            return False
+            return 0
         times.append(now)
-        return True
+        return len(times)
 
     def left(self, now: float) -> int:
         """How many restarts it would still allow at `now`. Nothing is counted, and nothing dropped."""

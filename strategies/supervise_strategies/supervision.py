@@ -32,20 +32,12 @@ from .directives import Cause, Directive, StopMode
 from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRunning
 from .exit_reason import KILLED, SHUTDOWN, ExitReason
 from .failed_starts import start_failed, unstoppable_ended, withdrawn
-from .fast_path import is_all, restarts_at_once
+from .fast_path import is_all, restarts_at_once, starts_at_once
 from .intensity import Intensity
-from .progress import (
-    advance,
-    after_stop,
-    answer,
-    end_without_children,
-    go_on_with_boot,
-    shut_down,
-    stop_ended,
-)
+from .progress import advance, after_stop, answer, end_without_children, go_on_with_boot, shut_down, stop_ended
 from .restart import Draw, Restart, draw
 from .restarting import due, exited
-from .supervisor_state import Call, Phase, SupervisorState
+from .supervisor_state import ENDING, Call, Phase, SupervisorState
 from .work import Purpose, Work
 
 
@@ -158,11 +150,13 @@ class Supervision:
         if slot is None or slot.number != number or slot.state is not STARTING:
             return []
         slot.state = RUNNING
-        slot.begun(now)
+        if slot.history is not None:
+            slot.begun(now)
         slot.held = False
         detached, slot.detached = slot.detached, False
-        answer(state, slot, True)
-        if state.phase is Phase.STOPPING and state.work is not None and not detached:
+        if slot.next_start is not None:
+            answer(state, slot, True)
+        if state.phase is ENDING and state.work is not None and not detached:
             state.work.pending -= 1  # it was ready before its cancellation reached it
             state.work.stops.append(slot)
         return state.flush() if is_all(state, slot) else self._go_on(now)
@@ -315,7 +309,10 @@ class Supervision:
 
     def start_child(self, spec: ChildSpec, ticket: object, now: float, *, id: str | None = None) -> list[Directive]:
         """Add a child at the end and start it. OTP: `start_child`. `id`: its own, where children share one spec."""
-        return self._call(Call(admin.start_child, (spec.id if id is None else id, spec), ticket), now)
+        id = spec.id if id is None else id
+        if starts_at_once(self._state, id, spec, ticket):
+            return self._state.flush()
+        return self._call(Call(admin.start_child, (id, spec), ticket), now)
 
     def terminate_child(self, id: str, ticket: object, now: float, *, by_name: bool = False) -> list[Directive]:
         """Stop a child and leave it listed (a temporary or dynamic one is forgotten). OTP: `terminate_child`.

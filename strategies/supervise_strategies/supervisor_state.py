@@ -11,7 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from . import directives as do
 from .child_spec import SupervisorSpec
@@ -31,6 +31,11 @@ class Phase(Enum):
     RUNNING = auto()
     STOPPING = auto()
     DONE = auto()
+
+
+# By names of their own, as the states of a child: CPython 3.11 takes 70 ns to look up a member of an enum, ten times a global.
+SERVING: Final = Phase.RUNNING
+ENDING: Final = Phase.STOPPING
 
 
 class Call(NamedTuple):

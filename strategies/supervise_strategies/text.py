@@ -57,6 +57,15 @@ def text_of(value: object, limit: int) -> str:
     return cut(text, limit)
 
 
+def plain_text(error: BaseException, kind: type[BaseException]) -> str | None:
+    """The text of the commonest exception, which has a string or a number and no `__str__` of its own; None of another one."""
+    args = _ARGS(error)
+    if len(args) != 1 or attribute_of_kind(kind, "__str__") is not _PLAIN:
+        return None
+    arg = args[0]
+    return arg if type(arg) is str else int.__repr__(arg) if type(arg) is int and -_LARGE < arg < _LARGE else None
+
+
 def cut(text: str, limit: int) -> str:
     """The text, or its beginning and `…`. The result is a plain `str`, whatever was given."""
     text = str.__getitem__(text, slice(limit + 1))
@@ -255,6 +264,8 @@ _FROZEN_SIZE: Final = frozenset[Any].__len__
 _DEQUE: Final = deque[Any].__iter__
 _PART_OF_ARRAY: Final = attribute_of_kind(array, "__getitem__")
 _PAIRS: Final = dict[Any, Any].items
+_PLAIN: Final[object] = BaseException.__str__
+_LARGE: Final = 1 << 1024
 _ARGS: Final[Callable[[BaseException], tuple[Any, ...]]] = BaseException.__dict__["args"].__get__
 _NAMES: Final[Callable[[SimpleNamespace], dict[str, Any]]] = SimpleNamespace.__dict__["__dict__"].__get__
 _NAMED_TUPLE: Final = attribute_of_kind(_One, "__repr__").__code__  # all have the same

@@ -11,9 +11,10 @@ import sys
 from ._base import Backend, Expired, Future, Handle, Scope, Sleeper, answered, fail, give, is_cancellation, note
 from ._errands import Gone
 from ._forks import NOWHERE
-from ._steps import Pause, is_to_be_cancelled
+from ._steps import MUST_CANCEL, Pause
 
 __all__ = (
+    "MUST_CANCEL",
     "NOWHERE",
     "Backend",
     "Expired",
@@ -28,7 +29,6 @@ __all__ = (
     "fail",
     "give",
     "is_cancellation",
-    "is_to_be_cancelled",
     "note",
 )
 

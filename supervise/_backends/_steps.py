@@ -49,6 +49,5 @@ class Pause:
         return self._waits_for
 
 
-def is_to_be_cancelled(task: Any) -> bool:
-    """Whether a task that runs has been cancelled, and is told of it when it next waits."""
-    return getattr(task, "_must_cancel", False) is True
+MUST_CANCEL: Final = "_must_cancel"
+"""Of a task that runs: it has been cancelled, and is told of it when it next waits. Some tasks have no such thing."""

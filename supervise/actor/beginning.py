@@ -13,7 +13,7 @@ from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.kind import is_of
 
 from .cancellation import is_being_closed
-from .checkpoint import begin_checkpoints
+from .checkpoint import SNAPSHOT, begin_checkpoints
 
 if TYPE_CHECKING:
     from .incarnation import Incarnation
@@ -28,11 +28,12 @@ def build(life: Incarnation) -> BaseException | None:
         return None
     try:
         made = life.owner.make()
-        if hasattr(class_of(made), "__aenter__") or awaitable(made):
+        kind = class_of(made)
+        if hasattr(kind, "__aenter__") or awaitable(made):
             life.shareable = False
             life.own_extras().made = made
         else:
-            return _ready(life, made)
+            return _ready(life, made, kind)
     except BaseException as error:
         return error
     return None
@@ -52,12 +53,12 @@ async def enter(life: Incarnation) -> BaseException | None:
             made = await made
         kind = class_of(made)
         if _has_failed(life) or not hasattr(kind, "__aenter__"):  # what wasn't entered yet need not be exited
-            return _ready(life, made)
+            return _ready(life, made, kind)
         instance = await kind.__aenter__(made)
         extras.manager = made
         if instance is None and not _has_failed(life):
             raise TypeError(f"{kind.__qualname__}.__aenter__ returned None, and what it returns is the actor: `return self`")
-        return _ready(life, instance)
+        return _ready(life, instance, class_of(instance))
     except BaseException as error:
         if is_of(error, GeneratorExit) and is_being_closed(life):
             raise
@@ -69,16 +70,17 @@ def _has_failed(life: Incarnation) -> bool:
     return life.killed or life.failure is not None
 
 
-def _ready(life: Incarnation, instance: Any) -> BaseException | None:
+def _ready(life: Incarnation, instance: Any, kind: type) -> BaseException | None:
     """It is an actor from here on; or else what the start failed with, nothing if it was killed: its flags say that."""
-    if _has_failed(life):
+    if life.killed or life.failure is not None:
         return life.failure
     if instance is None:
         cure = "it has to return the actor; a function that does the work itself is a task: child(task(function))"
         raise InvalidSpec(f"the factory of {life.mailbox.path}", "result", None, cure)
     life.instance = instance
     life.running = True
-    begin_checkpoints(life)
+    if hasattr(kind, SNAPSHOT):
+        begin_checkpoints(life)
     life.mailbox.restarting = False
     if life.mailbox.instrument is not None:
         life.mailbox.instrument.started(instance)

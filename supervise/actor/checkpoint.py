@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .incarnation import Incarnation
 
 F = TypeVar("F", bound=Callable[..., Any])
-NAME: Final = "snapshot"
+SNAPSHOT: Final = "snapshot"
 _MARK: Final = "__supervise_checkpointed__"
 
 
@@ -78,8 +78,8 @@ def checkpointed(*, every: float) -> Callable[[F], F]:
 
 def _mark(every: float, function: F) -> F:
     name = getattr(function, "__name__", "")
-    if name != NAME:
-        raise InvalidSpec(f"@checkpointed on {name or shown(function)}", "name", name, f"the method is called {NAME}(self)")
+    if name != SNAPSHOT:
+        raise InvalidSpec(f"@checkpointed on {name or shown(function)}", "name", name, f"the method is called {SNAPSHOT}(self)")
     if inspect.iscoroutinefunction(function):
         cure = "a plain function, as it is called between two messages; what has to be awaited: current().checkpoint(value)"
         raise InvalidSpec(f"@checkpointed on {name}", "function", function, cure)
@@ -88,11 +88,8 @@ def _mark(every: float, function: F) -> F:
 
 
 def begin_checkpoints(life: Incarnation) -> None:
-    """The life is ready: if its class has a marked `snapshot`, it is called from now on."""
-    kind = class_of(life.instance)
-    if not hasattr(kind, NAME):  # the same in C, as for nearly all; what follows takes a restart 1 us of 60
-        return
-    every = getattr(attribute_of_kind(kind, NAME), _MARK, None)
+    """The life is ready, and its class has a `snapshot`: if that is marked, it is called from now on."""
+    every = getattr(attribute_of_kind(class_of(life.instance), SNAPSHOT), _MARK, None)
     if isinstance(every, int | float):
         life.own_extras().checkpoints = Checkpoints(life, every)
 
@@ -211,9 +208,9 @@ class Checkpoints:
     def _take(self) -> None:
         life = self._life
         try:
-            value: Any = getattr(life.instance, NAME)()
+            value: Any = getattr(life.instance, SNAPSHOT)()
             if awaitable(value):
-                raise TypeError(f"{NAME}() has to be a plain function")
+                raise TypeError(f"{SNAPSHOT}() has to be a plain function")
         except BaseException as error:
             if interrupts(error):
                 raise

@@ -1,4 +1,4 @@
-"""A context for each message: what a handler sets in a context variable isn't there for the next one (SEMANTICS 60).
+"""A context for each message: what a handler sets in a context variable isn't there for the next one.
 
 The context that a task runs in can't be exchanged. So while nobody sets a variable, handlers run in that of their actor's
 task. Once one did, each later handler of that life is stepped in a copy of what the context was before the first message. To

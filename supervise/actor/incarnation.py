@@ -64,7 +64,8 @@ class Incarnation(IncarnationTurn):
     answer = answer
 
     def __init__(self, owner: Owner, number: int) -> None:
-        super().__init__(owner.mailbox)
+        self.mailbox: Mailbox = owner.mailbox  # as in a turn, without its frame: one is made in each restart
+        self.task = self.in_hand = self.awaits = self.pending = None
         self.extras: LifeExtras = NO_EXTRAS
         self.owner: Owner = owner
         self.number: int = number
@@ -99,9 +100,11 @@ class Incarnation(IncarnationTurn):
 
     def set_result(self, result: None, /) -> None:
         """It has something to do."""
-        runs = self.mailbox.backend.runs
-        assert runs is not None  # else it would have a task
-        runs.add(self)
+        runs: Any = self.mailbox.backend.runs  # a RunQueue, or it would have a task
+        if runs.serving or runs.summoned:  # as `add` would, without its frame
+            runs.ready.append(self)
+        else:
+            runs.add(self)
 
     # -- flags: raised from anywhere in the loop's thread ------------------------------------------------------------
 
@@ -254,11 +257,6 @@ class Incarnation(IncarnationTurn):
         if not self.number % STARTS:  # a start that always fails at once would never let anybody else run
             return False
         return self.shareable and (scope is None or not scope.cancel_called)
-
-    def succeed(self, predecessor: Incarnation) -> None:
-        """Take over the predecessor's task, with the kill scope that is open in it."""
-        self.kill_scope = predecessor.kill_scope
-        predecessor.kill_scope = None
 
     def arm_end_timer(self) -> None:
         """What ends by itself has the same time for nursery and exit hook that an ordered stop would give it."""

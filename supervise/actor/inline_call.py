@@ -22,7 +22,7 @@ from inspect import CO_COROUTINE
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from supervise._backends import give, is_to_be_cancelled
+from supervise._backends import MUST_CANCEL, give
 from supervise.mailbox.handler import ASYNC_CONTEXT_MANAGER, CONTEXT_MANAGER, unfinished, unfinished_result
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT, NOT_NOW, Unanswered
@@ -124,7 +124,7 @@ def answer(
             except StopIteration as end:
                 result = end.value
                 done = True
-                clean = len(context) == 1 and not carrier.is_used_up() and not is_to_be_cancelled(here)
+                clean = len(context) == 1 and not carrier.is_used_up() and getattr(here, MUST_CANCEL, False) is not True
             finally:
                 leave(loop, task)
                 enter(loop, here)
@@ -173,7 +173,7 @@ def _answer_otherwise(
     if done and not unfinished(result):
         mailbox.handled += 1
         _sleep(runs, life, carrier)
-        if carrier is None or not is_to_be_cancelled(here):
+        if carrier is None or getattr(here, MUST_CANCEL, False) is not True:
             return result
         # The handler has cancelled its caller, who has to wait to be told of it, and before it leaves the scope in question.
         later = runs.backend.future()

@@ -112,7 +112,15 @@ async def go_on(life: Incarnation, begun: FirstStep) -> BaseException | None:
 
 def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, found: bool) -> BaseException | None:
     """What its handler raised ends the actor, or else, None, the caller is told, or it is said and counted."""
-    if found and life.owner.answers is CRASHES and _is_plain(type(error)) and not is_withdrawn(life):
+    kind = type(error)
+    if (
+        found
+        and life.owner.answers is CRASHES
+        and issubclass(kind, Exception)
+        and kind is not TypeError
+        and kind is not StreamStopped  # so it says nothing of its message but that the handler has raised
+        and ((reply := envelope[3]) is None or not reply.done() or not is_withdrawn(life))
+    ):
         life.crashed_on = envelope
         return error
     if is_withdrawn(life):
@@ -144,11 +152,6 @@ def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, foun
     life.in_hand = None
     _tell(life, life.extras.lane or life.mailbox, envelope, error, why)
     return None
-
-
-def _is_plain(kind: type[BaseException]) -> bool:
-    """Whether it says nothing of its message but that the handler has raised."""
-    return issubclass(kind, Exception) and kind is not TypeError and kind is not StreamStopped
 
 
 def _withdraw(life: Incarnation, lane: Lane, envelope: Envelope) -> None:

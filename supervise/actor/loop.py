@@ -237,11 +237,11 @@ async def live(
                                 continue
                             break
                     except BaseException as raised:
-                        if is_of(raised, GeneratorExit) and is_being_closed(life):
+                        if issubclass(_kind_of(raised), GeneratorExit) and is_being_closed(life):
                             raise
                         error = left_of(life, envelope, raised, found=known is not None)
                         if error is not None:
-                            if not is_of(error, Exception) and is_cancellation(error, backend.cancelled):
+                            if not issubclass(_kind_of(error), Exception) and is_cancellation(error, backend.cancelled):
                                 error = leave_kill_scope(life, error)
                             break
                     else:
@@ -325,7 +325,8 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     held_up = None if life.extras.concurrent is None else life.extras.concurrent.held_up
     if mailbox.plain and not held_up:
         mailbox.attention = life.signal
-        mailbox.admit(leaving=1 if mailbox.queue else 0)
+        if mailbox.waiting_senders is not None:
+            mailbox.admit(leaving=1 if mailbox.queue else 0)
         return mailbox.queue, len(mailbox.queue)
     lost = mailbox.lifetime is not None and not mailbox.lifetime.open  # nobody is left who could resume it
     if mailbox.extras.paused and not life.signal and not lost:

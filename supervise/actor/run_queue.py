@@ -57,10 +57,7 @@ class RunQueue:
         "_begun",
         "_carriers",
         "_over",
-        "_ready",
         "_refilled",
-        "_serving",
-        "_summoned",
         "backend",
         "context",
         "depth",
@@ -68,23 +65,28 @@ class RunQueue:
         "in_context",
         "kept",
         "left",
+        "ready",
+        "serving",
+        "summoned",
     )
 
     def __init__(self, backend: Backend) -> None:
         self.backend: Backend = backend
         self.left: int = BATCH
         """Messages and starts until the loop turns."""
-        self._ready: deque[Incarnation] = deque()
+        self.ready: deque[Incarnation] = deque()
+        """Those that have something to do."""
         self._carriers: set[Carrier] = set()
         self.idle: list[Carrier] = []
         """Carriers that wait for work."""
-        self._summoned = False  # a carrier is on its way
-        self._serving = False  # a carrier is at work in this very step, and looks again before it waits
+        self.summoned: bool = False
+        """A carrier is on its way."""
+        self.serving: bool = False
+        """A carrier is at work in this very step, and looks again before it waits."""
         self._over = False
         self._refilled = 0  # how often
-        self._begun: dict[Incarnation, FirstStep] = {}  # of those in `_ready` that have a message in hand
-        self.depth: int = 0
-        """Of inline calls within inline calls."""
+        self._begun: dict[Incarnation, FirstStep] = {}  # of those in `ready` that have a message in hand
+        self.depth: int = 0  # of inline calls within inline calls
         self.context: Context | None = None
         """For a handler that needs no task; None while one is in it."""
         self.in_context: Incarnation | None = None
@@ -105,16 +107,16 @@ class RunQueue:
         mailbox = life.mailbox
         if error is not None or life.extras.made is not None or len(context) != 1:
             spawn(life, context=context, error=error)
-        elif life.running and not life.signal and mailbox.lifetime is None and mailbox.plain and mailbox.is_quiet:
+        elif life.running and not life.signal and mailbox.lifetime is None and mailbox.is_quiet:
             mailbox.waker = life
         else:
             self.add(life)
 
     def add(self, life: Incarnation) -> None:
         """It has something to do, and no task. It raises where nobody can be woken: then nothing is changed."""
-        if not self._summoned and not self._serving:
+        if not self.summoned and not self.serving:
             self._summon()
-        self._ready.append(life)
+        self.ready.append(life)
 
     def go_on(self, life: Incarnation, begun: FirstStep) -> None:
         """It has a message in hand, and no task to go on with it."""
@@ -156,7 +158,7 @@ class RunQueue:
 
     def holds(self, life: Incarnation) -> bool:
         """Whether it waits for its turn."""
-        return life in self._ready
+        return life in self.ready
 
     def coroutine_of(self, task: object) -> Any:
         """The coroutine of the life that this task runs, if it is a carrier that does."""
@@ -174,7 +176,7 @@ class RunQueue:
         dead = [carrier for carrier in self._carriers if self.backend.has_died(carrier.task)]
         self._carriers.difference_update(dead)
         self.idle = [carrier for carrier in self.idle if carrier in self._carriers]
-        self._summoned = self._serving = False
+        self.summoned = self.serving = False
         self._look_on()
 
     def end(self) -> None:
@@ -188,11 +190,11 @@ class RunQueue:
     # -- carriers ----------------------------------------------------------------------------------------------------
 
     def _look_on(self) -> None:
-        if self._ready and not self._summoned and not self._serving:
+        if self.ready and not self.summoned and not self.serving:
             self._summon()
 
     def _summon(self) -> None:
-        self._summoned = True
+        self.summoned = True
         try:
             while self.idle:
                 carrier = self.idle.pop()
@@ -205,7 +207,7 @@ class RunQueue:
             run, over = partial(self._run, carrier), partial(self._ended, carrier)
             carrier.task = self.backend.spawn_soon(run, carrier.context, "supervise carrier", over)
         except BaseException:
-            self._summoned = False
+            self.summoned = False
             raise
 
     async def _run(self, carrier: Carrier) -> None:
@@ -220,17 +222,17 @@ class RunQueue:
         if carrier in self.idle:
             self.idle.remove(carrier)
         if carrier.coming:
-            self._summoned = False
+            self.summoned = False
         self._look_on()
 
     @coroutine
     def _work(self, carrier: Carrier) -> Generator[Any, Any, None]:
-        ready = self._ready
+        ready = self.ready
         at: Incarnation | None = None
         try:
             while True:
                 if carrier.coming:
-                    carrier.coming = self._summoned = False
+                    carrier.coming = self.summoned = False
                 if carrier.handed is not None:
                     (life, handed), carrier.handed = carrier.handed, None
                     at = life
@@ -284,7 +286,7 @@ class RunQueue:
             if at is not None:
                 at.owner.broken(error)
         finally:
-            self._serving = False
+            self.serving = False
             CURRENT.set(NOBODY)
             carrier.step = None
             carrier.leave_scope()
@@ -292,12 +294,12 @@ class RunQueue:
     def _carry(self, carrier: Carrier, step: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
         """Run it to its end. When it waits for something, another carrier looks after the queue."""
         try:
-            self._serving = True
+            self.serving = True
             waits_for = step.send(None)
             while True:
-                self._serving = False
+                self.serving = False
                 carrier.waited = True
-                if self._ready:
+                if self.ready:
                     self._look_on()
                 error: BaseException | None = None
                 sent: Any = None
@@ -305,13 +307,13 @@ class RunQueue:
                     sent = yield waits_for
                 except BaseException as raised:
                     error = raised  # thrown outside of here, or the life would see it as the one that is being handled
-                self._serving = True
+                self.serving = True
                 waits_for = step.send(sent) if error is None else step.throw(error)
                 del error, sent
         except StopIteration:
             return
         finally:
-            self._serving = False
+            self.serving = False
 
     def _alone(self, carrier: Carrier, life: Incarnation) -> FirstStep | None:
         """Handle a message that waits alone, of which nothing special is to be said. `DONE`: it was, and the life sleeps.
@@ -339,7 +341,7 @@ class RunQueue:
         life.in_hand = envelope
         queue.popleft()
         self.left -= 1
-        self._serving = True
+        self.serving = True
         try:
             result = function(life.instance, *args, **kwargs) if kwargs else function(life.instance, *args)
         except BaseException as error:
@@ -372,7 +374,7 @@ class RunQueue:
             return None
         life.task = life.kill_scope = None
         mailbox.waker = life
-        self._serving = False
+        self.serving = False
         return DONE
 
     async def turn(self) -> int:
@@ -388,9 +390,9 @@ class RunQueue:
 
     async def _turn(self, carrier: Carrier) -> None:
         """The same of one that carries nobody."""
-        carrier.coming = self._summoned = True
+        carrier.coming = self.summoned = True
         await self.turn()
-        carrier.coming = self._summoned = False
+        carrier.coming = self.summoned = False
 
 
 def _build(life: Incarnation) -> BaseException | None:

@@ -58,15 +58,17 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
         """
         mailbox = self._mailbox
         backend = mailbox.backend
+        view = self._view_options
         if (
             mailbox.credits
-            and self._view_options is None
+            and (view is None or view.only_hurries)
             and self._token.open
             and type(handler) is FunctionType
             and CURRENT.get(None) is None
             and get_ident() == backend.running._thread_id  # here, and now: 31 ns
         ):
             reply = answered = None
+            options = None if view is None else view.for_message(mailbox)
             waker = mailbox.waker
             if (
                 waker is not None
@@ -74,11 +76,19 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
                 and life is not None  # it sleeps: it may answer at once
                 and (backend.enter is not None or not handler.__code__.co_flags & CO_COROUTINE)
             ):
-                answered = life.answer(handler, args, kwargs or NO_KEYWORDS, None, None)
+                answered = life.answer(handler, args, kwargs or NO_KEYWORDS, None, options)
                 if type(answered) is Unanswered:
                     reply = answered.reply
                 elif answered is not NOT_NOW:
                     return answered
+            if options is not None:  # where it isn't done at once, its deadline needs a look at each step
+                kwargs = kwargs or NO_KEYWORDS
+                if reply is None:
+                    called = mailbox.call(handler, args, kwargs, options)
+                else:
+                    called = mailbox.reply_to((handler, args, kwargs, reply, None, options), reply, options, None)
+                del answered, reply, self
+                return await called
             if reply is None:
                 reply = backend.future()
                 if waker is not None:  # Mailbox.wake without its frame; before it is in, as it raises where the loop is closed
@@ -121,8 +131,13 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
             and get_ident() == mailbox.backend.running._thread_id
         ):
             turn = CURRENT.get(None)
-            if mailbox.waker is not None:
-                mailbox.wake()
+            waker = mailbox.waker
+            if waker is not None:  # as in call()
+                try:
+                    waker.set_result(None)
+                except Exception:
+                    mailbox.wake()
+                mailbox.waker = None
             sender = None if turn is None else turn.mailbox
             mailbox.queue.append((handler, args, kwargs or NO_KEYWORDS, None, sender, None))
             mailbox.credits -= 1

@@ -31,7 +31,7 @@ BUFFER: Final = 16
 class ViewOptions:
     """What a view says about each message that it sends."""
 
-    __slots__ = ("buffer", "lane", "on_cancel", "on_restart", "timeout")
+    __slots__ = ("buffer", "lane", "on_cancel", "on_restart", "only_hurries", "timeout")
 
     def __init__(
         self,
@@ -54,6 +54,10 @@ class ViewOptions:
         self.on_restart: OnRestart = on_restart
         self.on_cancel: OnCancel | None = on_cancel
         self.lane: Lane = mailbox.lane(lane)
+        self.only_hurries: bool = (
+            timeout is not None and on_restart == "wait" and on_cancel is None and self.lane is mailbox.mailbox
+        )
+        """A call through it has a deadline, and nothing else is special."""
         if buffer == math.inf or not is_count(buffer, 1):
             raise InvalidSpec(f"options of {path!r}", "buffer", buffer, "how many items may wait: a whole number, 1 or more")
         self.buffer: int = buffer

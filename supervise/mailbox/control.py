@@ -40,17 +40,17 @@ class Control(Lanes):
         """Let a parked actor look again. What is raised, as from another event loop, leaves all as it was."""
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether nothing waits in it, nobody for room, and no ping for an answer."""
-        return not self.waiting and self.extras.pings is None
-
-    @property
     def plain(self) -> bool:
         """Whether messages are taken from one queue, as fast as they are handled."""
         extras = self.extras
         return extras is NO_EXTRAS or (
             extras.side is None and extras.bucket is None and not extras.paused and not extras.held_back_until
         )
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits in it, no ping for an answer, and its next message may be begun as soon as it is there."""
+        return self.plain and not len(self.queue) and self.extras.pings is None
 
     def held_back(self) -> dict[Lane, float]:
         """The lanes whose first message is to be tried again, but not yet, and when."""
@@ -106,8 +106,9 @@ class Control(Lanes):
 
     def answer_pings(self) -> None:
         """The actor looks around."""
-        for pong in self._take_pings():
-            give(pong, self.backend.now())
+        if self.extras.pings is not None:
+            for pong in self._take_pings():
+                give(pong, self.backend.now())
 
     def _take_pings(self) -> Sequence[Future]:
         pings = self.extras.pings

@@ -1,10 +1,7 @@
-"""One queue with its intake: its credits, and its room.
+"""One lane of a mailbox: how messages come in, and who is granted the credits for it (`intake.py` says what those are).
 
 Theory of operation
 -------------------
-- A message comes in on a *credit*: the right to append one envelope without looking at anything else. Credits are granted
-  for room that is there and that nobody reserved, and taken back by whatever changes that (a refusal, a reservation). So the
-  common send has one check, and what was accepted is what was granted less what is left.
 - An instrument is asked about each message, so a mailbox that has one grants a credit at a time, to who uses it at once.
 - A sender lets others run at least once in 128 sends to a mailbox that has handled nothing in between; without it a sender
   can't be cancelled, and starves the loop (tried). So between two yields no more than 127 credits are granted.
@@ -13,8 +10,6 @@ Theory of operation
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,39 +20,25 @@ from supervise_strategies.exception import cause_of
 from .at_once import answered_at_once
 from .call_cycle import check_cycle, stream_that_waits
 from .envelope import Envelope, MessageOptions, is_given_up, message_of, with_span
-from .message_queue import NO_QUEUE, KeptQueue, MessageQueue
+from .intake import Intake
+from .message_queue import NO_QUEUE
 from .overflow import WaitingSenders, lose, take_place
-from .pool_queue import PoolQueue
 from .refusal import check_message, full, refused, restarting, too_late
 from .turn import CURRENT, NOT_NOW, Turn, Unanswered
 
 if TYPE_CHECKING:
     from supervise._backends import Future
 
-    from .mailbox import Mailbox
 
 BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
 FEW: Final = 16  # calls that nobody waits for may stand in a queue until it is their turn
 LOW: Final = 64  # credits at which the actor grants more: a sender that is slower than it never has to look
 
 
-class Lane(ABC):
+class Lane(Intake):
     """A bounded queue of one mailbox. Full, it does what its overflow policy says."""
 
-    __slots__ = ("_stint", "credits", "given_up", "granted", "queue", "waiting_senders")
-
-    def __init__(self) -> None:
-        self.queue: MessageQueue = NO_QUEUE
-        self.credits: int = 0  # how many envelopes may be appended without looking
-        self.waiting_senders: WaitingSenders | None = None  # made by the first one
-        self.given_up: int = 0  # calls whose caller is gone, and that still are in the queue, or in hand
-        self.granted: int = 0  # credits, ever
-        self._stint = 0  # credits since senders last let others run
-
-    @property
-    @abstractmethod
-    def mailbox(self) -> Mailbox:
-        """The mailbox whose lane it is."""
+    __slots__ = ()
 
     async def send(
         self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: MessageOptions | None
@@ -125,33 +106,34 @@ class Lane(ABC):
         self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: MessageOptions | None
     ) -> Any:
         """Put the message in, and wait for the handler's result. `Address.call` does it by itself where nothing is special."""
+        mailbox = self.mailbox
         if type(handler) is not FunctionType:
-            check_message(self.mailbox, Message(handler, args, kwargs))
+            check_message(mailbox, Message(handler, args, kwargs))
         turn = CURRENT.get(None)
-        instrument = self.mailbox.instrument
+        instrument = mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
             with instrument.calls(handler, turn) as span:
                 return await self.call(handler, args, kwargs, with_span(options, span))
-        if self.mailbox.refuses(turn) or self.mailbox.is_over:
-            raise refused(self.mailbox, Message(handler, args, kwargs))
+        if mailbox.refusal is not None and (mailbox.refuses(turn) or mailbox.is_over):
+            raise refused(mailbox, Message(handler, args, kwargs))
         fail_fast = options is not None and options.on_restart == "fail"
-        if fail_fast and self.mailbox.restarting:
-            raise restarting(self.mailbox, (handler, args, kwargs, None, None, options))
+        if fail_fast and mailbox.restarting:
+            raise restarting(mailbox, (handler, args, kwargs, None, None, options))
         # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
-        own = turn if turn is not None and turn.exclusive and turn.task is self.mailbox.backend.current_task() else None
-        if own is not None or not self.credits or ((life := self.mailbox.turn) is not None and life.awaits is not None):
+        own = turn if turn is not None and turn.exclusive and turn.task is mailbox.backend.current_task() else None
+        if own is not None or not self.credits or ((life := mailbox.turn) is not None and life.awaits is not None):
             check_cycle(own, self, handler, args, kwargs)  # else nobody waits who could be waited for: 0.2 us
         sender = None if turn is None else turn.mailbox
         answered = answered_at_once(self, own, handler, args, kwargs, sender, options)
         begun = type(answered) is Unanswered
         if not begun and answered is not NOT_NOW:
             return answered
-        reply = answered.reply if begun else self.mailbox.backend.future()
+        reply = answered.reply if begun else mailbox.backend.future()
         envelope = (handler, args, kwargs, reply, sender, options)
         if not begun and ((ahead := self.credits > 0) or await self._admission(envelope, turn, fail_fast, own)):
             try:
-                if fail_fast and self.mailbox.restarting:
-                    raise restarting(self.mailbox, envelope)
+                if fail_fast and mailbox.restarting:
+                    raise restarting(mailbox, envelope)
                 if not ahead:
                     check_cycle(own, self, handler, args, kwargs)
             except BaseException:  # since the room was given to it
@@ -160,45 +142,51 @@ class Lane(ABC):
             self.accept(envelope)
         elif reply.done():  # it was dropped, and says so
             own = None
-        try:
-            if options is not None:
-                return await self._reply(reply, options, own)
-            if own is None:
-                return await reply
+        if options is not None:
+            awaited = self.reply_to(envelope, reply, options, own)
+            del reply, envelope
+            return await awaited
+        if own is not None:
             own.awaits, own.pending = self, reply
-            try:
-                return await reply
-            finally:
-                own.awaits = own.pending = None
-        except Expired:
-            late = too_late(self.mailbox, envelope)  # as it stands now: who takes along the handler ends it
-            self.give_up(reply, options)
-            raise late from cause_of(late)
+        try:
+            return await reply
         except BaseException:
-            if reply.cancelled() or (options is not None and reply.done() and self.mailbox.backend.has_expired(reply)):
-                self.give_up(reply, options)
+            if reply.cancelled():
+                self.give_up(reply, None)
             note(reply)
             raise
         finally:
             del reply, envelope  # an error's traceback has this frame, and the reply has the error
+            if own is not None:
+                own.awaits = own.pending = None
 
-    async def _reply(self, reply: Future, options: MessageOptions, turn: Turn | None) -> Any:
+    async def reply_to(self, envelope: Envelope, reply: Future, options: MessageOptions, turn: Turn | None) -> Any:
+        """Wait for it as its options say. `turn`: the one that waits, which is an edge."""
         if turn is not None:
             turn.awaits, turn.pending = self, reply
-        fail_fast = options.on_restart == "fail"
+        mailbox, fail_fast = self.mailbox, options.on_restart == "fail"
         if fail_fast:
-            self.mailbox.count_fail_fast(1)
+            mailbox.count_fail_fast(1)
         try:
             if options.deadline is None:
                 return await reply
-            options.deadline.accepted = self.mailbox.backend.now()
-            return await self.mailbox.backend.until(reply, options.deadline.at)
+            options.deadline.accepted = mailbox.backend.now()
+            return await mailbox.backend.until(reply, options.deadline.at)
+        except Expired:
+            late = too_late(mailbox, envelope)  # as it stands now: who takes along the handler ends it
+            self.give_up(reply, options)
+            raise late from cause_of(late)
+        except BaseException:
+            if reply.cancelled() or (reply.done() and mailbox.backend.has_expired(reply)):
+                self.give_up(reply, options)
+            note(reply)
+            raise
         finally:
-            del reply
+            del reply, envelope
             if turn is not None:
                 turn.awaits = turn.pending = None
             if fail_fast:
-                self.mailbox.count_fail_fast(-1)
+                mailbox.count_fail_fast(-1)
 
     def give_up(self, reply: Future, options: MessageOptions | None) -> None:
         """The caller of a call that was accepted is gone. In the queue that holds no room from now on."""
@@ -215,15 +203,6 @@ class Lane(ABC):
         """A call that is out of the queue ends with an error. What made its text may have cancelled the caller meanwhile."""
         self.given_up -= not fail(reply, error)
 
-    @property
-    def _dead(self) -> int:
-        """How many in the queue nobody waits for."""
-        if not self.given_up or not self.queue:
-            return 0
-        turn = self.mailbox.turn
-        held = () if turn is None else turn.held()
-        return self.given_up - sum(lane is self and is_given_up(envelope) for lane, envelope in held)
-
     def accept(self, envelope: Envelope) -> None:
         """Append one envelope, for one credit."""
         self.mailbox.wake()  # before it is in: in the wrong event loop it raises, and nothing was accepted
@@ -234,32 +213,6 @@ class Lane(ABC):
             self.granted -= 1  # nothing was accepted, and the next one looks for itself
             self.admit()  # or waits for this room
             raise
-
-    @property
-    def room(self) -> float:
-        """How many envelopes would fit, beside those that others have a credit or a reservation for."""
-        return self.mailbox.options.capacity - len(self.queue) - len(self.reservations) - self.credits + self._dead
-
-    @property
-    def reservations(self) -> Sequence[Future]:
-        """Room that was given to waiting senders which haven't run since."""
-        return () if self.waiting_senders is None else self.waiting_senders.reservations
-
-    def grant(self, credits: float) -> None:
-        """Let so many envelopes come in without a look, for room that there is, or above capacity."""
-        if self.queue is NO_QUEUE:
-            self.queue = self.mailbox.new_queue()
-        self.credits += int(credits)
-        self.granted += int(credits)
-
-    def count_accepted(self) -> None:
-        """One came in that doesn't stand in the queue."""
-        self.granted += 1
-
-    def revoke(self) -> None:
-        """Take back what nobody has used."""
-        self.granted -= self.credits
-        self.credits = 0
 
     def replenish(self) -> None:
         """The actor is at work: senders needn't look, nor yield for its sake, as long as there is room."""
@@ -332,58 +285,6 @@ class Lane(ABC):
         self.mailbox.wake()  # the actor may have waited for that very message before its end
 
     # -- what its mailbox asks ---------------------------------------------------------------------------------------
-
-    @property
-    def accepted(self) -> int:
-        """How many envelopes ever came in."""
-        return self.granted - self.credits
-
-    def put_back(self, envelope: Envelope) -> None:
-        """It was in hand at a crash, and comes first again, above capacity if there is no room."""
-        self.revoke()
-        if self.queue is NO_QUEUE:
-            self.queue = self.mailbox.new_queue()
-        self.queue.appendleft(envelope)
-
-    def put_first(self, envelope: Envelope) -> None:
-        """Accept one that nobody sent, before all others and above capacity."""
-        self.put_back(envelope)
-        self.count_accepted()  # after it is in: a queue of the user's own may raise
-        self._first_is_another()
-
-    def take_out(self, chosen: Callable[[Envelope], bool]) -> list[Envelope]:
-        """Take out those that are chosen; the others keep their order. What `chosen` raises leaves all as it was."""
-        there: list[Envelope] = [*self.queue]
-        wanted = {id(envelope) for envelope in there if chosen(envelope)}
-        if not wanted:
-            return []
-        queue = self.queue
-        if isinstance(queue, KeptQueue | PoolQueue):
-            taken: list[Envelope] = queue.take_out(wanted)
-        else:  # the same object: the actor's loop may be in the middle of it
-            taken = [envelope for envelope in queue if id(envelope) in wanted]  # without those that `chosen` itself took out
-            kept = [envelope for envelope in queue if id(envelope) not in wanted]
-            for _ in range(len(queue)):
-                queue.popleft()
-            for envelope in kept:
-                queue.append(envelope)
-        self.given_up -= sum(map(is_given_up, taken))
-        self._first_is_another()
-        return taken
-
-    def pull(self) -> Envelope | None:
-        """Take the next one out, whatever a queue of the user's own does; None if that has let others take all out."""
-        queue = self.queue
-        envelope: Envelope | None = queue.pull() if isinstance(queue, KeptQueue | PoolQueue) else queue.popleft()
-        if envelope is not None:
-            self.given_up -= is_given_up(envelope)
-            self._first_is_another()
-        return envelope
-
-    def _first_is_another(self) -> None:
-        turn = self.mailbox.turn
-        if turn is not None:
-            turn.look_again()
 
     def turn_away(self) -> None:
         """The actor crashed: calls that don't wait for its restart leave the line for room."""

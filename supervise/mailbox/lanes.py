@@ -34,11 +34,9 @@ class Lanes(Lane):
 
     def _open_lanes(self) -> None:
         """Make those beside it, when the rest of the mailbox is there."""
-        options, mailbox = self.options, self.mailbox
-        if options.lanes:
-            extras = self.own_extras()
-            extras.side = {name: SideLane(mailbox) for name in options.lanes[:-1]}
-            extras.choosing = choosing(options.choice, options.lanes, mailbox)
+        options, mailbox, extras = self.options, self.mailbox, self.own_extras()
+        extras.side = {name: SideLane(mailbox) for name in options.lanes[:-1]}
+        extras.choosing = choosing(options.choice, options.lanes, mailbox)
 
     @property
     def lanes(self) -> tuple[Lane, ...]:

@@ -63,8 +63,8 @@ class Losses:
         self._timer: Handle | None = None
 
     def note(self, mailbox: Mailbox, loss: Loss, text: str, why: object) -> None:
-        """One is lost. The first is said at once; those of the next minute when that is over."""
-        if loss is Loss.STOPPED or loss is Loss.BY_HAND or not self._bus.hears(Lost.level):
+        """One is lost, and somebody would hear of it. The first is said at once; those of the next minute when that is over."""
+        if loss is Loss.STOPPED or loss is Loss.BY_HAND:
             return
         key, now = (mailbox.id, loss), mailbox.backend.now()
         if self._over:

@@ -83,7 +83,8 @@ class Mailbox(Control):
         self.handled: int = 0
         self.failed: int = 0
         self.dead_lettered: int = 0
-        self._open_lanes()
+        if options.lanes:
+            self._open_lanes()
 
     @property
     def mailbox(self) -> Mailbox:

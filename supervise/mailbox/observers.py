@@ -260,7 +260,7 @@ _NEVER: Final = ExitReason(ExitKind.SHUTDOWN, "it was never started")
 def incarnation_ended(mailbox: Mailbox, number: int, reason: ExitReason) -> None:
     """A life is over: its monitors are told, and those that it had are gone with it."""
     mailbox.last_end = (number, reason)
-    observers = _OBSERVED.get(mailbox.id)
+    observers = _OBSERVED.get(mailbox.id) if _OBSERVED else None
     if observers is None:
         return
     for monitor in [*observers.watching]:

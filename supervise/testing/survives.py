@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, NamedTuple, ParamSpec
 
 import anyio
 
-from supervise.actor.checkpoint import NAME as SNAPSHOT
-from supervise.actor.checkpoint import Checkpoint
+from supervise.actor.checkpoint import SNAPSHOT, Checkpoint
 from supervise.errors import ActorCrashed, BadCall, CallError, GaveUp, NotAHandler, SendError, UnknownHandler
 from supervise.events import Decided
 from supervise.mailbox.handler import awaitable, check

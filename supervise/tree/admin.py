@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from supervise._backends import answered, give, note
 from supervise.actor.incarnation import Incarnation
@@ -39,9 +39,11 @@ async def ask(branch: BranchPlace, call: Callable[[Node, object, float], list[Di
 
 
 async def add(
-    branch: BranchPlace, name: str, description: Child[Any] | Description, *, keyed: bool = True, worker: bool = False
+    branch: BranchPlace, name: str | None, description: Child[Any] | Description, *, keyed: bool = True, worker: bool = False
 ) -> Place:
     """Start a child at the end of the others; its place, when it is ready. Raises what `RunningSupervisor.start` does.
+
+    Without a name it gets one that is free, after its own.
 
     A caller that is cancelled leaves a start under way to go on, but no other try is made, where `retry_start=` asks for one.
 
@@ -52,9 +54,13 @@ async def add(
         cure = "a pool has workers of one kind: resize() says how many; other children go beside it"
         raise InvalidSpec(f"pool {branch.path!r}", "child", name, cure)
     spec = description.spec_under(branch.description)
-    branch.description.spec.check_child(spec)
-    if not worker:  # of whom it was said where the pool was described
-        warn_of_immortal_loop(branch.description.spec, spec)
+    if name is None:
+        name = node.free_name(spec.id)
+    if spec is not branch.checked:
+        branch.description.spec.check_child(spec)
+        if not worker:  # of whom it was said where the pool was described
+            warn_of_immortal_loop(branch.description.spec, spec)
+        branch.checked = spec
     check_deadlock(branch, None)
     offer = node.offer(name, spec, description, keyed=keyed)
     try:
@@ -62,7 +68,8 @@ async def add(
     except node.tree.backend.cancelled:
         node.step(node.machine.start_withdrawn, offer, node.tree.backend.now())
         raise
-    return cast("Place", offer.place)
+    place: Any = offer.place
+    return place  # type: ignore[no-any-return]
 
 
 async def terminate(branch: BranchPlace, name: str, *, by_name: bool) -> None:
@@ -120,7 +127,7 @@ async def stop(branch: BranchPlace, reason: ExitReason) -> None:
 def check_deadlock(branch: BranchPlace, name: str | None, *, stopping: bool = False) -> None:
     """WouldDeadlock, where the caller's own task is what would be waited for. `name`: of the child that is to be stopped."""
     turn = CURRENT.get(None)
-    if not isinstance(turn, Incarnation) or turn.task is not branch.tree.backend.current_task():
+    if turn is None or not isinstance(turn, Incarnation) or turn.task is not branch.tree.backend.current_task():
         return
     path = turn.mailbox.path
     if not path.startswith(f"{branch.path}/"):

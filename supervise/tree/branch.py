@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from supervise import events
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.mailbox.instrument import Instrument
     from supervise.mailbox.subscription import Subscription
+    from supervise_strategies.child_spec import ChildSpec
 
     from .child import Child
     from .description import Description
@@ -33,6 +35,7 @@ class BranchPlace:
     """One supervisor in the tree: its running node comes and goes, its static children's places stay."""
 
     __slots__ = (
+        "checked",
         "description",
         "gone",
         "instrument",
@@ -68,6 +71,7 @@ class BranchPlace:
         self.number: int = 0
         self.timer: Handle | None = None
         self.over: set[str] = set()  # names of described children that lived by their addresses, and are forgotten
+        self.checked: ChildSpec | None = None  # the last that was found to be one that it can have
         self.is_built: bool = False  # it was ready once, with all below it
         self.on_built: dict[ActorPlace, None] = {}  # whose second phase of the start waits for that, in order
 
@@ -126,7 +130,9 @@ class BranchPlace:
 
     def running_node(self) -> Node:
         """The node that lives now, for who changes it. Raises `SupervisorNotRunning`, and what `check_here` does."""
-        self.check_here()
+        backend = self.tree.backend
+        if get_ident() != backend.running._thread_id:
+            self.check_here()
         if self.node is None:
             raise SupervisorNotRunning(self.path, ": it has ended, or waits for its restart")
         return self.node

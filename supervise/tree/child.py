@@ -16,7 +16,7 @@ from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.redeliver import Redeliver
 from supervise_strategies.restart import RestartName
 
-from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options, unless_said
+from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options
 
 if TYPE_CHECKING:
     from .description import Description
@@ -115,8 +115,7 @@ class Child(Generic[A_co]):
 
     def spec_under(self, supervisor: Description) -> ChildSpec:
         """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
-        rules = self.rules
-        return unless_said(rules.spec, rules.says_restart) if supervisor.spec.dynamic else rules.spec
+        return self.rules.spec_if_dynamic() if supervisor.spec.dynamic else self.rules.spec
 
     def __repr__(self) -> str:
         return f"<Child {self.spec.id} {self.spec.restart}>"

@@ -150,6 +150,7 @@ class CheckedOptions:
     """What a child's options say, checked: shared by all children that say the same, 350 bytes for each of them."""
 
     __slots__ = (
+        "_if_dynamic",
         "answers",
         "drain",
         "handler_deadline",
@@ -185,6 +186,7 @@ class CheckedOptions:
         )
         self.says_anything: bool = bool(options)
         self.says_restart: bool = "restart" in options
+        self._if_dynamic: ChildSpec | None = None
         who = f"child {self.spec.id!r}"
         if self.lifetime not in ("supervisor", "addresses"):
             cure = "'supervisor' or 'addresses'"
@@ -228,6 +230,12 @@ class CheckedOptions:
         self.required: bool | None = options.get("required")
         if self.required not in (True, False, None):
             raise InvalidSpec(who, "required", self.required, "True, or False for a child whose loss only degrades the tree")
+
+    def spec_if_dynamic(self) -> ChildSpec:
+        """As it is told to a dynamic supervisor. Raises `InvalidSpec` for what can't be said of a temporary child."""
+        if self._if_dynamic is None:
+            self._if_dynamic = unless_said(self.spec, self.says_restart)
+        return self._if_dynamic
 
 
 @functools.lru_cache(maxsize=128)

@@ -8,6 +8,7 @@ the tree is done in between, by the tree's agenda.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from supervise_strategies.directives import Action, Decision, Directive
 from supervise_strategies.exception import leaves
 from supervise_strategies.kind import is_of
 from supervise_strategies.supervision import Supervision
-from supervise_strategies.supervisor_state import Phase
+from supervise_strategies.supervisor_state import ENDING
 
 from .agenda import Job
 from .branch import BranchPlace, Place
@@ -137,7 +138,7 @@ class Node:
             while inbox:
                 fact, args, details = inbox.popleft()
                 directives = fact(*args, **details)
-                if self.machine.phase is Phase.STOPPING and self.branch.parent is None:
+                if self.machine.phase is ENDING and self.branch.parent is None:
                     self.tree.begin_to_end()
                 for directive in directives:
                     _OBEY[type(directive)](self, directive)
@@ -160,7 +161,10 @@ class Node:
         if base not in self.places and base not in self._offers:
             return base
         counter = self._counters.setdefault(base, itertools.count(2))
-        return next(name for n in counter if (name := f"{base}-{n}") not in self.places and name not in self._offers)
+        while True:
+            name = f"{base}-{next(counter)}"
+            if name not in self.places and name not in self._offers:
+                return name
 
     def offer(self, name: str, spec: ChildSpec, description: Child[Any] | Description, *, keyed: bool = False) -> Offer:
         """Ask the machine for a new child."""
@@ -206,7 +210,7 @@ class Node:
             offer = self._offers[directive.id][0]
             place = offer.place = self._new_place(offer.name, offer.description, keyed=offer.keyed)
             self.places[directive.id] = place
-            instrument = self._instrument_of(offer.name)
+            instrument = None if self.tree.instruments is None else self._instrument_of(offer.name)
             if instrument is not None:
                 instrument.asked_for(offer.came_from)
         place.start(self, directive.number)
@@ -260,8 +264,10 @@ class Node:
         action = decision.action
         if action is Action.RESTART or action is Action.GIVE_UP:  # a normal end counts as well, and what is left alone doesn't
             self._crashes.append((self.path, decision))
-        if self.tree.instruments is None and not self.tree.bus.hears(events.Decided.level_of(decision)):
-            return
+        if self.tree.instruments is None:
+            bus = self.tree.bus
+            if not bus.hears(logging.ERROR) or not bus.hears(events.Decided.level_of(decision)):
+                return
         event = events.Decided(f"{self.path}/{decision.child}", self.path, decision)
         if self.tree.instruments is not None and self.branch.instrument is not None:
             child = self._instrument_of(decision.child)

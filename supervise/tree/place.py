@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -51,7 +52,7 @@ class ActorPlace:
         self.number: int = 0
         backend = node.tree.backend
         self.mailbox: Mailbox = self.new_mailbox(node, name, child)
-        if child.lifetime == "addresses":
+        if child.rules.lifetime == "addresses":
             self.mailbox.lifetime = Lifetime(backend.from_anywhere(), self._lost)
         if node.tree.instruments is not None:
             kind = getattr(child.factory, "__name__", child.spec.id)
@@ -61,7 +62,7 @@ class ActorPlace:
 
     def new_mailbox(self, node: Node, name: str, child: Child[Any]) -> Mailbox:
         """What it has over all its lives."""
-        return Mailbox(node.tree.backend, node.path, name, child.mailbox_options, node.tree.dead_letters)
+        return Mailbox(node.tree.backend, node.path, name, child.rules.mailbox, node.tree.dead_letters)
 
     def drains(self, mode: StopMode) -> bool:
         """Whether an ordered stop handles what waits."""
@@ -94,8 +95,10 @@ class ActorPlace:
     # -- what its incarnation asks -----------------------------------------------------------------------------------
 
     def make(self) -> Any:
-        child = self.child
-        return resolved_partial(child.factory)(*resolved(child.args))
+        factory, args = self.child.factory, self.child.args
+        if issubclass(type(factory), partial):
+            factory = resolved_partial(factory)
+        return factory(*resolved(args)) if args else factory()
 
     @property
     def answers(self) -> Answers:
@@ -129,7 +132,8 @@ class ActorPlace:
 
     def started(self, incarnation: Incarnation) -> None:
         node, bus = self.node, self.node.tree.bus
-        node.tree.starts.leave(incarnation)
+        if node.tree.starts.under_way:
+            node.tree.starts.leave(incarnation)
         if self.child.rules.handler_deadline is not None:
             node.tree.deadlines.enter(self, self.child.rules.handler_deadline)
         if bus.hears(events.Started.level):  # an event costs 1 to 4 us, frames included: a tenth of a restart
@@ -172,17 +176,20 @@ class ActorPlace:
             self._cancel_timer()
         node, mailbox, number, name = self.node, self.mailbox, incarnation.number, self.mailbox.name
         self.incarnation = None
-        node.tree.starts.leave(incarnation)
+        if node.tree.starts.under_way:
+            node.tree.starts.leave(incarnation)
         if self.child.rules.handler_deadline is not None:
             node.tree.deadlines.leave(self, self.child.rules.handler_deadline)
         observers.incarnation_ended(mailbox, number, reason)
         if mailbox.refusal in ("unstoppable", "leaving"):  # what follows decides
             mailbox.accept_again()
         now = node.tree.backend.now()
-        if self.over:
+        if mailbox.lifetime is not None and self.over:
             node.step(node.machine.child_over, name, now)
         if incarnation.running:
-            known = self._tell_end(number, reason, error, now, handler)
+            known = ""
+            if node.tree.bus.hears(logging.ERROR) or self.child.rules.spec.quarantine is not None:  # else nobody
+                known = self._tell_end(number, reason, error, now, handler)
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.child_exited, name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
@@ -257,16 +264,19 @@ class ActorPlace:
         """Begin an incarnation, in the task of its predecessor if that has just asked and can share it."""
         self.node = node
         self.number = number
-        self.mailbox.accept_again()
-        self.mailbox.last_end = None
-        if self.mailbox.instrument is not None:
-            self.mailbox.instrument.starts(number)
+        mailbox = self.mailbox
+        if mailbox.refusal is not None:
+            mailbox.accept_again()
+        mailbox.last_end = None
+        if mailbox.instrument is not None:
+            mailbox.instrument.starts(number)
         self.incarnation = incarnation = Incarnation(self, number)
         predecessor = node.asking
         if predecessor is not None and predecessor.owner is self and node.in_place is None and predecessor.can_share():
-            incarnation.succeed(predecessor)
+            # It goes on in the same task, with the kill scope that is open there.
+            incarnation.kill_scope, predecessor.kill_scope = predecessor.kill_scope, None
             node.in_place = incarnation
-        elif self.mailbox.instrument is not None or self.child.rules.own_task:
+        elif mailbox.instrument is not None or self.child.rules.own_task:
             spawn(incarnation)
         elif number > 1:
             node.tree.runs.add(incarnation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack, overload
 
 from supervise.address.address import Address, WeakAddress, address_of
 from supervise.address.ping import Pong, ping_all
@@ -143,7 +143,7 @@ class RunningSupervisor:
             child.check_below()
         base = child.name if name is None else name
         if base is None or (name is None and self._branch.description.spec.dynamic):
-            name = self._branch.running_node().free_name(child.spec.id)
+            name = None
         else:
             check_name("child", base)
             name = base
@@ -154,8 +154,8 @@ class RunningSupervisor:
         alike = None if args or options else self._branch.alike(factory)
         default: RestartName = "temporary" if self._branch.description.spec.dynamic else "permanent"
         child = alike or Child(factory, args, options, default=default)
-        name = child.name if child.name is not None else self._branch.running_node().free_name(child.spec.id)
-        return address_of(cast(ActorPlace, await admin.add(self._branch, name, child, keyed=False)).mailbox)
+        place: Any = await admin.add(self._branch, child.name, child, keyed=False)
+        return address_of(place.mailbox)
 
     async def terminate_child(self, child: str | Address[Any] | WeakAddress[Any] | RunningSupervisor) -> None:
         """Stop a child, by name, address or handle, and leave it listed; its siblings aren't touched, whatever the strategy.

@@ -46,26 +46,27 @@ class _Start:
 class Starts:
     """Those of one tree."""
 
-    __slots__ = ("_alarm", "_alarm_at", "_backend", "_under_way")
+    __slots__ = ("_alarm", "_alarm_at", "_backend", "under_way")
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._under_way: dict[Incarnation, _Start] = {}
+        self.under_way: dict[Incarnation, _Start] = {}
+        """Nearly always none: whoever is ready, or over, looks before it leaves."""
         self._alarm: Handle | None = None
         self._alarm_at = math.inf
 
     def enter(self, place: ActorPlace, life: Incarnation) -> None:
         """A factory, or an enter hook, is going to wait for something."""
-        start = self._under_way[life] = _Start(place, self._backend.now())
+        start = self.under_way[life] = _Start(place, self._backend.now())
         self._set_alarm(start.due)
 
     def leave(self, life: Incarnation) -> None:
         """It is ready, or over."""
-        self._under_way.pop(life, None)
+        self.under_way.pop(life, None)
 
     def end(self) -> None:
         """The tree is over."""
-        self._under_way.clear()
+        self.under_way.clear()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -81,16 +82,16 @@ class Starts:
     def _look(self) -> None:
         self._alarm = None
         now = self._backend.now()
-        for life, start in [*self._under_way.items()]:
+        for life, start in [*self.under_way.items()]:
             if start.due <= now:
                 stack = handler_stack(life)
                 if start.said < start.within:
                     self._say(life, start, stack)
                 else:
-                    del self._under_way[life]
+                    del self.under_way[life]
                     self._cancel(start, stack)
-        if self._under_way:
-            self._set_alarm(min(start.due for start in self._under_way.values()))
+        if self.under_way:
+            self._set_alarm(min(start.due for start in self.under_way.values()))
 
     def _say(self, life: Incarnation, start: _Start, stack: tuple[Frame, ...]) -> None:
         place, seconds = start.place, start.said

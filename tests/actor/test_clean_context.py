@@ -17,12 +17,14 @@ import anyio
 import pytest
 
 from supervise import Address, Supervisor, concurrent, current
+from supervise.actor.stack import handler_stack
 from supervise.errors import ActorCrashed
 from supervise.testing import at_rest
 
 pytestmark = pytest.mark.anyio
 TENANT: ContextVar[Any] = ContextVar("tenant", default="nobody")
 BASE: ContextVar[str] = ContextVar("base", default="none")
+NO_LOG: list[Any] = []
 
 
 class Unequal:
@@ -216,7 +218,7 @@ async def test_the_next_life_begins_with_what_its_own_start_sets(factory: Any) -
 
 async def test_a_variable_that_was_set_and_reset_changes_nothing() -> None:
     async with Supervisor("app") as app:
-        clerk = await app.start(Clerk, [])
+        clerk = await app.start(Clerk, NO_LOG)
         for _ in range(3):
             assert await clerk.call(Clerk.set_and_reset) == "nobody"
             assert clerk._mailbox.turn is clerk._mailbox.waker  # it sleeps, and has no task
@@ -224,7 +226,7 @@ async def test_a_variable_that_was_set_and_reset_changes_nothing() -> None:
 
 async def test_a_token_of_an_earlier_message_raises() -> None:
     async with Supervisor("app") as app:
-        clerk = await app.start(Clerk, [], on_error="reply")
+        clerk = await app.start(Clerk, NO_LOG, on_error="reply")
         await clerk.call(Clerk.waits, 1)
         await clerk.call(Clerk.keep_token)
         with pytest.raises(ValueError, match="different Context"):
@@ -263,17 +265,16 @@ async def test_a_cancelled_handler_and_one_with_a_scope_of_its_own_see_what_they
 
 
 async def test_where_its_handler_waits_is_still_shown() -> None:
-    from supervise.actor.stack import handler_stack
-
+    functions: list[str] = []
     async with Supervisor("app") as app:
-        clerk = await app.start(Clerk, [])
+        clerk = await app.start(Clerk, NO_LOG)
         await clerk.call(Clerk.plain, 1)
         await clerk.call(Clerk.waits, 1)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(clerk.call, Clerk.waits, 2)
+            tasks.start_soon(lambda: clerk.call(Clerk.waits, 2))
             await anyio.sleep(0.005)
             life: Any = clerk._mailbox.turn
-            functions = [line.function for line in handler_stack(life)]
+            functions += [line.function for line in handler_stack(life)]
     assert functions[0] == "Clerk.waits"
     assert "InContext.__next__" not in functions
 

@@ -63,6 +63,7 @@ def measure(row: Row, backend: Backend, sampler: Sampler, repeats: Iterable[int]
     baseline, clock = row.baseline.get(backend), CONTESTANTS[row.subject.contestant].clock
     values: list[float] = []
     for repeat in repeats:
-        base = 1.0 if baseline is None else figure(sampler.take(baseline, size, backend, repeat), row.measure, clock)
-        values.append(figure(sampler.take(row.subject, size, backend, repeat), row.measure, clock) / base)
+        base = None if baseline is None else figure(sampler.take(baseline, size, backend, repeat), row.measure, clock)
+        value = figure(sampler.take(row.subject, size, backend, repeat), row.measure, clock)
+        values.append(value if base is None else value - base if row.unit == "ms" else value / base)
     return Measurement(row, backend, tuple(values))

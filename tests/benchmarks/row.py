@@ -23,7 +23,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure of the subject, in ratios to the baseline's where there is one."""
+    """A figure of the subject, in ratios to the baseline's where there is one; of ms it is the difference."""
 
     id: str
     what: str

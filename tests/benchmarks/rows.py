@@ -43,6 +43,12 @@ def _alone(
     return Row(name, what, supervise(workload), {}, {"asyncio": asyncio, "trio": trio}, size, quick, measure, unit)
 
 
+def _later(name: str, what: str, workload: str, size: int, quick: int) -> Row:
+    """How much later than by hand something happens beside a busy program. A machine with other work stops for some ms."""
+    targets: dict[Backend, Target] = {"asyncio": Target(1.0, slack=5), "trio": Target(1.0, slack=5)}
+    return Row(name, what, supervise(workload), by_hand(workload), targets, size, quick, "late", "ms")
+
+
 def _bytes(must: float, aim: float | None = None, reached: float | None = None) -> Target:
     """Memory hardly scatters."""
     return Target(must, aim, reached, slack=1.1)
@@ -125,6 +131,15 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     # What a handler costs that says in a context variable for whom it works, and whose next message is to begin without it.
     _compared("G18", "send, handler sets a variable", "send_for_tenant", 100_000, Target(3.0), Target(0.6)),
+    *(
+        _later(name, f"1 ms ticker beside {what}", f"ticker_beside_{workload}", 500, 200)
+        for name, what, workload in (
+            ("F1", "two pollers", "pollers"),
+            ("F2", "a flood", "flood"),
+            ("F3", "a loop of starts", "starts"),
+        )
+    ),
+    _later("F4", "a poller, after its deadline", "poller_at_its_deadline", 10, 3),
     _compared("G17", "item of a streamed reply", "items", 200_000, Target(0.95, 0.85), Target(0.22, 0.20)),
 )
 

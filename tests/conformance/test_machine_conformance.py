@@ -71,7 +71,7 @@ def test_without_its_fast_path_it_does_the_same(monkeypatch: pytest.MonkeyPatch)
     def declines(*_: object) -> bool:
         return False
 
-    for shortcut in ("restarts_at_once", "is_all"):
+    for shortcut in ("starts_at_once", "restarts_at_once", "is_all"):
         monkeypatch.setattr(supervision, shortcut, declines)
     for path in given_files():
         assert list(judge(load(path), machine.play)) == verdicts(path)
@@ -102,9 +102,8 @@ def restarts_all_for_rest_for_one(patch: pytest.MonkeyPatch) -> None:
 def never_gives_up(patch: pytest.MonkeyPatch) -> None:
     add = RestartWindow.add
 
-    def always(self: RestartWindow, now: float) -> bool:
-        add(self, now)
-        return True
+    def always(self: RestartWindow, now: float) -> int:
+        return add(self, now) or len(self)
 
     patch.setattr(RestartWindow, "add", always)
 
@@ -112,8 +111,8 @@ def never_gives_up(patch: pytest.MonkeyPatch) -> None:
 def gives_up_one_restart_early(patch: pytest.MonkeyPatch) -> None:
     add = RestartWindow.add
 
-    def early(self: RestartWindow, now: float) -> bool:
-        return len(self) + 1 < self.intensity.restarts and add(self, now)
+    def early(self: RestartWindow, now: float) -> int:
+        return add(self, now) if len(self) + 1 < self.intensity.restarts else 0
 
     patch.setattr(RestartWindow, "add", early)
 
@@ -121,7 +120,7 @@ def gives_up_one_restart_early(patch: pytest.MonkeyPatch) -> None:
 def never_forgets_a_restart(patch: pytest.MonkeyPatch) -> None:
     add = RestartWindow.add
 
-    def timeless(self: RestartWindow, now: float) -> bool:
+    def timeless(self: RestartWindow, now: float) -> int:
         return add(self, 0.0)
 
     patch.setattr(RestartWindow, "add", timeless)

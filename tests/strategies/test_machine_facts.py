@@ -99,6 +99,13 @@ def test_holds_nest() -> None:
     assert rig.took(rig.machine.release(0.0)) == [Start("a", 2)]
 
 
+def test_a_start_that_is_asked_for_while_it_is_held_comes_after_what_it_holds() -> None:
+    rig = Rig("a").up()
+    rig.machine.hold()
+    assert rig.machine.start_child(spec("b"), "ticket", 0.0) == []
+    assert rig.took(rig.machine.release(0.0)) == [Start("b", 1)]
+
+
 def test_ends_that_were_held_count_in_the_window_one_by_one() -> None:
     rig = Rig("a", "b", "c", intensity=Intensity(2)).up()
     rig.machine.hold()

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import trio
 
 from tests.benchmarks.actor import Counter, TrioCounter
+from tests.benchmarks.contestants.fairness import cancelled_at_its_deadline, ticker_beside
 from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
 
 Handler: TypeAlias = Callable[[Any, int], Awaitable[Any]]
@@ -268,6 +269,44 @@ async def behind_backlog(n: int) -> Sample:
     return lateness(seen)
 
 
+async def ticker_beside_pollers(n: int) -> Sample:
+    late: Sample = {}
+    async with trio.open_nursery() as nursery:
+        late |= await ticker_beside(n, partial(Loop(nursery).call, Counter.add, 1), partial(Loop(nursery).call, Counter.add, 1))
+        nursery.cancel_scope.cancel()
+    return late
+
+
+async def ticker_beside_flood(n: int) -> Sample:
+    late: Sample = {}
+    async with trio.open_nursery() as nursery:
+        late |= await ticker_beside(n, partial(Loop(nursery).inlet.send, (Counter.add, 1, None)))
+        nursery.cancel_scope.cancel()
+    return late
+
+
+async def ticker_beside_starts(n: int) -> Sample:
+    late: Sample = {}
+    loops: list[Loop] = []
+    async with trio.open_nursery() as nursery:
+
+        async def start() -> None:
+            loops.append(Loop(nursery))
+            await trio.lowlevel.checkpoint()
+
+        late |= await ticker_beside(n, start)
+        nursery.cancel_scope.cancel()
+    return late
+
+
+async def poller_at_its_deadline(n: int) -> Sample:
+    late: Sample = {}
+    async with trio.open_nursery() as nursery:
+        late |= await cancelled_at_its_deadline(n, partial(Loop(nursery).call, Counter.add, 1))
+        nursery.cancel_scope.cancel()
+    return late
+
+
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": send,
     "send_unbounded": send_unbounded,
@@ -281,5 +320,9 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "ring": ring,
     "idle": idle,
     "crash": crash,
+    "ticker_beside_pollers": ticker_beside_pollers,
+    "ticker_beside_flood": ticker_beside_flood,
+    "ticker_beside_starts": ticker_beside_starts,
+    "poller_at_its_deadline": poller_at_its_deadline,
     "behind_backlog": behind_backlog,
 }

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from tests.benchmarks.actor import Counter
+from tests.benchmarks.contestants.fairness import cancelled_at_its_deadline, ticker_beside
 from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
 
 Handler: TypeAlias = Callable[[Any, int], Awaitable[Any]]
@@ -228,6 +229,41 @@ async def behind_backlog(n: int) -> Sample:
     return lateness(seen)
 
 
+async def ticker_beside_pollers(n: int) -> Sample:
+    loops = [Loop(), Loop()]
+    late = await ticker_beside(n, *(partial(loop.call, Counter.add, 1) for loop in loops))
+    for loop in loops:
+        await loop.stop()
+    return late
+
+
+async def ticker_beside_flood(n: int) -> Sample:
+    loop = Loop()
+    late = await ticker_beside(n, partial(loop.queue.put, (Counter.add, 1, None)))
+    await loop.stop()
+    return late
+
+
+async def ticker_beside_starts(n: int) -> Sample:
+    loops: list[Loop] = []
+
+    async def start() -> None:
+        loops.append(Loop())
+        await asyncio.sleep(0)
+
+    late = await ticker_beside(n, start)
+    for loop in loops:
+        await loop.stop()
+    return late
+
+
+async def poller_at_its_deadline(n: int) -> Sample:
+    loop = Loop()
+    late = await cancelled_at_its_deadline(n, partial(loop.call, Counter.add, 1))
+    await loop.stop()
+    return late
+
+
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": send,
     "send_unbounded": send_unbounded,
@@ -241,5 +277,9 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "ring": ring,
     "idle": idle,
     "crash": crash,
+    "ticker_beside_pollers": ticker_beside_pollers,
+    "ticker_beside_flood": ticker_beside_flood,
+    "ticker_beside_starts": ticker_beside_starts,
+    "poller_at_its_deadline": poller_at_its_deadline,
     "behind_backlog": behind_backlog,
 }

@@ -15,6 +15,7 @@ import trio
 from supervise import Address, DynamicSupervisor, Intensity, Supervisor
 from tests.benchmarks.actor import Counter, TrioCounter
 from tests.benchmarks.backend import on_trio
+from tests.benchmarks.contestants.fairness import cancelled_at_its_deadline, ticker_beside
 from tests.benchmarks.sample import Sample, Stopwatch, Workload, collection, crashes, expect, lateness, resident
 
 UNLIMITED: Final = Intensity(1_000_000_000, per=0.001)
@@ -242,6 +243,37 @@ async def behind_backlog(n: int) -> Sample:
     return lateness(seen)
 
 
+async def ticker_beside_pollers(n: int) -> Sample:
+    late: Sample = {}
+    async with Supervisor("bench") as app:
+        first, second = await app.start(Counter), await app.start(Counter)
+        late |= await ticker_beside(n, lambda: first.call(Counter.add, 1), lambda: second.call(Counter.add, 1))
+    return late
+
+
+async def ticker_beside_flood(n: int) -> Sample:
+    late: Sample = {}
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter)
+        late |= await ticker_beside(n, lambda: counter.send(Counter.add, 1))
+    return late
+
+
+async def ticker_beside_starts(n: int) -> Sample:
+    late: Sample = {}
+    async with DynamicSupervisor("bench") as app:
+        late |= await ticker_beside(n, lambda: app.start(Counter))
+    return late
+
+
+async def poller_at_its_deadline(n: int) -> Sample:
+    late: Sample = {}
+    async with Supervisor("bench") as app:
+        counter = await app.start(Counter)
+        late |= await cancelled_at_its_deadline(n, lambda: counter.call(Counter.add, 1))
+    return late
+
+
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": send,
     "send_unbounded": send_unbounded,
@@ -258,5 +290,9 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "idle": idle,
     "idle_after_wait": idle_after_wait,
     "crash": crash,
+    "ticker_beside_pollers": ticker_beside_pollers,
+    "ticker_beside_flood": ticker_beside_flood,
+    "ticker_beside_starts": ticker_beside_starts,
+    "poller_at_its_deadline": poller_at_its_deadline,
     "behind_backlog": behind_backlog,
 }
