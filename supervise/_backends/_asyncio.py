@@ -139,6 +139,9 @@ class AsyncioBackend:
         task.add_done_callback(lambda _: over())
         return task
 
+    def rename(self, task: Any, name: str) -> None:
+        task.set_name(name)
+
     def use_of(self, task: Any) -> Callable[[], object]:
         cancelling: Callable[[], object] = task.cancelling
         return cancelling

@@ -102,7 +102,7 @@ class Backend(Protocol):
     enter: Swap | None
     """This task is the current one from now on."""
     loop: object
-    """What both are told first."""
+    """What both are told first: the same for all that run in this event loop, for as long as it lasts."""
     runs: Runs | None
     """Set by whoever opens it, if actors are to be without a task while they idle."""
     errands: Errands
@@ -205,6 +205,10 @@ class Backend(Protocol):
         self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
     ) -> object:
         """The same, but never begun at once, whatever makes the tasks of this loop."""
+        ...
+
+    def rename(self, task: Any, name: str) -> None:
+        """Call a task of `spawn` otherwise."""
         ...
 
     def use_of(self, task: Any) -> Callable[[], object]:

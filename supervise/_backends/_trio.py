@@ -114,8 +114,8 @@ class TrioBackend:
         self.runs: Runs | None = None
         self.leave: Swap | None = None
         self.enter: Swap | None = None
-        self.loop: object = None
         self.pass_up: Callable[[BaseException], object] | None = None
+        self.loop: object = trio.lowlevel.current_trio_token()
         self._token = trio.lowlevel.current_trio_token()
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time  # it can be read in any thread
         self.future: Callable[[], Future] = _Future
@@ -237,6 +237,9 @@ class TrioBackend:
         self, coroutine: Callable[[], Coroutine[Any, Any, None]], context: Context, name: str, over: Callable[[], object]
     ) -> object:
         return self.spawn(coroutine, context, name, over)
+
+    def rename(self, task: Any, name: str) -> None:
+        task.name = name
 
     def use_of(self, task: Any) -> Callable[[], object]:
         # Not public; where there is no such thing, nothing is ever left in a task. It is what a scope sets as it is entered.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .run_queue import RunQueue
 
 
+UNNAMED: Final = "supervise carrier"
+"""What a task is called that runs nobody who waits."""
 IDLE: Final = 64
 """Carriers that may wait for work, or with an actor; more of them end."""
 
@@ -35,6 +37,7 @@ class Carrier:
         "handed",
         "is_used_up",
         "life",
+        "named",
         "own",
         "queue",
         "retired",
@@ -50,6 +53,7 @@ class Carrier:
         self.queue: RunQueue = queue
         self.context: Context = Context()
         self.task: object = None
+        self.named: bool = False  # its task is called as the actor that it runs
         self.own: bool = False  # it is one life's alone
         self.retired: bool = False  # it runs nobody any more
         self.runs: Incarnation | None = None  # whose turn it is, in its context, while it idles
@@ -86,9 +90,15 @@ class Carrier:
         self.life = None
         self.queue.kept.pop(self, None)
 
-    def becomes_its_own(self) -> None:
+    def becomes_its_own(self, life: Incarnation) -> None:
         """It is the task of the life that it runs, until that ends."""
         self.own = True
+        self.name(life.mailbox.name)
+
+    def name(self, name: str | None) -> None:
+        """Call its task so, for whoever lists tasks; None: it is nobody's."""
+        self.named = name is not None
+        self.queue.backend.rename(self.task, UNNAMED if name is None else name)
 
     def enter_scope(self) -> Scope:
         """The one by which what it runs is cancelled. In its own task, or as it."""

@@ -74,9 +74,10 @@ def answer(
         if here is None:  # a step that is nobody's
             return NOT_NOW
     queue = mailbox.queue
+    budget = runs.budget
     if (
-        runs.left <= 1
-        or runs.depth >= DEPTH
+        budget.left <= 1
+        or budget.depth >= DEPTH
         or mailbox.attention
         or queue
         or _kind_of(queue) is not deque
@@ -91,8 +92,8 @@ def answer(
     waits_for: Any = None
     error: BaseException | None = None
     done = clean = False
-    runs.left -= 1
-    runs.depth += 1
+    budget.left -= 1
+    budget.depth += 1
     mailbox.waker = None
     mailbox.granted += 1
     life.in_hand = envelope = (handler, args, kwargs, None, sender, options)
@@ -130,7 +131,7 @@ def answer(
                 enter(loop, here)
     except BaseException as raised:
         error = raised
-    runs.depth -= 1
+    budget.depth -= 1
     if done and clean and not mailbox.attention:
         kind = _kind_of(result)
         if result is None or not (

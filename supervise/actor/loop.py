@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from supervise._backends import give, is_cancellation
 from supervise.mailbox.bad_call import bad_call
@@ -34,6 +34,7 @@ from supervise_strategies.exit_reason import NORMAL
 from supervise_strategies.kind import is_of
 
 from .beginning import build, enter
+from .budget import BATCH
 from .cancellation import enter_kill_scope, is_being_closed, leave_cancelled_scope, leave_kill_scope
 from .clean_context import differs, in_clean_context
 from .concurrent_handlers import ConcurrentHandlers
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from .first_step import FirstStep
 
 _kind_of: Callable[[object], Any] = type
-BATCH: Final = 128  # messages without a yield: a 1 ms timer is at most 0.1 ms late behind a long queue
 
 
 def spawn(
@@ -124,10 +124,10 @@ async def live(
                 if life.extras.made is None:
                     error = build(life)
                     if carrier is not None:
-                        carrier.queue.left -= 1
+                        carrier.queue.budget.left -= 1
                 if life.extras.made is not None:
                     if carrier is not None:  # it has a scope of its own around all of it
-                        carrier.becomes_its_own()
+                        carrier.becomes_its_own(life)
                         carrier = None
                         leave_kill_scope(life, None)
                     error = await enter(life)
@@ -144,7 +144,7 @@ async def live(
                     table, find = mailbox.instrument.finder(life, find)
             life.table = table
             last = function = attribute = kind = None
-            left = BATCH if carrier is None else max(1, carrier.queue.left)  # what is chosen below has to be taken
+            left = BATCH if carrier is None else max(1, carrier.queue.budget.left)  # what is chosen below has to be taken
             seen = context.copy()
             if begun is not None:
                 error = await go_on(life, begun)
@@ -168,7 +168,7 @@ async def live(
                         mailbox.attention = True  # so that it is woken when that is over
                     if carrier is not None:
                         if not carrier.can_be_shared():
-                            carrier.becomes_its_own()
+                            carrier.becomes_its_own(life)
                             carrier = None
                         elif not carrier.keeps(life):
                             carrier.scope, life.kill_scope = life.kill_scope, None
@@ -287,14 +287,14 @@ async def live(
                     mailbox.replenish()
                 left -= done
                 if carrier is not None:
-                    carrier.queue.left = left = carrier.queue.left - done
+                    carrier.queue.budget.left = left = carrier.queue.budget.left - done
                 if left <= 0 and error is None:
                     try:
                         if carrier is None:
                             left = BATCH
                             await backend.checkpoint()
                         else:
-                            left = await carrier.queue.turn()
+                            left = await carrier.queue.budget.turn(backend)
                     except backend.cancelled as raised:
                         error = leave_kill_scope(life, raised)
             del instance

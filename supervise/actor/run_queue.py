@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from contextvars import Context
 from functools import partial
 from types import CoroutineType, coroutine
@@ -32,10 +32,11 @@ from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
 
 from .beginning import build
-from .carrier import IDLE, Carrier
+from .budget import Budget, budget_of
+from .carrier import IDLE, UNNAMED, Carrier
 from .first_step import FirstStep
 from .judgement import settle
-from .loop import BATCH, live, spawn
+from .loop import live, spawn
 
 if TYPE_CHECKING:
     from supervise._backends import Backend
@@ -57,14 +58,12 @@ class RunQueue:
         "_begun",
         "_carriers",
         "_over",
-        "_refilled",
         "backend",
+        "budget",
         "context",
-        "depth",
         "idle",
         "in_context",
         "kept",
-        "left",
         "ready",
         "serving",
         "summoned",
@@ -72,8 +71,7 @@ class RunQueue:
 
     def __init__(self, backend: Backend) -> None:
         self.backend: Backend = backend
-        self.left: int = BATCH
-        """Messages and starts until the loop turns."""
+        self.budget: Budget = budget_of(backend)
         self.ready: deque[Incarnation] = deque()
         """Those that have something to do."""
         self._carriers: set[Carrier] = set()
@@ -84,9 +82,7 @@ class RunQueue:
         self.serving: bool = False
         """A carrier is at work in this very step, and looks again before it waits."""
         self._over = False
-        self._refilled = 0  # how often
         self._begun: dict[Incarnation, FirstStep] = {}  # of those in `ready` that have a message in hand
-        self.depth: int = 0  # of inline calls within inline calls
         self.context: Context | None = None
         """For a handler that needs no task; None while one is in it."""
         self.in_context: Incarnation | None = None
@@ -96,10 +92,10 @@ class RunQueue:
 
     def begin(self, life: Incarnation) -> None:
         """Begin a first life: at once, if nothing speaks against it, or else as soon as a carrier comes to it."""
-        if self.left <= 0 or sys.exc_info()[0] is not None:  # what is being handled would be the context of what it raises
+        if self.budget.left <= 0 or sys.exc_info()[0] is not None:  # which would be the context of what it raises
             self.add(life)
             return
-        self.left -= 1
+        self.budget.left -= 1
         context = Context()
         life.task = self.backend.current_task()  # for the time of its factory
         error = context.run(_build, life)
@@ -205,7 +201,7 @@ class RunQueue:
             carrier.coming = True
             self._carriers.add(carrier)
             run, over = partial(self._run, carrier), partial(self._ended, carrier)
-            carrier.task = self.backend.spawn_soon(run, carrier.context, "supervise carrier", over)
+            carrier.task = self.backend.spawn_soon(run, carrier.context, UNNAMED, over)
         except BaseException:
             self.summoned = False
             raise
@@ -239,7 +235,7 @@ class RunQueue:
                     carrier.waited = False
                     carrier.step = live(life, life.mailbox, carrier.context, carrier, None, handed)
                     del handed
-                    yield from self._carry(carrier, carrier.step)
+                    yield from self._carry(carrier, life)
                     if carrier.own or (life.over and not carrier.can_be_shared()):
                         return
                     carrier.step = None
@@ -247,7 +243,7 @@ class RunQueue:
                 if carrier.retired:
                     return
                 while ready:
-                    if self.left <= 0:
+                    if self.budget.left <= 0:
                         yield from self._turn(carrier).__await__()
                         continue
                     life = at = ready.popleft()
@@ -261,7 +257,7 @@ class RunQueue:
                         continue
                     carrier.step = live(life, life.mailbox, carrier.context, carrier, None, begun)
                     del begun
-                    yield from self._carry(carrier, carrier.step)
+                    yield from self._carry(carrier, life)
                     if carrier.own:
                         return
                     carrier.step = None
@@ -291,14 +287,17 @@ class RunQueue:
             carrier.step = None
             carrier.leave_scope()
 
-    def _carry(self, carrier: Carrier, step: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Run it to its end. When it waits for something, another carrier looks after the queue."""
+    def _carry(self, carrier: Carrier, life: Incarnation) -> Generator[Any, Any, None]:
+        """Run its step to the end. When it waits for something, another carrier looks after the queue."""
+        step: Any = carrier.step
         try:
             self.serving = True
             waits_for = step.send(None)
             while True:
                 self.serving = False
                 carrier.waited = True
+                if not carrier.named:
+                    carrier.name(life.mailbox.name)
                 if self.ready:
                     self._look_on()
                 error: BaseException | None = None
@@ -314,6 +313,8 @@ class RunQueue:
             return
         finally:
             self.serving = False
+            if carrier.named and not carrier.own:
+                carrier.name(None)
 
     def _alone(self, carrier: Carrier, life: Incarnation) -> FirstStep | None:
         """Handle a message that waits alone, of which nothing special is to be said. `DONE`: it was, and the life sleeps.
@@ -340,7 +341,7 @@ class RunQueue:
         life.task = carrier.task
         life.in_hand = envelope
         queue.popleft()
-        self.left -= 1
+        self.budget.left -= 1
         self.serving = True
         try:
             result = function(life.instance, *args, **kwargs) if kwargs else function(life.instance, *args)
@@ -377,21 +378,10 @@ class RunQueue:
         self.serving = False
         return DONE
 
-    async def turn(self) -> int:
-        """Let the loop turn, until there is something left to be done in the new one; how much that is."""
-        while True:
-            refilled = self._refilled
-            await self.backend.checkpoint()
-            if self._refilled == refilled:  # by nobody else since
-                self._refilled += 1
-                self.left = BATCH
-            if self.left > 0:
-                return self.left
-
     async def _turn(self, carrier: Carrier) -> None:
         """The same of one that carries nobody."""
         carrier.coming = self.summoned = True
-        await self.turn()
+        await self.budget.turn(self.backend)
         carrier.coming = self.summoned = False
 
 

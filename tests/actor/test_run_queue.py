@@ -1,7 +1,7 @@
 """Actors without a task: who idles has none, who waits has one of its own, and nothing of one is felt by another.
 
-Tested: what a carrier lends, and when it is one actor's alone; `own_task=True`; that others run meanwhile, counted in turns of
-the loop.
+Tested: what a carrier lends, when it is one actor's alone, and what it is called; `own_task=True`; that others run meanwhile,
+counted in turns of the loop, over all trees that run in it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from typing import Any
 
@@ -259,6 +260,54 @@ async def test_at_most_127_calls_are_answered_between_two_turns_of_the_loop(plai
     assert turns.most <= 2 * 128
 
 
+async def test_all_trees_of_a_loop_have_one_budget() -> None:
+    turns = Turns()
+
+    class Counted:
+        def count(self) -> None:
+            turns.done += 1
+
+    async with anyio.create_task_group() as group:
+        async with AsyncExitStack() as stack:
+            trees = [await stack.enter_async_context(Supervisor(f"tree{number}")) for number in range(10)]
+            actors = [await tree.start(Counted) for tree in trees]
+            group.start_soon(turns.count)
+            for _ in range(200):
+                for actor in actors:
+                    await actor.call(Counted.count)
+        group.cancel_scope.cancel()
+    assert turns.done == 2000
+    assert turns.most <= 2 * 128
+
+
+async def test_a_task_is_called_as_the_actor_whose_handler_waits_in_it() -> None:
+    def name() -> str:
+        try:
+            task: Any = asyncio.current_task()
+        except RuntimeError:
+            return str(trio.lowlevel.current_task().name)
+        return str(task.get_name())
+
+    class Waits:
+        async def name(self) -> list[str]:
+            names = [name()]
+            await anyio.sleep(0.01)
+            return [*names, name()]
+
+        async def name_at_once(self) -> str:
+            return name()
+
+    async with DynamicSupervisor("app") as app:
+        one, other = await app.start(Waits, name="one"), await app.start(Waits, name="other")
+        for _ in range(2):
+            assert (await one.call(Waits.name))[1] == "one"
+        for _ in range(70):  # until no carrier waits with the first one any more
+            await (await app.start(Waits)).call(Waits.name)
+        assert (await other.call(Waits.name))[1] == "other"
+        last = await app.start(Waits, name="last")
+        assert await last.call(Waits.name_at_once) not in ("one", "other")
+
+
 async def test_a_caller_that_polls_for_ever_is_cancelled_at_its_deadline() -> None:
     async with Supervisor("app") as app:
         one = await app.start(Asker)
@@ -346,7 +395,7 @@ async def test_a_restart_at_the_end_of_a_turn_begins_with_the_message_that_it_ha
         for lane, name in ((a, "a0"), (b, "b0")):
             await lane.call(Scribe.note, name)
         await at_rest()
-        app._branch.tree.runs.left = left
+        app._branch.tree.runs.budget.left = left
         a.try_send(Scribe.crash)
         for number in "12":
             b.try_send(Scribe.note, f"b{number}")
