@@ -33,10 +33,9 @@ def backend(request: pytest.FixtureRequest) -> str:
 def test_a_send_goes_from_the_address_to_the_loop(backend: str) -> None:
     found = virtual_time.run(backend, partial(walk, one_send))
     ways = [file for file in found.files if not file.startswith("supervise/_backends/")]
-    # The mailbox has its part where the actor sleeps: it is woken, and handed to whoever runs those that have no task.
+    # An actor that sleeps is woken, and handed to whoever runs those that have no task.
     assert [*dict.fromkeys(ways)] == [
         "supervise/address/address.py",
-        "supervise/mailbox/mailbox.py",
         "supervise/actor/incarnation.py",
         "supervise/actor/run_queue.py",
     ]

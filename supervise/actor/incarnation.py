@@ -61,6 +61,8 @@ class Incarnation(IncarnationTurn):
     )
     task: object
     in_hand: Envelope | None
+    awaits: Lane | None
+    pending: Future | None
     answer = answer
 
     def __init__(self, owner: Owner, number: int) -> None:

@@ -137,11 +137,11 @@ async def live(
                 actor = kind
                 find = resolve if mailbox.options.concurrency is None else resolve_beside
                 found: Any = life.table  # held by it: it lasts as long as there is an actor of the class
-                if found is None:
+                if mailbox.instrument is not None:
+                    found, find = mailbox.instrument.finder(life, find, found)
+                elif found is None:
                     found = table_for(actor) if mailbox.options.concurrency is None else {}
                 table = found
-                if mailbox.instrument is not None:
-                    table, find = mailbox.instrument.finder(life, find)
             life.table = table
             last = function = attribute = kind = None
             left = BATCH if carrier is None else max(1, carrier.queue.budget.left)  # what is chosen below has to be taken

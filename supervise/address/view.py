@@ -6,6 +6,7 @@ Nobody who holds one holds the actor, or its queue: the mailbox behind it can on
 from __future__ import annotations
 
 import math
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from supervise.errors import MailboxClosed, SuperviseError
@@ -112,8 +113,10 @@ class MailboxView:
     def _lane_for(self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], cure: str = OF_AN_ADDRESS) -> Lane:
         """The lane that its messages go to. Raises, with the message attached, where it can't be used: here, or any more."""
         try:
-            check_thread(self._mailbox.path, self._mailbox.backend, cure)
-            self._check_open()
+            if get_ident() != self._mailbox.backend.thread:
+                check_thread(self._mailbox.path, self._mailbox.backend, cure)
+            if not self._token.open:
+                self._check_open()
         except SuperviseError as refusal:
             refusal.message = Message(handler, args, kwargs)
             raise

@@ -63,8 +63,8 @@ class Instrument(Protocol):
         """It is ready."""
         ...
 
-    def finder(self, life: IncarnationTurn, find: Find, /) -> tuple[Table, Find]:
-        """Where a life finds its handlers, that would use `find` for it if nobody watched."""
+    def finder(self, life: IncarnationTurn, find: Find, known: Table | None, /) -> tuple[Table, Find]:
+        """Where a life finds its handlers, that would use `find` for it if nobody watched; `known`: those that it has found."""
         ...
 
     def asked_to_stop(self) -> None: ...

@@ -39,6 +39,11 @@ class Lane(Intake):
     """A bounded queue of one mailbox. Full, it does what its overflow policy says."""
 
     __slots__ = ()
+    credits: int
+    granted: int
+    given_up: int
+    waiting_senders: WaitingSenders | None
+    _stint: int
 
     async def send(
         self, handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any], options: MessageOptions | None
@@ -233,7 +238,7 @@ class Lane(Intake):
         doesn't wait for a restart. `calling`: the turn that waits here with a call, which is an edge.
         """
         mailbox = self.mailbox
-        if mailbox.refuses(turn):
+        if mailbox.refusal is not None and mailbox.refuses(turn):
             raise refused(mailbox, message_of(envelope))
         if self._stint >= BURST:
             await mailbox.backend.checkpoint()
@@ -242,7 +247,7 @@ class Lane(Intake):
                 raise refused(mailbox, message_of(envelope))
             if self.credits:  # meanwhile the actor was at work
                 return True
-        if mailbox.is_over:
+        if mailbox.refusal is not None and mailbox.is_over:
             lose(self, envelope)
             return False
         if self.room > 0:

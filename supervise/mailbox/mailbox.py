@@ -67,6 +67,8 @@ class Mailbox(Control):
         "turn",
         "waker",
     )
+    refusal: Refusal | None
+    attention: bool
 
     def __init__(self, backend: Backend, parent: str, name: str, options: MailboxOptions, dead_letters: DeadLetters) -> None:
         super().__init__(backend, options)

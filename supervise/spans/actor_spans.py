@@ -72,8 +72,8 @@ class ActorSpans(MessageSpans):
         self._ready_at: float | None = None
         self._dead_letters = 0
 
-    def finder(self, life: IncarnationTurn, find: Find, /) -> tuple[Table, Find]:
-        return finder(self, life, find)
+    def finder(self, life: IncarnationTurn, find: Find, known: Table | None, /) -> tuple[Table, Find]:
+        return {} if known is None else known, finder(self, life, find)
 
     def asked_for(self, here: object, /) -> None:
         self._came_from = here if isinstance(here, Context) else None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.turn import IncarnationTurn
 
 
-def finder(actor: MessageSpans, life: IncarnationTurn, bare: Find) -> tuple[Table, Find]:
+def finder(actor: MessageSpans, life: IncarnationTurn, bare: Find) -> Find:
     """Where a life finds its handlers: each with a span around it. `bare` finds those that it is put around."""
 
     def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
@@ -39,7 +39,7 @@ def finder(actor: MessageSpans, life: IncarnationTurn, bare: Find) -> tuple[Tabl
                 table[handler] = found
         return found
 
-    return {}, find
+    return find
 
 
 def _around(
@@ -96,8 +96,26 @@ def _around(
         span.end(None)
         return result
 
+    async def go_unrecorded(message: MessageSpan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        token = contexts.attach(message.context)
+        try:
+            result = function(*args, **kwargs)
+            if awaitable(result):
+                result = await result
+        except BaseException as error:
+            if not is_of(error, GeneratorExit):
+                contexts.detach(token)
+            message.failed_at = message.context
+            raise
+        contexts.detach(token)
+        return result
+
     def make(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        return go(life.in_hand, args, kwargs)
+        envelope = life.in_hand
+        message = None if envelope is None or envelope[5] is None else envelope[5].span
+        if type(message) is MessageSpan and message.skip:
+            return go_unrecorded(message, args, kwargs)
+        return go(envelope, args, kwargs)
 
     async def follow(envelope: Envelope | None, result: Any) -> Any:
         return await finish(begin(envelope), result)  # one that runs beside others begins when it has its place

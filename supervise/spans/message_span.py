@@ -125,7 +125,7 @@ class MessageSpans:
         describe: Callable[[AnyHandler, str | None], Description],
     ) -> MessageSpan:
         context = contexts.get_current()
-        if self.settings.sampling.off_below_off and unsampled(context):
+        if context and self.settings.sampling.off_below_off and unsampled(context):
             message_span = MessageSpan(None, context, answered, (), self.now())
             message_span.skip = True
             return message_span

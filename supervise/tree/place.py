@@ -276,7 +276,7 @@ class ActorPlace:
             # It goes on in the same task, with the kill scope that is open there.
             incarnation.kill_scope, predecessor.kill_scope = predecessor.kill_scope, None
             node.in_place = incarnation
-        elif mailbox.instrument is not None or self.child.rules.own_task:
+        elif self.child.rules.own_task:
             spawn(incarnation)
         elif number > 1:
             node.tree.runs.add(incarnation)

@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio
+from opentelemetry.sdk.trace import TracerProvider
 
 from supervise import Address, DynamicSupervisor, Intensity, Supervisor, current
 from supervise.actor.run_queue import RunQueue
@@ -71,6 +72,17 @@ async def test_actors_that_idle_have_no_task() -> None:
         await at_rest()
         assert tasks() - before <= FEW
         assert app.count_children().active == 300
+
+
+async def test_actors_that_idle_have_no_task_where_spans_are_made() -> None:
+    before = tasks()
+    async with DynamicSupervisor("app", tracing=TracerProvider(shutdown_on_exit=False)) as app:
+        actors = [await app.start(Asker) for _ in range(300)]
+        for actor in actors:
+            await actor.send(Asker.note, 1)
+            assert await actor.call(Asker.note_at_once, 1) == 2
+        await at_rest()
+        assert tasks() - before < FEW
 
 
 async def test_those_that_wait_at_the_same_time_have_a_task_each() -> None:
