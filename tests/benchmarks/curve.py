@@ -27,6 +27,11 @@ class Curve:
     at: tuple[int, ...] = ()
     """Where one sample holds all points: their numbers, put into `measure`."""
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Those that it is measured at."""
+        return self.at or self.sizes
+
     def points(self, backend: Backend, sampler: Sampler, repeats: Sequence[int], *, quick: bool) -> Points:
         """The medians; `quick` leaves away the largest number where each is a sample of its own."""
         side = Side(GROWTH, self.workload)
@@ -55,8 +60,8 @@ class Points:
 CURVES: Final[tuple[Curve, ...]] = (
     Curve("call", "actors", "call", "actors", (1, 10, 100, 1_000, 10_000, 100_000)),
     Curve("first call", "actors", "call", "actors", (1, 10, 100, 1_000, 10_000, 100_000), "first"),
-    Curve("message", "messages queued", "message", "queued", (1, 100, 1_000, 10_000, 100_000, 1_000_000)),
-    Curve("restart", "crashes before", "crash", "crash", (10_000,), "at {}.wall", (100, 1_000, 10_000)),
+    Curve("message", "queued messages", "message", "queued", (1, 100, 1_000, 10_000, 100_000, 1_000_000)),
+    Curve("restart", "crashes before this one", "crash", "crash", (10_000,), "at {}.wall", (100, 1_000, 10_000)),
     Curve("start a tree", "children", "child", "tree", (10, 1_000, 100_000), "start"),
     Curve("stop a tree", "children", "child", "tree", (10, 1_000, 100_000), "stop"),
     Curve("look up a path", "children", "look-up", "lookup", (10, 1_000, 100_000)),

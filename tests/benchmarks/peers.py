@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from .backend import Backend, missing
 from .contestant import CHANNEL, CONTESTANTS, QUEUE, SUPERVISE
-from .picture import NoPicture, panels, save
+from .picture import NoPicture, panels, plain_log, save
 from .row import Side
 from .sample import figure
 from .sampler import SampleFailed, Sampler
@@ -128,7 +128,7 @@ def table(ratios: Ratios, columns: Sequence[Column]) -> list[str]:
 
 
 def draw(ratios: Ratios, columns: Sequence[Column], path: Path) -> None:
-    """One panel per column, a bar per entrant; the line is Q."""
+    """One panel per column, a bar per entrant; the line is Q, and what ends left of it is cheaper."""
     figure, axes = panels(len(columns), 5.2, 3.0)
     for column, axis in zip(columns, axes, strict=True):
         _panel(axis, column, {entrant: row[column.title] for entrant, row in ratios.items() if column.title in row})
@@ -142,7 +142,8 @@ def _panel(axis: Any, column: Column, bars: Mapping[Entrant, float]) -> None:
     drawn = axis.barh([title(entrant) for entrant, _ in shown], [value for _, value in shown], color=colours)
     axis.bar_label(drawn, labels=[show(value, short=True) for _, value in shown], fontsize=8, padding=2)
     axis.axvline(1, color="black", linewidth=0.8)
-    axis.set_xscale("log")
-    axis.margins(x=0.2)
+    plain_log(axis)
+    axis.margins(x=0.25)
     axis.tick_params(labelsize=8)
-    axis.set_title(column.title, fontsize=10)
+    axis.set_title(column.title, fontsize=11)
+    axis.set_xlabel("times what it costs by hand (the line); shorter is better", fontsize=8)

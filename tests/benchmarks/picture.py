@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,23 @@ def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
     for left_over in flat[count:]:
         left_over.axis("off")
     return figure, flat[:count]
+
+
+def counted(number: float) -> str:
+    """A number on an axis: 0.1, 10, 1k, 1M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:g}{letter}"
+    return f"{number:g}"
+
+
+def plain_log(axis: Any, ticks: Sequence[float] | None = None) -> None:
+    """A logarithmic axis from left to right with numbers that everybody reads, at these ticks or at each power of ten."""
+    axis.set_xscale("log")
+    if ticks is not None:
+        axis.set_xticks(ticks)
+    axis.xaxis.set_major_formatter(lambda number, _: counted(number))
+    axis.xaxis.set_minor_formatter(lambda number, _: "")
 
 
 def save(figure: Any, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .backend import BACKENDS, Backend, missing
 from .curve import CURVES, Curve, Points
-from .picture import NoPicture, panels, save
+from .picture import NoPicture, panels, plain_log, save
 from .sampler import Sampler
 from .table import machine
 
@@ -60,7 +60,7 @@ def scale(
 
 
 def draw(seen: Sequence[tuple[Backend, Points]], path: Path) -> None:
-    """One panel per curve, a line per backend, both axes logarithmic: flat is flat."""
+    """One panel per curve, a line per backend, from few on the left to many on the right: flat is good."""
     curves = list(dict.fromkeys(points.curve for _, points in seen))
     figure, axes = panels(len(curves), 4.2, 3.0)
     for curve, axis in zip(curves, axes, strict=True):
@@ -74,9 +74,10 @@ def _panel(axis: Any, curve: Curve, lines: Iterable[tuple[Backend, Points]]) -> 
     for backend, points in lines:
         axis.plot(list(points.costs), list(points.costs.values()), marker="o", label=backend)
         highest = max(highest, *points.costs.values())
-    axis.set_xscale("log")
+    plain_log(axis, curve.numbers)
     axis.set_ylim(0, highest * 1.3)
-    axis.set_title(f"{curve.what}: µs per {curve.per}", fontsize=10)
-    axis.set_xlabel(curve.over, fontsize=9)
+    axis.set_title(curve.what, fontsize=11)
+    axis.set_xlabel(f"number of {curve.over}", fontsize=9)
+    axis.set_ylabel(f"µs per {curve.per}", fontsize=9)
     axis.grid(visible=True, alpha=0.3)
     axis.legend(fontsize=8)
