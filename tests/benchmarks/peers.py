@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -47,6 +48,10 @@ ENTRANTS: Final[tuple[Entrant, ...]] = (
     ("thespian", "own"),
     ("mode", "asyncio"),
     ("aiotools", "asyncio"),
+    ("tapio", "asyncio"),
+    ("casty", "asyncio"),
+    ("lapinbeam", "asyncio"),
+    ("everything", "asyncio"),
     ("erlang", "own"),
 )
 Ratios: TypeAlias = Mapping[Entrant, Mapping[str, float]]
@@ -67,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             print(why)
     ratios = compare(present, COLUMNS, Sampler(), range(given.repeats), print, quick=given.quick)
-    print("", *table(ratios, COLUMNS), sep="\n")
+    print("", *table(ratios, COLUMNS), "", *notes(ratios), sep="\n")
     if given.png is not None:
         try:
             draw(ratios, COLUMNS, given.png)
@@ -124,6 +129,17 @@ def table(ratios: Ratios, columns: Sequence[Column]) -> list[str]:
     for entrant, row in ratios.items():
         cells = (show(row[c.title], short=True) if c.title in row else "–" for c in columns)
         lines.append(f"| {title(entrant)} | {' | '.join(cells)} |")
+    return lines
+
+
+def notes(entrants: Iterable[Entrant]) -> list[str]:
+    """What stands under the table, as Markdown: the settings of those that have a note."""
+    lines: list[str] = []
+    for name in dict.fromkeys(name for name, _ in entrants):
+        note = CONTESTANTS[name].note()
+        if note is not None:
+            text = f"- {CONTESTANTS[name].title}: {note}"
+            lines += textwrap.wrap(text, 128, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return lines
 
 

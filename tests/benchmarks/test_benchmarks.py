@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,8 @@ def test_a_sample_that_fails_says_which_and_why() -> None:
 def test_a_contestant_that_is_not_there_is_a_line_of_text() -> None:
     gone = Contestant("gone", "Gone", "gone", package="no_such_package")
     assert gone.missing() == "Gone is left out: the package 'no_such_package' is not installed (extra `bench`)"
+    newer = Contestant("newer", "Newer", "newer", package="no_such_package", python=(99, 1))
+    assert newer.missing() == "Newer is left out: it needs Python 99.1"
     unheard = Contestant("unheard", "Unheard", "unheard", program="no-such-program")
     assert unheard.missing() == "Unheard is left out: 'no-such-program' is not on PATH"
 
@@ -285,20 +288,36 @@ def test_peers_is_a_markdown_table_with_a_row_for_each_that_is_there() -> None:
 
 
 def test_the_readme_shows_a_table_of_this_form() -> None:
-    shown = [
-        line for line in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines() if "| " in line
-    ]
-    (start,) = (number for number, line in enumerate(shown) if line.startswith("| x "))
+    lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+    (start,) = (number for number, line in enumerate(lines) if line.startswith("| x "))
+    shown = list(takewhile(lambda line: line.startswith("|"), lines[start:]))
     form = peers.table({entrant: {} for entrant in peers.ENTRANTS}, peers.COLUMNS)
-    assert shown[start] == form[0]
-    found = [line.split("|")[1] for line in shown[start + 1 : start + len(form) - 1]]
-    assert found == [line.split("|")[1] for line in form if not line.startswith("|---")][1:]
-    assert all(line.count("|") == form[0].count("|") for line in shown[start + 1 : start + len(form) - 1])
+    assert shown[:2] == form[:2]
+    assert all(line.count("|") == form[0].count("|") for line in shown)
+    found, named = ([line.split("|")[1].strip() for line in table[2:]] for table in (shown, form))
+    assert found == [name for name in named if name in found]  # in this order; what was missing on that machine is left out
+    everywhere = {name for name, contestant in CONTESTANTS.items() if not (contestant.package or contestant.program)}
+    assert {peers.title(entrant) for entrant in peers.ENTRANTS if entrant[0] in everywhere} <= {*found}
 
 
 def test_what_a_peer_cannot_do_is_a_dash() -> None:
     (row,) = peers.table({("mode", "asyncio"): {"crash to reply": 9.0}}, peers.COLUMNS)[3:]
     assert row.count("–") == len(peers.COLUMNS) - 1
+
+
+def test_a_peer_that_needs_settings_says_which_under_the_table() -> None:
+    lines = peers.notes(peers.ENTRANTS)
+    firsts = [line.split(": ")[0] for line in lines if line.startswith("- ")]
+    assert firsts == ["- tapio", "- casty", "- lapinbeam", "- everything-is-an-actor"]
+    assert all(len(line) <= 128 and (line.startswith(("- ", "  "))) for line in lines)
+    text = " ".join(line.strip() for line in lines)
+    assert all(setting in text for setting in ("restart()", "Backoff(", "Supervisor(max_restarts=", "OneForOneStrategy("))
+    assert peers.notes([("supervise", "asyncio"), ("supervise", "trio")]) == []
+
+
+def test_a_peer_without_a_workload_says_why() -> None:
+    assert "crash" not in CONTESTANTS["lapinbeam"].workloads()
+    assert "backoff" in str(CONTESTANTS["lapinbeam"].note())
 
 
 def test_a_peer_that_fails_is_a_line_of_text() -> None:
