@@ -1,6 +1,10 @@
 """Plays by the thousand, and how often each option took effect in them.
 
     python -m tests.tree.plays --backend asyncio --examples 20000 --seed 1
+    python3.12 -m tests.tree.plays --examples 2000 --least 0 --loop eager
+
+`--loop` says how asyncio's loop is set: `eager` has each task begin at once (CPython 3.12), `debug` is asyncio's own. uvloop has
+a clock of its own that nobody can replace, and these plays take hours of it.
 
 It exits with 1 if a promise was broken, or if an option took effect less often than `--least` says.
 """
@@ -8,9 +12,12 @@ It exits with 1 if a promise was broken, or if an option took effect less often 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import time
 import warnings
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 from hypothesis import HealthCheck, given, seed, settings
@@ -55,12 +62,22 @@ NAMES = (
 )
 
 
+async def _under(kind: str, run: Callable[[], Awaitable[None]]) -> None:
+    if kind == "eager":
+        loop: Any = asyncio.get_running_loop()
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - CPython 3.11 has none
+    elif kind == "debug":
+        asyncio.get_running_loop().set_debug(enabled=True)
+    await run()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.tree.plays", description="Random plays.")
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
     parser.add_argument("--examples", type=int, default=20_000)
     parser.add_argument("--least", type=int, default=100, help="how often each option has to take effect")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--loop", choices=["plain", "eager", "debug"], default="plain", help="how asyncio's is set")
     said = parser.parse_args()
     logging.getLogger("supervise").setLevel(logging.CRITICAL)  # thousands of crashes, as asked for
     warnings.simplefilter("ignore", ImmortalLoopWarning)
@@ -73,7 +90,7 @@ def main() -> int:
         nonlocal played
         played += 1
         one = Play(said.backend, cast, steps)
-        virtual_time.run(said.backend, one.run)
+        virtual_time.run(said.backend, partial(_under, said.loop, one.run))
         EFFECTS.update(one.stage.effects)
 
     play()
