@@ -3,8 +3,8 @@
     python -m tests.tree.plays --backend asyncio --examples 20000 --seed 1
     python3.12 -m tests.tree.plays --examples 2000 --least 0 --loop eager
 
-`--loop` says how asyncio's loop is set: `eager` has each task begin at once (CPython 3.12), `debug` is asyncio's own. uvloop has
-a clock of its own that nobody can replace, and these plays take hours of it.
+`--loop` says how asyncio's loop is set: `eager` has each task begin at once (CPython 3.12), `debug` is asyncio's own. uvloop
+has a clock of its own that nobody can replace, and these plays take hours of it.
 
 It exits with 1 if a promise was broken, or if an option took effect less often than `--least` says.
 """
