@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Never, NoReturn, TypeVar,
 
 from supervise.actor.factory import Factory, as_task, coroutine_function_of, default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
-from supervise.message import AnyHandler
-from supervise_strategies.answers import Answers
 from supervise_strategies.child_spec import ChildSpec
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.redeliver import Redeliver
 from supervise_strategies.restart import RestartName
 
-from .child_options import CheckedOptions, ChildOptions, LifetimeOf, checked, takes_child_options
+from .child_options import CheckedOptions, ChildOptions, checked, takes_child_options
 
 if TYPE_CHECKING:
     from .description import Description
@@ -69,34 +66,9 @@ class Child(Generic[A_co]):
         return self.rules.mailbox
 
     @property
-    def redeliver(self) -> Redeliver:
-        return self.rules.redeliver
-
-    @property
-    def lifetime(self) -> LifetimeOf:
-        return self.rules.lifetime
-
-    @property
-    def on_tree_started(self) -> AnyHandler | None:
-        return self.rules.on_tree_started
-
-    @property
     def required(self) -> bool | None:
         """As it was said; None if nothing was."""
         return self.rules.required
-
-    @property
-    def answers(self) -> Answers:
-        """Which errors of its handlers are answers."""
-        return self.rules.answers
-
-    @property
-    def drain(self) -> bool:
-        return self.rules.drain
-
-    @property
-    def handler_deadline(self) -> float | None:
-        return self.rules.handler_deadline
 
     @property
     def start_within(self) -> float | None:

@@ -112,7 +112,7 @@ class PoolPlace(BranchPlace):
     def stop(self, directive: Stop) -> None:
         if directive.mode is StopMode.FINAL:
             self.mailbox.refuse("stopped")
-            self.mailbox.drains = self.mailbox.drains or self.pool.worker.drain
+            self.mailbox.drains = self.mailbox.drains or self.pool.worker.rules.drain
         super().stop(directive)
         if self.patient:
             self.patient = False
