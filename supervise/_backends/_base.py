@@ -197,6 +197,9 @@ class Backend(Protocol):
         """
         ...
 
+    context_here: Callable[[], Context] | None
+    """The context that the current task runs in, where that may be exchanged under it; None where it can't."""
+
     def context_of(self, task: Any, given: Context) -> Context:
         """The very context that a task of `spawn` runs in, to which this one was given. Asked for in that task."""
         ...

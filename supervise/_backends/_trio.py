@@ -94,6 +94,11 @@ class _Timer:
         return self.when < other.when
 
 
+def _context_here() -> Context:
+    """For what a thread asks for by `trio.from_thread.run` it is that of the thread."""
+    return trio.lowlevel.current_task().context
+
+
 class TrioBackend:
     """trio has no `call_at` either: one task over a heap, alive only while something is put off."""
 
@@ -120,6 +125,7 @@ class TrioBackend:
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time  # it can be read in any thread
         self.future: Callable[[], Future] = _Future
         self.current_task: Callable[[], object] = trio.lowlevel.current_task
+        self.context_here: Callable[[], Context] | None = _context_here
         keep(self)
         spare_our_own()
 

@@ -27,6 +27,7 @@ from supervise.mailbox.handler import ASYNC_CONTEXT_MANAGER, CONTEXT_MANAGER, un
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT, NOT_NOW, Unanswered
 
+from .clean_context import InContext
 from .first_step import FirstStep
 from .judgement import refuse
 
@@ -153,6 +154,8 @@ def answer(
             if queue:
                 mailbox.wake()
             return result
+    if carrier is None and error is None and not done and context is not None:  # it goes on in the context of what has made it
+        result = InContext(context, result, backend.context_here)
     return _answer_otherwise(runs, life, carrier, envelope, result, rest, waits_for, error, done=done, here=here)
 
 

@@ -4,13 +4,13 @@ The task runs one incarnation after the other, as long as they can share it. Wha
 caller, after which the loop goes on, or the end of the incarnation.
 """
 
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false
 # In the one flat loop below pyright loses types that are declared; mypy has them.
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ from supervise_strategies.kind import is_of
 from .beginning import build, enter
 from .budget import BATCH
 from .cancellation import enter_kill_scope, is_being_closed, leave_cancelled_scope, leave_kill_scope
-from .clean_context import differs, in_clean_context
+from .clean_context import InCleanContext, differs, put_back
 from .concurrent_handlers import ConcurrentHandlers
 from .ending import finish, go_out_of_service, leave, rescue
 from .incarnation import Incarnation, NurseryTurn
@@ -82,9 +82,7 @@ async def live(
     """Run an incarnation on its mailbox, and its successors as long as they can share the task, which runs in that context.
 
     With a carrier, until it idles; without, the task is its own until its end. `error`: its start has failed already. `begun`:
-    a message is in hand, and its handler has made its first step.
-
-    One flat coroutine: each nested frame that is suspended while the actor is idle costs 140 to 400 bytes.
+    a message is in hand, and its handler has made its first step. It is flat: each nested frame costs 140 to 400 bytes.
     """
     backend = mailbox.backend
     task = backend.current_task()
@@ -114,9 +112,13 @@ async def live(
         try:
             CURRENT.set(life)
             clean = None
-            if life.running and carrier is not None and len(context) != 1:  # its last message was handled in one step
+            if carrier is None:
+                if context.get(CURRENT) is not life:  # whoever makes the loop's tasks gives them a context of their own
+                    context = clean = copy_context()
+            elif life.running and len(context) != 1:  # its last message was handled in one step
                 clean = Context()
                 clean.run(CURRENT.set, life)
+                put_back(context, clean)
             life.task = task
             if carrier is not None and (carrier.scope is not None or life.kill_scope is None):
                 life.kill_scope, carrier.scope = carrier.scope or carrier.enter_scope(), None
@@ -149,8 +151,9 @@ async def live(
             if begun is not None:
                 error = await go_on(life, begun)
                 begun = None
-                if clean is None and differs(context, seen):
-                    clean, seen = seen, context.copy()
+                if differs(context, seen, life.pass_up):
+                    clean = clean or seen
+                    seen = put_back(context, clean)
             while error is None:
                 queue = mailbox.queue
                 batch = len(queue)
@@ -218,7 +221,7 @@ async def live(
                                 backend.lets_interrupt(function if attribute is None else attribute)
                             bound = MethodType(function, instance)  # `function(instance, *args)` would copy args: 50 of 300 ns
                             if clean is not None:
-                                bound = in_clean_context(clean, bound)
+                                bound = InCleanContext(clean, bound, backend.context_here)
                             known = handler
                         if is_coroutine is True:  # each way is written out: a common call would be asked of once more, 10 ns
                             result = bound(*args, **kwargs) if kwargs else bound(*args)
@@ -232,8 +235,8 @@ async def live(
                                     enter_kill_scope(life)
                                 result = await result
                         else:
-                            begin: Any = partial(clean.copy().run, _begin) if clean is not None else _begin  # type: ignore[call-arg]
-                            if begin(life, is_coroutine, envelope, function) and not mailbox.attention:
+                            begun_beside = (clean or seen).copy().run(_begin, life, is_coroutine, envelope, function)
+                            if begun_beside and not mailbox.attention:
                                 continue
                             break
                     except BaseException as raised:
@@ -268,10 +271,11 @@ async def live(
                                 (life.extras.lane or mailbox).given_up -= not give(reply, result)
                     try:
                         changed = context != seen
-                    except BaseException:  # two values that can't be compared aren't the same
+                    except BaseException:  # by an equality of the user's, which `differs` asks again
                         changed = True
-                    if changed:
-                        clean, seen, known = clean or seen, context.copy(), None
+                    if changed and differs(context, seen, life.pass_up):
+                        clean, known = clean or seen, None
+                        seen = put_back(context, clean)
                     if mailbox.attention:
                         break
                 if error is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from supervise.frame import Frame
 from supervise_strategies.kind import is_of
 
-from .clean_context import InContext
+from .clean_context import FRAMES, InContext
 from .first_step import FirstStep
 from .inline_call import answer
 from .judgement import go_on
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .incarnation import Incarnation
 
 MOST: Final = 50  # lines
-LOOP: Final = (live.__code__, go_on.__code__, answer.__code__, RunQueue._alone.__code__)
+LOOP: Final = (live.__code__, go_on.__code__, answer.__code__, RunQueue._alone.__code__, *FRAMES)
 """What calls a handler."""
 FIRST_STEP: Final = FirstStep.__await__.__code__
 

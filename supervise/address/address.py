@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from inspect import CO_COROUTINE
-from threading import Lock, get_ident
+from threading import get_ident
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
@@ -32,7 +32,7 @@ A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-_sharing = Lock()
+_sharing: dict[int, Token] = {}  # those that are being made, by the identity of the address
 
 
 class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
@@ -223,9 +223,11 @@ class Address(_AnyAddress[A_co]):
         token = self._token
         if isinstance(token, Token):
             return token
-        with _sharing:
-            if self._token is UNSHARED:
-                self._token = Token(None)
+        # Without a lock: a finalizer, which may strike in here, asks for one, too, and so does the child of a fork.
+        made = _sharing.setdefault(id(self), Token(None))
+        if self._token is UNSHARED:
+            self._token = made
+        _sharing.pop(id(self), None)
         return self._own_token()
 
     @property

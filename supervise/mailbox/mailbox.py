@@ -15,7 +15,7 @@ promises that live here:
 from __future__ import annotations
 
 from itertools import count
-from threading import Lock, get_ident
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from supervise._backends import fail
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .turn import IncarnationTurn, Turn
 
 _ids = count(1)
-_numbering = Lock()
+_numbering: dict[int, int] = {}
 
 
 class Mailbox(Control):
@@ -96,8 +96,10 @@ class Mailbox(Control):
     def id(self) -> int:
         """A number that no other mailbox of this process has, or ever had. Most are never asked for it: 35 bytes each."""
         if not self._id:
-            with _numbering:  # it may be asked for in any thread
-                self._id = self._id or next(_ids)
+            made = _numbering.setdefault(id(self), next(_ids))  # in any thread, and, as in `Address._own_token`, without a lock
+            if not self._id:
+                self._id = made
+            _numbering.pop(id(self), None)
         return self._id
 
     @property

@@ -52,7 +52,7 @@ async def add(
     node = branch.running_node()
     if branch.description.is_one_thing and not worker:
         cure = "a pool has workers of one kind: resize() says how many; other children go beside it"
-        raise InvalidSpec(f"pool {branch.path!r}", "child", name, cure)
+        raise InvalidSpec(f"pool {branch.path!r}", "child", description.spec.id if name is None else name, cure)
     spec = description.spec_under(branch.description)
     if name is None:
         name = node.free_name(spec.id)

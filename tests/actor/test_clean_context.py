@@ -9,17 +9,23 @@ start sets; a token of an earlier message raises; what is shown of a handler tha
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
+import threading
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar, Token
 from typing import Any
 
 import anyio
 import pytest
+import trio
 
 from supervise import Address, Supervisor, concurrent, current
-from supervise.actor.stack import handler_stack
+from supervise.actor.stack import handler_stack, thread_stack
 from supervise.errors import ActorCrashed
 from supervise.testing import at_rest
+from tests.doubles import Gate
 
 pytestmark = pytest.mark.anyio
 TENANT: ContextVar[Any] = ContextVar("tenant", default="nobody")
@@ -322,3 +328,195 @@ def test_what_it_awaits_may_be_any_awaitable() -> None:
                 assert await returns.call(Returns.before) == "nobody"
 
     asyncio.run(main())
+
+
+# -- what the first one has set ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("handler", [*HANDLERS, Clerk.sometimes], ids=lambda handler: handler.__name__)
+@pytest.mark.parametrize("known", [False, True])
+async def test_the_first_that_sets_a_variable_keeps_nothing_alive(handler: Callable[..., Any], known: bool) -> None:
+    async with Supervisor("app") as app:
+        for ask in ("call", "send"):
+            clerk: Address[Any] = await app.start(Clerk, NO_LOG)
+            for _ in range(2 if known else 0):
+                await clerk.call(handler, None)
+            tenant = Gate()
+            watched = weakref.ref(tenant)
+            how: Any = {"wait": True} if handler is Clerk.sometimes else {}
+            await getattr(clerk, ask)(handler, tenant, **how)
+            await anyio.sleep(1)
+            await clerk.call(Clerk.set_and_reset)
+            del tenant
+            NO_LOG.clear()
+            await anyio.sleep(1)
+            gc.collect()
+            assert watched() is None, ask
+
+
+@with_own_task
+async def test_the_exit_hook_sees_what_the_enter_hook_set(own_task: bool) -> None:
+    seen: list[Any] = []
+
+    class Hooked(Entered):
+        async def __aexit__(self, *_: object) -> None:
+            seen.append((BASE.get(), TENANT.get("reset")))
+
+        async def rebase(self, to: str) -> None:
+            BASE.set(to)
+
+    async with Supervisor("app") as app:
+        hooked: Address[Any] = await app.start(Hooked, NO_LOG, own_task=own_task)
+        for number in range(3):
+            await hooked.call(Clerk.waits, number)
+            await hooked.call(Hooked.rebase, "by a handler")
+    assert seen == [("entered", "nobody")]
+
+
+async def test_concurrent_handlers_leave_nothing_to_the_next_message() -> None:
+    log: list[Any] = []
+
+    def sets(function: Any) -> Any:
+        @functools.wraps(function)
+        def run(self: Any, tenant: Any) -> Any:
+            TENANT.set(("decorated", tenant))
+            return function(self, tenant)
+
+        return run
+
+    class Leases(Clerk):
+        @sets
+        @concurrent
+        async def decorated(self, tenant: Any) -> Any:
+            return TENANT.get()
+
+    async with Supervisor("app") as app:
+        one_by_one: Address[Any] = await app.start(Leases, log)
+        ten_at_once: Address[Any] = await app.start(Leases, log, concurrency=10)
+        for leases in (one_by_one, ten_at_once):
+            for tenant in range(3):
+                assert await leases.call(Leases.decorated, tenant) == ("decorated", tenant)
+                assert await leases.call(Clerk.plain, tenant) == "nobody"
+    assert set(log) == {("nobody", "none")}
+
+
+# -- where the steps are made --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_thread_asks_for_on_trio_has_the_context_of_the_thread() -> None:
+    class Threads:
+        async def ask(self) -> tuple[Any, Any]:
+            TENANT.set("handler")
+            return await trio.to_thread.run_sync(self.work), TENANT.get()
+
+        def work(self) -> Any:
+            TENANT.set("thread")
+            return trio.from_thread.run(self.read)
+
+        async def read(self) -> Any:
+            return TENANT.get()
+
+    async def main() -> None:
+        async with Supervisor("app") as app:
+            threads = await app.start(Threads)
+            for _ in range(3):
+                assert await threads.call(Threads.ask) == ("thread", "handler")
+
+    trio.run(main)
+
+
+async def test_what_a_decorator_sets_is_there_where_its_handler_goes_on() -> None:
+    def sets(function: Any) -> Any:
+        @functools.wraps(function)
+        def run(self: Any, tenant: Any) -> Any:
+            TENANT.set(tenant)
+            return function(self, tenant)
+
+        return run
+
+    class Decorated:
+        @sets
+        async def at_once(self, tenant: Any) -> Any:
+            return TENANT.get()
+
+        @sets
+        async def waits(self, tenant: Any) -> Any:
+            await anyio.sleep(0.01)
+            return TENANT.get()
+
+        def plain(self) -> Any:
+            return TENANT.get()
+
+    async with Supervisor("app") as app:
+        for handler in (Decorated.at_once, Decorated.waits):
+            first: Address[Any] = await app.start(Decorated)
+            await first.call(handler, 0)  # its class is known from now on
+            second: Address[Any] = await app.start(Decorated)
+            await second.call(Decorated.plain)
+            for tenant in range(3):
+                assert await second.call(handler, tenant) == tenant
+                assert await second.call(Decorated.plain) == "nobody"
+
+
+def test_our_own_frames_are_not_shown_of_one_that_blocks() -> None:
+    stacks: list[list[str]] = []
+
+    class Blocks:
+        async def sets(self) -> None:
+            TENANT.set(1)
+
+        async def here(self) -> None:
+            stacks.append([line.function for line in thread_stack(threading.get_ident())])
+
+        def here_at_once(self) -> None:
+            stacks.append([line.function for line in thread_stack(threading.get_ident())])
+
+    async def main() -> None:
+        async with Supervisor("app") as app:
+            blocks = await app.start(Blocks)
+            for handler in (Blocks.here, Blocks.here_at_once):
+                await blocks.send(Blocks.sets)
+                await blocks.send(handler)
+                await anyio.sleep(0.01)
+
+    anyio.run(main)
+    assert [[name for name in stack if "test_our_own" not in name and name != "thread_stack"] for stack in stacks] == [[], []]
+
+
+def test_a_task_factory_that_gives_its_tasks_another_context() -> None:
+    log: list[Any] = []
+
+    def as_it_likes(loop: Any, coroutine: Any, **_: Any) -> asyncio.Task[Any]:
+        return asyncio.Task(coroutine, loop=loop)
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(as_it_likes)
+        async with Supervisor("app") as app:
+            clerk = await app.start(Clerk, log, own_task=True)
+            for handler in (Clerk.plain, Clerk.at_once, Clerk.waits):
+                for tenant in range(3):
+                    assert await clerk.call(handler, tenant) == "nobody"
+
+    asyncio.run(main())
+
+
+async def test_an_interrupt_in_an_equality_of_the_users_ends_the_tree() -> None:
+    class Struck:
+        def __init__(self) -> None:
+            self.times = 0
+
+        def __eq__(self, other: object) -> bool:
+            raise KeyboardInterrupt("in an equality")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    def made() -> Clerk:
+        TENANT.set(Struck())
+        return Clerk(NO_LOG)
+
+    with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)) as caught:
+        async with Supervisor("app") as app:
+            clerk = await app.start(made)
+            await clerk.send(Clerk.waits, Struck())
+            await anyio.sleep(1)
+    assert "in an equality" in repr(caught.value)

@@ -42,8 +42,16 @@ def plain_log(axis: Any, ticks: Sequence[float] | None = None) -> None:
     axis.set_xscale("log")
     if ticks is not None:
         axis.set_xticks(ticks)
-    axis.xaxis.set_major_formatter(lambda number, _: counted(number))
-    axis.xaxis.set_minor_formatter(lambda number, _: "")
+    axis.xaxis.set_major_formatter(_major)
+    axis.xaxis.set_minor_formatter(_minor)
+
+
+def _major(number: float, _: object) -> str:
+    return counted(number)
+
+
+def _minor(_: float, __: object) -> str:
+    return ""
 
 
 def save(figure: Any, path: Path) -> None:

@@ -258,6 +258,8 @@ class Play:
         path = f"{ACTORS[step.actor]}/{step.worker}"
         with refusals():
             address = app.find(path)
+            if app.find(ACTORS[step.actor]) != self.addresses[step.actor]:
+                return  # a temporary pool comes back with its supervisor, as another one, which nobody here counts
             if step.woken:
                 self.addresses[step.actor].try_send(Player.tick)
             if step.what == "write":

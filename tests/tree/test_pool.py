@@ -978,3 +978,12 @@ async def test_it_is_typed() -> None:
         address: Address[Worker] = app.find(jobs)
         n: int = await address.call(Worker.job, 1)
         assert n == 1
+
+
+async def test_what_is_started_beside_its_workers_is_refused_by_its_name() -> None:
+    jobs = pool(Worker, name="jobs")
+    async with Supervisor("app", jobs) as app:
+        with pytest.raises(InvalidSpec, match="pool 'app/jobs': child='worker' is not valid"):
+            await app.supervisor("jobs").start(Worker)
+        with pytest.raises(InvalidSpec, match="pool 'app/jobs': child='other' is not valid"):
+            await app.supervisor("jobs").start(Worker, name="other")
