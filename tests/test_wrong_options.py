@@ -134,7 +134,7 @@ def test_a_bare_number_is_taken_where_nothing_else_belongs_to_it() -> None:
     assert kid(throttle=10).mailbox_options.throttle == Throttle(10)
     assert kid(throttle=0.5).mailbox_options.throttle == Throttle(0.5)
     assert kid(throttle=None).mailbox_options.throttle is None
-    assert kid(redeliver=2).redeliver == Redeliver(2)
+    assert kid(redeliver=2).rules.redeliver == Redeliver(2)
 
 
 NEAREST: Final[list[tuple[str, Callable[[], Any], str]]] = [
