@@ -1,16 +1,23 @@
 """How much is done between two turns of an event loop, by all trees that run in it together.
 
-Who calls for ever what is answered at once, floods an actor, or starts one child after the other, would keep the loop from
-everything else. So messages, starts and calls answered at once cost a unit each, and only a turn of the loop brings new ones.
+Theory of operation
+-------------------
+- Who calls for ever what is answered at once, floods an actor, or starts one child after the other, would keep the loop from
+  everything else. So messages, starts and calls answered at once cost a unit each, and only a turn of the loop brings new ones.
+- Those who have more to do stand in a line, and each turn is the first one's. Else a loop that resumes them always in the same
+  order would always resume the same one first, who spends all of it again, and starves the others (tried).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from supervise._backends import give
+
 if TYPE_CHECKING:
-    from supervise._backends import Backend
+    from supervise._backends import Backend, Future
 
 BATCH: Final = 128
 """Units between two turns: a 1 ms timer is at most 0.1 ms late behind a long queue."""
@@ -19,24 +26,49 @@ BATCH: Final = 128
 class Budget:
     """That of one event loop."""
 
-    __slots__ = ("_refilled", "depth", "left")
+    __slots__ = ("_line", "_turning", "depth", "left")
 
     def __init__(self) -> None:
         self.left: int = BATCH
         self.depth: int = 0
         """Of calls that are answered at once within others."""
-        self._refilled = 0  # how often
+        self._turning = False  # the next turn is somebody's
+        self._line: deque[Future] = deque()
 
     async def turn(self, backend: Backend) -> int:
-        """Let the loop turn, until there is something left to be done in the new one; how much that is."""
-        while True:
-            refilled = self._refilled
-            await backend.checkpoint()
-            if self._refilled == refilled:  # by nobody else since
-                self._refilled += 1
-                self.left = BATCH
-            if self.left > 0:
-                return self.left
+        """Let the loop turn, until it is one's own turn; how much may be done in it."""
+        if self._turning:
+            place = backend.future()
+            self._line.append(place)
+            try:
+                await place
+            except GeneratorExit:  # the loop is gone
+                raise
+            except BaseException:
+                if place in self._line:
+                    self._line.remove(place)
+                elif place.done() and not place.cancelled():
+                    self._pass_on()
+                raise
+        else:
+            self._turning = True
+            try:
+                await backend.checkpoint()
+            except GeneratorExit:
+                raise
+            except BaseException:
+                self._pass_on()
+                raise
+        self._pass_on()
+        self.left = BATCH
+        return BATCH
+
+    def _pass_on(self) -> None:
+        """The next turn is the next one's."""
+        while self._line:
+            if give(self._line.popleft(), None):
+                return
+        self._turning = False
 
 
 _BUDGETS: Final[WeakKeyDictionary[object, Budget]] = WeakKeyDictionary()

@@ -112,10 +112,9 @@ async def live(
         try:
             CURRENT.set(life)
             clean = None
-            if carrier is None:
-                if context.get(CURRENT) is not life:  # whoever makes the loop's tasks gives them a context of their own
-                    context = clean = copy_context()
-            elif life.running and len(context) != 1:  # its last message was handled in one step
+            if carrier is None and context.get(CURRENT) is not life:  # the loop's task factory gave it another one
+                context = clean = copy_context()
+            elif carrier is not None and life.running and len(context) != 1:  # its last message was handled in one step
                 clean = Context()
                 clean.run(CURRENT.set, life)
                 put_back(context, clean)
@@ -133,6 +132,8 @@ async def live(
                         carrier = None
                         leave_kill_scope(life, None)
                     error = await enter(life)
+                if clean is not None and clean is context:  # with what factory and hook have set
+                    context = clean = copy_context()
             instance = life.instance
             kind = class_of(instance)
             if kind is not actor or mailbox.instrument is not None:  # else the last life has found it

@@ -15,13 +15,14 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar, Token
+from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
 import trio
 
-from supervise import Address, Supervisor, concurrent, current
+from supervise import Address, Intensity, Supervisor, concurrent, current
 from supervise.actor.stack import handler_stack, thread_stack
 from supervise.errors import ActorCrashed
 from supervise.testing import at_rest
@@ -498,6 +499,64 @@ def test_a_task_factory_that_gives_its_tasks_another_context() -> None:
                     assert await clerk.call(handler, tenant) == "nobody"
 
     asyncio.run(main())
+
+
+def test_what_the_start_sets_is_there_with_such_a_factory() -> None:
+    def as_it_likes(loop: Any, coroutine: Any, **_: Any) -> asyncio.Task[Any]:
+        return asyncio.Task(coroutine, loop=loop)
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(as_it_likes)
+        async with Supervisor("app") as app:
+            for factory, base in FACTORIES.items():
+                log: list[Any] = []
+                clerk: Address[Any] = await app.start(factory, log, own_task=True, restart="permanent")
+                for _ in range(2):
+                    for tenant in range(2):
+                        await clerk.call(Clerk.waits, tenant)
+                    await app.operator("ada").restart(clerk.name)
+                assert set(log) == {("nobody", base)}
+
+    asyncio.run(main())
+
+
+async def test_a_variable_without_a_default_is_never_found_with_another_ones_value() -> None:
+    cached: ContextVar[dict[str, int]] = ContextVar("cached")
+    seen: list[Any] = []
+
+    def cache() -> dict[str, int]:
+        try:
+            return cached.get()
+        except LookupError:
+            cached.set({})
+            return cached.get()
+
+    class Broke(Exception):
+        def __str__(self) -> str:
+            return f"{Decimal(250) / 100} left"
+
+    class Account:
+        async def __aenter__(self) -> Account:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            seen.append((cache(), Decimal(1) / 4))
+
+        async def pay(self) -> tuple[Decimal, dict[str, int]]:
+            return Decimal(1) / 2, cache()
+
+        async def fail(self) -> None:
+            raise Broke
+
+    async with Supervisor("app", intensity=Intensity(10)) as app:
+        account = await app.start(Account)
+        for _ in range(2):  # decimal's context is made by the first handler, and in C it isn't looked at what is there
+            assert await account.call(Account.pay) == (Decimal("0.5"), {})
+            assert await account.call(Account.pay) == (Decimal("0.5"), {})
+            with pytest.raises(ActorCrashed, match=r"2.5 left"):
+                await account.call(Account.fail)
+    assert len(seen) > 1  # the last life may be stopped before it has begun
+    assert seen == [({}, Decimal("0.25"))] * len(seen)
 
 
 async def test_an_interrupt_in_an_equality_of_the_users_ends_the_tree() -> None:

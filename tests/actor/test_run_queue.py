@@ -292,6 +292,50 @@ async def test_all_trees_of_a_loop_have_one_budget() -> None:
     assert turns.most <= 2 * 128
 
 
+@pytest.mark.parametrize("same", [True, False])
+async def test_who_never_runs_dry_starves_nobody(same: bool) -> None:
+    class Flood:
+        def __init__(self) -> None:
+            self.me: Address[Any] | None = None
+
+        def begin(self, me: Address[Any]) -> None:
+            self.me = me
+            for _ in range(200):
+                me.try_send(Flood.go)
+
+        def go(self) -> None:
+            if self.me is not None:
+                self.me.try_send(Flood.go)
+
+        def end(self) -> None:
+            self.me = None
+
+        def pong(self) -> str:
+            return "pong"
+
+    answers: list[str] = []
+
+    async def ask(other: Address[Flood]) -> None:
+        while True:
+            answers.append(await other.call(Flood.pong))
+            await anyio.lowlevel.checkpoint()
+
+    async with Supervisor("one") as one, Supervisor("two") as two, anyio.create_task_group() as group:
+        floods = [await tree.start(Flood) for tree in (one, one if same else two)]
+        other = await (one if same else two).start(Flood)
+        for flood in floods:
+            flood.try_send(Flood.begin, flood)
+        group.start_soon(ask, other)
+        for _ in range(400):
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+        for flood in floods:
+            flood.try_send(Flood.end)
+        handled = [flood.account().handled for flood in floods]
+    assert len(answers) > 20
+    assert min(handled) > max(handled) / 4
+
+
 async def test_a_task_is_called_as_the_actor_whose_handler_waits_in_it() -> None:
     def name() -> str:
         try:
