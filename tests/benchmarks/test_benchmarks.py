@@ -295,9 +295,8 @@ def test_the_readme_shows_a_table_of_this_form() -> None:
     assert shown[:2] == form[:2]
     assert all(line.count("|") == form[0].count("|") for line in shown)
     found, named = ([line.split("|")[1].strip() for line in table[2:]] for table in (shown, form))
-    assert found == [name for name in named if name in found]  # in this order; what was missing on that machine is left out
-    everywhere = {name for name, contestant in CONTESTANTS.items() if not (contestant.package or contestant.program)}
-    assert {peers.title(entrant) for entrant in peers.ENTRANTS if entrant[0] in everywhere} <= {*found}
+    assert found == named
+    assert [line for line in peers.notes(peers.ENTRANTS) if line not in lines] == []
 
 
 def test_what_a_peer_cannot_do_is_a_dash() -> None:
