@@ -90,7 +90,7 @@ class Incarnation(IncarnationTurn):
         return self.extras
 
     @property
-    def ordered(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+    def ordered(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # only read
         """Whether its supervisor asked for the end, and keeps the time."""
         return self.extras.ordered
 

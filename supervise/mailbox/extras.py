@@ -16,6 +16,7 @@ class Extras:
 def shared(extras: E) -> E:
     """The same, in which nothing can be set any more: what one wrote there, all would have."""
     kind = type(extras)
+    # Another class with the same slots, which is all that CPython asks for; checkers only know classes by name.
     extras.__class__ = type(kind.__name__, (kind,), {"__slots__": (), "__setattr__": _refuse})  # pyright: ignore[reportAttributeAccessIssue]
     return extras
 
