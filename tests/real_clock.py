@@ -1,6 +1,6 @@
 """The backends of tests that can't run in virtual time: what they wait for is a thread, a socket or the collector.
 
-uvloop has a clock of its own that nobody can replace, so these are the tests that it runs; the summary counts them.
+These are the tests that run on uvloop, too; the summary counts them. Its virtual time (`tree/jumping_uvloop.py`) is for plays.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ def never_hangs(test: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
 async def at_rest() -> None:
     """Wait until nothing else can run, without letting time pass: all that follows from what was done has happened.
 
-    In virtual time, or on trio with any clock. It waits for nobody who isn't in the loop: a thread, a process, a socket.
+    In virtual time, or on trio with any clock; in a loop of one's own, if that has a method `at_rest`. It waits for nobody who
+    isn't in the loop: a thread, a process, a socket.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -129,12 +130,13 @@ async def at_rest() -> None:
 
         await trio.testing.wait_all_tasks_blocked()
         return
-    if not isinstance(loop, JumpingLoop):
+    rest = getattr(loop, "at_rest", None)  # a JumpingLoop's, or that of a loop of one's own in virtual time
+    if rest is None:
         raise RuntimeError(
             "only a loop in virtual time knows when it is at rest: run the test on the fixture `virtual_backend`, "
             "or the code with supervise.testing.virtual_time.run()"
         )
-    await loop.at_rest()
+    await rest()
 
 
 async def settle(turns: int = 20) -> None:

@@ -3,8 +3,8 @@
     python -m tests.tree.plays --backend asyncio --examples 20000 --seed 1
     python3.12 -m tests.tree.plays --examples 2000 --least 0 --loop eager
 
-`--loop` says how asyncio's loop is set: `eager` has each task begin at once (CPython 3.12), `debug` is asyncio's own. uvloop
-has a clock of its own that nobody can replace, and these plays take hours of it.
+`--loop` says how asyncio's loop is set: `eager` has each task begin at once (CPython 3.12), `debug` is asyncio's own, `uvloop`
+runs it all on uvloop.
 
 It exits with 1 if a promise was broken, or if an option took effect less often than `--least` says.
 """
@@ -16,10 +16,11 @@ import asyncio
 import logging
 import time
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, cast
 
+import anyio
 from hypothesis import HealthCheck, given, seed, settings
 
 from supervise import ImmortalLoopWarning
@@ -62,7 +63,7 @@ NAMES = (
 )
 
 
-async def _under(kind: str, run: Callable[[], Awaitable[None]]) -> None:
+async def _under(kind: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     if kind == "eager":
         loop: Any = asyncio.get_running_loop()
         loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - CPython 3.11 has none
@@ -71,13 +72,22 @@ async def _under(kind: str, run: Callable[[], Awaitable[None]]) -> None:
     await run()
 
 
+def _play(backend: str, kind: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    if kind != "uvloop":
+        virtual_time.run(backend, partial(_under, kind, run))
+        return
+    from .jumping_uvloop import JumpingUvloop
+
+    anyio.run(virtual_time.never_hangs(run), backend_options={"loop_factory": JumpingUvloop})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.tree.plays", description="Random plays.")
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
     parser.add_argument("--examples", type=int, default=20_000)
     parser.add_argument("--least", type=int, default=100, help="how often each option has to take effect")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--loop", choices=["plain", "eager", "debug"], default="plain", help="how asyncio's is set")
+    parser.add_argument("--loop", choices=["plain", "eager", "debug", "uvloop"], default="plain", help="how asyncio's is set")
     said = parser.parse_args()
     logging.getLogger("supervise").setLevel(logging.CRITICAL)  # thousands of crashes, as asked for
     warnings.simplefilter("ignore", ImmortalLoopWarning)
@@ -90,7 +100,7 @@ def main() -> int:
         nonlocal played
         played += 1
         one = Play(said.backend, cast, steps)
-        virtual_time.run(said.backend, partial(_under, said.loop, one.run))
+        _play(said.backend, said.loop, one.run)
         EFFECTS.update(one.stage.effects)
 
     play()
