@@ -89,6 +89,7 @@ def answer(
     carrier: Any = None
     context: Any = None
     result: Any = None
+    kind: Any = None
     rest: Any = None
     waits_for: Any = None
     error: BaseException | None = None
@@ -105,7 +106,9 @@ def answer(
                 context = runs.enter_context(context, life)
             run = context.run
             result = run(function, life.instance, *args, **kwargs) if kwargs else run(function, life.instance, *args)
-            done = not hasattr(_kind_of(result), "__await__")
+            kind = _kind_of(result)
+            # As `awaitable` does, without its frame.
+            done = result is None or kind is int or kind is str or kind is dict or not hasattr(kind, "__await__")
             clean = len(context) == 1
         else:
             carrier = idle.pop()

@@ -231,7 +231,7 @@ async def live(
                             result = await result
                         elif is_coroutine is False:
                             result = bound(*args, **kwargs) if kwargs else bound(*args)
-                            if awaitable(result):
+                            if result is not None and awaitable(result):
                                 if life.kill_scope is None:
                                     enter_kill_scope(life)
                                 result = await result

@@ -28,6 +28,7 @@ from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from supervise._backends import give
+from supervise.mailbox.handler import awaitable
 from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import CURRENT
 
@@ -194,10 +195,12 @@ class RunQueue:
         try:
             while self.idle:
                 carrier = self.idle.pop()
+                carrier.renews = self.budget.call_for_more()
                 if carrier.wake is not None and give(carrier.wake, None):
                     carrier.coming = True
                     return
             carrier = Carrier(self)
+            carrier.renews = self.budget.call_for_more()
             carrier.coming = True
             self._carriers.add(carrier)
             run, over = partial(self._run, carrier), partial(self._ended, carrier)
@@ -229,6 +232,7 @@ class RunQueue:
             while True:
                 if carrier.coming:
                     carrier.coming = self.summoned = False
+                    self.budget.renew(carrier.renews)
                 if carrier.handed is not None:
                     (life, handed), carrier.handed = carrier.handed, None
                     at = life
@@ -359,7 +363,7 @@ class RunQueue:
                 return FirstStep(envelope, error=error)
             else:
                 return FirstStep(envelope, result, waits_for, begun=True)
-        elif hasattr(_kind_of(result), "__await__"):
+        elif result is not None and awaitable(result):
             return FirstStep(envelope, result)
         if reply is None:
             mailbox.handled += 1

@@ -38,6 +38,7 @@ ABLATIONS: Final[tuple[Ablation, ...]] = (
     Ablation("G1", 100_000),
     Ablation("G2", 100_000),
     Ablation("G3", 25_000),
+    Ablation("G3d", 25_000),
     Ablation("G4", 25_000),
     Ablation("G6", 25_000),
     Ablation("G7", 200_000),

@@ -16,7 +16,7 @@ from . import ablation, peers, scale
 from .__main__ import main
 from .backend import BACKENDS, Backend, missing
 from .contestant import CONTESTANTS, Contestant
-from .contestants import ablated_loop, growth
+from .contestants import ablated_call, ablated_loop, growth
 from .curve import CURVES
 from .measurement import Measurement
 from .picture import NoPicture
@@ -184,21 +184,32 @@ def test_only_what_misses_its_must_is_excused() -> None:
 
 
 def test_an_ablation_goes_from_the_barest_to_the_library(capsys: pytest.CaptureFixture[str]) -> None:
-    for row, steps in (("G1", 14), ("G11", 8), ("G9", 7)):
-        assert main(["ablation", row, "--backend", "trio", "--repeats", "1", "--quick"], Sampler(tiny)) == 0
+    for row, backend, steps in (
+        ("G1", "trio", 14),
+        ("G11", "trio", 8),
+        ("G9", "trio", 7),
+        ("G3", "asyncio", 20),
+        ("G3d", "trio", 17),
+    ):
+        assert main(["ablation", row, "--backend", backend, "--repeats", "1", "--quick"], Sampler(tiny)) == 0
         _, empty, head, *lines = capsys.readouterr().out.splitlines()
         assert empty == ""
         assert head.startswith(f"{row}, ")
-        assert "trio: must " in head
+        assert f"{backend}: must " in head
         assert len(lines) == steps
         assert all(line.startswith("  ") for line in lines)
         assert not any(" +" in line for line in lines[:1])
 
 
-def test_each_step_of_the_ablated_loop_changes_it() -> None:
-    texts = [ablated_loop.text(step) for step in ablated_loop.STEPS]
-    assert len(set(texts)) == len(texts)
-    assert not any("#+" in text or "#-" in text for text in texts)
+def test_each_step_of_what_is_ablated_changes_it() -> None:
+    loops = [ablated_loop.text(step) for step in ablated_loop.STEPS]
+    coroutines, plain = (
+        [ablated_loop.text(step, ablated_call.SOURCE, [*steps]) for step in steps]
+        for steps in (ablated_call.COROUTINE, ablated_call.PLAIN)
+    )
+    for texts in (loops, coroutines, plain):
+        assert len(set(texts)) == len(texts)
+        assert not any("#+" in text or "#-" in text for text in texts)
 
 
 def test_what_an_ablation_says_of_a_step_is_the_median_of_its_differences() -> None:

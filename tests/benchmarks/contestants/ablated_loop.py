@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -200,12 +200,11 @@ Drive: TypeAlias = Callable[[Any, int], Coroutine[Any, Any, None]]
 SLICES = 3
 
 
-def text(step: str) -> str:
+def text(step: str, source: str = SOURCE, order: Sequence[str] = (*STEPS,)) -> str:
     """The program as it is at this step."""
-    order = [*STEPS]
     reached = set(order[: order.index(step) + 1])
     lines: list[str] = []
-    for line in SOURCE.splitlines():
+    for line in source.splitlines():
         code, *marks = line.split("  #") if "  #" in line else [line]
         tags = " ".join(marks).replace("#", " ").split()
         if all((tag[1:] in reached) == (tag[0] == "+") for tag in tags):
@@ -213,13 +212,14 @@ def text(step: str) -> str:
     return "\n".join(lines)
 
 
-def _run(program: str) -> dict[str, Any]:
+def program(text: str) -> dict[str, Any]:
+    """What it defines."""
     names: dict[str, Any] = {}
-    exec(program, names)
+    exec(text, names)
     return names
 
 
-VARIANTS: Final = {title: _run(text(step)) for step, title in STEPS.items()}
+VARIANTS: Final = {title: program(text(step)) for step, title in STEPS.items()}
 
 
 async def _timed(backend: Backend, variant: Mapping[str, Any], n: int, capacity: float, drive: Drive) -> float:
@@ -279,10 +279,14 @@ def _loops(workload: str, drive: Drive, capacity: float = 1000) -> Workload:
     return partial(compare, workload=workload, capacity=capacity, drive=drive)
 
 
+async def call(n: int) -> Sample:
+    """One that its actor's own loop answers."""
+    return await compare(n, "call", 1000, _calls)
+
+
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "send": _loops("send", _sends),
     "send_unbounded": _loops("send_unbounded", _sends, math.inf),
-    "call": _loops("call", _calls),
     "call_deadline": _loops("call_deadline", _hurried_calls),
     "callers": _loops("callers", partial(_crowd, _calls)),
     "fan_in": _loops("fan_in", partial(_crowd, _sends)),
