@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, settings
 
 from supervise.testing import virtual_time
 from supervise.testing.virtual_time import settle
-from tests import ahead
 
 __all__ = ("anyio_backend", "pending_tasks", "settle")
 
-pytest_plugins = ["supervise_pytest"]  # for a checkout that isn't installed; else pytest has it already
+# The first is for a checkout that isn't installed; else pytest has it already.
+pytest_plugins = ["supervise_pytest", "tests.beside"]
 
 settings.register_profile("ci", max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -32,16 +32,10 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_collection_finish() -> None:
     """Each test looks through all garbage; what was imported needn't be looked through every time."""
     gc.collect()
     gc.freeze()
-    if not session.config.option.collectonly:
-        ahead.begin(session)
-
-
-def pytest_sessionfinish() -> None:
-    ahead.end()
 
 
 @pytest.fixture(autouse=True, scope="module")

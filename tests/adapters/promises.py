@@ -14,7 +14,7 @@ from tenacity import wait_fixed
 
 from supervise import Address, ExitKind, Factory, Intensity, Restart, RunningSupervisor, Supervisor, child, current
 from supervise.events import Decided, Event, Overran, Started, Stopped
-from tests import ahead
+from tests import beside
 
 GUARD = 30.0  # seconds of the real clock, after which a test hangs; each takes about one
 
@@ -158,7 +158,7 @@ def present() -> tuple[frozenset[str], frozenset[int]]:
 
 def processes() -> list[int]:
     """This process's children, and theirs, zombies included; but for what runs beside the tests."""
-    beside = ahead.own_processes()
+    others = beside.own_processes()
     below: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -168,7 +168,7 @@ def processes() -> list[int]:
         below.setdefault(int(fields[1]), []).append(int(entry.parent.name))
     found, todo = list[int](), [os.getpid()]
     while todo:
-        inner = [pid for pid in below.get(todo.pop(), []) if pid not in beside]
+        inner = [pid for pid in below.get(todo.pop(), []) if pid not in others]
         found += inner
         todo += inner
     return found

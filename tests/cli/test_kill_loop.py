@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
-from tests.ahead import ahead
+from tests.fresh_process import in_a_fresh_process
 
 from .kill_loop import KINDS, Outcome, Run, table
 
@@ -14,28 +12,10 @@ GUARD = "30"  # seconds beyond the stop time: only a hang takes so long, whateve
 SEEDS = {"bare": "1", "run": "2"}
 
 
-def _command(kind: str) -> list[str]:
-    return [
-        "-m",
-        "tests.cli.kill_loop",
-        "--kind",
-        kind,
-        "--runs",
-        "6",
-        "--seed",
-        SEEDS[kind],
-        "--more",
-        GUARD,
-        "--at-once",
-        "4",
-    ]
-
-
 @pytest.mark.parametrize("kind", KINDS)
-@ahead(_command)
-def test_64_a_busy_program_that_is_interrupted_at_any_instant_ends_and_leaves_nothing(
-    done: subprocess.CompletedProcess[str], kind: str
-) -> None:
+def test_64_a_busy_program_that_is_interrupted_at_any_instant_ends_and_leaves_nothing(kind: str) -> None:
+    runs = ["--kind", kind, "--runs", "6", "--seed", SEEDS[kind], "--more", GUARD, "--at-once", "4"]
+    done = in_a_fresh_process("-m", "tests.cli.kill_loop", *runs)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sum(line.startswith(kind) for line in done.stdout.splitlines()) == 2  # a line for each backend
 

@@ -19,21 +19,17 @@ come and go, streams that are read by senders, by handlers, by generators and in
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
 
-from tests.ahead import ahead
+from tests.fresh_process import in_a_fresh_process
 
 EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 300
 
 
-def _command(backend: str) -> list[str]:
-    return ["-m", "tests.tree.plays", "--backend", backend, "--examples", str(EXAMPLES), "--least", "0", "--seed", "1"]
-
-
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@ahead(_command)
-def test_the_promises_hold_whatever_happens(done: subprocess.CompletedProcess[str], backend: str) -> None:
+def test_the_promises_hold_whatever_happens(backend: str) -> None:
+    plays = ["--backend", backend, "--examples", str(EXAMPLES), "--least", "0", "--seed", "1"]
+    done = in_a_fresh_process("-m", "tests.tree.plays", *plays)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{EXAMPLES} plays on {backend}, none broke a promise" in done.stdout

@@ -13,11 +13,10 @@ the library, whenever it is called. Tested, at every step and at the end of each
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
 
-from tests.ahead import ahead
+from tests.fresh_process import in_a_fresh_process
 
 from .hostile import play
 from .malice import KINDS
@@ -25,13 +24,9 @@ from .malice import KINDS
 EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 500
 
 
-def _command(backend: str) -> list[str]:
-    return ["-W", "error", "-m", "tests.tree.hostile", "--backend", backend, "--examples", str(EXAMPLES)]
-
-
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@ahead(_command)
-def test_hostile_code_harms_nobody_but_itself(done: subprocess.CompletedProcess[str], backend: str) -> None:
+def test_hostile_code_harms_nobody_but_itself(backend: str) -> None:
+    done = in_a_fresh_process("-W", "error", "-m", "tests.tree.hostile", "--backend", backend, "--examples", str(EXAMPLES))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""  # as of an exception that nobody could raise
 
