@@ -36,6 +36,7 @@ from supervise import (
 from supervise.adapters.pykka import actor
 from supervise.adapters.pykka import reference as reference_to
 from supervise.events import Overran, Raised, Started, Stopped
+from supervise.tree import place
 from tests.doubles import Boom
 from tests.real_clock import BACKENDS
 
@@ -288,7 +289,8 @@ async def test_stop_all_ends_it_and_its_supervisor_starts_it_again() -> None:
         assert await counter.call(Counter.add, 1) == 4
 
 
-async def test_one_that_hangs_is_reported_and_not_restarted_while_it_does() -> None:
+async def test_one_that_hangs_is_reported_and_not_restarted_while_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "UNSTOPPABLE_AFTER", 0.05)
     release = threading.Event()
     try:
         async with tree(actor(Counter), stop_within=0.01) as (app, counter, witness):

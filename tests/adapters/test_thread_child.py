@@ -20,6 +20,7 @@ from supervise import ActorCrashed, Address, BadCall, ExitKind, InvalidSpec, Sta
 from supervise.adapters.own_thread import own_thread
 from supervise.adapters.thread import thread
 from supervise.events import Overran, Started, Stopped
+from supervise.tree import place
 from tests.doubles import Boom
 from tests.real_clock import BACKENDS
 
@@ -32,6 +33,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def called_unstoppable_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "UNSTOPPABLE_AFTER", 0.05)
 
 
 class Consumer:
@@ -96,6 +102,7 @@ async def test_what_it_raises_when_it_is_asked_to_stop_is_a_crash() -> None:
         assert (await witness.ended()).reason.detail == "Boom: at the end"
 
 
+@pytest.mark.usefixtures("called_unstoppable_soon")
 async def test_a_thread_that_hangs_is_reported_and_waited_for_and_nobody_else_waits() -> None:
     release, stopped = threading.Event(), threading.Event()
 
@@ -108,7 +115,7 @@ async def test_a_thread_that_hangs_is_reported_and_waited_for_and_nobody_else_wa
         async with tree(thread(hang), stop_within=0.01) as (app, address, witness):
             app.kill("it")  # as a crash: it would be restarted at once
             await witness.until(lambda: witness.of(Overran))
-            assert stopped.is_set()
+            assert stopped.wait(20)
             assert len(witness.of(Stopped)) == 0
             assert [e.incarnation for e in witness.of(Started) if e.path == "app/it"] == [1]
             other = await app.start(Consumer)
@@ -236,6 +243,7 @@ async def test_an_object_that_cannot_be_built_fails_its_start() -> None:
     assert present() == before
 
 
+@pytest.mark.usefixtures("called_unstoppable_soon")
 async def test_a_method_that_hangs_is_reported_and_waited_for() -> None:
     release = threading.Event()
     before = present()

@@ -16,7 +16,7 @@ from . import ablation, peers, scale
 from .__main__ import main
 from .backend import BACKENDS, Backend, missing
 from .contestant import CONTESTANTS, Contestant
-from .contestants import ablated_call, ablated_loop, growth
+from .contestants import ablated_call, ablated_loop, fairness, growth
 from .curve import CURVES
 from .measurement import Measurement
 from .picture import NoPicture
@@ -33,6 +33,12 @@ RUNS = [
     for absent in [contestant.missing() or missing(backend)]
     for workload in (contestant.workloads() if absent is None else ["anything"])
 ]
+
+
+@pytest.fixture(autouse=True)
+def hardly_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "OPERATIONS", 20)
+    monkeypatch.setattr(fairness, "DEADLINE", 0.001)  # until which a program is busy
 
 
 def tiny(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
@@ -58,10 +64,7 @@ class Fixed:
 
 
 @pytest.mark.parametrize(("name", "workload", "backend"), RUNS)
-def test_every_workload_of_every_contestant_runs(
-    name: str, workload: str, backend: Backend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(growth, "OPERATIONS", 20)
+def test_every_workload_of_every_contestant_runs(name: str, workload: str, backend: Backend) -> None:
     size = 2 if name == "mode" else 20
     figures = measure(name, workload, size, backend)
     assert figures

@@ -382,7 +382,7 @@ def test_a_loop_that_was_closed_right_after_the_stop_keeps_nobody_from_opening_i
         async with tree as app:
             await app.stop()
 
-    loop = asyncio.new_event_loop()
+    loop = virtual_time.JumpingLoop()
     app = loop.run_until_complete(tree.open())
     stop = loop.create_task(app.stop())
     stop.add_done_callback(lambda _: loop.stop())  # in the very turn of its end
@@ -390,13 +390,13 @@ def test_a_loop_that_was_closed_right_after_the_stop_keeps_nobody_from_opening_i
     for task in asyncio.all_tasks(loop):
         task._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.close()
-    asyncio.run(again())
+    virtual_time.run("asyncio", again)
     assert log == ["a begins", "b begins", "b ends", "a ends"] * 2
 
 
 def test_a_block_that_another_loop_hasnt_left_yet_keeps_the_description() -> None:
     tree = _tree(_NOBODY)
-    loop = asyncio.new_event_loop()
+    loop = virtual_time.JumpingLoop()
     stopped, leave = asyncio.Event(), asyncio.Event()
 
     async def first() -> None:
