@@ -43,9 +43,9 @@ def test_79_what_was_closed_changes_nothing(target: str, closed: str) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("target", ["ORDERLY", "GIVES_UP"])
-@pytest.mark.parametrize("gone", [{"stdout"}, {"stderr"}, {"stdout", "stderr"}], ids="-".join)
+@pytest.mark.parametrize("gone", [("stdout",), ("stderr",), ("stdout", "stderr")], ids="-".join)
 @side_by_side
-def test_79_a_reader_that_went_away_changes_nothing(target: str, gone: set[str], unbuffered: str) -> None:
+def test_79_a_reader_that_went_away_changes_nothing(target: str, gone: tuple[str, ...], unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:

@@ -25,8 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LEAKS = """
 import asyncio, threading
 import anyio, pytest, trio
+from supervise.testing import left_over
 from tests.conftest import anyio_backend  # anyio's own plugin has one too, and comes later than -p
 
+left_over.GRACE = 0.1  # seconds for threads that were told to end; that of test_thread wasn't
 kept = []
 
 async def forever():

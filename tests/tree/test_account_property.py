@@ -23,11 +23,15 @@ import os
 import pytest
 
 from tests.fresh_process import in_a_fresh_process
+from tests.side_by_side import begun, side_by_side
+
+__all__ = ("begun",)
 
 EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 300
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@side_by_side
 def test_the_promises_hold_whatever_happens(backend: str) -> None:
     plays = ["--backend", backend, "--examples", str(EXAMPLES), "--least", "0", "--seed", "1"]
     done = in_a_fresh_process("-m", "tests.tree.plays", *plays)

@@ -17,14 +17,18 @@ import os
 import pytest
 
 from tests.fresh_process import in_a_fresh_process
+from tests.side_by_side import begun, side_by_side
 
 from .hostile import play
 from .malice import KINDS
+
+__all__ = ("begun",)
 
 EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 500
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@side_by_side
 def test_hostile_code_harms_nobody_but_itself(backend: str) -> None:
     done = in_a_fresh_process("-W", "error", "-m", "tests.tree.hostile", "--backend", backend, "--examples", str(EXAMPLES))
     assert done.returncode == 0, done.stdout + done.stderr
