@@ -29,6 +29,8 @@ BESIDE: tuple[str, ...] = (
     # They start programs, and wait for them.
     "tests/cli/",
     "tests/examples/",
+    "tests/telemetry/test_tracing.py",
+    "tests/test_beside.py",
     "tests/testing/test_left_over.py",
     "tests/testing/test_plugin.py",
     "tests/tree/test_account_property.py",
