@@ -19,7 +19,6 @@ from supervise._backends import give
 if TYPE_CHECKING:
     from supervise._backends import Backend, Future
 
-NEVER: Final = -1
 BATCH: Final = 128
 """Units between two turns: a 1 ms timer is at most 0.1 ms late behind a long queue."""
 
@@ -38,10 +37,8 @@ class Budget:
         self._line: deque[Future] = deque()
 
     def call_for_more(self) -> int:
-        """Whoever is called now runs after a turn of the loop, so it may bring new ones if these are used up."""
-        if self.left > 1:
-            return NEVER
-        self.left = 0  # or what is used of them until then would be too much
+        """They are used up, up to one. Whoever is called now runs after a turn of the loop, so it may bring new ones."""
+        self.left = 0  # or what is used until then would be too much
         return self._renewed
 
     def renew(self, called: int) -> None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from supervise.log import say
 
-from .budget import NEVER
-
 if TYPE_CHECKING:
     from supervise._backends import Future, Scope
 
@@ -66,7 +64,7 @@ class Carrier:
         self.wake: Future | None = None  # while it waits for work
         self.life: Incarnation | None = None  # that it waits with
         self.waited: bool = False  # the life that it runs has waited for something other than messages, or is called
-        self.renews: int = NEVER  # which of its loop's budgets is used up, since when it was summoned
+        self.renews: int | None = None  # the budget that was used up when it was summoned
         self.coming: bool = False  # it was summoned, and hasn't run since
         self.step: Coroutine[Any, Any, None] | None = None  # of the life that it runs
 

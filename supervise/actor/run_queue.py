@@ -195,12 +195,14 @@ class RunQueue:
         try:
             while self.idle:
                 carrier = self.idle.pop()
-                carrier.renews = self.budget.call_for_more()
+                if self.budget.left <= 1:
+                    carrier.renews = self.budget.call_for_more()
                 if carrier.wake is not None and give(carrier.wake, None):
                     carrier.coming = True
                     return
             carrier = Carrier(self)
-            carrier.renews = self.budget.call_for_more()
+            if self.budget.left <= 1:
+                carrier.renews = self.budget.call_for_more()
             carrier.coming = True
             self._carriers.add(carrier)
             run, over = partial(self._run, carrier), partial(self._ended, carrier)
@@ -232,7 +234,9 @@ class RunQueue:
             while True:
                 if carrier.coming:
                     carrier.coming = self.summoned = False
-                    self.budget.renew(carrier.renews)
+                    if carrier.renews is not None:
+                        self.budget.renew(carrier.renews)
+                        carrier.renews = None
                 if carrier.handed is not None:
                     (life, handed), carrier.handed = carrier.handed, None
                     at = life

@@ -1,8 +1,8 @@
 """How much is done between two turns of an event loop.
 
 Tested: whoever is called while nothing is left brings a new budget, as a turn lies between; once for all who were called
-together, not while something is left, and not before those who stand in a line; what is left of one that is used up isn't spent
-meanwhile. So a call that had to wait for the loop costs two turns of it.
+together, and not before those who stand in a line; what is left of one that is used up isn't spent meanwhile. So a call that
+had to wait for the loop costs two turns of it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,6 @@ def test_who_is_called_while_nothing_is_left_brings_new_ones(left: int) -> None:
     budget.left = 5
     budget.renew(together)
     assert budget.left == 5
-
-
-def test_who_is_called_while_enough_is_left_brings_none() -> None:
-    budget = Budget()
-    budget.left = 2
-    called = budget.call_for_more()
-    budget.left = 0
-    budget.renew(called)
-    assert budget.left == 0
 
 
 @pytest.mark.anyio
