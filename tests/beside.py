@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -80,10 +80,13 @@ def _is_beside(item: pytest.Item) -> bool:
 
 
 def _run_beside(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    """What a second process is begun for: nothing, in the second one itself."""
     chosen = [item for item in items if _is_beside(item)]
     watched = any(config.getoption(option, False) for option in WATCHED) or config.getoption("capture", "no") == "no"
-    shared_out = hasattr(config, "workerinput")  # by pytest-xdist
-    return [] if watched or shared_out or len(chosen) == len(items) else chosen
+    one_of_several = config.getoption("beside", None) or hasattr(
+        config, "workerinput"
+    )  # this is how pytest-xdist marks its own
+    return [] if watched or one_of_several or len(chosen) == len(items) else chosen
 
 
 class Second:
@@ -154,7 +157,7 @@ class Second:
             report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
             for name in ("location", "longrepr"):  # JSON knows no tuples
                 if isinstance(value := getattr(report, name), list):
-                    setattr(report, name, tuple[Any, ...](value))
+                    setattr(report, name, tuple(cast("list[Any]", value)))
             yield report
 
     def _read(self) -> bool:

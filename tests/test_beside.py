@@ -27,6 +27,8 @@ pytest_plugins = ["tests.beside"]
 def pytest_configure():
     from tests import beside
     beside.BESIDE = ("there/",)
+    with open("processes", "a") as processes:
+        print(os.getpid(), file=processes)
 
 def pytest_runtest_setup(item):
     with open("ran", "a") as ran:
@@ -44,7 +46,9 @@ def once():
     with open("fixtures", "a") as fixtures:
         print(os.getpid(), file=fixtures)
 
-def test_passes(): pass
+def test_passes(pytestconfig):
+    assert not pytestconfig.option.xmlpath, "the first process writes it"
+    assert pytestconfig.option.basetemp != "tmp", "it is the first one's, which would be emptied"
 
 def test_fails():
     print("said before")
@@ -117,6 +121,7 @@ def test_every_outcome_is_that_of_the_first_process(suite: Suite) -> None:
     assert "ERROR there/test_a.py::test_errs - OSError: in a fixture" in done.stdout
     assert "UserWarning: this is old" in done.stdout
     assert len(ElementTree.parse(suite.folder / "all.xml").findall(".//testcase")) == 10
+    assert done.stdout.index("with_others/test_here.py") < done.stdout.index("there/test_a.py")  # it has other work meanwhile
     here, there = sorted(suite.ran().values(), key=len)
     assert here == ["test_last"]
     names = [
@@ -159,6 +164,7 @@ def test_all_is_good_if_all_is_good(suite: Suite) -> None:
 def test_there_is_one_process_where_one_is_enough_or_is_watched(suite: Suite, arguments: list[str]) -> None:
     suite.run(*arguments)
     assert len(suite.ran()) == 1
+    assert len((suite.folder / "processes").read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_what_is_only_collected_keeps_its_order(suite: Suite) -> None:
@@ -196,7 +202,10 @@ def test_a_second_process_that_ends_badly_after_its_tests_is_an_error(suite: Sui
     assert "OSError: in the end" in done.stdout
 
 
-def test_a_second_process_that_nobody_needs_any_more_is_killed_with_what_it_has_started(suite: Suite) -> None:
+@pytest.mark.parametrize(("end", "status"), [("assert False", 1), ("raise KeyboardInterrupt", 2)])
+def test_a_second_process_that_nobody_needs_any_more_is_killed_with_what_it_has_started(
+    suite: Suite, end: str, status: int
+) -> None:
     suite.write(
         "there/test_a.py",
         """
@@ -211,18 +220,17 @@ def test_hangs():
     )
     suite.write(
         "with_others/test_here.py",
-        """
+        f"""
 import os, time
 def test_here():
     while not os.path.exists("began"):
         time.sleep(0.01)
-    assert False
+    {end}
 def test_never(): pass
 """,
     )
     done = suite.run("-x")
-    assert done.returncode == 1
-    assert _counts(done) == {"failed": 1}, done.stdout
+    assert done.returncode == status, done.stdout
     assert not any(map(_runs, json.loads((suite.folder / "began").read_text(encoding="utf-8"))))
 
 
