@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pytest
 
@@ -156,8 +156,8 @@ class Second:
         for data in self._came.pop(item.nodeid, []):
             report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
             for name in ("location", "longrepr"):  # JSON knows no tuples
-                if isinstance(value := getattr(report, name), list):
-                    setattr(report, name, tuple(cast("list[Any]", value)))
+                if isinstance(getattr(report, name), list):
+                    setattr(report, name, tuple(getattr(report, name)))
             yield report
 
     def _read(self) -> bool:
