@@ -37,6 +37,8 @@ class Work:
     error: BaseException | None = None
     failed: str | None = None
     told: bool = False
+    late: list[Slot] | None = None
+    """Those that outlive the end of their supervisor, as far as they were looked at."""
 
     # Without slots: what most works leave as it is costs them nothing, and there is one at a time.
     def __init__(self, purpose: Purpose, *, subject: Slot | None = None, ticket: object = None, delay: float = 0.0) -> None:

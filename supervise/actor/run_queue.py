@@ -153,10 +153,6 @@ class RunQueue:
                 carrier.runs = None
                 carrier.context.run(CURRENT.set, NOBODY)
 
-    def holds(self, life: Incarnation) -> bool:
-        """Whether it waits for its turn."""
-        return life in self.ready
-
     def coroutine_of(self, task: object) -> Any:
         """The coroutine of the life that this task runs, if it is a carrier that does."""
         return next((carrier.step for carrier in [*self._carriers] if carrier.task is task), None)
@@ -168,13 +164,14 @@ class RunQueue:
         found = next((carrier for carrier in [*self._carriers] if carrier.task is life.task), None)
         return found is not None and found.step is None and found.handed is None and found not in self.idle
 
-    def look(self) -> None:
-        """Some carriers may have been struck or cancelled, and tell nobody."""
+    def look(self) -> set[Incarnation]:
+        """Some carriers may have been struck or cancelled, and tell nobody. The answer: who waits for its turn, and is well."""
         dead = [carrier for carrier in self._carriers if self.backend.has_died(carrier.task)]
         self._carriers.difference_update(dead)
         self.idle = [carrier for carrier in self.idle if carrier in self._carriers]
         self.summoned = self.serving = False
         self._look_on()
+        return {*self.ready}
 
     def end(self) -> None:
         """The tree is over: nobody has work any more."""

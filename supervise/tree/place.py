@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -360,11 +360,11 @@ class ActorPlace:
             self.timer.cancel()
             self.timer = None
 
-    def bury(self) -> None:
-        """Its task may have ended without a word."""
+    def bury(self, waiting: Set[object]) -> None:
+        """Its task may have ended without a word. Those that are `waiting` for their turn have none, and need none."""
         incarnation = self.incarnation
-        if incarnation is None or self.mailbox.waker is incarnation or self.node.tree.runs.holds(incarnation):
-            return  # it has no task, and needs none
+        if incarnation is None or self.mailbox.waker is incarnation or incarnation in waiting:
+            return
         if self.node.tree.backend.has_died(incarnation.task):
             bury(incarnation)
 

@@ -229,9 +229,9 @@ class Tree:
         """Some may have ended and can't say so: their task was cancelled before it began, or what failed is who would hear."""
         if self.ended is not None:
             return
-        self.runs.look()
+        waiting = self.runs.look()
         for place in self.root.actors():
-            place.bury()
+            place.bury(waiting)
             place.cancel_again()  # Ctrl-C may have struck in the middle of the first time
         if self._broken is not None and not self.root.alive():
             self.finished(ExitReason(ExitKind.CRASHED, describe(self._broken)), Cause.SELF, None)

@@ -6,6 +6,8 @@ waits for it but its own restart, which comes as soon as it has ended).
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tenacity import wait_fixed
 
@@ -170,3 +172,26 @@ def test_a_stop_that_overran_is_no_news_about_a_child_that_wasn_t_asked_to_stop(
     assert rig.ends("a") == [WakeAt(10.0)]
     assert rig.overruns("a") == []
     assert rig.states() == {"a": "restarting", "b": "running"}
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_those_that_outlive_the_end_are_looked_at_once_and_not_at_the_end_of_each(backwards: bool) -> None:
+    class Looked(dict[str, Any]):
+        times = 0
+
+        def values(self) -> Any:
+            Looked.times += 1
+            return super().values()
+
+    names = [f"c{n}" for n in range(100)]
+    rig = Rig(*names).up()
+    rig.took(rig.machine.stop(rig.now))
+    state: Any = rig.machine._state
+    state.slots = Looked(state.slots)
+    told = [directive for name in reversed(names) for directive in rig.overruns(name) if isinstance(directive, Overran)]
+    assert told == [Overran((*names,), SHUTDOWN)]
+    last: list[Any] = []
+    for name in reversed(names) if backwards else names:
+        last = rig.ends(name, KILLED)
+    assert [type(directive) for directive in last] == [Done]
+    assert Looked.times < 10
