@@ -342,8 +342,10 @@ def _is_left_by_all(state: SupervisorState) -> bool:
 def begin_shutdown(state: SupervisorState, work: Work) -> None:
     """What is under way ends first, then the others in reverse order. No call is served any more."""
     slots = [*state.slots.values()]
-    under_way = [slot for slot in slots if slot.state is STOPPING or (slot.state is STARTING and not slot.detached)]
-    work.stops = [slot for slot in slots if slot not in under_way]
+    under_way: list[Slot] = []
+    for slot in slots:
+        ends = slot.state is STOPPING or (slot.state is STARTING and not slot.detached)
+        (under_way if ends else work.stops).append(slot)
     work.pending = len(under_way)
     # At once: Ctrl-C that strikes before leaves all as it was.
     interrupted, state.work, state.phase = state.work, work, Phase.STOPPING
@@ -351,7 +353,8 @@ def begin_shutdown(state: SupervisorState, work: Work) -> None:
     if interrupted is not None and interrupted.ticket is not None:
         state.out.append(do.Reply(interrupted.ticket, _stopped_meanwhile(state)))
     for slot in slots:
-        answer(state, slot, _stopped_meanwhile(state))
+        if slot.next_start is not None:
+            answer(state, slot, _stopped_meanwhile(state))
     for entry in state.queue:  # queued ends are found at each child's own stop
         if type(entry) is Call:
             state.out.append(do.Reply(entry.ticket, _stopped_meanwhile(state)))

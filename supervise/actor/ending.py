@@ -30,6 +30,7 @@ from .redelivered import policy_of
 if TYPE_CHECKING:
     from supervise.mailbox.lane import Lane
 
+    from .carrier import Carrier
     from .incarnation import Incarnation
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ async def _exit(life: Incarnation, error: BaseException | None) -> BaseException
     return error
 
 
-def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None:
+def finish(life: Incarnation, error: BaseException | None, carrier: Carrier | None) -> Incarnation | None:
     """All of it has ended: settle what was in hand, and ask what follows.
 
     Its owner is told, whatever the user's code does in here: the texts of exceptions and arguments, queues, instruments.
@@ -143,6 +144,10 @@ def finish(life: Incarnation, error: BaseException | None) -> Incarnation | None
     life.failure = error = None
     if life.extras is not NO_EXTRAS:
         _tell_waiters(life, reason)
+    if carrier is not None and successor is not None:
+        carrier.waited = True  # it has work, as a rule: another wake-up would cost a tenth of this restart
+    elif carrier is not None:
+        carrier.keep_scope_of(life)
     if successor is None:
         leave_kill_scope(life, None)
     life.task = None

@@ -308,10 +308,8 @@ async def live(
             extras = life.extras
             if extras.tasks is not None or extras.life_scope is not None or extras.concurrent is not None:
                 error = await leave(life, error)
-            following = finish(life, error)
+            following = finish(life, error, carrier)
             error = None
-            if carrier is not None and following is not None:
-                carrier.waited = True  # it has work, as a rule: another wake-up would cost a tenth of this restart
         except BaseException as raised:  # nothing of ours raises, and a fact that is lost leaves a tree that hangs
             if is_of(raised, GeneratorExit) and is_being_closed(life):
                 raise

@@ -20,6 +20,7 @@ import trio
 from opentelemetry.sdk.trace import TracerProvider
 
 from supervise import Address, DynamicSupervisor, Intensity, Supervisor, current
+from supervise.actor.carrier import Carrier
 from supervise.actor.run_queue import RunQueue
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Gate, Scribe, turn_by_turn_until
@@ -424,6 +425,28 @@ async def test_a_handler_that_stops_its_own_actor_while_another_waits_for_its_tu
         await at_rest()
         assert app.count_children().active == 0
         assert all(actor.account().balanced for actor in actors)
+
+
+async def test_idle_actors_end_in_one_task_and_one_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, begun = 0, 0
+    enter, make = Carrier.enter_scope, Carrier.__init__
+
+    def counted(carrier: Carrier) -> Any:
+        nonlocal entered
+        entered += 1
+        return enter(carrier)
+
+    def made(carrier: Carrier, queue: Any) -> None:
+        nonlocal begun
+        begun += 1
+        make(carrier, queue)
+
+    monkeypatch.setattr(Carrier, "enter_scope", counted)
+    monkeypatch.setattr(Carrier, "__init__", made)
+    async with DynamicSupervisor("app") as app:
+        for _ in range(100):
+            await app.start(Asker)
+    assert (entered, begun) == (1, 1)
 
 
 async def test_a_bug_of_the_carriers_own_ends_the_tree_and_hangs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
