@@ -181,7 +181,7 @@ def test_whatever_a_second_process_that_dies_owes_is_an_error(suite: Suite) -> N
     assert "ERROR there/test_b.py::test_dies - It ended, and hadn't reported this test" in done.stdout
     assert "ERROR there/test_b.py::test_later - It ended, and hadn't reported this test" in done.stdout
     assert "with status -6" in done.stdout
-    assert "Fatal Python error: Aborted" in done.stdout
+    assert "in _run_code" in done.stdout  # the end of the stack that Python writes then, of which the beginning may be too much
 
 
 def test_a_second_process_that_cant_begin_says_why(suite: Suite) -> None:
