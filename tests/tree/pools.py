@@ -109,8 +109,12 @@ def neglected(app: RunningSupervisor) -> list[str]:
 
 def _is_idle(worker: WorkerMailbox) -> bool:
     """Whether it waits for its next message."""
-    life, waker = worker.turn, worker.waker
+    life: Any = worker.turn
+    waker = worker.waker
     if life is None or not life.running or life.stopping or worker.restarting or worker.extras.paused or worker.retires:
+        return False
+    beside = life.extras.concurrent
+    if beside is not None and beside._all >= beside._limit:  # it takes up the next one as soon as one of them is over
         return False
     return waker is not None and not waker.done()
 
