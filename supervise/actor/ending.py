@@ -144,12 +144,12 @@ def finish(life: Incarnation, error: BaseException | None, carrier: Carrier | No
     life.failure = error = None
     if life.extras is not NO_EXTRAS:
         _tell_waiters(life, reason)
-    if carrier is not None and successor is not None:
-        carrier.waited = True  # it has work, as a rule: another wake-up would cost a tenth of this restart
-    elif carrier is not None:
-        carrier.keep_scope_of(life)
     if successor is None:
+        if carrier is not None:
+            carrier.keep_scope_of(life)
         leave_kill_scope(life, None)
+    elif carrier is not None:
+        carrier.waited = True  # it has work, as a rule: another wake-up would cost a tenth of this restart
     life.task = None
     return successor
 

@@ -190,16 +190,15 @@ class RunQueue:
     def _summon(self) -> None:
         self.summoned = True
         try:
+            renews = self.budget.call_for_more() if self.budget.left <= 1 else None
             while self.idle:
                 carrier = self.idle.pop()
-                if self.budget.left <= 1:
-                    carrier.renews = self.budget.call_for_more()
+                carrier.renews = renews
                 if carrier.wake is not None and give(carrier.wake, None):
                     carrier.coming = True
                     return
             carrier = Carrier(self)
-            if self.budget.left <= 1:
-                carrier.renews = self.budget.call_for_more()
+            carrier.renews = renews
             carrier.coming = True
             self._carriers.add(carrier)
             run, over = partial(self._run, carrier), partial(self._ended, carrier)

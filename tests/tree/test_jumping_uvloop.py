@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +15,7 @@ import anyio
 import pytest
 
 from supervise.testing import virtual_time
-from tests.house import ROOT
+from tests.fresh_process import in_a_fresh_process
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("uvloop") is None, reason="uvloop isn't installed: it has no wheel for this Python or platform"
@@ -78,8 +76,7 @@ def test_a_deadlock_is_told_and_does_not_hang() -> None:
 
 
 def test_plays_keep_their_promises_on_it() -> None:
-    command = [sys.executable, "-m", "tests.tree.plays", "--loop", "uvloop", "--examples", "40", "--least", "0", "--seed", "1"]
-    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'strategies'}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+    plays = ["--loop", "uvloop", "--examples", "40", "--least", "0", "--seed", "1"]
+    done = in_a_fresh_process("-m", "tests.tree.plays", *plays)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "40 plays on asyncio, none broke a promise" in done.stdout
