@@ -36,6 +36,7 @@ class Nursery:
         "_ended",
         "_errors",
         "_group",
+        "_left",
         "_pending",
         "_task",
         "_turn",
@@ -49,6 +50,7 @@ class Nursery:
         self._group: TaskGroup | None = None
         self._pending: list[tuple[Context, Callable[..., Coroutine[Any, Any, Any]], tuple[Any, ...], str | None]] = []
         self._cancelled = False
+        self._left = False  # the host leaves its group, and waits there for those that run
         self._errors: list[BaseException] = []
         self._wake: Future = self._backend.future()
         self._ended = anyio.Event()
@@ -68,7 +70,7 @@ class Nursery:
         """
         self._turn.mailbox.check_thread()
         # A group without tasks that is being left takes a task, and never awaits it.
-        if self._ended.is_set() or (self._wake.done() and not self.running):
+        if self._ended.is_set() or (self._left and not self.running):
             raise RuntimeError("this incarnation has ended, and its nursery with it: ask current() for that of the next")
         self._backend.lets_interrupt(function)
         self.running += 1
@@ -142,7 +144,10 @@ class Nursery:
                     self._begin(self._group, *self._pending.pop(0))
                 if self._cancelled:
                     self._group.cancel_scope.cancel()
-                await self._wake
+                try:
+                    await self._wake
+                finally:
+                    self._left = True
         except BaseException as error:
             self._errors.append(error)
         errors, self._errors = self._errors, []

@@ -7,6 +7,7 @@ Tested:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anyio
@@ -126,3 +127,41 @@ async def test_what_is_begun_as_the_incarnation_ends_is_refused_or_over_with_it(
             await at_rest()
             assert nursery.running == 0, turns
         assert 0 < refused < 25
+
+
+@pytest.mark.anyio
+async def test_a_task_that_is_started_right_after_a_kill_is_cancelled_as_it_begins_and_is_no_error() -> None:
+    told: list[str] = []
+
+    async def late() -> None:
+        told.append("begun")
+        try:
+            await anyio.sleep(math.inf)
+        finally:
+            told.append("ended")
+
+    class Victim:
+        def __init__(self) -> None:
+            self.first = anyio.Event()
+
+        async def works(self) -> None:
+            current().nursery.start_soon(self._wait)
+            await self.first.wait()
+
+        async def _wait(self) -> None:
+            self.first.set()
+
+        def killed(self, me: Address[Victim]) -> None:
+            me.kill()
+            try:
+                current().nursery.start_soon(late)
+            except RuntimeError as error:
+                told.append(str(error))
+
+    async with Supervisor("app") as app:
+        victim = await app.start(Victim, restart="temporary")
+        await victim.call(Victim.works)
+        await at_rest()
+        await victim.send(Victim.killed, victim)
+        await at_rest()
+    assert told in ([], ["begun", "ended"])
