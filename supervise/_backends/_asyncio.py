@@ -141,9 +141,8 @@ class AsyncioBackend:
     def rename(self, task: Any, name: str) -> None:
         task.set_name(name)
 
-    def use_of(self, task: Any) -> Callable[[], object]:
-        cancelling: Callable[[], object] = task.cancelling
-        return cancelling
+    def use_of(self, task: Any) -> tuple[Callable[[], object], object]:
+        return task.cancelling, 0  # of which there is only one
 
     def has_died(self, task: object) -> bool:
         # None: Ctrl-C struck just before it would have been made, since it is known from then on.

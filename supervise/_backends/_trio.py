@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import trio
@@ -247,10 +248,10 @@ class TrioBackend:
     def rename(self, task: Any, name: str) -> None:
         task.name = name
 
-    def use_of(self, task: Any) -> Callable[[], object]:
+    def use_of(self, task: Any) -> tuple[Callable[[], object], object]:
         # Not public; where there is no such thing, nothing is ever left in a task. It is what a scope sets as it is entered.
-        innermost = getattr(task, "_cancel_status", None)
-        return lambda: getattr(task, "_cancel_status", None) is not innermost
+        innermost = partial(attrgetter("_cancel_status"), task)
+        return (innermost, innermost()) if hasattr(task, "_cancel_status") else (bool, False)
 
     def has_died(self, task: object) -> bool:
         return False  # a KeyboardInterrupt doesn't strike in our code, and cancellations are what it tells of

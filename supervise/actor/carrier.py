@@ -23,11 +23,6 @@ IDLE: Final = 64
 """Carriers that may wait for work, or with an actor; more of them end."""
 
 
-def unused() -> bool:
-    """Of a task that hasn't begun."""
-    return False
-
-
 class Carrier:
     """One task. While it runs a life, that one has its kill scope."""
 
@@ -35,7 +30,6 @@ class Carrier:
         "coming",
         "context",
         "handed",
-        "is_used_up",
         "life",
         "named",
         "own",
@@ -46,6 +40,8 @@ class Carrier:
         "scope",
         "step",
         "task",
+        "unused",
+        "use",
         "waited",
         "wake",
     )
@@ -58,7 +54,8 @@ class Carrier:
         self.own: bool = False  # it is one life's alone
         self.retired: bool = False  # it runs nobody any more
         self.runs: Incarnation | None = None  # whose turn it is, in its context, while it idles
-        self.is_used_up: Callable[[], object] = unused
+        self.use: Callable[[], object] = bool  # answers something else than `unused`, once something was left in the task
+        self.unused: object = False
         self.handed: tuple[Incarnation, FirstStep] | None = None  # what it is to go on with, before all else
         self.scope: Scope | None = None
         self.wake: Future | None = None  # while it waits for work
@@ -70,7 +67,7 @@ class Carrier:
 
     def can_be_shared(self) -> bool:
         """Whether nothing of the life that it runs would be felt by another one. 31 ns, and another 25 on asyncio."""
-        return len(self.context) == 1 and not self.is_used_up()
+        return len(self.context) == 1 and self.use() is self.unused
 
     def keeps(self, life: Incarnation) -> bool:
         """Whether it goes on waiting with the life that it runs, which may soon wait for something again."""
@@ -107,7 +104,7 @@ class Carrier:
         backend = self.queue.backend
         self.scope = scope = backend.scope()
         scope.__enter__()
-        self.is_used_up = backend.use_of(self.task)
+        self.use, self.unused = backend.use_of(self.task)
         return scope
 
     def keep_scope_of(self, life: Incarnation) -> None:

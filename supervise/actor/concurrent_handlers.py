@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervise.mailbox.envelope import cancels_with_caller, is_given_up
 from supervise.mailbox.handler import Concurrency
-from supervise.mailbox.turn import CURRENT, Turn
+from supervise.mailbox.turn import Turn, set_turn
 from supervise_strategies.kind import is_of
 
 from .nursery import Nursery
@@ -75,7 +75,7 @@ class ConcurrentHandlers:
         self._nursery.start_soon(self._run, concurrency, lane, envelope, result, name=concurrency.key)
 
     async def _run(self, concurrency: Concurrency, lane: Lane, envelope: Envelope, awaited: Awaitable[Any]) -> None:
-        CURRENT.set(self._turn(envelope))
+        set_turn(self._turn(envelope))
         result: Any = None
         failure: BaseException | None = None
         withdrawn = False

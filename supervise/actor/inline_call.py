@@ -18,14 +18,13 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from inspect import CO_COROUTINE
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import MUST_CANCEL, give
 from supervise.mailbox.handler import ASYNC_CONTEXT_MANAGER, CONTEXT_MANAGER, unfinished, unfinished_result
 from supervise.mailbox.lane import LOW
-from supervise.mailbox.turn import CURRENT, NOT_NOW, Unanswered
+from supervise.mailbox.turn import NOT_NOW, Unanswered, set_turn
 
 from .clean_context import InContext
 from .first_step import FirstStep
@@ -59,7 +58,7 @@ def answer(
     runs: Any = backend.runs  # a RunQueue: `cast` would be a call
     table: Any = life.table
     try:
-        function, way, name, attribute = table[handler]
+        function, way, name, attribute, native = table[handler]
         if getattr(_kind_of(life.instance), name) is not attribute:
             return NOT_NOW
     except Exception:  # not asked for before, without a hash, or gone from the class
@@ -67,10 +66,8 @@ def answer(
     idle = runs.idle
     here: Any = None
     if way is not False:
-        if way is not True or not idle or backend.enter is None:
+        if not native or not idle or backend.enter is None:  # what makes the coroutine may be code, too
             return NOT_NOW
-        if _kind_of(function) is not FunctionType or not function.__code__.co_flags & CO_COROUTINE:
-            return NOT_NOW  # what makes the coroutine is code, too
         here = backend.current_task()
         if here is None:  # a step that is nobody's
             return NOT_NOW
@@ -114,7 +111,7 @@ def answer(
             carrier = idle.pop()
             context = carrier.context
             if carrier.runs is not life:
-                context.run(CURRENT.set, life)
+                context.run(set_turn, life)
                 carrier.runs = life
             life.task = task = carrier.task
             leave: Any = backend.leave
@@ -129,7 +126,7 @@ def answer(
             except StopIteration as end:
                 result = end.value
                 done = True
-                clean = len(context) == 1 and not carrier.is_used_up() and getattr(here, MUST_CANCEL, False) is not True
+                clean = len(context) == 1 and carrier.use() is carrier.unused and getattr(here, MUST_CANCEL, False) is not True
             finally:
                 leave(loop, task)
                 enter(loop, here)

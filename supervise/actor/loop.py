@@ -29,7 +29,7 @@ from supervise.mailbox.handler import (
     unfinished_result,
 )
 from supervise.mailbox.lane import LOW
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import CURRENT, set_turn
 from supervise_strategies.exit_reason import NORMAL
 from supervise_strategies.kind import is_of
 
@@ -110,13 +110,13 @@ async def live(
     while following is not None:
         life: Incarnation = following
         try:
-            CURRENT.set(life)
+            set_turn(life)
             clean = None
             if carrier is None and context.get(CURRENT) is not life:  # the loop's task factory gave it another one
                 context = clean = copy_context()
             elif carrier is not None and life.running and len(context) != 1:  # its last message was handled in one step
                 clean = Context()
-                clean.run(CURRENT.set, life)
+                clean.run(set_turn, life)
                 put_back(context, clean)
             life.task = task
             if carrier is not None and (carrier.scope is not None or life.kill_scope is None):
@@ -210,7 +210,7 @@ async def live(
                             known = None
                             try:
                                 if handler is not last:
-                                    function, is_coroutine, name, attribute = table[handler]
+                                    function, is_coroutine, name, attribute, _ = table[handler]
                                 if getattr(actor, name) is not attribute:  # the class has changed
                                     last = None
                                 else:
@@ -218,7 +218,7 @@ async def live(
                             except Exception:  # not asked for before, without a hash, or gone from the class
                                 last = None
                             if last is None:
-                                function, is_coroutine, name, attribute = find(actor, table, handler)
+                                function, is_coroutine, name, attribute, _ = find(actor, table, handler)
                                 backend.lets_interrupt(function if attribute is None else attribute)
                             bound = MethodType(function, instance)  # `function(instance, *args)` would copy args: 50 of 300 ns
                             if clean is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 import anyio
 from anyio.abc import TaskGroup
 
-from supervise.mailbox.turn import CURRENT, Turn
+from supervise.mailbox.turn import Turn, set_turn
 from supervise.message import name_of
 from supervise_strategies.exception import leaves
 from supervise_strategies.kind import is_of
@@ -75,7 +75,7 @@ class Nursery:
         self._backend.lets_interrupt(function)
         self.running += 1
         context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand
-        context.run(CURRENT.set, self._turn)
+        context.run(set_turn, self._turn)
         if self._group is None:
             self._pending.append((context, function, args, name))
         else:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from supervise._backends import give
 from supervise.mailbox.handler import awaitable
 from supervise.mailbox.lane import LOW
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import set_turn
 
 from .beginning import build
 from .budget import Budget, budget_of
@@ -129,14 +129,14 @@ class RunQueue:
     def enter_context(self, context: Context | None, life: Incarnation) -> Context:
         """For a handler that needs no task. It is given back as `context`, if no variable was set there."""
         context = context or Context()
-        context.run(CURRENT.set, life)
+        context.run(set_turn, life)
         self.in_context = life
         return context
 
     def take_back(self, carrier: Carrier) -> None:
         """An idle carrier was lent for one step. What has left something in its task, or its context, has used it up."""
         scope = carrier.scope
-        clean = len(carrier.context) == 1 and not carrier.is_used_up()
+        clean = carrier.can_be_shared()
         if clean and (scope is None or not scope.cancel_called) and not self._over:
             self.idle.append(carrier)
             return
@@ -151,7 +151,7 @@ class RunQueue:
         for carrier in self.idle:
             if carrier.runs is life:
                 carrier.runs = None
-                carrier.context.run(CURRENT.set, NOBODY)
+                carrier.context.run(set_turn, NOBODY)
 
     def coroutine_of(self, task: object) -> Any:
         """The coroutine of the life that this task runs, if it is a carrier that does."""
@@ -210,7 +210,7 @@ class RunQueue:
     async def _run(self, carrier: Carrier) -> None:
         carrier.task = self.backend.current_task()
         carrier.context = self.backend.context_of(carrier.task, carrier.context)
-        carrier.is_used_up = self.backend.use_of(carrier.task)
+        carrier.use, carrier.unused = self.backend.use_of(carrier.task)
         await self._work(carrier)
 
     def _ended(self, carrier: Carrier) -> None:
@@ -272,7 +272,7 @@ class RunQueue:
                 if self._over or len(self.idle) >= IDLE:
                     return
                 carrier.runs = at = None
-                CURRENT.set(NOBODY)  # a carrier that idles must not pin the last life
+                set_turn(NOBODY)  # a carrier that idles must not pin the last life
                 carrier.wake = self.backend.future()
                 self.idle.append(carrier)
                 try:
@@ -287,7 +287,7 @@ class RunQueue:
                 at.owner.broken(error)
         finally:
             self.serving = False
-            CURRENT.set(NOBODY)
+            set_turn(NOBODY)
             carrier.step = None
             carrier.leave_scope()
 
@@ -336,12 +336,12 @@ class RunQueue:
             return None
         result: Any = None
         try:
-            function, way, name, attribute = table[handler]
+            function, way, name, attribute, _ = table[handler]
             if (way is not True and way is not False) or getattr(_kind_of(life.instance), name) is not attribute:
                 return None
         except Exception:  # not asked for before, without a hash, or gone from the class
             return None
-        CURRENT.set(life)
+        set_turn(life)
         life.task = carrier.task
         life.in_hand = envelope
         queue.popleft()
@@ -375,7 +375,7 @@ class RunQueue:
         if way and reply is not None and self.backend.enter is None:
             carrier.waited = True  # it may be called again soon, and could answer only by a carrier that waits with it
             return None
-        if mailbox.attention or queue or len(carrier.context) != 1 or carrier.is_used_up():
+        if mailbox.attention or queue or len(carrier.context) != 1 or carrier.use() is not carrier.unused:
             return None
         life.task = life.kill_scope = None
         mailbox.waker = life
@@ -390,5 +390,5 @@ class RunQueue:
 
 
 def _build(life: Incarnation) -> BaseException | None:
-    CURRENT.set(life)
+    set_turn(life)
     return build(life)

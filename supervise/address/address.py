@@ -13,7 +13,7 @@ from supervise._backends import note
 from supervise.mailbox.envelope import NO_KEYWORDS, OnCancel, OnRestart
 from supervise.mailbox.handler import check
 from supervise.mailbox.lifetime import FOREVER, UNSHARED, Loan, Token, token_for
-from supervise.mailbox.turn import CURRENT, NOT_NOW, Unanswered
+from supervise.mailbox.turn import NOT_NOW, Unanswered, current_turn
 
 from .control import ControlView
 from .from_thread import FromThread
@@ -64,7 +64,7 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
             and (view is None or view.only_hurries)
             and self._token.open
             and type(handler) is FunctionType
-            and CURRENT.get(None) is None
+            and current_turn(None) is None
             and get_ident() == backend.running._thread_id  # here, and now: 31 ns
         ):
             reply = answered = None
@@ -130,7 +130,7 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
             and type(handler) is FunctionType
             and get_ident() == mailbox.backend.running._thread_id
         ):
-            turn = CURRENT.get(None)
+            turn = current_turn(None)
             waker = mailbox.waker
             if waker is not None:  # as in call()
                 try:

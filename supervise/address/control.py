@@ -12,7 +12,7 @@ from supervise.mailbox.envelope import message_of
 from supervise.mailbox.observers import Down, subscribe, watch
 from supervise.mailbox.refusal import refused
 from supervise.mailbox.subscription import Subscription, WhenFull
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import current_turn
 from supervise.message import Message
 from supervise_strategies.errors import InvalidSpec
 
@@ -85,7 +85,7 @@ class ControlView(MailboxView, Generic[A_co]):
         mailbox = self._own_mailbox()
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
             raise InvalidSpec(f"stop of {mailbox.path!r}", "grace", grace, "seconds, 0 or more; math.inf for no limit")
-        here = CURRENT.get(None)
+        here = current_turn(None)
         if here is not None and mailbox in (here.mailbox, here.mailbox.shared):  # it ends with it, as do its nursery's tasks
             raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: use current().stop(), which doesn't wait")
         turn = mailbox.turn

@@ -9,7 +9,7 @@ from supervise.errors import WouldDeadlock
 from supervise.mailbox.call_cycle import check_cycle, starting_before, would_deadlock
 from supervise.mailbox.refusal import refused
 from supervise.mailbox.stand_in import StandIn
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import current_turn
 from supervise.message import Message
 from supervise_strategies.kind import is_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 async def instance_of(mailbox: Mailbox) -> Any:
     """Wait until a life goes on, and give its object."""
-    here = CURRENT.get(None)
+    here = current_turn(None)
     if here is not None and here.mailbox is mailbox:
         raise WouldDeadlock(f"{mailbox.path} would wait for its own start or restart: in its handlers the object is `self`")
     waits = here is not None and here.exclusive and here.task is mailbox.backend.current_task()

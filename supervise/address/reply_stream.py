@@ -13,7 +13,7 @@ from supervise.mailbox.envelope import Envelope, MessageOptions
 from supervise.mailbox.refusal import check_message, refused, restarting
 from supervise.mailbox.stream_run import RUN
 from supervise.mailbox.streamed_reply import StreamedReply
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import current_turn
 from supervise.message import AnyHandler, Message, name_of
 from supervise_strategies.exception import exc_info_of
 from supervise_strategies.kind import is_of
@@ -92,7 +92,7 @@ class ReplyStream(Generic[R_co]):
         mailbox = lane.mailbox
         if type(handler) is not FunctionType:
             check_message(mailbox, self._message)
-        turn = CURRENT.get(None)
+        turn = current_turn(None)
         reply = StreamedReply(lane, handler, bound)
         options = (options or MessageOptions())._replace(stream=reply)
         if mailbox.instrument is not None:

@@ -13,7 +13,7 @@ from supervise.errors import MailboxClosed, SuperviseError
 from supervise.mailbox.affinity import OF_AN_ADDRESS, check_thread
 from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel, OnRestart
 from supervise.mailbox.mailbox_options import check_on_cancel
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import current_turn
 from supervise.message import AnyHandler, Message
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
@@ -124,7 +124,7 @@ class MailboxView:
 
     def _check_open(self) -> None:
         token = self._token
-        if not (token.open or self._mailbox.is_own(CURRENT.get(None))):
+        if not (token.open or self._mailbox.is_own(current_turn(None))):
             raise MailboxClosed(token.closed(self.path))
 
     def _options(self) -> MessageOptions | None:

@@ -24,7 +24,7 @@ from .intake import Intake
 from .message_queue import NO_QUEUE
 from .overflow import WaitingSenders, lose, take_place
 from .refusal import check_message, full, refused, restarting, too_late
-from .turn import CURRENT, NOT_NOW, Turn, Unanswered
+from .turn import NOT_NOW, Turn, Unanswered, current_turn
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -51,7 +51,7 @@ class Lane(Intake):
         """Return once the message is in the mailbox. `Address.send` does the same by itself where nothing is special."""
         if type(handler) is not FunctionType:
             check_message(self.mailbox, Message(handler, args, kwargs))
-        turn = CURRENT.get(None)
+        turn = current_turn(None)
         instrument = self.mailbox.instrument
         if instrument is not None:
             with instrument.sends(handler, turn) as span:
@@ -66,7 +66,7 @@ class Lane(Intake):
 
     def put_own(self, handler: AnyHandler, args: tuple[Any, ...]) -> None:
         """What an actor has for itself, and nobody may refuse: above capacity if need be. After its end it is a dead letter."""
-        turn = CURRENT.get(None)
+        turn = current_turn(None)
         instrument = self.mailbox.instrument
         options: MessageOptions | None = None
         if instrument is not None:
@@ -85,7 +85,7 @@ class Lane(Intake):
         """Put the message in now, or raise MailboxFull with it attached; a policy that drops does so here, too."""
         if type(handler) is not FunctionType:
             check_message(self.mailbox, Message(handler, args, kwargs))
-        turn = CURRENT.get(None)
+        turn = current_turn(None)
         instrument = self.mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
             with instrument.sends(handler, turn) as span:
@@ -114,7 +114,7 @@ class Lane(Intake):
         mailbox = self.mailbox
         if type(handler) is not FunctionType:
             check_message(mailbox, Message(handler, args, kwargs))
-        turn = CURRENT.get(None)
+        turn = current_turn(None)
         instrument = mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
             with instrument.calls(handler, turn) as span:

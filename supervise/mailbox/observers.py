@@ -37,7 +37,7 @@ from supervise_strategies.exit_reason import ExitKind, ExitReason
 
 from .handler import class_of, resolve, table_for
 from .subscription import Subscription, WhenFull
-from .turn import CURRENT, Turn
+from .turn import Turn, current_turn
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -94,7 +94,7 @@ class Monitor:
 
     def tell(self, down: Down) -> None:
         """Put the message into the watcher's mailbox, above its capacity if need be: it is told once."""
-        mailbox, turn = self._watcher.mailbox, CURRENT.get(None)
+        mailbox, turn = self._watcher.mailbox, current_turn(None)
         if mailbox.refusal is not None:  # it is being stopped, and its monitors go with it
             return
         notice = _Notice(self, self._handler)
@@ -226,7 +226,7 @@ def monitor(watcher: Turn, mailbox: Mailbox, handler: OnDown) -> Monitor:
 
 async def watch(mailbox: Mailbox) -> Down:
     """See `Address.watch`."""
-    turn = CURRENT.get(None)
+    turn = current_turn(None)
     if turn is not None and turn.mailbox is mailbox and turn.task is mailbox.backend.current_task():
         raise WouldDeadlock(f"{mailbox.path} can't wait for its own end: its exit hook sees it")
     await mailbox.backend.checkpoint()

@@ -11,7 +11,7 @@ from supervise_strategies.kind import is_of
 
 from .handler import class_of
 from .reader_calls import end_calls_of_reader
-from .turn import CURRENT, IncarnationTurn, Turn
+from .turn import IncarnationTurn, Turn, current_turn
 
 if TYPE_CHECKING:
     from supervise._backends import Backend, Future
@@ -95,7 +95,7 @@ class StreamRun:
 
     async def iterate(self, generator: Any) -> None:
         """Run it to its end, or until nobody wants more."""
-        turn, reply = CURRENT.get(), self._reply
+        turn, reply = current_turn(), self._reply
         buffer, bound, run = reply.buffer, reply.bound, RUN
         self.beside = not turn.exclusive
         self.open, reply.run = True, self

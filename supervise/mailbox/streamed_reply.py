@@ -37,7 +37,7 @@ from .envelope import Envelope, cancels_with_caller, fails_fast
 from .handler import StreamingHandler, class_of
 from .refusal import too_late
 from .stream_run import StreamRun
-from .turn import CURRENT, Turn
+from .turn import Turn, current_turn
 
 if TYPE_CHECKING:
     from supervise._backends import Backend, Future, Handle
@@ -146,7 +146,7 @@ class StreamedReply(StreamingHandler):
 
     def read_here(self) -> Turn | None:
         """It is this task that reads. Its turn, if it is an actor's own task, which then holds up that actor."""
-        turn = CURRENT.get(None)
+        turn = current_turn(None)
         self.reader = task = self.current_task()
         self.reader_turn = turn if turn is not None and turn.exclusive and turn.task is task else None
         return self.reader_turn

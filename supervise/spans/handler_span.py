@@ -32,8 +32,8 @@ def finder(actor: MessageSpans, life: IncarnationTurn, bare: Find) -> Find:
     """Where a life finds its handlers: each with a span around it. `bare` finds those that it is put around."""
 
     def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
-        function, way, name, value = bare(kind, {}, handler)
-        found = _around(actor, life, asked_for(handler), function, way), way, name, value
+        function, way, name, value, _ = bare(kind, {}, handler)
+        found = _around(actor, life, asked_for(handler), function, way), way, name, value, False
         if value is not None:
             with suppress(Exception):  # a handler without a hash
                 table[handler] = found

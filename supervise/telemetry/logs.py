@@ -22,7 +22,7 @@ from opentelemetry import trace
 
 from supervise import events
 from supervise.actor.incarnation import Incarnation, NurseryTurn
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import current_turn
 from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of, kind_of, name_of_kind
@@ -102,7 +102,7 @@ def _span() -> tuple[str, str]:
 
 
 def _whose(record: logging.LogRecord) -> tuple[str, int, int]:
-    turn = CURRENT.get(None)
+    turn = current_turn(None)
     mailbox = None if turn is None else turn.mailbox
     event = event_of(record)
     if event is not None:  # it may be about another actor than the one in whose task it happened

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from supervise._backends import answered, give, note
 from supervise.actor.incarnation import Incarnation
 from supervise.errors import WouldDeadlock
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import current_turn
 from supervise_strategies.child_spec import warn_of_immortal_loop
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Cause, Directive, StopMode
@@ -126,7 +126,7 @@ async def stop(branch: BranchPlace, reason: ExitReason) -> None:
 
 def check_deadlock(branch: BranchPlace, name: str | None, *, stopping: bool = False) -> None:
     """WouldDeadlock, where the caller's own task is what would be waited for. `name`: of the child that is to be stopped."""
-    turn = CURRENT.get(None)
+    turn = current_turn(None)
     if turn is None or not isinstance(turn, Incarnation) or turn.task is not branch.tree.backend.current_task():
         return
     path = turn.mailbox.path

@@ -13,7 +13,7 @@ from supervise.address.address import Address, WeakAddress, weak_address_of
 from supervise.errors import NoActor
 from supervise.mailbox.handler import check, class_of, resolve, table_for
 from supervise.mailbox.observers import monitor, publish
-from supervise.mailbox.turn import CURRENT, Turn
+from supervise.mailbox.turn import Turn, current_turn
 from supervise.message import name_of
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
@@ -304,7 +304,7 @@ class Current:
 
 def current() -> Current:
     """The actor whose code runs now. NoActor outside of one."""
-    turn = CURRENT.get(None)
+    turn = current_turn(None)
     if isinstance(turn, Incarnation):
         return Current(turn, turn)
     if isinstance(turn, NurseryTurn):

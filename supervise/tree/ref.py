@@ -9,7 +9,7 @@ from typing import Any, Generic, NoReturn, TypeVar, overload
 from supervise.actor.incarnation import Incarnation
 from supervise.address.address import Address
 from supervise.errors import NoActor
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import current_turn
 from supervise_strategies.errors import InvalidSpec
 
 from .child import Child
@@ -28,7 +28,7 @@ class Ref(Generic[A]):
 
     def find(self) -> Address[A]:
         """The address, for the actor that is being built. It keeps nothing alive."""
-        life = CURRENT.get(None)
+        life = current_turn(None)
         if not isinstance(life, Incarnation):
             raise NoActor(f"{self!r} stands for an address where an actor is built, and nowhere else: use app.find(…)")
         found: Address[A] = life.owner.find(self._key, lent=True)

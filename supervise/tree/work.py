@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from supervise.actor.incarnation import NurseryTurn
 from supervise.actor.nursery import Nursery
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import set_turn
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
 
 from .current import current
@@ -33,7 +33,7 @@ class Work:
         self._incarnation = incarnation
         self._outlasting: Nursery | None = None
         self._context: Context = copy_context()
-        self._context.run(CURRENT.set, NurseryTurn(incarnation))
+        self._context.run(set_turn, NurseryTurn(incarnation))
         self.soon: Callable[[Callable[[], object]], object] = incarnation.mailbox.backend.from_anywhere()
         """Runs a function in the loop, soon and in order, from any thread; does nothing once the loop is closed."""
 
