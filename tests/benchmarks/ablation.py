@@ -42,6 +42,7 @@ ABLATIONS: Final[tuple[Ablation, ...]] = (
     Ablation("G4", 25_000),
     Ablation("G6", 25_000),
     Ablation("G7", 200_000),
+    Ablation("G8", 50_000),
     Ablation("G9", 10_000, IDLE),
     Ablation("G10", 10_000, IDLE),
     Ablation("G11", 5_000),

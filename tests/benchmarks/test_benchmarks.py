@@ -16,7 +16,7 @@ from . import ablation, peers, scale
 from .__main__ import main
 from .backend import BACKENDS, Backend, missing
 from .contestant import CONTESTANTS, Contestant
-from .contestants import ablated_call, ablated_loop, fairness, growth
+from .contestants import ablated_call, ablated_loop, ablated_ring, fairness, growth
 from .curve import CURVES
 from .measurement import Measurement
 from .picture import NoPicture
@@ -193,6 +193,7 @@ def test_an_ablation_goes_from_the_barest_to_the_library(capsys: pytest.CaptureF
         ("G9", "trio", 7),
         ("G3", "asyncio", 20),
         ("G3d", "trio", 17),
+        ("G8", "asyncio", 17),
     ):
         assert main(["ablation", row, "--backend", backend, "--repeats", "1", "--quick"], Sampler(tiny)) == 0
         _, empty, head, *lines = capsys.readouterr().out.splitlines()
@@ -210,7 +211,8 @@ def test_each_step_of_what_is_ablated_changes_it() -> None:
         [ablated_loop.text(step, ablated_call.SOURCE, [*steps]) for step in steps]
         for steps in (ablated_call.COROUTINE, ablated_call.PLAIN)
     )
-    for texts in (loops, coroutines, plain):
+    hops = [ablated_loop.text(step, ablated_ring.SOURCE, [*ablated_ring.STEPS]) for step in ablated_ring.STEPS]
+    for texts in (loops, coroutines, plain, hops):
         assert len(set(texts)) == len(texts)
         assert not any("#+" in text or "#-" in text for text in texts)
 

@@ -8,7 +8,7 @@ from typing import Final
 from tests.benchmarks.backend import on_trio
 from tests.benchmarks.sample import Sample, Workload
 
-from . import ablated_call, ablated_crash, ablated_idle, ablated_loop
+from . import ablated_call, ablated_crash, ablated_idle, ablated_loop, ablated_ring
 
 IDLE: Final = tuple(ablated_idle.WORKLOADS)
 
@@ -22,6 +22,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     **ablated_loop.WORKLOADS,
     **ablated_crash.WORKLOADS,
     **ablated_idle.WORKLOADS,
+    **ablated_ring.WORKLOADS,
     "call": call,
     "call_plain": ablated_call.call_plain,
 }
