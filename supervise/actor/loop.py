@@ -34,7 +34,7 @@ from supervise_strategies.exit_reason import NORMAL
 from supervise_strategies.kind import is_of
 
 from .beginning import build, enter
-from .budget import BATCH
+from .budget import BATCH, START
 from .cancellation import enter_kill_scope, is_being_closed, leave_cancelled_scope, leave_kill_scope
 from .clean_context import InCleanContext, differs, put_back
 from .concurrent_handlers import ConcurrentHandlers
@@ -125,7 +125,7 @@ async def live(
                 if life.extras.made is None:
                     error = build(life)
                     if carrier is not None:
-                        carrier.queue.budget.left -= 1
+                        carrier.queue.budget.left -= START
                 if life.extras.made is not None:
                     if carrier is not None:  # it has a scope of its own around all of it
                         carrier.becomes_its_own(life)

@@ -10,8 +10,8 @@ Theory of operation
   hook, an async factory, or `own_task=True`.
 - A start calls the factory at once, in a context of its own, where the start was decided; so ten thousand starts need no task.
   What it makes is then asleep until its first message.
-- Fairness: between two turns of the loop all of these together handle `BATCH` messages, or start as many actors. What comes
-  beyond that waits for a carrier that the loop has just run.
+- Fairness: between two turns of the loop all of these together handle `BATCH` messages, or start a quarter as many actors. What
+  comes beyond that waits for a carrier that the loop has just run.
 - A carrier first learns that a handler waits when that has made its first step. It takes that step by hand, so that it can wake
   another carrier only then: to wake one for each message would cost what this saves.
 - Carriers are scheduled by the loop, and never begun at once by an eager task factory: a fan-out would recurse (tried).
@@ -33,7 +33,7 @@ from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import set_turn
 
 from .beginning import build
-from .budget import Budget, budget_of
+from .budget import START, Budget, budget_of
 from .carrier import IDLE, UNNAMED, Carrier
 from .first_step import FirstStep
 from .judgement import settle
@@ -96,7 +96,7 @@ class RunQueue:
         if self.budget.left <= 0 or sys.exc_info()[0] is not None:  # which would be the context of what it raises
             self.add(life)
             return
-        self.budget.left -= 1
+        self.budget.left -= START
         context = Context()
         life.task = self.backend.current_task()  # for the time of its factory
         error = context.run(_build, life)
