@@ -24,6 +24,7 @@ from supervise_strategies.exception import leaves
 from supervise_strategies.exit_reason import NORMAL, ExitReason
 from supervise_strategies.kind import is_of
 
+from .budget import BATCH, START
 from .inline_call import answer
 from .life_extras import NO_EXTRAS, LifeExtras
 from .nursery import Nursery
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from .owner import Owner
 
-STARTS: Final = 128  # in one task without a yield
+STARTS: Final = BATCH // START  # in one task, without a turn of the loop
 
 
 class Incarnation(IncarnationTurn):

@@ -19,11 +19,11 @@ import pytest
 import trio
 from opentelemetry.sdk.trace import TracerProvider
 
-from supervise import Address, DynamicSupervisor, Intensity, Supervisor, current
+from supervise import Address, DynamicSupervisor, Intensity, Supervisor, child, current
 from supervise.actor.carrier import Carrier
 from supervise.actor.run_queue import RunQueue
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Gate, Scribe, turn_by_turn_until
+from tests.doubles import Boom, Gate, Scribe, turn_by_turn_until
 
 ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)
 pytestmark = pytest.mark.anyio
@@ -273,6 +273,26 @@ async def test_at_most_32_actors_start_between_two_turns_of_the_loop() -> None:
         group.cancel_scope.cancel()
     assert turns.done == 1000
     assert 1 < turns.most <= 2 * 32  # trio may run the counter last in one turn, and first in the next
+
+
+async def test_a_start_that_fails_again_and_again_lets_others_run_after_32() -> None:
+    turns = Turns()
+
+    class Failing(Scribe):
+        def __init__(self) -> None:
+            super().__init__()
+            turns.done += 1
+            if 1 < turns.done < 1000:
+                raise Boom
+
+    async with Supervisor("app", child(Failing, name="failing"), intensity=Intensity(1000)) as app:
+        async with anyio.create_task_group() as group:
+            group.start_soon(turns.count)
+            await app.find("failing").send(Scribe.crash)
+            assert await app.find("failing").call(Scribe.note, 1) == 1
+            group.cancel_scope.cancel()
+    assert turns.done == 1000
+    assert 1 < turns.most <= 2 * 32
 
 
 @pytest.mark.parametrize("plain", [True, False])
