@@ -141,7 +141,7 @@ class AsyncioBackend:
     def rename(self, task: Any, name: str) -> None:
         task.set_name(name)
 
-    def use_of(self, task: Any) -> tuple[Callable[[], object], object]:
+    def usage_of(self, task: Any) -> tuple[Callable[[], object], object]:
         return task.cancelling, 0  # of which there is only one
 
     def has_died(self, task: object) -> bool:

@@ -214,13 +214,11 @@ class Backend(Protocol):
         """Call a task of `spawn` otherwise."""
         ...
 
-    def use_of(self, task: Any) -> tuple[Callable[[], object], object]:
-        """Asked of a task that runs: by what is seen later if something was left in it that whoever runs there next would feel.
+    def usage_of(self, task: Any) -> tuple[Callable[[], object], object]:
+        """Asked of a task that runs: what to call, and the very object that it answers as long as nothing is left in the task.
 
-        It answers something else then than this: two things in C take a third of the time of a function that compares them.
-
-        It is a native cancellation that wasn't taken back, or, on trio, a cancel scope that was opened since and not closed.
-        asyncio's scopes and timeouts don't show.
+        Whoever runs in it next would feel a native cancellation that wasn't taken back, or, on trio, a cancel scope that was
+        opened since and not closed; asyncio's scopes and timeouts don't show. Both are C: on trio 20 ns less than a function.
         """
         ...
 

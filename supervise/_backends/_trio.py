@@ -248,7 +248,7 @@ class TrioBackend:
     def rename(self, task: Any, name: str) -> None:
         task.name = name
 
-    def use_of(self, task: Any) -> tuple[Callable[[], object], object]:
+    def usage_of(self, task: Any) -> tuple[Callable[[], object], object]:
         # Not public; where there is no such thing, nothing is ever left in a task. It is what a scope sets as it is entered.
         innermost = partial(attrgetter("_cancel_status"), task)
         return (innermost, innermost()) if hasattr(task, "_cancel_status") else (bool, False)

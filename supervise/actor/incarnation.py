@@ -257,7 +257,8 @@ class Incarnation(IncarnationTurn):
     def can_share(self) -> bool:
         """Whether a successor may run in this incarnation's task: nothing of it is left there."""
         scope = self.kill_scope
-        if not self.number % STARTS:  # a start that always fails at once would never let anybody else run
+        # A start that always fails at once would never let anybody else run. All lives count: one in 32 needs a new task.
+        if not self.number % STARTS:
             return False
         return self.shareable and (scope is None or not scope.cancel_called)
 

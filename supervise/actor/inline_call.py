@@ -58,7 +58,7 @@ def answer(
     runs: Any = backend.runs  # a RunQueue: `cast` would be a call
     table: Any = life.table
     try:
-        function, way, name, attribute, native = table[handler]
+        function, way, name, attribute, code = table[handler]
         if getattr(_kind_of(life.instance), name) is not attribute:
             return NOT_NOW
     except Exception:  # not asked for before, without a hash, or gone from the class
@@ -66,7 +66,8 @@ def answer(
     idle = runs.idle
     here: Any = None
     if way is not False:
-        if not native or not idle or backend.enter is None:  # what makes the coroutine may be code, too
+        # What makes the coroutine may be code, too.
+        if code is None or function.__code__ is not code or not idle or backend.enter is None:
             return NOT_NOW
         here = backend.current_task()
         if here is None:  # a step that is nobody's
@@ -126,7 +127,9 @@ def answer(
             except StopIteration as end:
                 result = end.value
                 done = True
-                clean = len(context) == 1 and carrier.use() is carrier.unused and getattr(here, MUST_CANCEL, False) is not True
+                clean = (
+                    len(context) == 1 and carrier.usage() is carrier.unused and getattr(here, MUST_CANCEL, False) is not True
+                )
             finally:
                 leave(loop, task)
                 enter(loop, here)

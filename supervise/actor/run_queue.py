@@ -210,7 +210,7 @@ class RunQueue:
     async def _run(self, carrier: Carrier) -> None:
         carrier.task = self.backend.current_task()
         carrier.context = self.backend.context_of(carrier.task, carrier.context)
-        carrier.use, carrier.unused = self.backend.use_of(carrier.task)
+        carrier.usage, carrier.unused = self.backend.usage_of(carrier.task)
         await self._work(carrier)
 
     def _ended(self, carrier: Carrier) -> None:
@@ -375,7 +375,7 @@ class RunQueue:
         if way and reply is not None and self.backend.enter is None:
             carrier.waited = True  # it may be called again soon, and could answer only by a carrier that waits with it
             return None
-        if mailbox.attention or queue or len(carrier.context) != 1 or carrier.use() is not carrier.unused:
+        if mailbox.attention or queue or len(carrier.context) != 1 or carrier.usage() is not carrier.unused:
             return None
         life.task = life.kill_scope = None
         mailbox.waker = life

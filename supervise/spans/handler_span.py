@@ -33,7 +33,7 @@ def finder(actor: MessageSpans, life: IncarnationTurn, bare: Find) -> Find:
 
     def find(kind: type, table: Table, handler: AnyHandler) -> Resolved:
         function, way, name, value, _ = bare(kind, {}, handler)
-        found = _around(actor, life, asked_for(handler), function, way), way, name, value, False
+        found = _around(actor, life, asked_for(handler), function, way), way, name, value, None
         if value is not None:
             with suppress(Exception):  # a handler without a hash
                 table[handler] = found

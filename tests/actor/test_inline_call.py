@@ -521,3 +521,25 @@ async def test_what_is_only_marked_as_a_coroutine_function_is_called_as_any_othe
         marked = await app.start(Marked)
         for number in range(3):
             assert await marked.call(Marked.future, number) == number
+
+
+@ASYNCIO
+async def test_a_function_that_is_given_other_code_is_called_as_any_other() -> None:
+    """As a reloader of modules does it."""
+
+    class Reloaded(Single):
+        async def answer(self, number: int) -> Any:
+            return number
+
+    def answer(self: Reloaded, number: int) -> Any:
+        later = asyncio.get_running_loop().create_future()
+        later.set_result(f"{self.__class__.__name__} {number}")
+        return later
+
+    async with Supervisor("app") as app:
+        reloaded = await app.start(Reloaded)
+        for number in range(3):
+            assert await reloaded.call(Reloaded.answer, number) == number
+        Reloaded.answer.__code__ = answer.__code__
+        for number in range(3):
+            assert await reloaded.call(Reloaded.answer, number) == f"Reloaded {number}"

@@ -126,8 +126,9 @@ class Forking:
         pid = os.fork()
         if pid == 0:
             os.write(writing, b"x")
-            while True:  # not one long sleep: a signal just before it begins would be heard at its end
+            for _ in range(6000):  # not one long sleep: a signal just before it begins would be heard at its end
                 time.sleep(0.01)
+            os._exit(7)
         os.read(reading, 1)  # CPython drops the signals that come before the fork has come back in the child
         os.kill(pid, signal.SIGTERM)
         print("the fork was ended by signal", os.WTERMSIG(os.waitpid(pid, 0)[1]), flush=True)

@@ -13,7 +13,7 @@ from supervise.actor.incarnation import Incarnation
 from supervise.actor.loop import spawn
 from supervise.bus import Bus
 from supervise.mailbox.mailbox import Mailbox
-from supervise.mailbox.turn import CURRENT
+from supervise.mailbox.turn import set_turn
 from supervise.tree.child import Child
 from supervise.tree.node import Node
 from supervise.tree.place import ActorPlace
@@ -37,7 +37,7 @@ class Parked:
 
     async def run(self, backend: Any, own: bool) -> None:
         if own:
-            CURRENT.set(cast(Any, self))
+            set_turn(cast(Any, self))
         self.task = backend.current_task()
         instance = Counter()
         self.waker = backend.future()

@@ -134,7 +134,7 @@ class Carrier:
     def enter_scope(self):
         self.scope = self.backend.scope()
         self.scope.__enter__()
-        self.use, self.unused = self.backend.use_of(self.task)      #+clean
+        self.use, self.unused = self.backend.usage_of(self.task)      #+clean
         return self.scope
 
 class Life:
@@ -219,8 +219,8 @@ async def _timed(variant: Mapping[str, Any], n: int) -> float:
 
 async def ring(n: int) -> Sample:
     """Ratios to the ring by hand, as those of `ablated_loop.compare`."""
-    hand = (channel_loop if on_trio() else queue_loop).WORKLOADS["ring"]
-    library = toolkit.WORKLOADS["ring"]
+    hand: Any = (channel_loop if on_trio() else queue_loop).WORKLOADS["ring"]
+    library: Any = toolkit.WORKLOADS["ring"]
     each = max(1, n // SLICES // 100) * 100
     ratios: dict[str, list[float]] = {title: [] for title in (*_VARIANTS, LIBRARY)}
     for _ in range(SLICES):
