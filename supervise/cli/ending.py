@@ -37,6 +37,7 @@ FOR_EVER: Final = 1e9  # seconds, 30 years; for much more nothing can sleep
 NAMED: Final = 10  # paths in one line
 AN_ANSWER: Final = 0.2  # seconds that an event loop which isn't blocked doesn't need
 LAST_DELIVERY: Final = 3.0  # seconds for logs and spans when the process is left
+AT_WORK: Final = 0.5  # seconds, for which a thread's first step is waited for: CPython crashes if its end comes before that
 
 
 class Ending:
@@ -62,7 +63,10 @@ class Ending:
         if self._budget < FOR_EVER:
             # Not threading's: whatever the main thread was doing when its signal came may hold the locks of that.
             with contextlib.suppress(RuntimeError):  # so late in the interpreter's end that it starts no thread any more
-                _thread.start_new_thread(self._leave_in_time, ())
+                begun = _thread.allocate_lock()
+                begun.acquire()
+                _thread.start_new_thread(self._leave_in_time, (begun,))
+                begun.acquire(timeout=AT_WORK)
 
     async def tell(self) -> None:
         """Say who is waited for, as long as the tree's end takes."""
@@ -80,7 +84,8 @@ class Ending:
 
     # -- in the thread ---------------------------------------------------------------------------------------------------
 
-    def _leave_in_time(self) -> None:
+    def _leave_in_time(self, begun: _thread.LockType) -> None:
+        begun.release()
         time.sleep(self._budget + UNSTOPPABLE_AFTER + HURRY)
         try:
             kill_all()

@@ -1,14 +1,19 @@
 """What `supervise run` says while its tree takes long to stop.
 
 Tested, in virtual time: who is waited for and how long yet, 2 s after the stop has begun and every 5 s from then on; nothing of
-a shorter stop; nothing where nobody could read it; that many are counted, and not all named.
+a shorter stop; nothing where nobody could read it; that many are counted, and not all named. And that the thread is there which
+leaves the process when the budget is spent.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from types import FrameType
 
 import anyio
 import pytest
@@ -133,3 +138,34 @@ def test_a_pipe_that_is_full_cannot_be_written() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def watching() -> list[FrameType]:
+    """The threads that watch over an end, where they are."""
+    found: list[FrameType] = []
+    for frame in sys._current_frames().values():
+        at: FrameType | None = frame
+        while at is not None and at.f_code is not Ending._leave_in_time.__code__:
+            at = at.f_back
+        found += [] if at is None else [at]
+    return found
+
+
+def test_the_thread_that_watches_is_at_work_before_anything_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython crashes where a thread makes its first step only after the interpreter's end has begun."""
+    over = threading.Event()
+
+    class Clock:
+        @staticmethod
+        def sleep(_: float) -> None:
+            over.wait()
+            sys.exit()  # of this thread
+
+    monkeypatch.setattr(ending, "time", Clock)
+    try:
+        Ending(3600, lambda: None).begin()
+        assert len(watching()) == 1
+    finally:
+        over.set()
+        while watching():
+            time.sleep(0)
