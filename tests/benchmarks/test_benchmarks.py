@@ -140,8 +140,9 @@ def test_the_gate_fails_only_what_is_as_bad_when_measured_again(capsys: pytest.C
     fixed = Fixed(100.0)
     assert main(["G8", "--gate", "--backend", "asyncio", "--repeats", "1"], Sampler(fixed)) == 1
     said = capsys.readouterr().out
-    assert "above it: once more, 2 pairs" in said
-    assert "REGRESSION" in said
+    assert "above it: once more, later" in said
+    assert "REGRESSION, all of the work, 2 pairs" in said
+    assert said.splitlines()[-1] == "FAILED: above the limit: G8 asyncio"  # the end of a log is what is kept of it
     assert len(fixed.taken) == 2 + 4
 
     class Bad(Fixed):
@@ -151,6 +152,20 @@ def test_the_gate_fails_only_what_is_as_bad_when_measured_again(capsys: pytest.C
             return super().__call__(contestant, workload, size, backend)
 
     assert main(["G8", "--gate", "--backend", "asyncio", "--repeats", "1"], Sampler(Bad(100.0))) == 0
+
+
+def test_the_gate_measures_again_with_all_of_the_work_and_after_all_other_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    taken: list[tuple[str, int]] = []
+
+    def little_is_bad(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+        taken.append((workload, size))
+        return Fixed(100.0 if (workload, size) == little else 0.5)(contestant, workload, size, backend)
+
+    (call,), (ring,) = chosen(["G5"]), chosen(["G8"])
+    little, whole = (call.subject.workload, call.quick), (call.subject.workload, call.size)
+    assert main(["G5", "G8", "--gate", "--backend", "asyncio", "--repeats", "1"], Sampler(little_is_bad)) == 0
+    assert taken == [little] * 2 + [(ring.subject.workload, ring.quick)] * 2 + [whole] * 4
+    assert capsys.readouterr().out.splitlines()[-1] == "passed"
 
 
 def test_the_gate_takes_no_pair_that_cannot_change_its_verdict() -> None:
