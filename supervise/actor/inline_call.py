@@ -27,7 +27,7 @@ from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import NOT_NOW, Unanswered, set_turn
 
 from .clean_context import InContext
-from .first_step import FirstStep
+from .first_step import FirstStep, step_within
 from .judgement import refuse
 
 if TYPE_CHECKING:
@@ -123,13 +123,15 @@ def answer(
             try:
                 life.kill_scope = carrier.scope or carrier.enter_scope()
                 rest = function(life.instance, *args, **kwargs) if kwargs else function(life.instance, *args)
-                waits_for = context.run(rest.send, None)
-            except StopIteration as end:
-                result = end.value
-                done = True
-                clean = (
-                    len(context) == 1 and carrier.usage() is carrier.unused and getattr(here, MUST_CANCEL, False) is not True
-                )
+                done, result = step_within(context, rest)
+                if done:
+                    clean = (
+                        len(context) == 1
+                        and carrier.usage() is carrier.unused
+                        and getattr(here, MUST_CANCEL, False) is not True
+                    )
+                else:
+                    waits_for, result = result, None
             finally:
                 leave(loop, task)
                 enter(loop, here)

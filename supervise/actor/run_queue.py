@@ -35,7 +35,7 @@ from supervise.mailbox.turn import set_turn
 from .beginning import build
 from .budget import START, Budget, budget_of
 from .carrier import IDLE, UNNAMED, Carrier
-from .first_step import FirstStep
+from .first_step import FirstStep, step
 from .judgement import settle
 from .loop import live, spawn
 
@@ -356,13 +356,12 @@ class RunQueue:
             if _kind_of(result) is not CoroutineType or mailbox.attention:
                 return FirstStep(envelope, result)
             try:
-                waits_for: Any = result.send(None)
-            except StopIteration as end:
-                result = end.value
+                done, end = step(result)
             except BaseException as error:
                 return FirstStep(envelope, error=error)
-            else:
-                return FirstStep(envelope, result, waits_for, begun=True)
+            if not done:
+                return FirstStep(envelope, result, end, begun=True)
+            result = end
         elif result is not None and awaitable(result):
             return FirstStep(envelope, result)
         if reply is None:
