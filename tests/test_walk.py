@@ -33,11 +33,12 @@ def backend(request: pytest.FixtureRequest) -> str:
 def test_a_send_goes_from_the_address_to_the_loop(backend: str) -> None:
     found = virtual_time.run(backend, partial(walk, one_send))
     ways = [file for file in found.files if not file.startswith("supervise/_backends/")]
-    # An actor that sleeps is woken, and handed to whoever runs those that have no task.
+    # An actor that sleeps is woken, and handed to whoever runs those that have no task, who makes its handler's first step.
     assert [*dict.fromkeys(ways)] == [
         "supervise/address/address.py",
         "supervise/actor/incarnation.py",
         "supervise/actor/run_queue.py",
+        "supervise/actor/first_step.py",
     ]
     assert {step.function for step in found.up} <= SLEEPER | RUN
 
