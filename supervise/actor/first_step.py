@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
 
 
-def step(rest: Any) -> tuple[bool, Any]:
-    """Make it; whether it was the last one, too, and what it has returned, or waits for.
+def begin(rest: Any) -> tuple[bool, Any]:
+    """Make the first step; whether it was the last one, too, and what it has returned, or waits for.
 
     A function of its own, as CPython before 3.11.7 (Debian 12 has 3.11.2) and 3.12.0 look for the line of an exception from
     the beginning of the function on: 1.1 us of a call that takes 2.3, where StopIteration comes late in a long one.
@@ -27,7 +27,7 @@ def step(rest: Any) -> tuple[bool, Any]:
         return True, end.value
 
 
-def step_within(context: Context, rest: Any) -> tuple[bool, Any]:
+def begin_within(context: Context, rest: Any) -> tuple[bool, Any]:
     """The same in a context."""
     try:
         return False, context.run(rest.send, None)

@@ -27,7 +27,7 @@ from supervise.mailbox.lane import LOW
 from supervise.mailbox.turn import NOT_NOW, Unanswered, set_turn
 
 from .clean_context import InContext
-from .first_step import FirstStep, step_within
+from .first_step import FirstStep, begin_within
 from .judgement import refuse
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def answer(
             try:
                 life.kill_scope = carrier.scope or carrier.enter_scope()
                 rest = function(life.instance, *args, **kwargs) if kwargs else function(life.instance, *args)
-                done, result = step_within(context, rest)
+                done, result = begin_within(context, rest)
                 if done:
                     clean = (
                         len(context) == 1

@@ -35,7 +35,7 @@ from supervise.mailbox.turn import set_turn
 from .beginning import build
 from .budget import START, Budget, budget_of
 from .carrier import IDLE, UNNAMED, Carrier
-from .first_step import FirstStep, step
+from .first_step import FirstStep, begin
 from .judgement import settle
 from .loop import live, spawn
 
@@ -356,7 +356,7 @@ class RunQueue:
             if _kind_of(result) is not CoroutineType or mailbox.attention:
                 return FirstStep(envelope, result)
             try:
-                done, end = step(result)
+                done, end = begin(result)
             except BaseException as error:
                 return FirstStep(envelope, error=error)
             if not done:

@@ -30,7 +30,7 @@ COROUTINE: Final[Mapping[str, str]] = {
     "thread": "in the thread of its loop?",
     "asleep": "asleep, nothing waits, no stop or kill",
     "lookup": "handler found by the live class",
-    "kind": "is all of its first step Python code?",
+    "kind": "an `async def` itself, with the same code?",
     "error": "no error that the caller is handling",
     "budget": "fairness: budget and depth",
     "hand": "message in hand, and counted",
@@ -51,9 +51,15 @@ from contextvars import ContextVar
 from inspect import CO_COROUTINE
 from threading import get_ident
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
+from supervise.actor.first_step import begin, begin_within
 
 CURRENT = ContextVar("turn")
+set_turn = CURRENT.set
 SHARED = {}
+
+def code_of(function):
+    return function.__code__ if type(function) is FunctionType and function.__code__.co_flags & CO_COROUTINE else None
+
 
 class Life:
     def __init__(self, backend, factory, carrier, context):
@@ -73,13 +79,14 @@ class Life:
         function = handler                                          #-lookup
         table = self.table                                          #+lookup
         try:                                                        #+lookup
-            function, name, attribute = table[handler]              #+lookup
+            function, name, attribute, code = table[handler]        #+lookup
         except KeyError:                                            #+lookup
             name = handler.__name__                                 #+lookup
-            function, name, attribute = table[handler] = handler, name, getattr(type(one), name)  #+lookup
+            code, attribute = code_of(handler), getattr(type(one), name)  #+lookup
+            function, name, attribute, code = table[handler] = handler, name, attribute, code  #+lookup
         if getattr(type(one), name) is not attribute:               #+lookup
             return None                                             #+lookup
-        if type(function) is not FunctionType or not function.__code__.co_flags & CO_COROUTINE:  #+kind
+        if code is None or function.__code__ is not code:           #+kind
             return None                                             #+kind
         backend = self.backend                                      #+swap
         here = backend.current_task()                               #+swap
@@ -96,7 +103,7 @@ class Life:
         self.in_hand = (handler, args, kwargs, None, None, None)    #+hand
         context = self.context                                      #+context
         if self.runs is not self:                                   #+context
-            context.run(CURRENT.set, self)                          #+context
+            context.run(set_turn, self)                             #+context
             self.runs = self                                        #+context
         error = None                                                #+survival
         if True:                                                    #-survival
@@ -109,15 +116,16 @@ class Life:
             leave, enter, loop = backend.leave, backend.enter, self.loop  #+swap
             leave(loop, here)                                       #+swap
             enter(loop, task)                                       #+swap
-            try:                                                    #+coroutine
+            if True:                                                #+coroutine #-swap
+            try:                                                    #+coroutine #+swap
                 self.kill_scope = self.scope or self.enter_scope()  #+scope
                 rest = function(one, amount)                        #+coroutine #-arguments
                 rest = function(one, *args)                         #+coroutine #+arguments #-keywords
                 rest = function(one, *args, **kwargs) if kwargs else function(one, *args)  #+coroutine #+keywords
-                rest.send(None)                                     #+coroutine #-context
-                context.run(rest.send, None)                        #+coroutine #+context
-            except StopIteration as end:                            #+coroutine
-                result = end.value                                  #+coroutine
+                done, result = begin(rest)                          #+coroutine #-context
+                done, result = begin_within(context, rest)          #+coroutine #+context
+                if not done:                                        #+coroutine
+                    raise RuntimeError("it waits")                  #+coroutine
             finally:                                                #+swap
                 leave(loop, task)                                   #+swap
                 enter(loop, here)                                   #+swap

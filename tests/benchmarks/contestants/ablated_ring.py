@@ -40,6 +40,7 @@ from collections import deque
 from contextvars import ContextVar
 from threading import get_ident
 from types import CoroutineType, FunctionType
+from supervise.actor.first_step import begin
 
 CURRENT = ContextVar("turn")
 current_turn, set_turn = CURRENT.get, CURRENT.set
@@ -110,13 +111,12 @@ class Carrier:
         await result                                                #-step
         if type(result) is not CoroutineType or life.attention:     #+step
             raise RuntimeError("the slow way")                      #+step
-        try:                                                        #+step
-            result.send(None)                                       #+step
-        except StopIteration as end:                                #+step
-            result = end.value                                      #+step
+        if True:                                                    #+step #-survival
+        try:                                                        #+step #+survival
+            done, result = begin(result)                            #+step
         except BaseException as error:                              #+survival
             return error                                            #+survival
-        else:                                                       #+step
+        if not done:                                                #+step
             raise RuntimeError("it waits")                          #+step
         if reply is None:                                           #+hand
             life.handled += 1                                       #+hand
