@@ -39,6 +39,8 @@ class StartFailed:
     incarnation: int
     reason: ExitReason
     ignored: bool
+    error_type: str = ""
+    """What it was in one word, as `error.type` of spans and metrics has it."""
     level: ClassVar[int] = logging.WARNING
 
     def __str__(self) -> str:
@@ -62,6 +64,8 @@ class Stopped:
     frames: tuple[Frame, ...] = ()
     fingerprint: str = ""
     alike: int = 0
+    error_type: str = ""
+    """Of an abnormal end: what it was in one word, as `error.type` of spans and metrics has it."""
 
     @property
     def level(self) -> int:

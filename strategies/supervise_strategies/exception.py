@@ -36,6 +36,11 @@ def exc_info_of(error: BaseException | None) -> ExcInfo:
     return (None, None, None) if error is None else (type(error), error, _traceback(error))
 
 
+def inside_of(group: BaseExceptionGroup[BaseException]) -> tuple[BaseException, ...]:
+    """Its `exceptions`."""
+    return _inside(group)
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """The exceptions inside nested groups, in order, however deep; task groups wrap even a single one.
 

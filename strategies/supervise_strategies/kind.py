@@ -13,6 +13,7 @@ T = TypeVar("T")
 _mro: Final = cast("Callable[[type], tuple[type, ...]]", type.__dict__["__mro__"].__get__)
 _dict: Final = cast("Callable[[type], dict[str, Any]]", type.__dict__["__dict__"].__get__)
 _name: Final = cast("Callable[[type], str]", type.__dict__["__name__"].__get__)
+_module: Final = cast("Callable[[type], object]", type.__dict__["__module__"].__get__)
 _qualified_name: Final = cast("Callable[[type], str]", type.__dict__["__qualname__"].__get__)
 
 
@@ -29,6 +30,14 @@ def name_of_kind(kind: type) -> str:
 def qualified_name_of_kind(kind: type) -> str:
     """The same with the classes, or the function, around it."""
     return str.__getitem__(_qualified_name(kind), slice(200))
+
+
+def full_name_of_kind(kind: type) -> str:
+    """The same with the module, if it isn't `builtins`."""
+    module, name = _module(kind), qualified_name_of_kind(kind)
+    if not issubclass(type(module), str) or module == "builtins":
+        return name
+    return f"{str.__getitem__(cast(str, module), slice(200))}.{name}"
 
 
 def attribute_of_kind(kind: type, name: str, default: Any = None) -> Any:

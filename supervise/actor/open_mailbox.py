@@ -29,6 +29,7 @@ from supervise.mailbox.message_queue import MessageQueue
 from supervise.mailbox.throttle import Throttle, as_throttle
 from supervise_strategies.answers import CRASHES
 from supervise_strategies.child_spec import check_name
+from supervise_strategies.error_type import error_type_of_end
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason, crashed
 from supervise_strategies.redeliver import NEVER
@@ -257,10 +258,13 @@ class _Runner:
         handler: AnyHandler | None = None,
     ) -> None:
         if incarnation.running:
-            frames = frames_of(error)
-            self.bus.publish(events.Stopped(self.mailbox.path, incarnation.number, reason, self.mailbox.waiting, None, frames))
+            frames, kind = frames_of(error), error_type_of_end(reason, error)
+            waiting = self.mailbox.waiting
+            stopped = events.Stopped(self.mailbox.path, incarnation.number, reason, waiting, frames=frames, error_type=kind)
+            self.bus.publish(stopped)
         else:
-            self.bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored))
+            kind = error_type_of_end(reason, error)
+            self.bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored, kind))
         observers.incarnation_ended(self.mailbox, incarnation.number, reason)
         self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()

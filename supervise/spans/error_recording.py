@@ -9,8 +9,9 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
+from supervise_strategies.error_type import error_type_of
 from supervise_strategies.exception import interrupts
-from supervise_strategies.kind import is_of, qualified_name_of_kind
+from supervise_strategies.kind import full_name_of_kind
 from supervise_strategies.text import said
 
 from . import attributes as key
@@ -40,7 +41,7 @@ class ErrorRecording:
             except BaseException as raised:  # its traceback can't be had
                 if interrupts(raised):
                     raise
-                kind = qualified_name_of_kind(type(error))
+                kind = full_name_of_kind(type(error))
                 span.add_event("exception", {"exception.type": kind, "exception.message": said(error)})
         if self.as_logs:
             from opentelemetry._logs import SeverityNumber, get_logger
@@ -56,6 +57,5 @@ class ErrorRecording:
 
 def say_failure(span: Span, error: BaseException) -> None:
     """That it failed, and with what."""
-    kind = "timeout" if is_of(error, TimeoutError) else qualified_name_of_kind(type(error))
-    span.set_attribute(key.ERROR_TYPE, kind)
+    span.set_attribute(key.ERROR_TYPE, error_type_of(error))
     span.set_status(StatusCode.ERROR, said(error))

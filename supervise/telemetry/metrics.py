@@ -20,7 +20,6 @@ read whenever a reader collects. No attribute holds a path or an id, so there ar
 from __future__ import annotations
 
 import functools
-import re
 import threading
 import time
 from collections import Counter, deque
@@ -40,7 +39,6 @@ from supervise.tree.place import ActorPlace
 from supervise.tree.pool_place import PoolPlace
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Action
-from supervise_strategies.exit_reason import ExitKind, ExitReason
 from supervise_strategies.kind import kind_of, name_of_kind
 
 if TYPE_CHECKING:
@@ -139,7 +137,7 @@ class Metrics:
             failed = not event.ignored if isinstance(event, StartFailed) else event.reason.abnormal
             place = _place(tree, event.path) if failed else None
             if isinstance(place, ActorPlace):
-                self._failures[self._type(place), _error_type(event.reason)] += 1
+                self._failures[self._type(place), event.error_type] += 1
         elif isinstance(event, Decided):
             self._decided(tree, event)
 
@@ -281,11 +279,3 @@ def _reason(why: str) -> str:
         if why.startswith(beginning):
             return code
     return "unknown_handler" if " has no handler " in why else "other"
-
-
-def _error_type(reason: ExitReason) -> str:
-    """The class of what it crashed with: a reason is `Type: text`, and of a group `Type(…)`."""
-    if reason.kind is not ExitKind.CRASHED:
-        return reason.kind.value
-    name = re.match(r"\w+", reason.detail)
-    return name[0] if name is not None else "_OTHER"

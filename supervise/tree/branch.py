@@ -14,6 +14,7 @@ from supervise import events
 from supervise.mailbox.account import Account
 from supervise.mailbox.affinity import OF_A_TREE, check_loop, check_thread
 from supervise_strategies.directives import Cause, Stop, StopMode
+from supervise_strategies.error_type import error_type_of_end
 from supervise_strategies.errors import SupervisorNotRunning
 from supervise_strategies.exit_reason import KILLED, ExitKind, ExitReason
 
@@ -185,9 +186,9 @@ class BranchPlace:
             self.instrument.gone(reason)
         now, ignored = tree.backend.now(), cause is Cause.IGNORED
         if node.ready:
-            tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause))
+            tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause, error_type=error_type_of_end(reason, error)))
         else:
-            tree.bus.publish(events.StartFailed(self.path, number, reason, ignored))
+            tree.bus.publish(events.StartFailed(self.path, number, reason, ignored, error_type_of_end(reason, error)))
         if parent is None:
             tree.finished(reason, cause, error)
             return

@@ -22,6 +22,7 @@ from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
 from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Stop, StopMode
+from supervise_strategies.error_type import error_type_of_end
 from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, crashed
 
 from .ref import resolved, resolved_partial
@@ -189,11 +190,12 @@ class ActorPlace:
         if incarnation.running:
             known = ""
             if node.tree.bus.hears(logging.ERROR) or self.child.rules.spec.quarantine is not None:  # else nobody
-                known = self._tell_end(number, reason, error, now, handler)
+                known = self._tell_end(incarnation, reason, error, now, handler)
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.child_exited, name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
-            node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored))
+            kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
+            node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored, kind))
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
@@ -203,7 +205,12 @@ class ActorPlace:
         return successor
 
     def _tell_end(
-        self, number: int, reason: ExitReason, error: BaseException | None, now: float, handler: AnyHandler | None
+        self,
+        incarnation: Incarnation,
+        reason: ExitReason,
+        error: BaseException | None,
+        now: float,
+        handler: AnyHandler | None,
     ) -> str:
         """Say that a life is over; the answer is the fingerprint of its crash, where anybody wants to know it."""
         tree, mailbox = self.node.tree, self.mailbox
@@ -217,7 +224,9 @@ class ActorPlace:
             if fingerprint:
                 alike = tree.crash_log.note(mailbox.id, fingerprint, now)
             frames = frames_of(error) if alike < 2 else ()
-            tree.bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, frames, fingerprint, alike))
+            kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
+            number, waiting = incarnation.number, mailbox.waiting
+            tree.bus.publish(events.Stopped(mailbox.path, number, reason, waiting, None, frames, fingerprint, alike, kind))
         return fingerprint
 
     @property

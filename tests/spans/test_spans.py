@@ -316,7 +316,7 @@ async def test_a_handler_that_raises_says_so_once_and_its_caller_has_a_status(wa
     call, process = watch.one("call Scribe.crash"), watch.one("process Scribe.crash")
     for span in (call, process):
         assert (span.status, span.description) == ("ERROR", "the ink is out")
-        assert span.attributes["error.type"] == "Boom"
+        assert span.attributes["error.type"] == "tests.doubles.Boom"
     assert call.events == []
     [event] = process.events
     assert event.name == "exception"
@@ -362,8 +362,8 @@ async def test_a_call_fails_with_what_its_caller_gets(watch: Watch) -> None:
     assert watch.one("call Scribe.hold").attributes["error.type"] == "timeout"
     assert watch.one("process Scribe.hold").status == "UNSET"
     refused = [span for span in received if span.name == "send Scribe.note_at_once"]
-    assert [(span.status, span.attributes["error.type"]) for span in refused] == [("ERROR", "MailboxFull")] * 2
-    assert watch.one("call Scribe.note").attributes["error.type"] == "ActorStopped"
+    assert [(span.status, span.attributes["error.type"]) for span in refused] == [("ERROR", "supervise.errors.MailboxFull")] * 2
+    assert watch.one("call Scribe.note").attributes["error.type"] == "supervise.errors.ActorStopped"
 
 
 async def test_a_caller_that_is_cancelled_and_a_handler_that_is_have_no_error_but_an_outcome(watch: Watch) -> None:
@@ -504,9 +504,9 @@ async def test_a_stream_fails_with_what_its_reader_gets(watch: Watch) -> None:
                 pass
     crashed, stopped, refused = watch.named("call Model.tokens")
     assert [span.attributes.get("error.type") for span in (crashed, stopped, refused)] == [
-        "ActorCrashed",
-        "ActorStopped",
-        "ActorStopped",
+        "supervise.errors.ActorCrashed",
+        "supervise.errors.ActorStopped",
+        "supervise.errors.ActorStopped",
     ]
     raised, closed = watch.named("process Model.tokens")
     assert (raised.status, raised.description) == ("ERROR", "in the middle")
@@ -874,7 +874,7 @@ async def test_an_exception_without_a_text_ends_its_span_too(provider: TracerPro
         await scribe.send(rude)
         await at_rest()
     [process] = [span for span in kept.get_finished_spans() if span.name == "process Scribe.exec"]
-    assert (process.attributes or {})["error.type"] == "Rude"
+    assert (process.attributes or {})["error.type"] == f"{__name__}.Rude"
 
 
 async def test_a_sender_lets_others_run_although_each_message_is_looked_at(provider: TracerProvider) -> None:

@@ -142,7 +142,7 @@ async def test_restarts_and_failures_are_counted_by_type_and_reason(meter: Meter
         app.kill("a")
         await at_rest()
     assert meter.read("supervise.actor.restarts") == {("Scribe", "rest_for_one"): 9}
-    assert meter.read("supervise.actor.failures") == {("Boom", "Scribe"): 8, ("killed", "Scribe"): 1}
+    assert meter.read("supervise.actor.failures") == {("tests.doubles.Boom", "Scribe"): 8, ("killed", "Scribe"): 1}
 
 
 async def test_an_orderly_end_is_no_failure_and_a_start_that_fails_is_one(meter: Meter) -> None:
