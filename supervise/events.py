@@ -1,4 +1,4 @@
-"""What happened in a tree: life-cycle facts as frozen values. `bus.py` hands them out.
+"""What happened in a tree: life-cycle facts as frozen values. `journal/bus.py` hands them out.
 
 An event never holds an actor, an exception or a message: it can be kept for ever, and pins nothing.
 """
@@ -9,31 +9,61 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from supervise_strategies.answers import Why
 from supervise_strategies.directives import Action, Cause, Decision
-from supervise_strategies.exit_reason import ExitReason
+from supervise_strategies.exit_reason import ExitKind, ExitReason
 
 from .frame import Frame as Frame
 from .frame import place_of
 
 
+class _Told:
+    """An event as text: a template that is the same for all events of a class, so that tools can group records by it, and what
+    stands in it.
+    """
+
+    __slots__ = ()
+    template: ClassVar[str] = ""
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What stands in its template, in order."""
+        return ()
+
+    def __str__(self) -> str:
+        return self.template % self.parts
+
+
+_LEVELS: Final = {
+    ExitKind.NORMAL: logging.DEBUG,
+    ExitKind.SHUTDOWN: logging.DEBUG,
+    ExitKind.CRASHED: logging.ERROR,
+    ExitKind.KILLED: logging.WARNING,
+    ExitKind.GAVE_UP: logging.WARNING,
+}
+
+
 @dataclass(frozen=True, slots=True)
-class Started:
+class Started(_Told):
     """An incarnation, or a supervisor with all its children, is ready."""
 
     path: str
     incarnation: int
     level: ClassVar[int] = logging.DEBUG
+    template = "%s #%d started"
 
-    def __str__(self) -> str:
-        return f"{self.path} #{self.incarnation} started"
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return self.path, self.incarnation
 
 
 @dataclass(frozen=True, slots=True)
-class StartFailed:
-    """A factory or an enter hook raised; `ignored`: it said that it isn't wanted now."""
+class StartFailed(_Told):
+    """A factory or an enter hook raised; `ignored`: it said that it isn't wanted now. `frames` and the rest are those of
+    `Stopped`.
+    """
 
     path: str
     incarnation: int
@@ -41,19 +71,29 @@ class StartFailed:
     ignored: bool
     error_type: str = ""
     """What it was in one word, as `error.type` of spans and metrics has it."""
-    level: ClassVar[int] = logging.WARNING
+    frames: tuple[Frame, ...] = ()
+    fingerprint: str = ""
+    alike: int = 0
+    template = "%s #%d %s: %s%s"
 
-    def __str__(self) -> str:
-        return f"{self.path} #{self.incarnation} {'ignored its start' if self.ignored else 'failed to start'}: {self.reason}"
+    @property
+    def level(self) -> int:
+        """ERROR for a crash that is told with its traceback."""
+        return logging.ERROR if self.fingerprint and self.alike < 2 else logging.WARNING
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        what = "ignored its start" if self.ignored else "failed to start"
+        return self.path, self.incarnation, what, self.reason, _place(self)
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(_Told):
     """An incarnation, or a supervisor, is over: nothing of it runs any more.
 
     `waiting` is how many messages its mailbox held then; `cause` says for a supervisor what made it end. For a crash, `frames`
     are the lines of the traceback, `fingerprint` is equal for all crashes of the same type from the same lines, and `alike` how
-    often that came within 60 s, this time included: the same one again has no `frames`.
+    often the tree had that since its traceback was logged, at most 10 minutes ago, this time included.
     """
 
     path: str
@@ -66,26 +106,33 @@ class Stopped:
     alike: int = 0
     error_type: str = ""
     """Of an abnormal end: what it was in one word, as `error.type` of spans and metrics has it."""
+    template = "%s #%d ended: %s%s%s"
 
     @property
     def level(self) -> int:
-        return self.level_of(self.reason)
+        """ERROR for an actor's crash that is told with its traceback; WARNING for another abnormal end."""
+        return min(self.level_of(self.reason), logging.ERROR if self.fingerprint and self.alike < 2 else logging.WARNING)
 
     @staticmethod
     def level_of(reason: ExitReason) -> int:
-        """The level that an end for this reason has."""
-        return logging.WARNING if reason.abnormal else logging.DEBUG
+        """The level that an actor's end for this reason has at most."""
+        return _LEVELS[reason.kind]
 
-    def __str__(self) -> str:
+    @property
+    def parts(self) -> tuple[object, ...]:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
-        frame = place_of(self.frames)
-        where = f" in {frame}" if frame is not None else ""
-        again = f"; the same crash as before, {self.alike} times within 60 s" if self.alike > 1 else ""
-        return f"{self.path} #{self.incarnation} ended: {self.reason}{where}{again}{waiting}"
+        return self.path, self.incarnation, self.reason, _place(self), waiting
+
+
+def _place(event: StartFailed | Stopped) -> str:
+    """Where a crash was, for a user, and whether it is told with its traceback elsewhere."""
+    frame = place_of(event.frames)
+    where = f" in {frame}" if frame is not None else ""
+    return f"{where}; the same crash as before, {event.alike} times within 10 minutes" if event.alike > 1 else where
 
 
 @dataclass(frozen=True, slots=True)
-class Starting:
+class Starting(_Told):
     """A start takes long: it is told at 5 s, and each time that it has doubled."""
 
     path: str
@@ -95,22 +142,24 @@ class Starting:
     """What it waits in, outermost line first, as far as it can be seen."""
     cure: str = ""
     level: ClassVar[int] = logging.WARNING
+    template = "%s #%d has been starting for %g s%s%s"
 
-    def __str__(self) -> str:
+    @property
+    def parts(self) -> tuple[object, ...]:
         where = place_of(self.stack)
         at = f", and waits in {where}" if where is not None else ""
-        cure = f"; {self.cure}" if self.cure else ""
-        return f"{self.path} #{self.incarnation} has been starting for {self.seconds:g} s{at}{cure}"
+        return self.path, self.incarnation, self.seconds, at, f"; {self.cure}" if self.cure else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(_Told):
     """A supervisor decided what follows from a child's end."""
 
     path: str
     """Of the child."""
     supervisor: str
     decision: Decision
+    template = "%s: %s"
 
     @property
     def incarnation(self) -> int:
@@ -128,37 +177,42 @@ class Decided:
             return logging.ERROR
         return logging.WARNING if decision.reason.abnormal else logging.DEBUG
 
-    def __str__(self) -> str:
-        return f"{self.supervisor}: {self.decision}"
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return self.supervisor, self.decision
 
 
 @dataclass(frozen=True, slots=True)
-class Overran:
+class Overran(_Told):
     """It was cancelled, and still runs: it shields or swallows cancellation. Its mailbox refuses until it has ended."""
 
     path: str
     incarnation: int
     level: ClassVar[int] = logging.ERROR
+    template = "%s #%d is unstoppable: it was cancelled and still runs"
 
-    def __str__(self) -> str:
-        return f"{self.path} #{self.incarnation} is unstoppable: it was cancelled and still runs"
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return self.path, self.incarnation
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(_Told):
     """An accepted message that no handler will finish. The message is there as text only."""
 
     path: str
     message: str
     why: str
     level: ClassVar[int] = logging.DEBUG
+    template = "%s: dead letter %s: %s"
 
-    def __str__(self) -> str:
-        return f"{self.path}: dead letter {self.message}: {self.why}"
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return self.path, self.message, self.why
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(_Told):
     """An actor has lost messages: at its stop all that waited, in service those of a minute, after the first."""
 
     path: str
@@ -171,17 +225,21 @@ class Lost:
     more: bool = False
     """Whether others were said before."""
     level: ClassVar[int] = logging.WARNING
+    template = "%s: %s%s; %s"
 
-    def __str__(self) -> str:
+    @property
+    def parts(self) -> tuple[object, ...]:
         if not self.first:
-            return f"{self.path}: {self.why}; {self.cure}"
-        if not self.more:
-            return f"{self.path}: {self.first} is lost: {self.why}; {self.cure}"
-        return f"{self.path}: {self.count} more lost, {'first ' if self.count > 1 else ''}{self.first}: {self.why}; {self.cure}"
+            what = ""
+        elif not self.more:
+            what = f"{self.first} is lost: "
+        else:
+            what = f"{self.count} more lost, {'first ' if self.count > 1 else ''}{self.first}: "
+        return self.path, what, self.why, self.cure
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(_Told):
     """A handler raised, its actor lives on, and nobody gets the error: it was a send, or the caller has gone."""
 
     path: str
@@ -194,30 +252,33 @@ class Raised:
     called: bool = False
     """It was a call, whose caller has gone."""
     level: ClassVar[int] = logging.WARNING
+    template = "%s #%d: %s raised %s%s"
 
-    def __str__(self) -> str:
+    @property
+    def parts(self) -> tuple[object, ...]:
         what = {
             "expected": f"the expected {self.error}",
             "reply": f"{self.error}; on_error='reply', so the actor lives on",
             "isolated": f"{self.error}; it is isolated, so the actor lives on",
         }[self.why]
-        gone = "; its caller has gone" if self.called else ""
-        return f"{self.path} #{self.incarnation}: {self.message} raised {what}{gone}"
+        return self.path, self.incarnation, self.message, what, "; its caller has gone" if self.called else ""
 
 
 @dataclass(frozen=True, slots=True)
-class AddressDropped:
+class AddressDropped(_Told):
     """The last strong address is gone before the actor got a message: most likely nobody kept the result."""
 
     path: str
     level: ClassVar[int] = logging.WARNING
+    template = "%s: its last strong address is gone before any message came; keep the address"
 
-    def __str__(self) -> str:
-        return f"{self.path}: its last strong address is gone before any message came; keep the address"
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return (self.path,)
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class Late(_Told):
     """A handler overran the child's `handler_deadline` (`seconds`); it is cancelled, and the actor crashes (`HandlerLate`).
 
     `stack` is what the handler was waiting in, outermost line first, as far as it can be seen.
@@ -229,14 +290,16 @@ class Late:
     seconds: float
     stack: tuple[Frame, ...] = ()
     level: ClassVar[int] = logging.WARNING
+    template = "%s #%d: %s took longer than %g s%s; it is crashed"
 
-    def __str__(self) -> str:
+    @property
+    def parts(self) -> tuple[object, ...]:
         where = f" ({self.stack[-1].file}:{self.stack[-1].line})" if self.stack else ""
-        return f"{self.path} #{self.incarnation}: {self.message} took longer than {self.seconds:g} s{where}; it is crashed"
+        return self.path, self.incarnation, self.message, self.seconds, where
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(_Told):
     """The event loop's thread runs something that doesn't let go of it, and so stops everything (`supervise.telemetry`).
 
     `path` is the actor whose code it is, in life `incarnation`, with `message` in hand (None: in its factory or a hook). If
@@ -251,17 +314,19 @@ class Blocked:
     stack: tuple[Frame, ...] = ()
     """Where the thread is: the actor's own lines, or all of them if it is none; outermost first, at most the last 50."""
     level: ClassVar[int] = logging.ERROR
+    template = "%s%s blocks the event loop for %g s and more%s"
 
-    def __str__(self) -> str:
+    @property
+    def parts(self) -> tuple[object, ...]:
         if self.incarnation:
-            who = f"{self.path} #{self.incarnation}: {self.message or 'its factory or a hook'}"
+            who = f" #{self.incarnation}: {self.message or 'its factory or a hook'}"
         else:
-            who = f"{self.path}: something that isn't the task of an actor of it"
-        return f"{who} blocks the event loop for {self.seconds:g} s and more{_shown(self.stack)}"
+            who = ": something that isn't the task of an actor of it"
+        return self.path, who, self.seconds, _shown(self.stack)
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
+class Stuck(_Told):
     """The event loop is well, but an actor has had the same message in hand for long (`supervise.telemetry`)."""
 
     path: str
@@ -272,9 +337,11 @@ class Stuck:
     stack: tuple[Frame, ...] = ()
     """What the handler waits in, outermost line first, as far as it can be seen."""
     level: ClassVar[int] = logging.WARNING
+    template = "%s #%d: %s is in hand for %g s and more%s"
 
-    def __str__(self) -> str:
-        return f"{self.path} #{self.incarnation}: {self.message} is in hand for {self.seconds:g} s and more{_shown(self.stack)}"
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return self.path, self.incarnation, self.message, self.seconds, _shown(self.stack)
 
 
 def _shown(stack: tuple[Frame, ...]) -> str:
@@ -283,7 +350,7 @@ def _shown(stack: tuple[Frame, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(_Told):
     """A person asked for something, through `RunningSupervisor.operator`; said before it is done. No crash, and not counted.
 
     `path` is of the child, or of the supervisor whose intensity is changed.
@@ -293,9 +360,11 @@ class Asked:
     who: str
     what: str
     level: ClassVar[int] = logging.INFO
+    template = "%s: %s asks to %s"
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.who} asks to {self.what}"
+    @property
+    def parts(self) -> tuple[object, ...]:
+        return self.path, self.who, self.what
 
 
 Event: TypeAlias = (

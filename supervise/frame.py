@@ -82,6 +82,14 @@ def place_of(frames: Sequence[Frame]) -> Frame | None:
     return next((frame for frame in reversed(frames) if not is_ours(frame.file)), None)
 
 
+def from_users(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback without its outermost lines that are ours; None if all are."""
+    line = traceback
+    while line is not None and is_ours(line.tb_frame.f_code.co_filename):
+        line = line.tb_next
+    return line
+
+
 def is_ours(file: str) -> bool:
     """Whether a line of this file tells a user nothing; one of an adapter, or of a command, may."""
     return file.startswith((*_OURS, "<frozen ")) and not file.startswith(_ADAPTED)

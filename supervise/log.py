@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Final
 
-from supervise_strategies.exception import interrupts
+from supervise_strategies.exception import ExcInfo, exc_info_of, interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of, name_of_kind
 
 logger: Final = logging.getLogger("supervise")
+
+MOST_LINES: Final = 1000
+"""Lines of a traceback that are written; of more, those at both ends."""
+LONGEST_LINE: Final = 1000
+"""Characters of each of them."""
 
 
 def say(
@@ -33,7 +39,12 @@ def say(
     """
     try:
         try:
-            to.log(level, text, *map(_described, args), exc_info=error, stacklevel=2)
+            if would_write(level, to):
+                here = sys._getframe(1)
+                code = here.f_code
+                told = tuple(map(_described, args))
+                exc_info = None if error is None else exc_info_of(error)
+                write(to.makeRecord(to.name, level, code.co_filename, here.f_lineno, text, told, exc_info, code.co_name), to)
         except BaseException as raised:
             if interrupts(raised):
                 raise
@@ -48,6 +59,62 @@ def _described(value: object) -> object:
     return describe(value) if is_of(value, BaseException) else value
 
 
+def would_write(level: int, to: logging.Logger = logger) -> bool:
+    """Whether a record of this level is written.
+
+    `logging.config` disables the loggers that there are already, unless it is told not to: an error is written all the same.
+    """
+    if to.isEnabledFor(level):
+        return True
+    return to.disabled and level >= logging.ERROR and to.manager.disable < level and level >= to.getEffectiveLevel()
+
+
+def write(record: logging.LogRecord, to: logging.Logger = logger) -> None:
+    """Hand a record to the handlers. What is raised in them is raised. The record keeps no exception, whoever keeps the record.
+
+    An exception keeps its frames, and frames keep all that was in them.
+    """
+    exc_info, text = record.exc_info, None
+    if exc_info:
+        text, instead = _formatted(exc_info)
+        if instead:  # a handler would lose the record, or fill the disk
+            record.exc_info, record.exc_text = None, text
+    try:
+        if not to.disabled:
+            to.handle(record)
+            return
+        passed: object = to.filter(record)  # since Python 3.12 a filter may give another record
+        if passed:
+            to.callHandlers(passed if is_of(passed, logging.LogRecord) else record)
+    finally:
+        if exc_info:
+            record.exc_info, record.exc_text = None, record.exc_text or text  # for a handler that formats it later
+
+
+def _formatted(exc_info: ExcInfo) -> tuple[str, bool]:
+    """The traceback as text, and whether it has to be told by that text: it can't be formatted, or is too long."""
+    try:
+        text = _FORMATTER.formatException(exc_info)
+    except BaseException as raised:
+        if interrupts(raised):
+            raise
+        return half_formatted(exc_info, raised), True
+    if len(text) <= LONGEST_LINE:
+        return text, False
+    lines = text.split("\n")
+    if len(lines) > MOST_LINES:  # the last ones say what was raised
+        lines = [*lines[: MOST_LINES // 4], "  …", *lines[-3 * MOST_LINES // 4 :]]
+    cut = "\n".join(line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…" for line in lines)
+    return cut, cut != text
+
+
+def half_formatted(exc_info: ExcInfo, raised: BaseException) -> str:
+    """What can be said of an exception whose traceback can't be formatted, since that raised: its class is somebody's own."""
+    lines = "".join(traceback.format_tb(exc_info[2]))
+    text = "" if exc_info[1] is None else describe(exc_info[1])
+    return f"{lines}{text} <its traceback can't be formatted: {name_of_kind(type(raised))}>"
+
+
 def complain(error: BaseException) -> None:
     """The log itself can't be written: say so where `logging` would, in one line, if there is such a place."""
     if logging.raiseExceptions:  # `logging`'s own switch for this
@@ -56,3 +123,6 @@ def complain(error: BaseException) -> None:
         except BaseException as raised:  # standard error may be closed, or be the user's own, too
             if interrupts(raised):
                 raise
+
+
+_FORMATTER: Final = logging.Formatter()

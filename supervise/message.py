@@ -13,13 +13,12 @@ from types import FunctionType
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from supervise_strategies.exception import interrupts
-from supervise_strategies.kind import name_of_kind
+from supervise_strategies.kind import kind_of, name_of_kind
 from supervise_strategies.text import LONG, SHORT, one_line, shown
 
 AnyHandler: TypeAlias = Callable[..., Any]
 
 
-_LARGE: Final = 1 << 63
 LONGEST: Final = 500
 """Characters of the text of a message."""
 
@@ -48,27 +47,17 @@ def describe(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any])
     return one_line(f"{name_of(handler)}({', '.join(parts)})", LONGEST)
 
 
-class _Later(NamedTuple):
-    """The text of a message, made when somebody looks."""
-
-    name: str
-    args: tuple[Any, ...]
-
-    def __str__(self) -> str:
-        return one_line(f"{self.name}({', '.join([shown(a) for a in self.args])})", LONGEST)
-
-
-def describe_later(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-    """What `str()` makes the same text of, later, where that keeps nothing alive: of numbers and short strings. Else the text.
-
-    A message that a crash has lost is described for nobody, as a rule, and that takes 1.5 of 12 us.
-    """
-    if kwargs or len(args) > 5:
-        return describe(handler, args, kwargs)
-    for arg in args:
-        if not ((type(arg) is str and len(arg) < SHORT) or (type(arg) is int and -_LARGE < arg < _LARGE)):
-            return describe(handler, args, kwargs)
-    return _Later(name_of(handler), args)
+def outline(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The same without what users sent, for logs and errors: `Counter.add(int, by=str)`."""
+    name = name_of(handler)
+    if not args and not kwargs:
+        return f"{name}()"
+    parts = [name_of_kind(kind_of(arg)) for arg in args[:5]]
+    if kwargs:
+        parts += [f"{one_line(k, SHORT)}={name_of_kind(kind_of(v))}" for k, v in islice(kwargs.items(), 5)]
+    if len(args) > 5 or len(kwargs) > 5:
+        parts.append("…")
+    return one_line(f"{name}({', '.join(parts)})", LONGEST)
 
 
 def owner_of(handler: AnyHandler) -> str | None:

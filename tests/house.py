@@ -17,8 +17,9 @@ HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise.log",),
     # things that are below everything, and don't know each other
     ("supervise._backends", "supervise._signals", "supervise._version"),
-    # the vocabulary: six files, which know each other
-    ("supervise.frame", "supervise.fingerprint", "supervise.events", "supervise.errors", "supervise.message", "supervise.bus"),
+    # the vocabulary: four files, which know each other
+    ("supervise.frame", "supervise.events", "supervise.errors", "supervise.message"),
+    ("supervise.journal",),
     ("supervise.mailbox",),
     ("supervise.address",),
     ("supervise.actor",),

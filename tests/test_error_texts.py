@@ -107,7 +107,9 @@ class Scene:
 
 @asynccontextmanager
 async def scene(**options: Any) -> AsyncGenerator[Scene]:
-    async with Supervisor("app", child(Db, name="db", restart=Restart.permanent(wait=wait_fixed(9)), **options)) as app:
+    async with Supervisor(
+        "app", child(Db, name="db", restart=Restart.permanent(wait=wait_fixed(9)), **options), log_arguments=True
+    ) as app:
         found = Scene(app)
         try:
             yield found
@@ -323,7 +325,7 @@ TABLE: Final[dict[str, Row]] = {
     ),
     "a stream that doesn't fit": Row(
         BadCall,
-        "app/db: Db.items(1, 2) doesn't fit: it takes (self, many: 'int' = 1) -> 'AsyncIterator[int]'; "
+        "app/db: Db.items(int, int) doesn't fit: it takes (self, many: 'int' = 1) -> 'AsyncIterator[int]'; "
         "TypeError: Db.items() takes from 1 to 2 positional arguments but 3 were given",
         _stream(Db.items, 1, 2),
         Message(Db.items, (1, 2), {}),

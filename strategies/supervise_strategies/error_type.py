@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .exception import inside_of
+from .exception import unwrapped
 from .exit_reason import ExitKind, ExitReason
 from .kind import full_name_of_kind, is_of
 
@@ -21,8 +21,7 @@ def error_type_of(error: BaseException) -> str:
 
     A group around a single exception is looked into, since a task group wraps even one; its `__cause__` never is.
     """
-    while is_of(error, BaseExceptionGroup) and len(inside := inside_of(error)) == 1:
-        error = inside[0]
+    error = unwrapped(error)
     return TIMEOUT if is_of(error, TimeoutError) else full_name_of_kind(type(error))
 
 

@@ -36,11 +36,6 @@ def exc_info_of(error: BaseException | None) -> ExcInfo:
     return (None, None, None) if error is None else (type(error), error, _traceback(error))
 
 
-def inside_of(group: BaseExceptionGroup[BaseException]) -> tuple[BaseException, ...]:
-    """Its `exceptions`."""
-    return _inside(group)
-
-
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """The exceptions inside nested groups, in order, however deep; task groups wrap even a single one.
 
@@ -55,6 +50,13 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         elif id(found) not in seen:
             seen.add(id(found))
             waiting.extend(reversed(_inside(found)))
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """The exception inside of groups that hold a single one: a task group wraps even one."""
+    while is_of(error, BaseExceptionGroup) and len(inside := _inside(error)) == 1:
+        error = inside[0]
+    return error
 
 
 def interrupts(error: BaseException) -> bool:

@@ -16,7 +16,6 @@ from supervise.mailbox.lane import LOW
 from supervise.mailbox.losses import Loss
 from supervise.mailbox.refusal import deliverable
 from supervise.mailbox.stream_run import StreamStopped
-from supervise.message import describe as describe_message
 from supervise_strategies.answers import CRASHES
 from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import NORMAL, describe
@@ -201,7 +200,7 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
         life.extras.checkpoints.raised(envelope)
     if reply is None or reply.done():
         bus = life.owner.bus
-        shown, raised = bus.text(describe_message, *envelope[:3]), bus.text(describe, error)
+        shown, raised = bus.message_text(envelope), bus.text(describe, error)
         bus.publish(Raised(mailbox.path, life.number, shown, raised, why, reply is not None))
     if reply is not None:
         lane.fail(reply, deliverable(error))

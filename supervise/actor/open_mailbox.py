@@ -15,9 +15,10 @@ import anyio
 from supervise import events
 from supervise._backends import current_backend
 from supervise.address.address import Address, address_of
-from supervise.bus import Bus
 from supervise.errors import MailboxClosed, Unsupervised
-from supervise.frame import frames_of
+from supervise.journal.bus import Bus
+from supervise.journal.crash_log import NO_CRASH, CrashLog
+from supervise.journal.event_log import EventLog
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.choice import Choice
@@ -78,13 +79,14 @@ class OpenMailbox(Generic[A]):
             raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
         self._backend = current_backend()
         # Its addresses don't keep alive what nobody else has, and so nobody can run: what they lead to knows it weakly.
-        self._bus = Bus(partial(_interrupt, WeakMethod(self._interrupted)))
+        self._bus = Bus(partial(_interrupt, WeakMethod(self._interrupted)), EventLog(self._backend.now))
         if listener is not None:
             self._bus.subscribe(listener)
         self.dead_letters: DeadLetters = DeadLetters(self._bus)
         self._mailbox = Mailbox(self._backend, "", name, options, self.dead_letters)
         lost = WeakMethod(self._lost)
         self._lifetime = self._mailbox.lifetime = Lifetime(self._backend.from_anywhere(), lambda: _call(lost))
+        self._crash_log = CrashLog()
         self._runner: _Runner | None = None
         self._incarnation: Incarnation | None = None
         self._number = 0
@@ -108,6 +110,7 @@ class OpenMailbox(Generic[A]):
         self._mailbox.discard("its mailbox was closed")
         observers.actor_ended(self._mailbox)
         self.dead_letters.end()
+        self._bus.end()
         self._backend.errands.close()
 
     def __del__(self) -> None:
@@ -175,7 +178,7 @@ class OpenMailbox(Generic[A]):
             await self._backend.checkpoint()
             return Ended(NORMAL)
         self._number += 1
-        self._runner = runner = _Runner(self._mailbox, self._bus, factory, args)
+        self._runner = runner = _Runner(self._mailbox, self._bus, self._crash_log, factory, args)
         self._incarnation = incarnation = Incarnation(runner, self._number)
         await self._backend.open()  # it lets others run, and they mustn't begin a second incarnation
         self._mailbox.accept_again()
@@ -222,8 +225,11 @@ class OpenMailbox(Generic[A]):
 class _Runner:
     """The owner of an incarnation that nobody supervises."""
 
-    def __init__(self, mailbox: Mailbox, bus: Bus, factory: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def __init__(
+        self, mailbox: Mailbox, bus: Bus, crash_log: CrashLog, factory: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
         self.mailbox = mailbox
+        self._crash_log = crash_log
         self._factory = factory
         self._args = args
         self.answers = CRASHES
@@ -257,14 +263,16 @@ class _Runner:
         again: bool = False,
         handler: AnyHandler | None = None,
     ) -> None:
+        kind = error_type_of_end(reason, error)
+        now = self.mailbox.backend.now()
+        crash = NO_CRASH if ignored else self._crash_log.look_at(reason, error, handler, self.bus, now)
         if incarnation.running:
-            frames, kind = frames_of(error), error_type_of_end(reason, error)
-            waiting = self.mailbox.waiting
-            stopped = events.Stopped(self.mailbox.path, incarnation.number, reason, waiting, frames=frames, error_type=kind)
-            self.bus.publish(stopped)
+            path, waiting = self.mailbox.path, self.mailbox.waiting
+            stopped = events.Stopped(path, incarnation.number, reason, waiting, None, *crash, kind)
+            self.bus.publish(stopped, error)
         else:
-            kind = error_type_of_end(reason, error)
-            self.bus.publish(events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored, kind))
+            failed = events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored, kind, *crash)
+            self.bus.publish(failed, error)
         observers.incarnation_ended(self.mailbox, incarnation.number, reason)
         self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from supervise.bus import Bus
+    from supervise.journal.bus import Bus
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import Turn
     from supervise.message import AnyHandler

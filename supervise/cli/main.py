@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if options.command == "run" or options.log_level is not None:  # a demo tells its story in its own words
         show_records(options.log_level)
-    telemetry = Telemetry(options.log, options.otlp, options.actor_services, options.log_level)
+    telemetry = Telemetry(options.log, options.otlp, options.actor_services, options.log_level, options.log_arguments)
     try:
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
@@ -97,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
             help=f"of the log records on stderr: debug, info, warning, error or critical ({default})",
         )
         command.add_argument("--log", metavar="FILE", help="append JSON log records, starts and orderly ends included")
+        command.add_argument(
+            "--log-arguments",
+            action="store_true",
+            help="say in log records and errors what messages hold, not only its types",
+        )
         command.add_argument("--otlp", metavar="URL", help="send spans to this collector, e.g. http://127.0.0.1:4318")
         command.add_argument("--actor-services", action="store_true", help="make each type of actor a service in the spans")
 

@@ -18,6 +18,7 @@ module is given up. What is done when the end takes long stands in `ending.py`.
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import sys
@@ -40,7 +41,7 @@ from .ending import Ending
 from .failure import traceback_text
 from .outputs import unbreak
 from .target import WrongTarget, load
-from .telemetry import Telemetry
+from .telemetry import Telemetry, shows
 
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
 
@@ -86,6 +87,8 @@ def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry,
         description = description.with_budget(budget)
     elif description.shutdown_budget is None:
         description = description.with_budget(DEFAULT_BUDGET)
+    if telemetry.log_arguments:
+        description = description.with_arguments_in_logs()
     telemetry.open(description.name)
     within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
@@ -216,7 +219,8 @@ class _Service:
 def _print_chain(error: GaveUp | StartFailed) -> None:
     cause = cause_of(error) if isinstance(error, StartFailed) else None
     lines = "" if cause is None else traceback_text(cause)
-    print(f"{lines}supervise: {error}", file=sys.stderr)
+    told = shows(logging.ERROR)  # then the record of the failed start has it
+    print(f"{'' if told else lines}supervise: {error}", file=sys.stderr)
     if isinstance(error, GaveUp):
         for number, crash in enumerate(error.crashes, 1):
             print(f"  {number}. {crash}", file=sys.stderr)

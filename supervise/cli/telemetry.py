@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from supervise.log import would_write
+
 if TYPE_CHECKING:
     from supervise.telemetry.tracing import Tracing
 
@@ -27,6 +29,14 @@ def show_records(level: int | None) -> None:
             handler.setLevel(level)
 
 
+def shows(level: int) -> bool:
+    """Whether records of the library that are of this level are on stderr."""
+    to_stderr: type = logging.StreamHandler  # and not one of a file, which is of a class below that
+    return would_write(level) and any(
+        type(handler) is to_stderr and handler.level <= level for handler in logging.getLogger().handlers
+    )
+
+
 def _made_anyway(record: logging.LogRecord) -> bool:
     """Whether there would be this record if --log-level were at its default, for what --log writes doesn't depend on that."""
     logger = logging.getLogger(record.name)
@@ -38,7 +48,15 @@ def _made_anyway(record: logging.LogRecord) -> bool:
 class Telemetry:
     """Logs and spans of one command: opened before its tree, closed after it, whatever the collector does within 2 s."""
 
-    def __init__(self, log: str | None, otlp: str | None, actor_services: bool, level: int | None = None) -> None:
+    def __init__(
+        self,
+        log: str | None,
+        otlp: str | None,
+        actor_services: bool,
+        level: int | None = None,
+        log_arguments: bool = False,
+    ) -> None:
+        self.log_arguments: bool = log_arguments
         self._log = log
         self._level = level
         self._otlp = otlp

@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise.errors import BadCall
-from supervise.message import describe
+from supervise.message import outline
 from supervise_strategies.exception import interrupts, traceback_of
 from supervise_strategies.exit_reason import describe as describe_error
 from supervise_strategies.kind import attribute_of_kind, is_of, kind_of
@@ -54,7 +54,7 @@ def bad_call(actor: type, envelope: Envelope, error: TypeError) -> BadCall | Non
         pass
     else:
         return None
-    misfit = BadCall(f"{describe(handler, args, kwargs)} doesn't fit: it takes {said(signature)}; {describe_error(error)}")
+    misfit = BadCall(f"{outline(handler, args, kwargs)} doesn't fit: it takes {said(signature)}; {describe_error(error)}")
     misfit.__cause__ = error
     return misfit
 

@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from supervise.bus import Bus
 from supervise.events import DeadLetter, Lost
+from supervise.journal.bus import Bus
 from supervise.log import say
-from supervise.message import Message, describe_later
+from supervise.message import Message
 from supervise_strategies.exception import interrupts
 
 from .envelope import Envelope, message_of
@@ -66,7 +66,7 @@ class DeadLetters:
         self.bus: Bus = bus
         self._hook = hook
         self._in_hook = False
-        self._last: deque[tuple[str, object, object]] = deque(maxlen=keep)
+        self._last: deque[tuple[str, str, object]] = deque(maxlen=keep)
         self._losses = Losses(bus, alarm)
         self.count: int = 0
 
@@ -76,12 +76,12 @@ class DeadLetters:
         """Count one, keep its text, tell the listeners; hand it to whoever has a hook. `str()` of `why` says why."""
         self.count += 1
         bus, path = self.bus, mailbox.path
-        text = bus.text(describe_later, *envelope[:3])
+        text = bus.message_text(envelope)
         self._last.append((path, text, why))
         if bus.hears(Lost.level):  # which is the higher of the two levels: else no event need be made
             if bus.hears(DeadLetter.level):
-                bus.publish(DeadLetter(path, str(text), str(why)))
-            self._losses.note(mailbox, loss, str(text), why)
+                bus.publish(DeadLetter(path, text, str(why)))
+            self._losses.note(mailbox, loss, text, why)
         hook = mailbox.options.on_dead_letter or self._hook
         if hook is not None and not self._in_hook:
             options = envelope[5]
@@ -95,7 +95,7 @@ class DeadLetters:
 
     def last(self) -> list[DeadLetter]:
         """The newest ones, oldest first."""
-        return [DeadLetter(path, str(text), str(why)) for path, text, why in self._last]
+        return [DeadLetter(path, text, str(why)) for path, text, why in self._last]
 
     def end(self) -> None:
         """Nothing is lost any more: say what hasn't been said."""

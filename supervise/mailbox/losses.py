@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from supervise._backends import Handle
-    from supervise.bus import Bus
+    from supervise.journal.bus import Bus
 
     from .mailbox import Mailbox
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from supervise._backends import fail
 from supervise.errors import MessageDropped
-from supervise.message import Message, describe
+from supervise.message import Message
 from supervise_strategies.exception import cause_of
 
 from .account import Account
@@ -171,7 +171,7 @@ class Mailbox(Control):
 
     def text(self, envelope: Envelope) -> str:
         """The message for people, in the middle of a change."""
-        return self.dead_letters.bus.text(describe, *envelope[:3])
+        return self.dead_letters.bus.message_text(envelope)
 
     def abandon(self, lane: Lane, envelope: Envelope) -> None:
         """It was taken out, and nobody wants it to be handled any more."""

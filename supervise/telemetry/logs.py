@@ -16,12 +16,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import IO, Any, Final, TypeAlias, TypeVar, cast
+from typing import IO, Any, Final, TypeAlias, TypeVar, cast, get_args
 
 from opentelemetry import trace
 
 from supervise import events
 from supervise.actor.incarnation import Incarnation, NurseryTurn
+from supervise.journal.event_log import Parts
 from supervise.mailbox.turn import current_turn
 from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
@@ -36,23 +37,8 @@ LONGEST: Final = 4000
 """Characters of one text in a JSON record; what is longer is cut, and ends in `…`."""
 LONGEST_RECORD: Final = 16 * LONGEST
 """Characters of all the values of one record, about; what comes after them is `…`."""
-_EVENTS: Final = (
-    events.Starting,
-    events.Started,
-    events.StartFailed,
-    events.Stopped,
-    events.Decided,
-    events.Overran,
-    events.Late,
-    events.Blocked,
-    events.Stuck,
-    events.DeadLetter,
-    events.Lost,
-    events.Raised,
-    events.AddressDropped,
-    events.Asked,
-)
-_ADDED: Final = ("actor", "actor_id", "incarnation", "trace_id", "span_id")
+_EVENTS: Final[tuple[type[object], ...]] = get_args(events.Event)
+_ADDED: Final[dict[str, str | int]] = {"actor": "", "actor_id": 0, "incarnation": 0, "trace_id": "", "span_id": ""}
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", *_ADDED}
 
 
@@ -86,6 +72,20 @@ def annotate(record: logging.LogRecord) -> None:
         fields.setdefault("span_id", span_id)
 
 
+def context(record: logging.LogRecord | None = None) -> dict[str, Any]:
+    """What `ActorFilter` adds to a record, as a dict, for loggers that aren't `logging`'s: structlog, loguru.
+
+    Always all five: `actor`, `actor_id`, `incarnation`, `trace_id`, `span_id`, empty (`""` or 0) outside of an actor or a span.
+    Of a record of `logging`, if one is given, it says whose that is: the library's own may be about another actor than the one
+    in whose task they are written. Call it where a record is made. It never raises.
+    """
+    if record is None:
+        record = logging.makeLogRecord({})
+    annotate(record)
+    fields = vars(record)
+    return {name: fields.get(name, empty) for name, empty in _ADDED.items()}
+
+
 def _or(ask: Callable[[], T], otherwise: T) -> T:
     """What is said, unless it raises."""
     try:
@@ -117,7 +117,9 @@ def _whose(record: logging.LogRecord) -> tuple[str, int, int]:
 def event_of(record: logging.LogRecord) -> events.Event | None:
     """The life-cycle event that a record is about, as a value."""
     args: object = vars(record).get("args")
-    if type(args) is tuple:
+    if type(args) is Parts:
+        return args.event
+    if type(args) is tuple:  # a listener of the user's own may log it: log.info("%s", event)
         given = cast("tuple[object, ...]", args)
         if len(given) == 1 and is_of(given[0], *_EVENTS):
             event: Any = given[0]
@@ -169,7 +171,9 @@ class JsonFormatter(logging.Formatter):
         if is_of(exception, BaseException):
             exception = type(exception), exception, None
         if type(exception) is tuple and exception and exception[0] is not None:
-            line["exception"] = values.text(self._traceback(exception))
+            line["exception"] = values.text(self._traceback(exception), ends=True)
+        elif fields.get("exc_text"):  # a record of ours that is formatted late
+            line["exception"] = values.text(text_of(fields["exc_text"], LONGEST_RECORD), ends=True)
         if fields.get("stack_info") is not None:
             line["stack"] = values.said(fields["stack_info"])
         extra = {name: value for name, value in fields.items() if name not in _STANDARD}
@@ -195,8 +199,11 @@ class _Values:
         self._redact = redact
         self._room = LONGEST_RECORD
 
-    def text(self, text: str) -> str:
-        """A text, redacted whole, then cut: a cut one could show the half of what is to be hidden."""
+    def text(self, text: str, *, ends: bool = False) -> str:
+        """A text, redacted whole, then cut: a cut one could show the half of what is to be hidden.
+
+        `ends`: both ends are kept, as those of a traceback, whose last line says what was raised.
+        """
         if self._redact is not None:
             try:
                 redacted: Any = self._redact(text)
@@ -207,6 +214,8 @@ class _Values:
             if not is_of(redacted, str):
                 return f"<left out: redact returned {name_of_kind(kind_of(redacted))}>"
             text = redacted
+        if ends and len(text) > LONGEST:
+            text = f"{text[: LONGEST // 4]}…{text[1 - 3 * LONGEST // 4 :]}"
         text = cut(text, LONGEST)
         self._room -= len(text)
         return text

@@ -30,8 +30,9 @@ import anyio
 from supervise.actor.in_hand import LOOKS, InHand
 from supervise.actor.stack import handler_stack, runs_now, thread_stack
 from supervise.events import Blocked, Stuck
+from supervise.journal.event_log import tell
 from supervise.log import say
-from supervise.message import describe, name_of
+from supervise.message import name_of
 from supervise.tree.running import RunningSupervisor
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.text import shown
@@ -138,7 +139,7 @@ class Watchdog:
         return Blocked(self._branch.path, 0, None, self._blocked_after, stack)
 
     def _tell(self, finding: Finding) -> None:
-        say(finding.level, "%s", finding)
+        tell(finding)
         if self._listener is not None:
             try:
                 self._listener(finding)
@@ -164,5 +165,5 @@ class Watchdog:
             self._hands[place.mailbox.id] = hand = before.get(place.mailbox.id) or InHand()
             if hand.overdue(incarnation):
                 stack = handler_stack(incarnation)
-                message = describe(*incarnation.in_hand[:3])
+                message = self._branch.tree.bus.message_text(incarnation.in_hand)
                 self._found.append(Stuck(place.mailbox.path, incarnation.number, message, self._stuck_after, stack))

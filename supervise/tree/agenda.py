@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from supervise.bus import Bus
+    from supervise.journal.bus import Bus
 
 Job: TypeAlias = Iterator[None]
 

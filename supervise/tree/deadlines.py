@@ -12,12 +12,11 @@ from supervise.actor.in_hand import LOOKS, InHand
 from supervise.actor.stack import handler_stack
 from supervise.errors import HandlerLate
 from supervise.events import Late
-from supervise.message import describe
 
 if TYPE_CHECKING:
     from supervise._backends import Backend, Handle
     from supervise.actor.incarnation import Incarnation
-    from supervise.bus import Bus
+    from supervise.journal.bus import Bus
     from supervise.mailbox.mailbox import Mailbox
 
 
@@ -87,7 +86,7 @@ class _Round:
             incarnation = actor.incarnation
             if incarnation is None or not hand.overdue(incarnation) or incarnation.in_hand is None:
                 continue
-            message = actor.bus.text(describe, *incarnation.in_hand[:3])
+            message = actor.bus.message_text(incarnation.in_hand)
             stack = handler_stack(incarnation)
             actor.bus.publish(Late(actor.mailbox.path, incarnation.number, message, self._seconds, stack))
             text = f"{actor.mailbox.path}: {message} was in hand for longer than its handler_deadline of {self._seconds:g} s"

@@ -6,6 +6,7 @@ import math
 from typing import Never
 
 from supervise.events import Listener
+from supervise.journal.bus import OnCrash
 from supervise.mailbox.dead_letters import OnDeadLetter
 from supervise.spans.chosen import TracingOption
 from supervise_strategies.child_spec import StopWithin
@@ -46,6 +47,8 @@ class DynamicSupervisor(Runnable):
         metrics: Watcher | None = None,
         tracing: TracingOption = "auto",
         on_dead_letter: OnDeadLetter | None = None,
+        on_crash: OnCrash | None = None,
+        log_arguments: bool = False,
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -63,4 +66,4 @@ class DynamicSupervisor(Runnable):
             give_up_as=give_up_as,
             required=required,
         )
-        self._look_with(listener, metrics, tracing, on_dead_letter)
+        self._look_with(listener, metrics, tracing, on_dead_letter, on_crash, log_arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from supervise.fingerprint import fingerprint_of
+from supervise.journal.fingerprint import fingerprint_of
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildNotFound, SupervisorNotRunning
 from supervise_strategies.exception import leaves, traceback_of

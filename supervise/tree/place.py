@@ -13,8 +13,7 @@ from supervise.actor.checkpoint import forget_checkpoint
 from supervise.actor.ending import bury
 from supervise.actor.incarnation import Incarnation
 from supervise.actor.loop import spawn
-from supervise.fingerprint import fingerprint_of
-from supervise.frame import frames_of
+from supervise.journal.crash_log import NO_CRASH
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.envelope import MessageOptions
@@ -23,13 +22,13 @@ from supervise.mailbox.mailbox import Mailbox
 from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.error_type import error_type_of_end
-from supervise_strategies.exit_reason import SHUTDOWN, ExitKind, ExitReason, crashed
+from supervise_strategies.exit_reason import SHUTDOWN, ExitReason, crashed
 
 from .ref import resolved, resolved_partial
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
-    from supervise.bus import Bus
+    from supervise.journal.bus import Bus
     from supervise.mailbox.turn import Turn
     from supervise.message import AnyHandler
     from supervise_strategies.answers import Answers
@@ -194,8 +193,11 @@ class ActorPlace:
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.child_exited, name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
-            kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
-            node.tree.bus.publish(events.StartFailed(mailbox.path, number, reason, ignored, kind))
+            bus = node.tree.bus
+            if bus.hears(events.Stopped.level_of(reason)):
+                kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
+                crash = NO_CRASH if ignored else node.tree.crash_log.look_at(reason, error, handler, bus, now)
+                bus.publish(events.StartFailed(mailbox.path, number, reason, ignored, kind, *crash), error)
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
@@ -217,17 +219,12 @@ class ActorPlace:
         heard = tree.bus.hears(events.Stopped.level_of(reason))
         if not heard and self.child.rules.spec.quarantine is None:
             return ""
-        fingerprint, alike = "", 0
-        if error is not None and reason.kind is ExitKind.CRASHED:
-            fingerprint = tree.bus.text(fingerprint_of, error, handler)
+        crash = tree.crash_log.look_at(reason, error, handler, tree.bus, now)
         if heard:
-            if fingerprint:
-                alike = tree.crash_log.note(mailbox.id, fingerprint, now)
-            frames = frames_of(error) if alike < 2 else ()
             kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
             number, waiting = incarnation.number, mailbox.waiting
-            tree.bus.publish(events.Stopped(mailbox.path, number, reason, waiting, None, frames, fingerprint, alike, kind))
-        return fingerprint
+            tree.bus.publish(events.Stopped(mailbox.path, number, reason, waiting, None, *crash, kind), error)
+        return crash.fingerprint
 
     @property
     def redeliver(self) -> Redeliver:

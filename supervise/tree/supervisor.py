@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from supervise.events import Listener
+    from supervise.journal.bus import OnCrash
 
 
 class Watcher(Protocol):
@@ -47,9 +49,11 @@ class Watcher(Protocol):
 class Runnable(Description):
     """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
 
-    __slots__ = ("_tree", "listener", "metrics", "on_dead_letter", "tracing")
+    __slots__ = ("_tree", "listener", "log_arguments", "metrics", "on_crash", "on_dead_letter", "tracing")
     listener: Listener | None
     metrics: Watcher | None
+    on_crash: OnCrash | None
+    log_arguments: bool
     on_dead_letter: OnDeadLetter | None
     tracing: TracingOption
     _tree: Tree | None
@@ -60,6 +64,8 @@ class Runnable(Description):
         metrics: Watcher | None,
         tracing: TracingOption,
         on_dead_letter: OnDeadLetter | None,
+        on_crash: OnCrash | None,
+        log_arguments: bool,
     ) -> None:
         """What looks at the tree, if this is its root."""
         who = f"supervisor {self.name!r}"
@@ -69,6 +75,11 @@ class Runnable(Description):
             raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.telemetry, or None")
         check_option(who, tracing)
         check_on_dead_letter(who, on_dead_letter)
+        if on_crash is not None and not callable(on_crash):
+            raise InvalidSpec(who, "on_crash", on_crash, "a function of an exception and an event, or None")
+        if not isinstance(log_arguments, bool):
+            raise InvalidSpec(who, "log_arguments", log_arguments, "True or False")
+        self.on_crash, self.log_arguments = on_crash, log_arguments
         self.on_dead_letter = on_dead_letter
         self.listener, self.metrics, self.tracing = listener, metrics, tracing
 
@@ -80,11 +91,26 @@ class Runnable(Description):
             yield "metrics", self.metrics, "give them to the root, which counts for all of the tree"
         if self.on_dead_letter is not None:
             yield "on_dead_letter", self.on_dead_letter, "give it to the root, or to the children that it is for"
+        if self.on_crash is not None:
+            yield "on_crash", self.on_crash, "give it to the root, for all of the tree"
+        if self.log_arguments:
+            yield "log_arguments", self.log_arguments, "say it at the root, for all of the tree"
         if self.tracing != "auto":
             yield "tracing", self.tracing, "say it at the root, for all of the tree"
 
+    def with_arguments_in_logs(self) -> Self:
+        """The same description with `log_arguments=True`."""
+        other = self._copied()
+        other.log_arguments = True
+        return other
+
     def with_budget(self, seconds: float) -> Self:
         other = super().with_budget(seconds)
+        other._tree = None
+        return other
+
+    def _copied(self) -> Self:
+        other = copy.copy(self)
         other._tree = None  # it doesn't run, though this one may
         return other
 
@@ -115,7 +141,8 @@ class Runnable(Description):
 
     async def __aenter__(self) -> RunningSupervisor:
         await self._left()
-        tree = Tree(current_backend(), self, self.listener, RunningSupervisor, chosen(self.tracing), self.on_dead_letter)
+        looks = chosen(self.tracing), self.on_dead_letter, self.on_crash, self.log_arguments
+        tree = Tree(current_backend(), self, self.listener, RunningSupervisor, *looks)
         app = RunningSupervisor(tree.root)
         if self.metrics is not None:
             tree.unwatch = _watch(self.metrics, app)
@@ -210,8 +237,15 @@ class Supervisor(Runnable):
         tracing: Whether a root's tree makes spans: `"auto"` (default: if a tracer provider is installed when it starts),
             `True`, `False`, a provider, or `Spans(…)` of `supervise.telemetry`.
         on_dead_letter: A function of one `Undelivered`, called for each message of a root's tree that no handler will finish,
-            as `on_dead_letter=` of a child is, where the child has none. Default: None. Like `shutdown_budget`, `listener`,
-            `metrics` and `tracing` it is refused (`InvalidSpec`) in a supervisor that stands below another one.
+            as `on_dead_letter=` of a child is, where the child has none. Default: None.
+        on_crash: A function of an exception and an event (`Stopped` or `StartFailed`), called for each crash of an actor in a
+            root's tree, however many there are, in the task in which it happened. It may do anything but wait. Who keeps the
+            exception keeps its frames, and so actors. What it raises is logged, and nothing else happens; a crash that it
+            causes before it returns isn't told to it. Default: None.
+        log_arguments: Whether the texts of messages in log records, events, dead letters and errors hold what was sent, as
+            `Orders.place('tea', 2)`, or only its types (default False: `Orders.place(str, int)`). Like `shutdown_budget`,
+            `listener`, `metrics`, `tracing`, `on_dead_letter` and `on_crash` it is refused (`InvalidSpec`) in a supervisor that
+            stands below another one.
         required: Whether the tree above isn't ready (`supervise.health`) while something in it is down (default True); if
             not, that tree is only degraded.
 
@@ -238,6 +272,8 @@ class Supervisor(Runnable):
         metrics: Watcher | None = None,
         tracing: TracingOption = "auto",
         on_dead_letter: OnDeadLetter | None = None,
+        on_crash: OnCrash | None = None,
+        log_arguments: bool = False,
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -255,4 +291,4 @@ class Supervisor(Runnable):
             give_up_as=give_up_as,
             required=required,
         )
-        self._look_with(listener, metrics, tracing, on_dead_letter)
+        self._look_with(listener, metrics, tracing, on_dead_letter, on_crash, log_arguments)

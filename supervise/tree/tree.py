@@ -10,8 +10,10 @@ import anyio
 
 from supervise._backends import give
 from supervise.actor.run_queue import RunQueue
-from supervise.bus import Bus
 from supervise.errors import GaveUp, StartFailed
+from supervise.journal.bus import Bus
+from supervise.journal.crash_log import CrashLog
+from supervise.journal.event_log import EventLog
 from supervise.log import say
 from supervise.mailbox.dead_letters import DeadLetters, OnDeadLetter
 from supervise_strategies.directives import Cause, StopMode
@@ -22,7 +24,6 @@ from supervise_strategies.restart import Draw, draw
 
 from .agenda import Agenda
 from .branch import BranchPlace
-from .crash_log import CrashLog
 from .deadlines import Deadlines
 from .node import Node
 from .registry import Registry
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from supervise._backends import Backend, Handle
     from supervise.events import Listener
+    from supervise.journal.bus import OnCrash
     from supervise.mailbox.instrument import Instruments
 
     from .description import Description
@@ -77,6 +79,8 @@ class Tree:
         handle: Callable[[BranchPlace], object],
         instruments: Instruments | None = None,
         on_dead_letter: OnDeadLetter | None = None,
+        on_crash: OnCrash | None = None,
+        log_arguments: bool = False,
     ) -> None:
         self.backend = backend
         self.runs: RunQueue = RunQueue(backend)
@@ -86,7 +90,7 @@ class Tree:
         self.host: object = backend.current_task()
         self.hosted: Host | None = None
         self.unwatch: Callable[[], object] = _nothing
-        self.bus: Bus = Bus(self.fatal)
+        self.bus: Bus = Bus(self.fatal, EventLog(backend.now, backend.call_at), on_crash, log_arguments=log_arguments)
         backend.pass_up = self.fatal
         if listener is not None:
             self.bus.subscribe(listener)
@@ -261,6 +265,7 @@ class Tree:
         self.backend.errands.close()
         self.root.forget()
         self.dead_letters.end()
+        self.bus.end()
         self.over.set()
         self.started()
         if self.in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):

@@ -427,7 +427,7 @@ async def test_a_deadline_says_where_the_time_went() -> None:
         await anyio.sleep(3)
         texts = {label: str(error) for label, error in outcomes.of.items()}
         assert texts == {
-            "held": f"app/worker: Worker.work({gate!r}) had no answer within 2 s: queued 0 s, in hand 2 s",
+            "held": "app/worker: Worker.work(Gate) had no answer within 2 s: queued 0 s, in hand 2 s",
             "queued": "here",
             "paused": "app/worker: Worker.tell() had no answer within 2 s: queued 2 s, never begun (it is paused)",
         }

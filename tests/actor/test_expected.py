@@ -57,7 +57,7 @@ async def test_an_expected_exception_of_a_send_is_said_and_counted() -> None:
         bank: Address[Bank] = app.find("bank")
         await bank.send(Bank.withdraw, 11)
         assert await bank.call(Bank.withdraw, 1) == 9
-        assert "app/bank #1: Bank.withdraw(11) raised the expected ValueError: only 10 left" in heard
+        assert "app/bank #1: Bank.withdraw(int) raised the expected ValueError: only 10 left" in heard
         assert bank.account()[:3] == (2, 1, 1)
 
 

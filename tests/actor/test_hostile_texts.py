@@ -37,7 +37,7 @@ RAISED: list[type[BaseException]] = [
 async def test_a_crash_is_told_whatever_its_texts_raise(raised: type[BaseException]) -> None:
     argument = rude(raises=raised, on="__repr__ __str__")()
     error = rude(Exception, raises=raised, on="__repr__ __str__")()
-    async with Supervisor("app", intensity=Intensity(100)) as app:
+    async with Supervisor("app", intensity=Intensity(100), log_arguments=True) as app:
         desk = await app.start(Desk)
         deep: Any = ExceptionGroup("g", [error])
         for _ in range(500):
@@ -60,7 +60,7 @@ async def test_no_line_of_a_crash_is_long_whatever_is_in_hand() -> None:
     log.setLevel(logging.DEBUG)
     large: Any = "x" * 10**7
     try:
-        async with Supervisor("app") as app:
+        async with Supervisor("app", log_arguments=True) as app:
             desk = await app.start(Desk)
             await desk.send(Desk.fail, ValueError(large.encode()), large, [large.encode()], {large: large})
             assert await desk.call(Desk.ok) == "ok"

@@ -101,7 +101,7 @@ async def test_a_crash_is_returned_with_reason_and_error_and_keeps_what_waits() 
     assert isinstance(await mailbox.run(Scribe, log), Ended)
     assert log == ["kept"]
     assert mailbox.account()[:4] == (2, 1, 0, 1)
-    assert [letter.message for letter in mailbox.dead_letters.last()] == ["Scribe.crash('once')"]
+    assert [letter.message for letter in mailbox.dead_letters.last()] == ["Scribe.crash(str)"]
 
 
 @pytest.mark.anyio

@@ -254,7 +254,7 @@ async def test_poison_under_the_defaults_ends_as_one_dead_letter_and_the_tree_li
             await worker.send(Worker.work, what)
         await at_rest()
         assert scene.order == [*["poison"] * 6, "b", "c"]
-        assert scene.lost == ["Worker.work('poison')"]
+        assert scene.lost == ["Worker.work(str)"]
         assert (app.restarts, app.ended) == (1, None)
 
 

@@ -369,7 +369,9 @@ async def test_unknown_handlers_and_misfits_are_told_as_of_a_call() -> None:
         with pytest.raises(UnknownHandler, match="Model has no handler 'elsewhere'"):
             await read(model, Other.elsewhere)
         for handler in (Model.numbers, Model.beside):
-            with pytest.raises(BadCall, match=rf"app/model: {handler.__qualname__}\(1, 2, 3\) doesn't fit: it takes \(self, "):
+            with pytest.raises(
+                BadCall, match=rf"app/model: {handler.__qualname__}\(int, int, int\) doesn't fit: it takes \(self, "
+            ):
                 await read(model, handler, 1, 2, 3)
         for nonsense in ("numbers", Model().numbers, Model):
             with pytest.raises(NotAHandler):

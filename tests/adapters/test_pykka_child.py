@@ -425,7 +425,7 @@ def test_the_wrong_kind_of_object_is_refused_with_the_cure(make: Any, words: lis
 async def test_a_call_that_does_not_fit_is_its_callers_error(options: Any) -> None:
     async with tree(actor(Counter), **options) as (_, counter, witness):
         wrong: Any = counter
-        with pytest.raises(BadCall, match=r"app/it: Counter\.add\(1, 2, 3\) doesn't fit"):
+        with pytest.raises(BadCall, match=r"app/it: Counter\.add\(int, int, int\) doesn't fit"):
             await wrong.call(Counter.add, 1, 2, 3)
         await wrong.send(Counter.add)
         assert await counter.call(Counter.add, 1) == 1

@@ -309,7 +309,7 @@ async def test_it_can_stand_in_a_description() -> None:
 async def test_a_call_that_does_not_fit_is_its_callers_error(options: Any) -> None:
     async with tree(own_thread(Ledger, []), **options) as (_, ledger, witness):
         wrong: Any = ledger
-        with pytest.raises(BadCall, match=r"app/it: Ledger\.add\(1, 2, 3\) doesn't fit: it takes \(self, amount"):
+        with pytest.raises(BadCall, match=r"app/it: Ledger\.add\(int, int, int\) doesn't fit: it takes \(self, amount"):
             await wrong.call(Ledger.add, 1, 2, 3)
         await wrong.send(Ledger.add)
         assert await ledger.call(Ledger.add, 1) == 1

@@ -144,7 +144,7 @@ def test_the_page_has_a_column_for_each_actor_and_a_row_for_each_instant(tmp_pat
         ["UTC", "app/a", "app/b", "-"],
         ["10:00:01.000", "#1 hello", "", ""],
         ["10:00:02.250", "", "#1 in b", ""],
-        ["10:00:03.000", "#1 WARNING: ended: crashed (Boom)", "at the same time", ""],
+        ["10:00:03.000", "#1 ERROR: ended: crashed (Boom)", "at the same time", ""],
         ["10:00:04.000", "", "", "outside"],
     ]
 
@@ -312,5 +312,5 @@ def test_what_the_demo_logs_can_be_shown(tmp_path: Path, capsys: pytest.CaptureF
     assert (done.returncode, done.stderr) == (0, "")
     assert main(["columns", str(path), "--only", "chat/rooms/*", "--width", "200"]) == 0
     out = capsys.readouterr().out
-    assert "#1 WARNING: ended: crashed (RuntimeError: sabotage)" in out
-    assert out.index("#1 started") < out.index("#1 WARNING: ended") < out.index("#2 started")
+    assert "#1 ERROR: ended: crashed (RuntimeError: sabotage)" in out
+    assert out.index("#1 started") < out.index("#1 ERROR: ended") < out.index("#2 started")

@@ -1,4 +1,4 @@
-"""`--log-level`, `--backend trio` without trio, `--version`, and options that aren't well said.
+"""`--log-level`, `--log-arguments`, `--backend trio` without trio, `--version`, and options that aren't well said.
 
 Tested: what is on stderr is what is asked for, of the program's loggers and of `supervise`; a file of `--log` has the same
 whatever is asked for; a demo is silent unless it is asked; a wrong level is refused with the choices.
@@ -17,6 +17,7 @@ import pytest
 
 import supervise
 from supervise.cli.main import main
+from tests.cli.secretive import SECRET
 from tests.house import ROOT
 from tests.side_by_side import begun, side_by_side
 
@@ -92,10 +93,24 @@ def test_a_file_has_a_level_of_its_own(level: str, tmp_path: Path) -> None:
     assert ("DEBUG" in found.get("shop", set())) is (level == "debug")
 
 
+@pytest.mark.parametrize("shown_too", [False, True])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_was_sent_is_in_no_record_unless_it_is_asked_for(shown_too: bool, backend: str, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    arguments = ("run", "tests.cli.secretive:TREE", "--backend", backend, "--log", str(file))
+    done = command(*arguments, *(["--log-arguments"] if shown_too else []))
+    assert done.returncode == 0, done.stderr
+    written = file.read_text(encoding="utf-8")
+    for word in ("DeadLetter", "no such vault", "CallTimeout: app/vault: Vault.wait("):
+        assert word in written
+    assert (SECRET in written) is shown_too
+    assert (SECRET in done.stderr) is shown_too
+
+
 def test_a_demo_shows_records_when_it_is_asked() -> None:
     done = command("demo", "--log-level", "warning")
     assert done.returncode == 0
-    assert "WARNING supervise: chat/rooms/lobby #1 ended: crashed" in done.stderr
+    assert "ERROR supervise: chat/rooms/lobby #1 ended: crashed" in done.stderr
 
 
 CHOICES = "there are DEBUG, INFO, WARNING, ERROR, CRITICAL"

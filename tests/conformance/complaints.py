@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from supervise.events import Decided
 from supervise.log import logger
+from supervise.telemetry.logs import event_of
 from supervise_strategies import ImmortalLoopWarning
 
 
@@ -18,15 +18,15 @@ class _Ears(logging.Handler):
         self.heard: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not isinstance(record.args, tuple) or not any(isinstance(arg, Decided) for arg in record.args):
+        if event_of(record) is None:
             self.heard.append(self.format(record))
 
 
 @contextmanager
 def complaints() -> Generator[list[str], None, None]:
-    """Hear errors, and nothing less: each crash that a script wants is a warning, and many specs are odd on purpose.
+    """Hear errors, and nothing less; many specs are odd on purpose.
 
-    A give-up is an error too, but a decision: the script wants that as well.
+    A crash, a failed start and a give-up are errors, too, but events: the script wants them.
     """
     ears = _Ears()
     loggers = {each: each.level for each in (logger, logging.getLogger("asyncio"))}

@@ -195,7 +195,7 @@ async def test_a_dead_letter_says_whose_it_was_what_it_said_and_why() -> None:
         if isinstance(event, events.DeadLetter):
             letters.append(event)
 
-    async with Supervisor("app", Supervisor("inner", child(Scribe)), listener=listen) as app:
+    async with Supervisor("app", Supervisor("inner", child(Scribe)), listener=listen, log_arguments=True) as app:
         scribe: Address[Scribe] = app.find("inner/scribe")
         await scribe.send(Scribe.crash, "out of ink")
         await virtual_time.at_rest()
@@ -208,7 +208,7 @@ async def test_a_dead_letter_says_whose_it_was_what_it_said_and_why() -> None:
 
 @pytest.mark.anyio
 async def test_all_dead_letters_are_counted_and_the_last_hundred_are_kept() -> None:
-    async with Supervisor("app", child(Scribe, capacity=200)) as app:
+    async with Supervisor("app", child(Scribe, capacity=200), log_arguments=True) as app:
         scribe: Address[Scribe] = app.find("scribe")
         gate = Gate()
         await scribe.send(Scribe.hold, gate)
@@ -227,7 +227,7 @@ async def test_all_dead_letters_are_counted_and_the_last_hundred_are_kept() -> N
     ("handler", "args", "kwargs", "text"), SHOWN, ids=lambda value: value if isinstance(value, str) else ""
 )
 async def test_the_text_of_a_message_is_short_whatever_its_arguments(handler: Any, args: Any, kwargs: Any, text: str) -> None:
-    async with Supervisor("app") as app:
+    async with Supervisor("app", log_arguments=True) as app:
         scribe: Any = await app.start(Scribe)
         await scribe.send(handler, *args, **kwargs)
         await virtual_time.at_rest()

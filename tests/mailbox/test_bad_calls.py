@@ -173,7 +173,7 @@ async def test_a_call_that_doesnt_fit_is_the_callers_error_and_the_actor_lives_o
             with pytest.raises(BadCall, match="doesn't fit: it takes") as refused:
                 await call()  # type: ignore[no-untyped-call]
             assert isinstance(refused.value, TypeError)
-        with pytest.raises(BadCall, match=r"Clerk\.file\('a', shelf=2\) doesn't fit: it takes \(self, paper: .*drawer"):
+        with pytest.raises(BadCall, match=r"Clerk\.file\(str, shelf=int\) doesn't fit: it takes \(self, paper: .*drawer"):
             await clerk.call(Clerk.file, "a", shelf=2)
         assert await clerk.call(Clerk.file, "a", drawer=3) == "a in 3"
         assert clerk.account() == (8, 1, 7, 0, 0, 0, 0)

@@ -238,7 +238,7 @@ async def test_a_stop_says_once_for_each_actor_how_many_it_lost_and_the_cure(dra
 
 async def test_in_service_the_first_is_said_at_once_and_the_others_once_a_minute() -> None:
     events: list[Event] = []
-    async with Supervisor("app", busy(capacity=1, overflow="drop_newest"), listener=events.append) as app:
+    async with Supervisor("app", busy(capacity=1, overflow="drop_newest"), listener=events.append, log_arguments=True) as app:
         scribe: Address[Scribe] = app.find("scribe")
         gate = await hold(scribe)
         for entry in range(11):
@@ -263,7 +263,7 @@ async def test_each_reason_has_its_cure(caplog: pytest.LogCaptureFixture) -> Non
     class Odd(Scribe):
         def here(self) -> None: ...
 
-    async with Supervisor("app", busy()) as app:
+    async with Supervisor("app", busy(), log_arguments=True) as app:
         scribe: Address[Any] = app.find("scribe")
         await scribe.send(Scribe.crash)
         await scribe.send(Odd.here)
@@ -312,8 +312,8 @@ async def test_what_is_lost_after_the_last_word_is_said_at_once() -> None:
     for entry in range(3):
         await scribe.send(Scribe.note, entry)
     assert [text.partition(": the mailbox")[0] for text in lost(events)] == [
-        "scribe: Scribe.note(1) is lost",
-        "scribe: Scribe.note(2) is lost",
+        "scribe: Scribe.note(int) is lost",
+        "scribe: Scribe.note(int) is lost",
     ]
     mailbox.close()
 
@@ -326,9 +326,9 @@ async def test_a_mailbox_by_hand_says_it_with_the_next_one() -> None:
     await anyio.sleep(61)
     await scribe.send(Scribe.note, "late")
     assert [text.partition(": the mailbox")[0] for text in lost(events)] == [
-        "scribe: Scribe.note(1) is lost",
-        "scribe: 2 more lost, first Scribe.note(2)",
-        "scribe: Scribe.note('late') is lost",
+        "scribe: Scribe.note(int) is lost",
+        "scribe: 2 more lost, first Scribe.note(int)",
+        "scribe: Scribe.note(str) is lost",
     ]
     mailbox.close()
     assert "scribe: 1 waiting message dropped at the stop" in lost(events)[-1]

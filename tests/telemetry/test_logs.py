@@ -21,7 +21,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from supervise import Intensity, Restart, Supervisor, concurrent, current
-from supervise.bus import Bus
 from supervise.events import (
     AddressDropped,
     Asked,
@@ -41,6 +40,7 @@ from supervise.events import (
     Stuck,
     as_dict,
 )
+from supervise.journal.bus import Bus
 from supervise.telemetry.logs import LONGEST, ActorFilter, JsonFormatter, json_handler
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import NORMAL, ExitKind, ExitReason
@@ -209,7 +209,7 @@ async def test_life_cycle_events_are_records_of_the_actor_that_they_are_about_th
             await chatty.call(Chatty.talk)
     of = {(r["event"]["event"], r.get("actor"), r.get("incarnation")): r for r in records.all if "event" in r}
     crashed = of["Stopped", "app/chatty", 1]
-    assert (crashed["level"], crashed["logger"]) == ("WARNING", "supervise")
+    assert (crashed["level"], crashed["logger"]) == ("ERROR", "supervise")
     assert crashed["event"]["reason"] == {"kind": "crashed", "detail": "Boom: no"}
     assert crashed["event"]["frames"][-1].endswith("in Chatty.crash")
     decided = of["Decided", "app/chatty", 1]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervise import DynamicSupervisor, Supervisor, child
-from supervise.bus import Bus
+from supervise.journal.bus import Bus
 from supervise.testing.virtual_time import at_rest
 from supervise.tree.agenda import Agenda, Job
 from supervise.tree.place import ActorPlace

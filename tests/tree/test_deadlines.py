@@ -36,7 +36,7 @@ class Sleeper(Scribe):
 
 @pytest.mark.parametrize("begun", [0.0, 0.1, 2.4, 2.5, 2.6, 7.4, 9.99, 1003.3])
 async def test_a_handler_is_crashed_between_one_and_one_and_a_quarter_of_its_deadline(begun: float) -> None:
-    async with Supervisor("app") as app:
+    async with Supervisor("app", log_arguments=True) as app:
         sleeper = await app.start(Sleeper, handler_deadline=10)
         await anyio.sleep(begun)
         start = anyio.current_time()
@@ -77,7 +77,7 @@ async def test_the_deadline_is_that_of_one_message_not_of_many() -> None:
 
 async def test_the_event_says_who_which_message_and_where_it_waits() -> None:
     heard: list[Event] = []
-    async with Supervisor("app", listener=heard.append) as app:
+    async with Supervisor("app", listener=heard.append, log_arguments=True) as app:
         sleeper = await app.start(Sleeper, handler_deadline=10)
         await sleeper.send(Sleeper.sleep, 1000)
         await sleeper.call(Sleeper.life)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, cast
 from supervise import DynamicSupervisor, RunningSupervisor
 from supervise.actor.incarnation import Incarnation
 from supervise.actor.loop import spawn
-from supervise.bus import Bus
+from supervise.journal.bus import Bus
 from supervise.mailbox.mailbox import Mailbox
 from supervise.mailbox.turn import set_turn
 from supervise.tree.child import Child

@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from supervise.log import complain, say, would_write
+from supervise.message import describe, name_of, outline
 from supervise_strategies.exception import interrupts
 
-from .log import complain, logger, say
-from .message import name_of
+from .event_log import EventLog
 
 if TYPE_CHECKING:
-    from .events import Event, Listener
+    from supervise.events import Event, Listener
 
+OnCrash: TypeAlias = "Callable[[BaseException, Event], object]"
 
 T = TypeVar("T")
 
@@ -34,17 +36,27 @@ T = TypeVar("T")
 class Bus:
     """Events of one tree, or of one open mailbox, and who hears them. Each is also a record of the logger `supervise`."""
 
-    __slots__ = ("_causes", "_fatal", "_holds", "_listeners", "_telling", "_waiting", "hears")
+    __slots__ = ("_causes", "_describe", "_fatal", "_holds", "_listeners", "_log", "_on_crash", "_telling", "_waiting", "hears")
 
-    def __init__(self, fatal: Callable[[BaseException], object]) -> None:
+    def __init__(
+        self,
+        fatal: Callable[[BaseException], object],
+        log: EventLog | None = None,
+        on_crash: OnCrash | None = None,
+        *,
+        log_arguments: bool = False,
+    ) -> None:
         self._fatal = fatal  # hears of KeyboardInterrupt
+        self._describe = describe if log_arguments else outline
+        self._log = log or EventLog()
+        self._on_crash = on_crash
         self._listeners: tuple[Listener, ...] = ()
-        self.hears: Callable[[int], bool] = logger.isEnabledFor
+        self.hears: Callable[[int], bool] = would_write if on_crash is None else _every
         """Whether anybody would see an event of this level; if not, it needn't be made. Asked four times in each restart."""
         self._holds = 0
         self._telling = False
-        self._causes: tuple[Listener, ...] = ()  # who is being told something now, and whose doing that was in turn
-        self._waiting: deque[tuple[Event | Callable[[], object], tuple[Listener, ...]]] = deque()
+        self._causes: tuple[object, ...] = ()  # who is being told something now, and whose doing that was in turn
+        self._waiting: deque[_Waiting] = deque()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Add a listener; the result takes it away again."""
@@ -57,16 +69,20 @@ class Bus:
 
     def _set_listeners(self, listeners: tuple[Listener, ...]) -> None:
         self._listeners = listeners
-        self.hears = _every if listeners else logger.isEnabledFor
+        self.hears = _every if listeners or self._on_crash is not None else would_write
 
-    def publish(self, event: Event) -> None:
-        """Tell everybody: now, or when the state is whole."""
+    def publish(self, event: Event, error: BaseException | None = None) -> None:
+        """Tell everybody: now, or when the state is whole. Of a crash, the log and `on_crash=` are given the exception, too."""
         if self.hears(event.level):
-            self._put(event, self._causes)
+            self._put(event, self._causes, error)
 
     def tell(self, event: Event) -> None:
         """Tell the listeners of what is logged already."""
-        self._put(event, (*self._causes, _log))
+        self._put(event, (*self._causes, _THE_LOG))
+
+    def end(self) -> None:
+        """Nothing happens any more: say what hasn't been said."""
+        self._log.end()
 
     def pass_up(self, error: BaseException) -> None:
         """A KeyboardInterrupt struck in code of the user's that is asked in the middle of a change, which goes on."""
@@ -79,6 +95,11 @@ class Bus:
         except BaseException as error:
             self._fatal(error)
             return "<its text was interrupted>"
+
+    def message_text(self, envelope: Sequence[Any]) -> str:
+        """A message for people, with its arguments if they may be logged."""
+        handler, args, kwargs = envelope[:3]
+        return self.text(self._describe, handler, args, kwargs)
 
     def then(self, function: Callable[[], object]) -> None:
         """Call it when all that was published so far has been told."""
@@ -94,8 +115,8 @@ class Bus:
         if self._waiting and not self._holds and not self._telling:
             self._tell_all()
 
-    def _put(self, event: Event | Callable[[], object], causes: tuple[Listener, ...]) -> None:
-        self._waiting.append((event, causes))
+    def _put(self, event: Event | Callable[[], object], causes: tuple[object, ...], error: BaseException | None = None) -> None:
+        self._waiting.append((event, causes, error))
         if not self._holds and not self._telling:
             self._tell_all()
 
@@ -103,30 +124,40 @@ class Bus:
         self._telling = True
         try:
             while self._waiting:
-                event, causes = self._waiting.popleft()
+                event, causes, error = self._waiting.popleft()
                 if callable(event):
                     self._causes = causes
                     event()
                     continue
-                for listener in (_log, *self._listeners):
+                if _THE_LOG not in causes:
+                    self._causes = (*causes, _THE_LOG)
+                    self._tell(self._log.tell, event, error)
+                for listener in self._listeners:
                     if not any(listener is cause for cause in causes):
                         self._causes = (*causes, listener)
                         self._tell(listener, event)
+                if error is not None and self._on_crash is not None and _ON_CRASH not in causes:
+                    self._causes = (*causes, _ON_CRASH)
+                    self._tell(self._on_crash, error, event)
+                error = None
         finally:
             self._telling = False
             self._causes = ()
 
-    def _tell(self, listener: Listener, event: Event) -> None:
+    def _tell(self, listener: Callable[..., object], *told: object) -> None:
         try:
             try:
-                listener(event)
-            except BaseException as error:
-                if interrupts(error):
+                listener(*told)
+            except BaseException as raised:
+                if interrupts(raised):
                     raise
-                if listener is _log:
-                    complain(error)
+                who = self._causes[-1]
+                if who is _THE_LOG:
+                    complain(raised)
+                elif who is _ON_CRASH:
+                    say(logging.ERROR, "on_crash=%s raised at event %s", name_of(listener), told[1], error=raised)
                 else:
-                    say(logging.ERROR, "the listener %s raised at event %s", name_of(listener), event, error=error)
+                    say(logging.ERROR, "the listener %s raised at event %s", name_of(listener), told[0], error=raised)
         except BaseException as struck:  # a KeyboardInterrupt, in the listener, or as that was told
             self._fatal(struck)
 
@@ -136,10 +167,6 @@ def _every(level: int) -> bool:
     return True
 
 
-def _write(event: Event) -> None:
-    level = event.level
-    if logger.isEnabledFor(level):
-        logger.log(level, "%s", event)
-
-
-_log: Final[Listener] = _write
+_Waiting: TypeAlias = "tuple[Event | Callable[[], object], tuple[object, ...], BaseException | None]"
+_THE_LOG: Final = "the log"
+_ON_CRASH: Final = "on_crash="

@@ -154,7 +154,7 @@ async def test_any_public_call_may_be_made_by_who_hears_of_an_event(call: str, f
 
 async def test_two_listeners_that_answer_each_other_come_to_an_end_and_both_hear_of_the_other() -> None:
     heard: dict[str, list[str]] = {"one": [], "two": []}
-    async with Supervisor("app", child(Scribe, capacity=1, overflow="drop_newest")) as app:
+    async with Supervisor("app", child(Scribe, capacity=1, overflow="drop_newest"), log_arguments=True) as app:
         scribe: Address[Scribe] = app.find("scribe")
         gate = await fill(scribe, 0)
 
