@@ -32,7 +32,7 @@ async def main() -> None:
         if isinstance(event, DeadLetter):
             print(f"dead letter {event.message}: {event.why}")
 
-    async with Supervisor("app", listener=tell) as app:
+    async with Supervisor("app", listener=tell, log_arguments=True) as app:  # else a text holds the types of what was sent
         printer = await app.start(Printer, restart="transient")
         await printer.send(Printer.print, "jam")  # in hand at the crash, and nobody can be told
         await printer.send(Printer.print, "page 1")  # waits, and is handled by the next life

@@ -80,7 +80,7 @@ PATHS: dict[str, set[str]] = {
         "Overran", "Started", "Starting", "StartFailed", "Stopped", "Stuck", "as_dict",
     },
     "supervise.telemetry": {
-        "ActorFilter", "JsonFormatter", "Metrics", "Spans", "Tracing", "Watchdog", "configure", "json_handler",
+        "ActorFilter", "JsonFormatter", "Metrics", "Spans", "Tracing", "Watchdog", "configure", "json_handler", "logs",
     },
     "supervise.health": {
         "ChildHealth", "Endpoint", "Health", "Readiness", "ServiceManager", "health", "readiness", "serve",

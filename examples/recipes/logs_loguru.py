@@ -1,7 +1,7 @@
 """Logs through loguru: whose record it is, in your own and in the library's, crashes included. `pip install loguru`.
 
-Look for: a patcher merges `context()` into the `extra` of what loguru's logger says. The library's records are those of
-`logging`: a handler hands them on with their traceback, with `context(record)`, and with the place that they are about, such as
+Look for: a patcher merges `logs.context()` into the `extra` of what loguru's logger says. The library's records are those of
+`logging`: a handler hands them on with their traceback, with `logs.context(record)`, and with the place that they are about, as
 the line of yours that crashed.
 """
 
@@ -16,7 +16,7 @@ import anyio
 from loguru import logger
 
 from supervise import Supervisor, child
-from supervise.telemetry.logs import context
+from supervise.telemetry import logs
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -25,7 +25,7 @@ FORMAT = "{level} {extra[actor]} #{extra[incarnation]} {function}: {message}"
 
 
 def add_context(record: Record) -> None:
-    record["extra"] = {**context(), **record["extra"]}
+    record["extra"] = {**logs.context(), **record["extra"]}
 
 
 class HandOn(logging.Handler):
@@ -33,7 +33,7 @@ class HandOn(logging.Handler):
         def place(said: Record) -> None:
             said["name"], said["function"], said["line"] = record.module, record.funcName, record.lineno
 
-        of_whom = logger.bind(**context(record)).patch(place)
+        of_whom = logger.bind(**logs.context(record)).patch(place)
         of_whom.opt(exception=record.exc_info).log(record.levelname, "{}", record.getMessage())
 
 

@@ -15,7 +15,7 @@ from sentry_sdk.transport import Transport
 from sentry_sdk.types import Event, Hint
 
 from supervise import Supervisor, child
-from supervise.telemetry.logs import context
+from supervise.telemetry import logs
 
 
 class Kept(Transport):
@@ -28,7 +28,7 @@ class Kept(Transport):
 
 
 def say_whose(event: Event, hint: Hint) -> Event:
-    whose = context(hint.get("log_record"))
+    whose = logs.context(hint.get("log_record"))
     event["tags"] = {"actor": whose["actor"], "incarnation": whose["incarnation"], **event.get("tags", {})}
     return event
 

@@ -1,6 +1,6 @@
 """Logs through structlog: whose record it is, in your own and in the library's, crashes included. `pip install structlog`.
 
-Look for: `context()` is merged into what structlog's loggers say. The library's records are those of `logging`: an
+Look for: `logs.context()` is merged into what structlog's loggers say. The library's records are those of `logging`: an
 `ActorFilter` on the handler says whose they are (which may be another actor than the one in whose task they are written), and
 structlog's formatter takes that over with the traceback. Nothing has to know the library but this set-up.
 """
@@ -14,13 +14,13 @@ import anyio
 import structlog
 
 from supervise import Supervisor, child
-from supervise.telemetry.logs import ActorFilter, context
+from supervise.telemetry import ActorFilter, logs
 
 FIELDS = ["actor", "actor_id", "incarnation", "trace_id", "span_id"]
 
 
 def add_context(_logger: object, _method: str, said: structlog.types.EventDict) -> structlog.types.EventDict:
-    return {**context(), **said}
+    return {**logs.context(), **said}
 
 
 def configure(stream: io.StringIO) -> None:

@@ -8,9 +8,10 @@ deliver.
 
 from supervise.spans.spans import Spans
 
+from . import logs
 from .logs import ActorFilter, JsonFormatter, json_handler
 from .metrics import Metrics
 from .tracing import Tracing, configure
 from .watchdog import Watchdog
 
-__all__ = ("ActorFilter", "JsonFormatter", "Metrics", "Spans", "Tracing", "Watchdog", "configure", "json_handler")
+__all__ = ("ActorFilter", "JsonFormatter", "Metrics", "Spans", "Tracing", "Watchdog", "configure", "json_handler", "logs")

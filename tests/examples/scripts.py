@@ -18,6 +18,8 @@ LOG_LINE: Final = re.compile(
     r"[a-z][\w/-]*( #\d+ | #\d+: .* raised the expected |"
     r": ([\w/-]+ #\d+ ended: |.* is lost: |\d+ (more lost|waiting messages?))).*"
 )
+CRASH: Final = re.compile(r"(ended|failed to start): crashed")
+COMPLAINT: Final = re.compile(r"Warning: |Exception ignored in|never awaited")
 # What asyncio's debug mode says of a step that took 0.1 s: that is the machine's doing, with everything else that runs there.
 SLOW_MACHINE: Final = re.compile(r"Executing <.* took \d+\.\d+ seconds$")
 
@@ -46,6 +48,18 @@ def run(script: Path, arguments: tuple[str, ...]) -> Said:
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout, "a script shows something"
-    strange = [line for line in done.stderr.splitlines() if not LOG_LINE.fullmatch(line) and not SLOW_MACHINE.match(line)]
+    strange = strange_lines(done.stderr)
     assert not strange, "\n".join(strange)
     return Said(done.stdout, done.stderr)
+
+
+def strange_lines(stderr: str) -> list[str]:
+    """The lines that are none of the log's: neither a record, nor of the traceback below the record of a crash."""
+    found: list[str] = []
+    below_a_crash = False
+    for line in stderr.splitlines():
+        if LOG_LINE.fullmatch(line):
+            below_a_crash = CRASH.search(line) is not None
+        elif (not below_a_crash or COMPLAINT.search(line)) and not SLOW_MACHINE.match(line):
+            found.append(line)
+    return found

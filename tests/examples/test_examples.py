@@ -18,7 +18,7 @@ import pytest
 
 from tests.side_by_side import begun, side_by_side
 
-from .scripts import HANG_GUARD, LOG_LINE, ROOT, backends, run
+from .scripts import HANG_GUARD, LOG_LINE, ROOT, backends, run, strange_lines
 
 __all__ = ("begun",)
 
@@ -106,3 +106,12 @@ def test_every_example_takes_both_backends() -> None:
 )
 def test_a_warning_or_a_traceback_is_no_log_line(line: str) -> None:
     assert not LOG_LINE.fullmatch(line)
+    assert strange_lines(f"app/a #1 started\n{line}") == [line]
+
+
+def test_a_traceback_is_a_crashs_own_and_a_warning_never_is() -> None:
+    crash = "app/a #1 ended: crashed (Boom)\nTraceback (most recent call last):\n  File 'x.py', line 3, in main\nBoom\n"
+    assert strange_lines(crash) == []
+    for line in ("x.py:3: ResourceWarning: unclosed socket", "Exception ignored in: <function Token.__del__ at 0x7f>"):
+        assert strange_lines(f"{crash}{line}") == [line]
+    assert strange_lines(f"{crash}app/a #2 started\nBoom") == ["Boom"]
