@@ -19,7 +19,7 @@ from supervise.testing.virtual_time import settle
 __all__ = ("anyio_backend", "pending_tasks", "settle")
 
 # The first is for a checkout that isn't installed; else pytest has it already.
-pytest_plugins = ["supervise_pytest", "tests.beside"]
+pytest_plugins = ["supervise_pytest", "tests.beside", "tests.browser"]
 
 settings.register_profile("ci", max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))

@@ -16,7 +16,7 @@ from tests.house import MODULES, source_of
 ASKED_OF_ITS_CLASS = {"__traceback__": "traceback_of", "__cause__": "cause_of", "__context__": "context_of"}
 NAMES = {"error", "raised", "exc", "cause", "failure", "again", "fatal", "outer"}  # of what was raised
 HOME = "supervise_strategies.exception"
-A_PROGRAM = "supervise.cli.columns"  # which Ctrl-C ends, and which runs nobody else's code
+A_PROGRAM = "supervise.cli.columns.command"  # which Ctrl-C ends, and which runs nobody else's code
 
 
 def complaints(source: str) -> list[str]:

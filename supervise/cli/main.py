@@ -13,7 +13,8 @@ from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of
 from supervise_strategies.suggestion import did_you_mean
 
-from . import columns, demo, run, show
+from . import demo, run, show
+from .columns import command as columns
 from .outputs import unbreak
 from .telemetry import Telemetry, WrongTelemetry, show_records
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return columns.main(
             options.file,
             only=options.only,
+            last=options.last,
             follow=options.follow,
             width=options.width,
             page=options.html,
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument(
         "--only", metavar="PATTERN", action="append", default=[], help="paths, e.g. 'chat/rooms/*'; repeatable"
     )
+    reading.add_argument("--last", type=_records, metavar="N", help="only the last N records of those")
     reading.add_argument("--follow", action="store_true", help="go on with what is written later")
     reading.add_argument("--width", type=int, metavar="N", help="characters (that of the terminal)")
     reading.add_argument("--html", metavar="OUT", help="write one page instead")
@@ -146,6 +149,16 @@ def _seconds(text: str) -> float:
     if not seconds >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds, 0 or more")
     return seconds
+
+
+def _records(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of records, 1 or more")
+    return count
 
 
 def _level(text: str) -> int:

@@ -1,13 +1,12 @@
-"""`supervise columns`: a log as columns, in a terminal and on a page.
+"""`supervise columns`: a log as columns in a terminal. The page is in `test_columns_page.py`.
 
-Tested: a column for each actor, in the order of time; who finds no room shares the last one; filters; following a file, new
-actors and cut files included; nothing in a log reaches the terminal or the page as anything but text; links to traces; bad
-input is one line with the cure, status 2; what the runtime logs can be read.
+Tested: a column for each actor, in the order of time; who finds no room shares the last one; wide characters; filters;
+following a file, new actors and cut files included; nothing in a log reaches the terminal as anything but text; links to
+traces; odd fields; bad input is one line with the cure, status 2; nothing that fits is one line, status 1; the runtime's logs.
 """
 
 from __future__ import annotations
 
-import html.parser
 import json
 import os
 import signal
@@ -17,33 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from supervise.cli.columns import Columns, parse, render
+from supervise.cli.columns.cells import cells, wrapped
+from supervise.cli.columns.log import Log
+from supervise.cli.columns.table import Columns
 from supervise.cli.main import main
+
+from .logged import STORY, TRACE, log, record
 
 ROOT = Path(__file__).parents[2]
 GUARD = 30.0
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}", "COLUMNS": "90"}
-TRACE = "0af7651916cd43dd8448eb211c80319c"
-
-
-def record(second: float, actor: str | None, message: str, **more: Any) -> str:
-    whole = {"time": f"2026-03-01T10:00:{second:09.6f}+00:00", "level": "INFO", "message": message, **more}
-    return json.dumps(whole | ({} if actor is None else {"actor": actor})) + "\n"
-
-
-def log(tmp_path: Path, *lines: str) -> str:
-    path = tmp_path / "app.jsonl"
-    path.write_text("".join(lines), encoding="utf-8")
-    return str(path)
-
-
-STORY = (
-    record(1, "app/a", "hello", incarnation=1),
-    record(2.25, "app/b", "in b", incarnation=1),
-    record(3, "app/a", "app/a #1 ended: crashed (Boom)", incarnation=1, level="WARNING"),
-    record(4, None, "outside"),
-)
 
 
 def test_each_actor_has_a_column_and_each_record_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,79 +93,215 @@ def test_a_last_line_that_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys
     assert "line 2, the last one, is cut off" in heard.err
 
 
-# -- the page ----------------------------------------------------------------------------------------------------------------
-
-
-class Page(html.parser.HTMLParser):
-    """What a browser would see: the tags with their attributes, and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.rows: list[list[str]] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("href", "src") and value is not None]
-        assert not any(name.startswith("on") for name, _ in attrs)
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("th", "td"):
-            self.rows[-1].append("")
-
-    def handle_data(self, data: str) -> None:
-        if self.rows and self.rows[-1] and data.strip():
-            self.rows[-1][-1] += data
-
-
-def test_the_page_has_a_column_for_each_actor_and_a_row_for_each_instant(tmp_path: Path) -> None:
-    together = record(3.0004, "app/b", "at the same time")
-    out = tmp_path / "out.html"
-    assert main(["columns", log(tmp_path, *STORY, together), "--html", str(out)]) == 0
-    assert Page(out.read_text(encoding="utf-8")).rows == [
-        ["UTC", "app/a", "app/b", "-"],
-        ["10:00:01.000", "#1 hello", "", ""],
-        ["10:00:02.250", "", "#1 in b", ""],
-        ["10:00:03.000", "#1 ERROR: ended: crashed (Boom)", "at the same time", ""],
-        ["10:00:04.000", "", "", "outside"],
-    ]
-
-
-EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
-
-
-def test_what_a_log_holds_is_text_on_the_page() -> None:
-    evil = record(1, EVIL, EVIL, level=f'x" onclick="{EVIL}', trace_id=f'"{EVIL}', exception=f"Traceback\n{EVIL}")
-    page = Page(render(list(parse([evil], "log")), "http://localhost:16686"))
-    assert not {"script", "img", "a"} & set(page.tags)
-    assert page.links == []
-    assert page.rows[0][1] == EVIL
-    said, more = page.rows[1][1].split("traceback")
-    assert said.endswith(f": {EVIL}")
-    assert EVIL in more
-
-
-def test_the_page_loads_nothing() -> None:
-    text = render(list(parse(STORY, "log")), None)
-    assert "default-src 'none'" in text
-    assert Page(text).links == []
-
-
-@pytest.mark.parametrize("prefix", ["http://localhost:16686", "https://jaeger.example/ui/?a=1&b='\"<"])
-def test_a_trace_id_is_a_link_to_its_page(prefix: str) -> None:
-    page = Page(render(list(parse([record(1, "app/a", "x", trace_id=TRACE)], "log")), prefix))
-    assert page.links == [f"{prefix}/trace/{TRACE}"]
-    assert page.rows[1][1] == "x " + TRACE[:8]
-
-
 def test_a_terminal_gets_the_link_around_the_text(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w+") as out:
-        Columns(60, "http://localhost:16686/").show(list(parse([record(1, "app/a", "x", trace_id=TRACE)], "log")), out)
+        entries = list(Log("log").parse([record(1, "app/a", "x", trace_id=TRACE)]))
+        Columns(60, "http://localhost:16686/trace/").show(entries, out)
         out.seek(0)
         assert f"\x1b]8;;http://localhost:16686/trace/{TRACE}\x1b\\x\x1b]8;;\x1b\\" in out.read()
+
+
+# -- which records ------------------------------------------------------------------------------------------------------------
+
+
+def shown(out: str) -> list[str]:
+    """The first lines of the records, without the gaps between columns."""
+    return [" ".join(line.replace("|", " ").split()[1:]) for line in out.split("\n")[2:] if line[:1].strip()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--last", "1"], ["outside"]),
+        (["--last", "3"], ["#1 in b", "#1 WARNING: ended: crashed (Boom)", "outside"]),
+        (["--last", "2", "--only", "app/*"], ["#1 in b", "#1 WARNING: ended: crashed (Boom)"]),
+        (["--last", "1", "--only", "*/b"], ["#1 in b"]),
+        (["--last", str(10**30)], ["#1 hello", "#1 in b", "#1 WARNING: ended: crashed (Boom)", "outside"]),
+    ],
+)
+def test_only_the_last_records_of_those_that_fit_are_shown(
+    arguments: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["columns", log(tmp_path, *STORY), "--width", "200", *arguments]) == 0
+    assert shown(capsys.readouterr().out) == words
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "many", "1.5", ""])
+def test_a_wrong_number_of_records_is_named_with_the_cure(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["columns", "app.jsonl", "--last", count])
+    assert left.value.code == 2
+    assert f"argument --last: {count!r} isn't a number of records, 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "patterns", "line"),
+    [
+        (STORY, ["nobody"], "no record is of an actor that --only 'nobody' fits: there are app/a, app/b, -"),
+        (STORY[:1], ["x", "y*"], "no record is of an actor that --only 'x' and --only 'y*' fits: there are app/a"),
+        (
+            [record(n, f"app/{n}", "x") for n in range(7)],
+            ["nobody"],
+            "no record is of an actor that --only 'nobody' fits: there are app/0, app/1, app/2 and 4 more",
+        ),
+        ((), ["nobody"], "there is no record that --only 'nobody' could fit"),
+    ],
+)
+@pytest.mark.parametrize("where", [[], ["--html", "out.html"]])
+def test_where_nothing_fits_one_line_says_so_and_the_status_is_1(
+    lines: tuple[str, ...],
+    patterns: list[str],
+    line: str,
+    where: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log(tmp_path, *lines)
+    assert main(["columns", "app.jsonl", *where, *(f"--only={pattern}" for pattern in patterns)]) == 1
+    assert capsys.readouterr() == ("", f"supervise: app.jsonl: {line}\n")
+    assert not Path("out.html").exists()
+
+
+# -- odd records --------------------------------------------------------------------------------------------------------------
+
+NO_TIMES: list[object] = [
+    None,
+    "noon",
+    "",
+    17,
+    True,
+    {},
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "2026-02-30",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("odd", NO_TIMES, ids=ascii)
+def test_a_record_with_an_odd_time_stands_after_the_one_before_it(
+    odd: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [record(1, "app/a", "one"), record(0, "app/a", "odd", time=odd), record(0.5, "app/a", "zero")]
+    assert main(["columns", log(tmp_path, *lines), "--width", "85"]) == 0
+    heard = capsys.readouterr()
+    assert [line.split() for line in heard.out.split("\n")[2:5]] == [
+        ["10:00:00.500", "|", "zero"],
+        ["10:00:01.000", "|", "one"],
+        ["?", "|", "odd"],
+    ]
+    [line] = heard.err.strip().split("\n")
+    assert "app.jsonl: 1 record has no `time` in ISO 8601, in line 2;" in line
+    assert "supervise.telemetry.json_handler()" in line
+
+
+def test_all_odd_times_of_a_log_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ['{"message": "first"}\n', *STORY, "\n", *(record(0, "app/a", "x", time=odd) for odd in NO_TIMES * 200)]
+    assert main(["columns", log(tmp_path, *lines), "--html", str(tmp_path / "out.html")]) == 0
+    [line] = capsys.readouterr().err.strip().split("\n")
+    assert "app.jsonl: 2,001 records have no `time` in ISO 8601, the first in line 1;" in line
+
+
+@pytest.mark.parametrize(
+    ("odd", "text"),
+    [
+        (None, "| -\n"),
+        (17, "#17 17: 17"),
+        (True, "True: True"),
+        ([1], "[1]: [1]"),
+        ({"a": {"b": None}}, "{'a': {'b': None}}: {'a': {'b': None}}"),
+        ("\ud800\x00\u2028", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} : \N{REPLACEMENT CHARACTER}"),
+    ],
+    ids=ascii,
+)
+def test_odd_fields_are_shown_as_they_are(odd: object, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = dict.fromkeys(("level", "message", "incarnation", "actor", "trace_id", "exception", "event", "logger"), odd)
+    line = json.dumps({"time": "2026-03-01", **fields}) + "\n"
+    assert main(["columns", log(tmp_path, line), "--width", "200"]) == 0
+    heard = capsys.readouterr()
+    assert heard.err == ""
+    assert text in heard.out
+
+
+# -- wide characters ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("abc", 3),
+        ("", 0),
+        ("日本語", 6),
+        ("ｱ", 1),
+        ("Ａ", 2),
+        ("e\u0301", 1),
+        ("한", 2),
+        ("\u1112\u1161\u11ab", 2),
+        ("🎉", 2),
+        ("é…", 2),
+    ],
+)
+def test_a_wide_character_takes_two_cells_and_one_that_combines_none(text: str, count: int) -> None:
+    assert cells(text) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one two three", ["one two", "three"]),
+        ("  one   two  ", ["one   two"]),
+        ("a abcdefghijkl b", ["a abcdefgh", "ijkl b"]),
+        ("日本語日本語", ["日本語日本", "語"]),
+        ("ab 日本語日本語", ["ab 日本語", "日本語"]),
+        ("abcdefghi日", ["abcdefghi", "日"]),
+        ("e\u0301" * 11, ["e\u0301" * 10, "e\u0301"]),
+        ("", []),
+    ],
+)
+def test_lines_break_at_spaces_and_beside_wide_characters(text: str, lines: list[str]) -> None:
+    assert wrapped(text, 10) == lines
+
+
+@given(st.text(st.sampled_from("ab -日本ｱ\u0301\u1161🎉…")), st.integers(2, 30))
+def test_no_line_is_wider_than_its_column_and_nothing_is_lost(text: str, width: int) -> None:
+    lines = wrapped(text, width)
+    assert all(cells(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_columns_stand_below_each_other_whatever_they_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        record(1, "app/客戶", "日本語のログは二倍の幅です " * 3),
+        record(2, "app/b", "e\u0301te\u0301 🎉 " * 9),
+        record(3, "app/c", "end"),
+    ]
+    assert main(["columns", log(tmp_path, *lines), "--width", "80"]) == 0
+    first, *rest = capsys.readouterr().out.replace("+", "|").rstrip("\n").split("\n")
+    bars = [cells(part) for part in first.split("|")[:-1]]
+    assert len(bars) == 3
+    for line in rest:
+        assert [cells(part) for part in line.split("|")[:-1]] == bars[: line.count("|")]
+        assert cells(line) <= 80
+
+
+def test_300_actors_leave_columns_that_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [record(n % 60, f"app/workers/{n}", f"<{n}>") for n in range(300)]
+    assert main(["columns", log(tmp_path, *lines), "--width", "120"]) == 0
+    heading, rule, *rows = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert heading.split("|")[-1].strip() == "296 others"
+    assert min(len(part.strip()) for part in rule.split("+")[1:]) >= 18
+    assert all(any(f"<{n}>" in row for row in rows) for n in range(300))
+
+
+@pytest.mark.parametrize("width", ["0", "1", "14", "20"])
+def test_a_terminal_that_is_too_narrow_gets_one_column(
+    width: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    assert main(["columns", log(tmp_path, *STORY[:2])]) == 0
+    assert "1 hello" in capsys.readouterr().out
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------------
@@ -195,9 +316,6 @@ GOOD = STORY[0]
         ("not json\n" + GOOD, [], ["line 1 isn't JSON", "supervise.telemetry.json_handler()"]),
         (GOOD + "[1]\n", [], ["line 2 is no JSON object", "supervise run --log"]),
         ("[" * 100_000 + "\n", [], ["line 1 isn't JSON"]),
-        ('{"message": "x"}\n', [], ["line 1 has no `time`", "json_handler()"]),
-        ('{"time": "noon"}\n', [], ["line 1 has no `time`"]),
-        ('{"time": 17}\n', [], ["line 1 has no `time`"]),
         (b"\xff\xfe\n", [], ["not UTF-8"]),
         (GOOD, ["--width", "10"], ["--width 10 is too narrow", "or more"]),
         (GOOD, ["--jaeger", "javascript:alert(1)"], ["'javascript:alert(1)' isn't a URL", "http://localhost:16686"]),
@@ -205,6 +323,7 @@ GOOD = STORY[0]
         (GOOD, ["--html", "no/such/folder.html"], ["no/such/folder.html: No such file", "that can be written"]),
         (GOOD, ["--html", "app.jsonl"], ["is the log itself", "another file"]),
         (GOOD, ["--html", "out.html", "--follow"], ["exclude each other"]),
+        (GOOD, ["--last", "5", "--follow", "-"], ["--last 5", "standard input", "leave --follow or --last out"]),
     ],
 )
 def test_bad_input_is_one_line_with_the_cure_and_status_2(
@@ -218,7 +337,7 @@ def test_bad_input_is_one_line_with_the_cure_and_status_2(
     monkeypatch.chdir(tmp_path)
     if content is not None:
         Path("app.jsonl").write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert main(["columns", "app.jsonl", *arguments]) == 2
+    assert main(["columns", *([] if "-" in arguments else ["app.jsonl"]), *arguments]) == 2
     heard = capsys.readouterr()
     assert heard.out == ""
     [line] = heard.err.strip().split("\n")
@@ -290,6 +409,42 @@ def test_a_file_that_is_followed_is_shown_as_it_grows_with_new_actors(tmp_path: 
             process.kill()
 
 
+def test_of_a_file_that_is_followed_the_last_records_are_shown_first(tmp_path: Path) -> None:
+    path = log(tmp_path, record(1, "app/a", "first"), record(3, "app/b", "third"), record(2, "app/b", "second"))
+    with columns(path, "--follow", "--last", "2") as process:
+        try:
+            heard = heard_until(process, "third")
+            assert ["first" in line or "app/a" in line for line in heard] == [False] * 4
+            assert "second" in heard[2]
+            with Path(path).open("a") as growing:
+                growing.write(record(0, "app/b", "fourth", time="late"))
+            heard_until(process, "fourth")
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=GUARD)
+            assert process.returncode == 0
+            assert "1 record has no `time` in ISO 8601, in line 4" in err
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "words"),
+    [
+        (b"\xff\xfe\n", {}, "standard input: not UTF-8"),
+        (None, {}, "standard input is closed"),
+        (record(1, "app/日本", "é").encode(), {"PYTHONIOENCODING": "ascii"}, ""),
+    ],
+)
+def test_standard_input_is_utf_8_whatever_the_terminal_is(given: bytes | None, variables: dict[str, str], words: str) -> None:
+    close = ["sh", "-c", 'exec "$@" <&-', "sh"] if given is None else []
+    command = [*close, sys.executable, "-m", "supervise.cli.main", "columns", "-"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT | variables, input=given, capture_output=True, timeout=GUARD, check=False
+    )
+    assert (done.returncode, done.stderr.decode().count("\n")) == ((2, 1) if words else (0, 0))
+    assert words in done.stderr.decode()
+
+
 def test_standard_input_is_read_and_a_reader_who_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
     with columns("-", stdin=subprocess.PIPE) as process:
         try:
@@ -312,5 +467,5 @@ def test_what_the_demo_logs_can_be_shown(tmp_path: Path, capsys: pytest.CaptureF
     assert (done.returncode, done.stderr) == (0, "")
     assert main(["columns", str(path), "--only", "chat/rooms/*", "--width", "200"]) == 0
     out = capsys.readouterr().out
-    assert "#1 ERROR: ended: crashed (RuntimeError: sabotage)" in out
-    assert out.index("#1 started") < out.index("#1 ERROR: ended") < out.index("#2 started")
+    assert "#1 WARNING: ended: crashed (RuntimeError: sabotage)" in out
+    assert out.index("#1 started") < out.index("#1 WARNING: ended") < out.index("#2 started")
