@@ -209,7 +209,7 @@ def test_all_odd_times_of_a_log_are_one_line(tmp_path: Path, capsys: pytest.Capt
     [
         (None, "| -\n"),
         (17, "#17 17: 17"),
-        (True, "True: True"),
+        (True, "| True: True"),
         ([1], "[1]: [1]"),
         ({"a": {"b": None}}, "{'a': {'b': None}}: {'a': {'b': None}}"),
         ("\ud800\x00\u2028", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} : \N{REPLACEMENT CHARACTER}"),

@@ -31,6 +31,7 @@ LARGEST = 20_000_000  # bytes
 HOSTILE = [
     "<script>window.hacked = 1</script>",
     "</script><script>window.hacked = 1</script>",
+    "</script /window.hacked = 1",
     "<!--<script>",
     "<img src=x onerror='window.hacked = 1'>",
     "\"'&lt;&amp;` ${window.hacked = 1} \\u003c \\",
