@@ -28,7 +28,7 @@ class Log:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self.where = "standard input" if file == STDIN else file
+        self.where: str = "standard input" if file == STDIN else file
         self._number = 0  # of the line
         self._before = datetime.min.replace(tzinfo=UTC)
         self._undated = 0
