@@ -467,5 +467,5 @@ def test_what_the_demo_logs_can_be_shown(tmp_path: Path, capsys: pytest.CaptureF
     assert (done.returncode, done.stderr) == (0, "")
     assert main(["columns", str(path), "--only", "chat/rooms/*", "--width", "200"]) == 0
     out = capsys.readouterr().out
-    assert "#1 WARNING: ended: crashed (RuntimeError: sabotage)" in out
-    assert out.index("#1 started") < out.index("#1 WARNING: ended") < out.index("#2 started")
+    assert "#1 ERROR: ended: crashed (RuntimeError: sabotage)" in out
+    assert out.index("#1 started") < out.index("#1 ERROR: ended") < out.index("#2 started")
