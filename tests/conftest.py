@@ -7,14 +7,18 @@ import gc
 import inspect
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from supervise.testing import virtual_time
 from supervise.testing.virtual_time import settle
+
+if TYPE_CHECKING:
+    from .jaeger import Jaeger
 
 __all__ = ("anyio_backend", "pending_tasks", "settle")
 
@@ -49,11 +53,28 @@ def what_a_module_leaves_is_looked_through_once() -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     passed: list[pytest.TestReport] = terminalreporter.stats.get("passed", [])
     terminalreporter.write_line(f"{sum('[uvloop' in report.nodeid for report in passed)} of them ran under uvloop")
+    skipped: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple))
+    for reason, number in reasons.items():
+        terminalreporter.write_line(f"{number} skipped: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return virtual_time.backend(request.param)
+
+
+@pytest.fixture(scope="session")
+def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
+    """A real one for all tests that ask for it; each story has a service of its own there."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the exporter of OTLP isn't installed: extra [otlp]")
+    from .jaeger import MISSING, Jaeger, program
+
+    found = program()
+    if found is None:
+        pytest.skip(MISSING)
+    with Jaeger(found, tmp_path_factory.mktemp("jaeger")) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
