@@ -7,9 +7,8 @@ facts, and ends when each who crashed has its second life.
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from types import MappingProxyType
 from typing import Any, Final, NoReturn, Self
 
 import anyio
@@ -27,15 +26,6 @@ KINDS: Final = ("handler", "concurrent", "nursery", "timer", "hook", "factory", 
 """The ways to crash. Each is the name of the child that crashes in that way, once."""
 GUARD: Final = 30.0  # seconds; the story takes less than one
 SOON: Final = 0.05  # seconds: a deadline that the story lets pass
-
-
-def each_kind(not_yet: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
-    """The kinds, as parameters of a test. Those for which it can't hold yet are given with the reason."""
-
-    def marks(kind: str) -> list[pytest.MarkDecorator]:
-        return [pytest.mark.xfail(strict=True, raises=AssertionError, reason=not_yet[kind])] if kind in not_yet else []
-
-    return [pytest.param(kind, marks=marks(kind)) for kind in KINDS]
 
 
 class Lives:

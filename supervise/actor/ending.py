@@ -132,7 +132,7 @@ def finish(life: Incarnation, error: BaseException | None, carrier: Carrier | No
         # The context then holds one variable, the turn; another one was set by a handler, and mustn't leak. 31 ns.
         life.shareable = life.shareable and len(copy_context()) == 1
         if instrument is not None:
-            span = None if crashed_on is None or crashed_on[5] is None else crashed_on[5].span
+            span = None if culprit is None or culprit[5] is None else culprit[5].span
             instrument.ends(life, span, reason, error)
     ignored = not life.running and is_of(error, IgnoreStart)
     life.told = True

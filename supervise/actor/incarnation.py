@@ -18,9 +18,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise.errors import HandlerLate
 from supervise.mailbox.envelope import stream_of
 from supervise.mailbox.turn import IncarnationTurn, Turn
-from supervise_strategies.exception import leaves
+from supervise_strategies.answers import CRASHES
+from supervise_strategies.exception import interrupts, leaves
 from supervise_strategies.exit_reason import NORMAL, ExitReason
 from supervise_strategies.kind import is_of
 
@@ -223,6 +225,19 @@ class Incarnation(IncarnationTurn):
     def stopping(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether it was asked to end."""
         return self.signal
+
+    @property
+    def late(self) -> BaseException | None:
+        return self.failure if is_of(self.failure, HandlerLate) else None
+
+    def answers_with(self, error: BaseException, *, call: bool) -> bool:
+        answers = self.owner.answers
+        if answers is CRASHES:
+            return False
+        why, raised = answers.judge(error, call=call)
+        if raised is not None and interrupts(raised):
+            self.pass_up(raised)
+        return why is not None
 
     def nursery(self) -> Nursery:
         """The incarnation's task group, made on first use; RuntimeError once the incarnation is over.

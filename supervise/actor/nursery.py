@@ -75,6 +75,9 @@ class Nursery:
         self._backend.lets_interrupt(function)
         self.running += 1
         context = copy_context()  # a task inherits that of whoever starts it; but it isn't the turn of the handler in hand
+        instrument = self._turn.mailbox.instrument
+        if instrument is not None:
+            context.run(instrument.branch)
         context.run(set_turn, self._turn)
         if self._group is None:
             self._pending.append((context, function, args, name))

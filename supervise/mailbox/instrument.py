@@ -73,17 +73,21 @@ class Instrument(Protocol):
         """A task of the nursery raised; in that task."""
         ...
 
+    def branch(self) -> None:
+        """Something begins a task of the nursery; called in the context that the task will have."""
+        ...
+
     def ends(
         self, life: IncarnationTurn, span: AnyMessageSpan | None, reason: ExitReason, error: BaseException | None, /
     ) -> None:
-        """All of a life is over but what is said of it; `span` is that of the message whose handler raised."""
+        """All of a life is over but what is said of it; `span` is that of the message that it ended by."""
         ...
 
     def ended(self) -> None:
         """It was said, in the task of `ends`."""
         ...
 
-    def gone(self, reason: ExitReason, /) -> None:
+    def gone(self, reason: ExitReason, error: BaseException | None, /) -> None:
         """The end of a supervisor."""
         ...
 

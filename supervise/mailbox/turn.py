@@ -80,6 +80,15 @@ class IncarnationTurn(Turn, ABC):
     ordered: bool
     """Whether its supervisor asked for the end, and keeps the time."""
 
+    @property
+    def late(self) -> BaseException | None:
+        """What ends it, if that is that its message in hand takes too long."""
+        return None
+
+    def answers_with(self, error: BaseException, *, call: bool) -> bool:
+        """Whether what a handler raised is an answer, and not a crash; `call`: somebody waits for one, or did."""
+        return False
+
     @abstractmethod
     def held(self) -> list[tuple[Lane, Envelope]]:
         """All that is in hand, in the order of hand-over, each with the lane that it came from."""

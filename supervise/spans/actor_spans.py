@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 
 from supervise.errors import IgnoreStart
 from supervise.mailbox.handler import class_of
+from supervise_strategies.error_type import TIMEOUT, error_type_of_end
 from supervise_strategies.exit_reason import ExitKind
 from supervise_strategies.kind import is_of, name_of_kind
+from supervise_strategies.text import cut
 
 from . import attributes as key
-from .contexts import NOTHING, has_span, link_to
+from .branch import links_of
+from .chain import begun_anew
+from .contexts import NOTHING, has_span, link_to, under
+from .error_recording import MOST, say_failure
 from .handler_span import finder, say_raised
 from .lost_spans import PassUp, harmless
 from .message_span import MessageSpan, MessageSpans
@@ -44,8 +49,10 @@ class ActorSpans(MessageSpans):
         "_ready_at",
         "_start",
         "_stop",
+        "error_type",
         "failed_in",
         "origin",
+        "restarts",
         "unrecorded",
     )
 
@@ -61,12 +68,14 @@ class ActorSpans(MessageSpans):
     ) -> None:
         super().__init__(settings, path, kind, now, mailbox, pass_up)
         self._above = above
-        self.origin: tuple[Context, bool] | None = None  # the restart that the next start belongs to; late: by a link
+        self.origin: tuple[Context, bool] | None = None  # the restart that the next start belongs to; True: by a link
         self.failed_in: Context | None = None  # what a decision belongs to
-        self.unrecorded: BaseException | None = None
+        self.unrecorded: BaseException | None = None  # what ended the life, and stands on no span yet
+        self.error_type: str = ""  # of the last end
+        self.restarts: int = 0
         self._start: Span | None = None
         self._stop: Span | None = None
-        self._asked: tuple[int, Context] | None = None
+        self._asked: tuple[int, Context, Sequence[Link]] | None = None
         self._came_from: Context | None = None
         self._attached: Any = None
         self._ready_at: float | None = None
@@ -76,7 +85,7 @@ class ActorSpans(MessageSpans):
         return {} if known is None else known, finder(self, life, find)
 
     def asked_for(self, here: object, /) -> None:
-        self._came_from = here if isinstance(here, Context) else None
+        self._came_from = under(here)[0] if isinstance(here, Context) else None
 
     @harmless
     def starts(self, number: int, /) -> None:
@@ -89,15 +98,17 @@ class ActorSpans(MessageSpans):
         above = self._above
         if origin is not None:
             reason = "restart"
-            parent, late = origin
-            if late:
-                parent, links = NOTHING, link_to(parent)
+            parent, apart = origin
+            if apart:
+                old = link_to(parent)
+                parent, first = begun_anew(parent, self.now())
+                links = links_of(*old, first)
         elif came_from is not None and has_span(came_from):
             parent = came_from
         elif above is not None and above.context is not None:
             parent = above.context
         else:
-            parent = contexts.get_current()
+            parent, links = under(contexts.get_current())
         self._start = span = self.settings.tracer.start_span(
             f"start {self.kind}", parent, attributes={key.ACTOR_PATH: self.path}, links=links
         )
@@ -125,13 +136,14 @@ class ActorSpans(MessageSpans):
     def asked_to_stop(self) -> None:
         if self._asked is None:
             above = self._above
+            links: Sequence[Link] = ()
             if self.origin is not None and not self.origin[1]:
                 parent = self.origin[0]
             elif above is not None and above.context is not None:
                 parent = above.context
             else:
-                parent = contexts.get_current()
-            self._asked = time.time_ns(), parent
+                parent, links = under(contexts.get_current())
+            self._asked = time.time_ns(), parent, links
             if self.mailbox is None and self._start is None:
                 self._stop = self._begin_stop()
                 self.context = trace.set_span_in_context(self._stop, parent)
@@ -150,25 +162,31 @@ class ActorSpans(MessageSpans):
         start, self._start = self._start, None
         mailbox = life.mailbox
         self._dead_letters = mailbox.dead_lettered
+        self.error_type = error_type_of_end(reason, error, ordered=life.ordered)
+        recorded = False
         if start is not None:
             self.failed_in, self.context = self.context, None
             start.set_attribute(key.ACTOR_TYPE, self.kind)
             if is_of(error, IgnoreStart):
                 start.set_attribute(key.OUTCOME, "ignored")
             elif error is not None:
-                say_raised(self.settings.recording, start, error, life.mailbox.backend.cancelled, awaited=False)
+                recorded = say_raised(self.settings.recording, start, error, mailbox.backend.cancelled)
             elif reason.abnormal:
                 start.set_attribute(key.OUTCOME, "cancelled")
             start.end()
         elif isinstance(message_span, MessageSpan) and message_span.failed_at is not None:
             self.failed_in = message_span.failed_at
-        elif error is not None and not getattr(error, "__supervise_recorded__", False):
+            recorded = message_span.recorded == id(error)
+        if error is not None and not recorded and reason.kind is ExitKind.CRASHED:
             self.unrecorded = error
         if life.running and (self._asked is not None or not reason.abnormal):
-            self._stop = span = self._begin_stop()
-            self._say_end(span, reason, ordered=life.ordered)
-            if error is not None and reason.kind is ExitKind.CRASHED and span.is_recording():
-                self.settings.recording.record(span, error)
+            failed = () if self.failed_in is None else link_to(self.failed_in)
+            self._stop = span = self._begin_stop(failed)
+            self._say_end(span, reason)
+            unrecorded, self.unrecorded = self.unrecorded, None
+            if unrecorded is not None and span.is_recording():
+                self.settings.recording.record(span, unrecorded)
+                say_failure(span, unrecorded)
         if self.failed_in is not None:
             self._attached = contexts.attach(self.failed_in)
 
@@ -182,33 +200,39 @@ class ActorSpans(MessageSpans):
             span.end()
 
     @harmless
-    def gone(self, reason: ExitReason, /) -> None:
+    def gone(self, reason: ExitReason, error: BaseException | None, /) -> None:
         start, self._start = self._start, None
         stop, self._stop = self._stop, None
-        self.context = None
+        context, self.context = self.context, None
+        self.error_type = error_type_of_end(reason, error)
         if start is not None:
             if reason.abnormal:
-                start.set_status(StatusCode.ERROR, str(reason))
+                start.set_attribute(key.ERROR_TYPE, self.error_type)
+                start.set_status(StatusCode.ERROR, cut(str(reason), MOST))
+                self.failed_in = self.failed_in or context
             start.end()
         if stop is not None:
-            self._say_end(stop, reason, ordered=False)
+            self._say_end(stop, reason)
             stop.end()
 
-    def _begin_stop(self) -> Span:
-        began, parent = self._asked or (None, NOTHING)
+    def _begin_stop(self, failed: Sequence[Link] = ()) -> Span:
+        """Of one that was asked to stop, below who asked; else a trace of its own. `failed`: what has failed meanwhile."""
+        began, parent, links = self._asked or (None, NOTHING, ())
         self._asked = None
         described = {key.ACTOR_PATH: self.path, key.ACTOR_TYPE: self.kind}
-        return self.settings.tracer.start_span(f"stop {self.kind}", parent, attributes=described, start_time=began)
+        links = links_of(*links, *failed)
+        return self.settings.tracer.start_span(f"stop {self.kind}", parent, SpanKind.INTERNAL, described, links, began)
 
-    def _say_end(self, span: Span, reason: ExitReason, *, ordered: bool) -> None:
+    def _say_end(self, span: Span, reason: ExitReason) -> None:
         if not span.is_recording():
             return
         span.set_attributes({key.ACTOR_INCARNATION: self.number, key.STOP_REASON: str(reason)})
         if self._ready_at is not None:
             span.set_attribute(key.ACTOR_LIFETIME, self.now() - self._ready_at)
-        if reason.kind is ExitKind.CRASHED or (ordered and reason.kind is ExitKind.KILLED):
-            span.set_attribute(key.ERROR_TYPE, "timeout" if reason.kind is ExitKind.KILLED else reason.detail.partition(":")[0])
-            span.set_status(StatusCode.ERROR, str(reason))
+        if self.error_type:
+            span.set_attribute(key.ERROR_TYPE, self.error_type)
+        if reason.kind is ExitKind.CRASHED or self.error_type == TIMEOUT:
+            span.set_status(StatusCode.ERROR, cut(str(reason), MOST))
 
     def _detach(self) -> None:
         attached, self._attached = self._attached, None

@@ -7,7 +7,9 @@ from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link
+from opentelemetry.trace import Link, Span
+
+from .branch import Branch
 
 NOTHING: Final = Context()
 """The parent of what begins a trace of its own."""
@@ -24,7 +26,33 @@ def unsampled(context: Context) -> bool:
     return within.is_valid and not within.trace_flags.sampled
 
 
+def origin_of(span: Span) -> Span:
+    """The span itself, of which a nursery task has a stand-in."""
+    return span.origin if type(span) is Branch else span
+
+
 def link_to(context: Context) -> Sequence[Link]:
     """A link to its span, if it has one."""
-    within = trace.get_current_span(context).get_span_context()
+    within = origin_of(trace.get_current_span(context)).get_span_context()
     return (Link(within),) if within.is_valid else ()
+
+
+def under(context: Context) -> tuple[Context, Sequence[Link]]:
+    """The parent of what is done in it, and its links: none and one, if its span is that of a handler that has ended."""
+    span = trace.get_current_span(context)
+    if type(span) is not Branch:
+        return context, ()
+    if span.over:
+        return NOTHING, link_to(context)
+    return trace.set_span_in_context(span.origin, context), ()
+
+
+def failed_under(context: Context, now: float, late: float) -> tuple[Context, Sequence[Link]]:
+    """The same for what failed in it. It stands below its span up to `late` seconds after the beginning of a nursery task."""
+    span = trace.get_current_span(context)
+    if type(span) is not Branch:
+        return context, link_to(context)
+    links = link_to(context)
+    if span.over and now - span.begun > late:
+        return NOTHING, links
+    return trace.set_span_in_context(span.origin, context), links

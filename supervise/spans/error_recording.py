@@ -1,8 +1,7 @@
-"""How an exception gets onto a span: recorded once, where it was raised; elsewhere there is only its status."""
+"""How an exception gets onto a span: recorded once for each crash, where it was raised; elsewhere there is only its status."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import Final
 
@@ -16,6 +15,8 @@ from supervise_strategies.text import said
 
 from . import attributes as key
 
+MOST: Final = 500
+"""Characters of the description of a status."""
 SIGNALS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
 
@@ -31,10 +32,6 @@ class ErrorRecording:
 
     def record(self, span: Span, error: BaseException) -> None:
         """The exception, where it was raised, and only there."""
-        if getattr(error, "__supervise_recorded__", False):
-            return
-        with contextlib.suppress(AttributeError):
-            error.__supervise_recorded__ = True  # type: ignore[attr-defined]
         if self.as_events:
             try:
                 span.record_exception(error, {"exception.message": said(error)})
@@ -58,4 +55,4 @@ class ErrorRecording:
 def say_failure(span: Span, error: BaseException) -> None:
     """That it failed, and with what."""
     span.set_attribute(key.ERROR_TYPE, error_type_of(error))
-    span.set_status(StatusCode.ERROR, said(error))
+    span.set_status(StatusCode.ERROR, said(error, MOST))

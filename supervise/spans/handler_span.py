@@ -105,9 +105,10 @@ def _around(
         except BaseException as error:
             if not is_of(error, GeneratorExit):
                 contexts.detach(token)
-            message.failed_at = message.context
+            message.failed_at, message.over = message.context, True
             raise
         contexts.detach(token)
+        message.over = True
         return result
 
     def make(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
@@ -151,6 +152,7 @@ class HandlerSpan:
         message = None if envelope is None or envelope[5] is None else envelope[5].span
         if not isinstance(message, MessageSpan):
             message = actor.wakes("internal")
+        message.failed_at, message.recorded, message.over = None, 0, False  # whatever came of an earlier try
         self._awaited = message.kind is SpanKind.SERVER
         self._actor = actor
         self._life = life
@@ -162,18 +164,41 @@ class HandlerSpan:
     def end(self, error: BaseException | None) -> None:
         if not is_of(error, GeneratorExit):  # the loop is gone, and the context may be another one
             contexts.detach(self._token)
+        message = self._message
+        message.over = True
         if error is not None:
-            self._message.failed_at = self._context
+            message.failed_at = self._context
         span = self._span
         if span is None:
+            if error is not None and self._awaited:
+                self._is_answered(error)
             return
         try:
             if error is not None and span.is_recording():
-                cancelled = self._life.mailbox.backend.cancelled
-                say_raised(self._actor.settings.recording, span, error, cancelled, awaited=self._awaited)
+                self._say_raised(span, error)
             span.end()
         except BaseException as raised:
             lost(raised, self._actor.pass_up)
+
+    def _say_raised(self, span: Span, error: BaseException) -> None:
+        """What its handler raised, unless that is an answer; of one that was cancelled as it took too long, that it did."""
+        life, message = self._life, self._message
+        if was_cancelled(error, life.mailbox.backend.cancelled):
+            late = life.late if _is_in_hand(life, message) else None
+            if late is None:
+                say_cancelled(span, awaited=self._awaited)
+                return
+            error = late
+        elif self._is_answered(error):
+            span.set_attribute(key.OUTCOME, "answered")
+            return
+        message.recorded = id(error)
+        self._actor.settings.recording.record(span, error)
+        say_failure(span, error)
+
+    def _is_answered(self, error: BaseException) -> bool:
+        self._message.answered = answered = self._life.answers_with(error, call=self._awaited)
+        return answered
 
 
 def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attributes) -> Span | None:
@@ -199,17 +224,34 @@ def _found(actor: MessageSpans, message: MessageSpan) -> Attributes:
     found: Attributes = {key.MAILBOX_DEPTH: waiting, key.MAILBOX_WAIT: actor.now() - message.sent}
     if message.trigger is not None:
         found[key.TRIGGER] = message.trigger
+    if message.hops > 1:
+        found[key.HOPS] = message.hops
     return found
 
 
-def say_raised(
-    recording: ErrorRecording, span: Span, error: BaseException, cancelled: type[BaseException], *, awaited: bool
-) -> None:
-    """What it raised, or that it was cancelled, in which case nothing failed."""
-    if is_cancellation(error, cancelled) or is_of(error, StreamStopped):
-        span.set_attribute(key.OUTCOME, "cancelled")
-        if awaited:
-            span.set_attribute(key.ERROR_TYPE, "cancelled")
-        return
+def _is_in_hand(life: IncarnationTurn, message: MessageSpan) -> bool:
+    """Whether it is the one that the life handles in turn."""
+    options = None if life.in_hand is None else life.in_hand[5]
+    return options is not None and options.span is message
+
+
+def was_cancelled(error: BaseException, cancelled: type[BaseException]) -> bool:
+    """Whether nothing failed: it was cancelled, or closed where it waited for its reader."""
+    return is_cancellation(error, cancelled) or is_of(error, StreamStopped)
+
+
+def say_cancelled(span: Span, *, awaited: bool) -> None:
+    """That, and to whoever waits for it why nothing comes."""
+    span.set_attribute(key.OUTCOME, "cancelled")
+    if awaited:
+        span.set_attribute(key.ERROR_TYPE, "cancelled")
+
+
+def say_raised(recording: ErrorRecording, span: Span, error: BaseException, cancelled: type[BaseException]) -> bool:
+    """What a start raised, and whether it was recorded: one that was cancelled hasn't failed by itself."""
+    if was_cancelled(error, cancelled):
+        say_cancelled(span, awaited=False)
+        return False
     recording.record(span, error)
     say_failure(span, error)
+    return True

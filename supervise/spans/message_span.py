@@ -1,23 +1,29 @@
-"""The spans of messages: one while a call or a send is on its way, and what its handler needs to know of it."""
+"""The spans of messages: one while a call or a send is on its way, and what its handler needs to know of it.
+
+A handler that sends may set off one that sends back, and so on for ever. So the sends of a chain are counted, and after 20 of
+them what the next one sets off is a trace of its own, linked to the send and to the first one of the chain.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
+from supervise.mailbox.turn import current_turn
 from supervise.message import AnyHandler, owner_of, short_name_of
 from supervise_strategies.kind import is_of
 
 from . import attributes as key
-from .contexts import NOTHING, link_to, unsampled
+from .branch import Branch, links_of
+from .contexts import NOTHING, link_to, under, unsampled
 from .error_recording import say_failure
-from .lost_spans import PassUp, lost
+from .lost_spans import PassUp, harmless, lost
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 
     from .settings import SpanSettings
 
+HOPS: Final = 20
+"""Sends, each from the handler that the one before has set off, that are in one trace."""
 Attributes: TypeAlias = dict[str, Any]
 Description: TypeAlias = tuple[str, Attributes]
 
@@ -32,7 +40,21 @@ Description: TypeAlias = tuple[str, Attributes]
 class MessageSpan:
     """The span of a call or send, and what its handler needs to know of it."""
 
-    __slots__ = ("context", "failed_at", "kind", "links", "sent", "skip", "span", "trigger")
+    __slots__ = (
+        "answered",
+        "context",
+        "failed_at",
+        "first",
+        "hops",
+        "kind",
+        "links",
+        "over",
+        "recorded",
+        "sent",
+        "skip",
+        "span",
+        "trigger",
+    )
 
     def __init__(
         self,
@@ -53,6 +75,16 @@ class MessageSpan:
         """Its handler gets no span: nothing would be recorded."""
         self.failed_at: Context | None = None
         """The context of the handler that raised."""
+        self.recorded: int = 0
+        """The identity of what that raised, if it was recorded on the handler's span."""
+        self.answered: bool = False
+        """What the handler raised is its answer."""
+        self.over: bool = False
+        """The handler has ended."""
+        self.hops: int = 0
+        """Which send of its chain it is, from 1, or which one its caller handles."""
+        self.first: Link | None = None
+        """To the first send of the chain."""
 
     def __enter__(self) -> MessageSpan:
         return self
@@ -60,7 +92,7 @@ class MessageSpan:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /) -> None:
         span, self.span = self.span, None
         if span is not None:
-            _end(span, error)
+            _end(span, error, answered=self.answered)
 
 
 class MessageSpans:
@@ -106,14 +138,27 @@ class MessageSpans:
                 message_span.links = (Link(message_span.span.get_span_context()),)
             if self.settings.send_links == "link":
                 message_span.context, message_span.skip = NOTHING, False
+        message_span.hops += 1
+        if message_span.hops == 1 or message_span.hops > HOPS:
+            self._begin_or_end_chain(message_span)
         return message_span
 
     def wakes(self, trigger: str, noted: object = None, /) -> MessageSpan:
         links = (noted,) if isinstance(noted, Link) else ()
-        return MessageSpan(None, NOTHING, SpanKind.CONSUMER, links, self.now(), trigger)
+        message_span = MessageSpan(None, NOTHING, SpanKind.CONSUMER, links, self.now(), trigger)
+        if trigger == "interval" and not self.settings.ticks:
+            message_span.skip = True
+        return message_span
 
     def noted(self) -> object:
         return next(iter(link_to(contexts.get_current())), None)
+
+    @harmless
+    def branch(self) -> None:
+        context = contexts.get_current()
+        span = trace.get_current_span(context)
+        if type(span) is not Branch and span.get_span_context().is_valid:
+            contexts.attach(trace.set_span_in_context(Branch(span, _in_hand(current_turn(None)), self.now()), context))
 
     def _message_span(
         self,
@@ -125,12 +170,21 @@ class MessageSpans:
         describe: Callable[[AnyHandler, str | None], Description],
     ) -> MessageSpan:
         context = contexts.get_current()
+        links: Sequence[Link] = ()
+        around: MessageSpan | Branch | None = None
+        if context:
+            current = trace.get_current_span(context)
+            if type(current) is Branch:
+                around = current
+                context, links = under(context)
+            elif turn is not None:
+                around = _in_hand(turn)
         if context and self.settings.sampling.off_below_off and unsampled(context):
             message_span = MessageSpan(None, context, answered, (), self.now())
             message_span.skip = True
             return message_span
         sender: Any = None if turn is None else turn.mailbox.instrument
-        if not context and sender is not None and sender.context is not None:
+        if not context and not links and sender is not None and sender.context is not None:
             context = sender.context  # of its start: current there, it would be so for ever in tasks that its hooks begin
         by: str | None = None if sender is None else sender.kind
         span: Span | None = None
@@ -142,14 +196,29 @@ class MessageSpans:
                 described = known.get((named, by))
                 if described is None:
                     described = known[named, by] = describe(handler, by)
-            span = self.settings.tracer.start_span(described[0], context, kind, described[1])
+            span = self.settings.tracer.start_span(described[0], context, kind, described[1], links)
             context = trace.set_span_in_context(span, context)
             skip = self.settings.sampling.off_below_off and not span.is_recording()
         except BaseException as raised:
             lost(raised, self.pass_up)
         message_span = MessageSpan(span, context, answered, (), self.now())
         message_span.skip = skip
+        if around is not None and not links:
+            message_span.hops, message_span.first = around.hops, around.first
         return message_span
+
+    def _begin_or_end_chain(self, message_span: MessageSpan) -> None:
+        """It is the first send of a chain, or the first one that is too many: what that sets off begins another trace."""
+        span = message_span.span
+        if span is None or message_span.skip:
+            return
+        sent = Link(span.get_span_context())
+        if message_span.hops == 1:
+            message_span.first = sent
+            return
+        message_span.links = links_of(sent, message_span.first)
+        message_span.context, message_span.hops = NOTHING, 0
+        span.set_attribute(key.HOPS, HOPS)
 
     def _message(self, handler: AnyHandler) -> tuple[str, str]:
         """The names of an actor's type and of a message."""
@@ -179,11 +248,20 @@ def messaging(operation: str, kind: str, path: str) -> Attributes:
     }
 
 
-def _end(span: Span, error: BaseException | None) -> None:
+def _in_hand(turn: Turn | None) -> MessageSpan | None:
+    """What is known of the message that is handled in that turn."""
+    envelope = None if turn is None else turn.in_hand
+    options = None if envelope is None else envelope[5]
+    return options.span if options is not None and isinstance(options.span, MessageSpan) else None
+
+
+def _end(span: Span, error: BaseException | None, *, answered: bool) -> None:
     """The end of a call or a send, for whoever made it."""
     try:
         if error is not None and span.is_recording():
-            if is_of(error, Exception):
+            if answered:
+                span.set_attribute(key.OUTCOME, "answered")
+            elif is_of(error, Exception):
                 say_failure(span, error)
             else:
                 span.set_attribute(key.OUTCOME, "cancelled")

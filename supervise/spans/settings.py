@@ -18,4 +18,5 @@ class SpanSettings(NamedTuple):
     tracer: Tracer
     sampling: Sampling
     send_links: SendLinks
+    ticks: bool
     recording: ErrorRecording

@@ -24,7 +24,7 @@ raises is logged, and harms nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -32,11 +32,14 @@ from opentelemetry.trace import StatusCode
 
 from supervise_strategies.directives import Action
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.text import cut
 
 from . import attributes as key
 from .actor_spans import ActorSpans
-from .contexts import NOTHING, link_to
-from .error_recording import ErrorRecording
+from .branch import links_of
+from .chain import LATE, chain_of, with_chain
+from .contexts import NOTHING, failed_under, link_to
+from .error_recording import MOST, ErrorRecording, say_failure
 from .lost_spans import PassUp, lost
 from .message_span import Attributes
 from .sampling import sampling_of
@@ -47,24 +50,26 @@ if TYPE_CHECKING:
     from supervise.mailbox.instrument import Instrument
     from supervise.mailbox.mailbox import Mailbox
 
-LATE: Final = 30.0
-"""Seconds of delay from which on a restart's start is in a trace of its own, with a link: a span that late looks lost."""
-
 
 class Spans:
     """Makes the spans of trees: give it to a root as `tracing=Spans(…)`; a provider, or `True`, gets one by itself.
 
     Without a provider it is the global one. With `send_links="link"` what a send sets off is a trace of its own, with a link
-    to the send; with `"parent"` (default) it belongs to the sender's trace.
+    to the send; with `"parent"` (default) it belongs to the sender's trace. With `ticks=True` each tick of an interval
+    (`current().every`) has a span, too, in a trace of its own.
     """
 
-    def __init__(self, provider: trace.TracerProvider | None = None, *, send_links: SendLinks = "parent") -> None:
+    def __init__(
+        self, provider: trace.TracerProvider | None = None, *, send_links: SendLinks = "parent", ticks: bool = False
+    ) -> None:
         if send_links not in ("parent", "link"):
             raise InvalidSpec("Spans", "send_links", send_links, "'parent' or 'link'", among=("parent", "link"))
+        if ticks not in (True, False):
+            raise InvalidSpec("Spans", "ticks", ticks, "True or False")
         provider = trace.get_tracer_provider() if provider is None else provider
         self.provider: trace.TracerProvider = provider
         tracer = provider.get_tracer(*key.scope())
-        self.settings: SpanSettings = SpanSettings(tracer, sampling_of(provider), send_links, ErrorRecording())
+        self.settings: SpanSettings = SpanSettings(tracer, sampling_of(provider), send_links, ticks, ErrorRecording())
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:
         above = supervisor if isinstance(supervisor, ActorSpans) else None
@@ -98,37 +103,50 @@ class Spans:
         if action not in (Action.RESTART, Action.GIVE_UP) and not decision.reason.abnormal:
             return  # its own end says so
         what = {Action.RESTART: "restart", Action.GIVE_UP: "escalate"}.get(action, "stop")
-        parent, child.failed_in = child.failed_in or NOTHING, None
+        failed_in, child.failed_in = child.failed_in or NOTHING, None
         error, child.unrecorded = child.unrecorded, None
+        now = child.now()
+        parent, links = failed_under(failed_in, now, LATE)
+        chain = chain_of(parent, next(iter(links), None), now)
         span = self.settings.tracer.start_span(
-            f"{what} {child.kind}", parent, attributes={key.ACTOR_PATH: event.path}, links=link_to(parent)
+            f"{what} {child.kind}", parent, attributes={key.ACTOR_PATH: event.path}, links=links_of(*links, chain.first)
         )
+        if chain.first is None:
+            chain = chain._replace(first=next(iter(link_to(trace.set_span_in_context(span))), None))
+        if action is Action.RESTART:
+            child.restarts += 1
         if span.is_recording():
-            span.set_attribute(key.SUPERVISOR_PATH, event.supervisor)
-            span.set_attribute(key.ACTOR_INCARNATION, decision.incarnation)
-            span.set_attribute(key.REASON, decision.rule)
-            if what == "stop":
-                span.set_attribute(key.STOP_REASON, str(decision.reason))
-            else:
-                span.set_attribute(key.RESTART_COUNT, decision.number)
-                used = decision.used / decision.allowed if decision.allowed else 1.0
-                details: Attributes = {
-                    key.RESTART_DELAY: decision.delay,
-                    key.RESTART_STRATEGY: strategy,
-                    key.RESTART_WINDOW_USED: used,
-                }
-                span.set_attributes(details)
-            if decision.reason.abnormal:
-                span.set_attribute(key.ERROR_TYPE, decision.reason.detail.partition(":")[0] or decision.reason.kind.value)
+            self._describe(span, event, what, strategy, child)
             if error is not None:
                 self.settings.recording.record(span, error)
-            if action is Action.GIVE_UP:
-                span.set_status(StatusCode.ERROR, str(decision))
-        context = trace.set_span_in_context(span, parent)
+                say_failure(span, error)
+            elif action is Action.GIVE_UP:
+                span.set_status(StatusCode.ERROR, cut(str(decision), MOST))
+        context = with_chain(trace.set_span_in_context(span, parent), chain)
         span.end()
         if action is Action.RESTART:
+            apart = not chain.goes_on_after(now, decision.delay)
             for each in affected:
                 if isinstance(each, ActorSpans):
-                    each.origin = context, decision.delay > LATE
+                    each.origin = context, apart
         elif action is Action.GIVE_UP:
             supervisor.failed_in = context
+
+    def _describe(self, span: trace.Span, event: Decided, what: str, strategy: str, child: ActorSpans) -> None:
+        decision = event.decision
+        span.set_attribute(key.SUPERVISOR_PATH, event.supervisor)
+        span.set_attribute(key.ACTOR_INCARNATION, decision.incarnation)
+        span.set_attribute(key.REASON, decision.rule)
+        if what == "stop":
+            span.set_attribute(key.STOP_REASON, str(decision.reason))
+        else:
+            details: Attributes = {
+                key.RESTART_NUMBER: child.restarts,
+                key.RESTART_DELAY: decision.delay,
+                key.RESTART_STRATEGY: strategy,
+                key.RESTART_USED: decision.used,
+                key.RESTART_ALLOWED: decision.allowed,
+            }
+            span.set_attributes(details)
+        if decision.reason.abnormal:
+            span.set_attribute(key.ERROR_TYPE, child.error_type or decision.reason.kind.value)

@@ -183,7 +183,7 @@ class BranchPlace:
             return
         tree, parent, number = self.tree, self.parent, self.number
         if self.instrument is not None:
-            self.instrument.gone(reason)
+            self.instrument.gone(reason, error)
         now, ignored = tree.backend.now(), cause is Cause.IGNORED
         if node.ready:
             tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause, error_type=error_type_of_end(reason, error)))

@@ -7,7 +7,6 @@ an answer is red on no span.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import anyio
 import pytest
@@ -16,11 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from supervise.spans import attributes as key
-from tests.crash_story import KINDS, ROOT, each_kind, play
+from tests.crash_story import KINDS, ROOT, play
 from tests.real_clock import BACKENDS
-
-NOT_RED: Final = "the exception is recorded on the decision, whose status stays UNSET"
-NOT_RED_YET: Final[dict[str, str]] = dict.fromkeys(("nursery", "task", "thread", "process", "late"), NOT_RED)
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -52,7 +48,7 @@ def holds_an_exception(span: ReadableSpan) -> bool:
     return any(event.name == "exception" for event in span.events)
 
 
-@pytest.mark.parametrize("kind", each_kind(NOT_RED_YET))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_crash_is_recorded_once_on_a_span_that_is_red(spans: tuple[ReadableSpan, ...], kind: str) -> None:
     [trace_id] = traces_with(spans, lambda span: decides(span, kind))
     within = [span for span in spans if span.context is not None and span.context.trace_id == trace_id]
@@ -60,19 +56,11 @@ def test_a_crash_is_recorded_once_on_a_span_that_is_red(spans: tuple[ReadableSpa
     assert is_red(recorded)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="of a handler that is late the call's trace and the decision's are two"
-)
 def test_what_was_late_its_call_and_the_decision_are_one_trace(spans: tuple[ReadableSpan, ...]) -> None:
     [decided] = traces_with(spans, lambda span: decides(span, "late"))
     assert traces_with(spans, lambda span: span.name in ("call Fragile.hang", "process Fragile.hang")) == {decided}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="both spans of a call whose handler raised what is expected have the status ERROR",
-)
 @pytest.mark.parametrize("who", ["clerk", "teller"])
 def test_an_error_that_is_an_answer_is_red_on_neither_span(spans: tuple[ReadableSpan, ...], who: str) -> None:
     asked = [span for span in spans if (span.attributes or {}).get(key.ACTOR_PATH) == f"{ROOT}/{who}"]
@@ -81,11 +69,6 @@ def test_an_error_that_is_an_answer_is_red_on_neither_span(spans: tuple[Readable
     assert not any(map(is_red, answered))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="answers are red, five crashes aren't, and a late handler's call is red in another trace",
-)
 def test_the_traces_of_crashes_are_red_and_no_others(spans: tuple[ReadableSpan, ...]) -> None:
     crashes = traces_with(spans, decides)
     assert len(crashes) == len(KINDS)

@@ -12,7 +12,7 @@ import functools
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn, cast
 
 import anyio
@@ -44,50 +44,14 @@ from supervise import (
 from supervise.spans import attributes as key
 from supervise.spans import lost_spans
 from supervise.spans.spans import Spans
-from supervise.telemetry import tracing
 from supervise.telemetry.logs import ActorFilter
 from supervise.testing.virtual_time import at_rest
-from tests.collector import Collector, Span
 from tests.doubles import Boom, Gate, Scribe
 from tests.span_tree import span_tree
 
+from .watch import Watch
+
 pytestmark = pytest.mark.anyio
-
-
-class Watch:
-    """A provider, and what the collector received of it."""
-
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
-        self._tracing = tracing.configure("shop", endpoint=collector.endpoint, as_global=False)
-        self.provider: trace.TracerProvider = self._tracing.provider
-        self.tracer: trace.Tracer = self.provider.get_tracer("tests")
-
-    def received(self) -> list[Span]:
-        """All of them, in the order of their beginning. Each parent has come, and is of the same trace."""
-        assert self._tracing.close()
-        spans = sorted(self._collector.spans, key=lambda span: span.start)
-        ids = {(span.trace_id, span.span_id) for span in spans}
-        assert not [span.name for span in spans if span.parent_id and (span.trace_id, span.parent_id) not in ids]
-        return spans
-
-    def named(self, name: str) -> list[Span]:
-        return [span for span in self.received() if span.name == name]
-
-    def one(self, name: str) -> Span:
-        [span] = self.named(name)
-        return span
-
-    def close(self) -> None:
-        self._tracing.close()
-
-
-@pytest.fixture
-def watch() -> Iterator[Watch]:
-    with Collector() as collector:
-        watch = Watch(collector)
-        yield watch
-        watch.close()
 
 
 class Payments:
@@ -293,7 +257,7 @@ class Sleeper:
 
 
 async def test_timers_begin_traces_of_their_own_and_one_that_fires_once_links_to_who_set_it(watch: Watch) -> None:
-    async with Supervisor("app", tracing=watch.provider) as app:
+    async with Supervisor("app", tracing=Spans(watch.provider, ticks=True)) as app:
         sleeper = await app.start(Sleeper)
         await sleeper.send(Sleeper.begin)
         await anyio.sleep(5.5)
@@ -310,13 +274,14 @@ async def test_timers_begin_traces_of_their_own_and_one_that_fires_once_links_to
 
 async def test_a_handler_that_raises_says_so_once_and_its_caller_has_a_status(watch: Watch) -> None:
     async with Supervisor("app", tracing=watch.provider) as app:
-        scribe = await app.start(Scribe, expects=(Boom,))
-        with pytest.raises(Boom):
+        scribe = await app.start(Scribe)
+        with pytest.raises(ActorCrashed):
             await scribe.call(Scribe.crash, "the ink is out")
     call, process = watch.one("call Scribe.crash"), watch.one("process Scribe.crash")
-    for span in (call, process):
-        assert (span.status, span.description) == ("ERROR", "the ink is out")
-        assert span.attributes["error.type"] == "tests.doubles.Boom"
+    assert (process.status, process.description) == ("ERROR", "the ink is out")
+    assert process.attributes["error.type"] == "tests.doubles.Boom"
+    assert (call.status, call.attributes["error.type"]) == ("ERROR", "supervise.errors.ActorCrashed")
+    assert call.description.endswith("Boom: the ink is out")
     assert call.events == []
     [event] = process.events
     assert event.name == "exception"
@@ -331,13 +296,14 @@ class Relay:
         await self.to.call(Scribe.crash)
 
 
-async def test_an_exception_that_passes_two_actors_is_recorded_once(watch: Watch) -> None:
+async def test_an_exception_that_passes_two_actors_is_recorded_where_it_is_a_crash(watch: Watch) -> None:
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe, expects=(Boom,))
-        relay = await app.start(Relay, scribe, expects=(Boom,))
-        with pytest.raises(Boom):
+        relay = await app.start(Relay, scribe)
+        with pytest.raises(ActorCrashed):
             await relay.call(Relay.crash)
-    assert [span.name for span in watch.received() if span.events] == ["process Scribe.crash"]
+    assert [span.name for span in watch.received() if span.events] == ["process Relay.crash"]
+    assert {span.name for span in watch.received() if span.status == "ERROR"} == {"process Relay.crash", "call Relay.crash"}
     assert watch.one("call Scribe.crash").attributes[key.SENDER_TYPE] == "Relay"
     assert key.SENDER_TYPE not in watch.one("call Relay.crash").attributes
 
@@ -619,11 +585,12 @@ async def test_a_restart_says_why_how_often_and_after_how_long(watch: Watch) -> 
         key.ACTOR_INCARNATION: 1,
         key.SUPERVISOR_PATH: "app",
         key.REASON: restart.attributes[key.REASON],
-        key.RESTART_COUNT: 1,
+        key.RESTART_NUMBER: 1,
         key.RESTART_DELAY: 2.0,
         key.RESTART_STRATEGY: "one_for_one",
-        key.RESTART_WINDOW_USED: 1 / 3,
-        "error.type": "Boom",
+        key.RESTART_USED: 1,
+        key.RESTART_ALLOWED: 3,
+        "error.type": "tests.doubles.Boom",
     }
     first, second = watch.named("start Scribe")
     assert (first.attributes[key.START_REASON], second.attributes[key.START_REASON]) == ("initial", "restart")
@@ -635,8 +602,8 @@ async def test_a_restart_after_a_long_delay_starts_in_a_trace_of_its_own(watch: 
         scribe = await app.start(Scribe, restart=Restart.permanent(wait=wait_fixed(60)))
         await scribe.send(Scribe.crash)
         await anyio.sleep(100)
-    restart, start = watch.one("restart Scribe"), watch.named("start Scribe")[1]
-    assert (start.parent_id, [link.span_id for link in start.links]) == ("", [restart.span_id])
+    restart, start, crash = watch.one("restart Scribe"), watch.named("start Scribe")[1], watch.one("process Scribe.crash")
+    assert (start.parent_id, [link.span_id for link in start.links]) == ("", [restart.span_id, crash.span_id])
 
 
 async def test_a_restart_after_half_a_minute_is_not_late_yet(watch: Watch) -> None:
