@@ -214,7 +214,7 @@ class MessageSpans:
             return
         sent = Link(span.get_span_context())
         if message_span.hops == 1:
-            message_span.first = sent
+            message_span.first = message_span.first or sent
             return
         message_span.links = links_of(sent, message_span.first)
         message_span.context, message_span.hops = NOTHING, 0

@@ -6,7 +6,7 @@ again is recorded again; a crash while a stop is under way is recorded once, on 
 
 from __future__ import annotations
 
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 import anyio
 import pytest
@@ -14,7 +14,6 @@ import pytest
 from supervise import (
     ActorCrashed,
     ActorStopped,
-    Address,
     BadCall,
     CallTimeout,
     MailboxFull,
@@ -88,11 +87,11 @@ async def test_what_is_refused_full_or_late_is_red_at_its_caller(watch: Watch) -
     gate = Gate()
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe, name="s", capacity=1, overflow="reject")
-        other: Address[object] = scribe  # type: ignore[assignment]
+        foreign, misfit = cast("tuple[Any, Any]", (Isolating.fail, Scribe.note))
         with pytest.raises(UnknownHandler):
-            await other.call(Isolating.fail)  # type: ignore[arg-type]
+            await scribe.call(foreign)
         with pytest.raises(BadCall):
-            await scribe.call(Scribe.note)  # type: ignore[call-arg]
+            await scribe.call(misfit)
         with pytest.raises(CallTimeout):
             await scribe.options(timeout=1).call(Scribe.hold, gate)
         await scribe.send(Scribe.note, "a")
