@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -19,7 +20,7 @@ from .handoff import Handoff
 
 A = TypeVar("A")
 P = ParamSpec("P")
-Job: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any], Handoff]
+Job: TypeAlias = tuple[Context, str, tuple[Any, ...], dict[str, Any], Handoff]
 _END: Final = None
 
 
@@ -38,7 +39,7 @@ class OwnThread:
         work = Work()
         self._soon = work.soon
         started, self._ended = Handoff(work.soon), Handoff(work.soon)
-        self._thread = threading.Thread(target=self._live, args=(started,), name=work.path, daemon=True)
+        self._thread = threading.Thread(target=work.context().run, args=(self._live, started), name=work.path, daemon=True)
         self._thread.start()
         try:
             await started.result()
@@ -61,7 +62,7 @@ class OwnThread:
 
     async def _hand(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         answer = Handoff(self._soon)
-        self._jobs.put((name, args, kwargs, answer))
+        self._jobs.put((copy_context(), name, args, kwargs, answer))  # that of the handler: its actor, and its span
         return await answer.outlasted()  # the message is in hand until the method has ended
 
     # -- in the thread ---------------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class OwnThread:
         actor = made.__enter__() if self._last == "__exit__" else made
         started.give(None)
         while isinstance(job := self._jobs.get(), tuple):
-            _do(actor, *job)
+            job[0].run(_do, actor, *job[1:])
             del job  # an idle thread doesn't keep the last arguments
         if self._last == "__exit__":
             made.__exit__(*exc_info_of(job))
@@ -109,7 +110,8 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
     Each life has a thread of its own, in which the object is built, all its methods run, one at a time, and it is closed
     at the end: by its `close()`; if it has none and is a context manager, it is entered at first and exited at the end. The
     address is that of the class: `await db.call(sqlite3.Connection.execute, "…")`. Only methods of the class can be sent: any
-    other function would run in the loop's thread. `current()` isn't known in the thread.
+    other function would run in the loop's thread. In the thread, `current()` says who it is; all else of it belongs to the
+    loop's thread.
 
     What a method raises to a call goes to its caller, and the object lives on; what it raises to a send is a crash. With
     `expects=` or `on_error="crash"` on the child, those decide.

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import copy_context
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import anyio
@@ -48,9 +48,10 @@ P = ParamSpec("P")
 class _Method:
     """Ours: call this method, and answer."""
 
-    __slots__ = ("answer", "args", "kwargs", "name")
+    __slots__ = ("answer", "args", "context", "kwargs", "name")
 
     def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Handoff) -> None:
+        self.context = copy_context()  # of the handler: its actor, and its span
         self.name = name
         self.args = args
         self.kwargs = kwargs
@@ -145,6 +146,12 @@ class PykkaActor:
         """It said so itself: no message is begun any more."""
         self.soon(self._work.over)
 
+    def is_starting(self) -> None:
+        """What its thread does is the child's: its hooks, and messages of somebody else's."""
+        self.thread = threading.current_thread()
+        for variable, value in self._work.context().items():
+            variable.set(value)
+
     def has_ended(self, failure: BaseException | None) -> None:
         if failure is not None:
             self.failure = failure
@@ -165,7 +172,7 @@ def _supervised(cls: type[Any]) -> type[Any]:
 
     def on_start(self: Any) -> None:
         life: PykkaActor = self._supervise_life
-        life.thread = threading.current_thread()
+        life.is_starting()
         try:
             cls.on_start(self)
         except BaseException as error:
@@ -200,7 +207,7 @@ def _supervised(cls: type[Any]) -> type[Any]:
         if not isinstance(message, _Method):
             return cls.on_receive(self, message)
         try:
-            result = getattr(self, message.name)(*message.args, **message.kwargs)
+            result = message.context.run(getattr(self, message.name), *message.args, **message.kwargs)
         except BaseException as error:
             message.answer.fail(error)
         else:
@@ -302,9 +309,11 @@ class Reference:
                 if not isinstance(error, Exception):
                     raise
 
+        context = copy_context()  # of the thread that asks
+
         def begin() -> None:
             try:
-                mailbox.backend.spawn(run, Context(), f"{mailbox.path} reference")
+                mailbox.backend.spawn(run, context, f"{mailbox.path} reference")
             except RuntimeError:  # the tree is over
                 coroutine.close()
                 future.set_exception(_dead(mailbox.path))

@@ -37,9 +37,8 @@ class Thread:
             keywords[self._parameter] = event = threading.Event()
             self._ask = event.set
         # A daemon: the interpreter's end waits for no thread that nobody could stop. The tree does, and says so.
-        self._thread = threading.Thread(
-            target=_run, args=(self._function, self._args, keywords, ended), name=work.path, daemon=True
-        )
+        work_of_it = (_run, self._function, self._args, keywords, ended)
+        self._thread = threading.Thread(target=work.context().run, args=work_of_it, name=work.path, daemon=True)
         self._thread.start()
         work.start(ended.result)
         return self
@@ -86,8 +85,9 @@ def thread(function: Callable[..., object], /, *args: Any, stop: str | Callable[
     that hasn't a second after `stop_within` is reported (`Overran`): it is unstoppable, isn't restarted while it runs, and
     the tree's end waits for it.
 
-    The child ends as the function does: normally when it returns, by a crash when it raises. The thread has no `current()`.
-    Keywords through `functools.partial`. Raises `InvalidSpec` for a coroutine function, and if there is no such parameter.
+    The child ends as the function does: normally when it returns, by a crash when it raises. In the thread, `current()`
+    says who it is; all else of it belongs to the loop's thread. Keywords through `functools.partial`. Raises `InvalidSpec` for a
+    coroutine function, and if there is no such parameter.
     """
     who = f"thread of {name_for(function, 'function')}"
     if not callable(function) or inspect.iscoroutinefunction(function):

@@ -73,6 +73,10 @@ class Work:
         except BaseException as error:
             self.failed(error)
 
+    def context(self) -> Context:
+        """A context for a thread of the actor's: what is logged, traced and asked of `current()` there is the actor's."""
+        return self._context.copy()
+
     async def end(self) -> None:
         """Cancel what was started as outlasting, and wait until it has ended, whatever happens to the waiter."""
         if self._outlasting is not None:
