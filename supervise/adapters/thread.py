@@ -86,8 +86,8 @@ def thread(function: Callable[..., object], /, *args: Any, stop: str | Callable[
     the tree's end waits for it.
 
     The child ends as the function does: normally when it returns, by a crash when it raises. In the thread, `current()`
-    says who it is; all else of it belongs to the loop's thread. Keywords through `functools.partial`. Raises `InvalidSpec` for a
-    coroutine function, and if there is no such parameter.
+    says who it is; all else of it belongs to the loop's thread. Keywords through `functools.partial`. Raises `InvalidSpec` for
+    a coroutine function, and if there is no such parameter.
     """
     who = f"thread of {name_for(function, 'function')}"
     if not callable(function) or inspect.iscoroutinefunction(function):

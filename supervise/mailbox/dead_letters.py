@@ -78,10 +78,11 @@ class DeadLetters:
         bus, path = self.bus, mailbox.path
         text = bus.message_text(envelope)
         self._last.append((path, text, why))
-        if bus.hears(Lost.level):  # which is the higher of the two levels: else no event need be made
-            if bus.hears(DeadLetter.level):
-                bus.publish(DeadLetter(path, text, str(why)))
-            self._losses.note(mailbox, loss, text, why)
+        if mailbox.instrument is not None:
+            with mailbox.instrument.loses(bus, envelope, loss, why, error):
+                self._tell(mailbox, text, why, loss)
+        else:
+            self._tell(mailbox, text, why, loss)
         hook = mailbox.options.on_dead_letter or self._hook
         if hook is not None and not self._in_hook:
             options = envelope[5]
@@ -89,9 +90,17 @@ class DeadLetters:
             undelivered = Undelivered(message_of(envelope), path, str(why), error, attempts)
             self.bus.then(lambda: self._hand_over(hook, undelivered))
 
+    def _tell(self, mailbox: Mailbox, text: object, why: object, loss: Loss) -> None:
+        if self.bus.hears(Lost.level):  # which is the higher of the two levels: else no event need be made
+            if self.bus.hears(DeadLetter.level):
+                self.bus.publish(DeadLetter(mailbox.path, str(text), str(why)))
+            self._losses.note(mailbox, loss, str(text), why)
+
     def stopped(self, mailbox: Mailbox, lost: int) -> None:
         """An actor was stopped, and so many waiting messages are dead letters."""
         self._losses.say_stopped(mailbox, lost)
+        if mailbox.instrument is not None:
+            mailbox.instrument.lost(Loss.STOPPED)
 
     def last(self) -> list[DeadLetter]:
         """The newest ones, oldest first."""

@@ -14,6 +14,7 @@ Theory of operation
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
@@ -22,9 +23,12 @@ from supervise.message import AnyHandler
 from .handler import Resolved, Table
 
 if TYPE_CHECKING:
-    from supervise.events import Decided
+    from supervise.bus import Bus
+    from supervise.events import Decided, Started
     from supervise_strategies.exit_reason import ExitReason
 
+    from .envelope import Envelope
+    from .losses import Loss
     from .mailbox import Mailbox
     from .turn import IncarnationTurn, Turn
 
@@ -61,6 +65,20 @@ class Instrument(Protocol):
 
     def started(self, instance: object, /) -> None:
         """It is ready."""
+        ...
+
+    def tells(self, bus: Bus, event: Started, /) -> None:
+        """That; somebody would hear of it."""
+        ...
+
+    def loses(
+        self, bus: Bus, envelope: Envelope, loss: Loss, why: object, error: BaseException | None, /
+    ) -> AbstractContextManager[object]:
+        """A message is lost. What is said of it is published in the block."""
+        ...
+
+    def lost(self, loss: Loss, /) -> None:
+        """No more are lost for now; what wasn't said one by one may be summed up."""
         ...
 
     def finder(self, life: IncarnationTurn, find: Find, known: Table | None, /) -> tuple[Table, Find]:
@@ -115,3 +133,11 @@ class Instruments(Protocol):
     def decided(
         self, event: Decided, strategy: str, child: Instrument, affected: Sequence[Instrument], supervisor: Instrument, /
     ) -> None: ...
+
+
+def tell_start(bus: Bus, instrument: Instrument | None, event: Started) -> None:
+    """Publish that an actor, or a supervisor, has started."""
+    if instrument is None:
+        bus.publish(event)
+    else:
+        instrument.tells(bus, event)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.journal.bus import Bus
 
+    from .instrument import Instrument
     from .mailbox import Mailbox
 
 CallAt: TypeAlias = "Callable[[float, Callable[[], object]], Handle]"
@@ -41,10 +42,11 @@ class Loss(Enum):
 class _Row:
     """The losses of one actor for one reason since the last word about them."""
 
-    __slots__ = ("first", "number", "path", "until", "why")
+    __slots__ = ("first", "instrument", "number", "path", "until", "why")
 
-    def __init__(self, path: str, until: float) -> None:
+    def __init__(self, path: str, until: float, instrument: Instrument | None) -> None:
         self.path = path
+        self.instrument = instrument
         self.until = until
         self.number = 0
         self.first = self.why = ""
@@ -80,7 +82,7 @@ class Losses:
                 (_, other), oldest = next(iter(self._rows.items()))
                 self._say(oldest, other)
                 del self._rows[next(iter(self._rows))]
-            self._rows[key] = _Row(mailbox.path, now + WINDOW)
+            self._rows[key] = _Row(mailbox.path, now + WINDOW, mailbox.instrument)
             self._bus.publish(Lost(mailbox.path, 1, text, str(why), loss.value))
         else:
             row.number += 1
@@ -130,3 +132,5 @@ class Losses:
     def _say(self, row: _Row, loss: Loss) -> None:
         if row.number:
             self._bus.publish(Lost(row.path, row.number, row.first, row.why, loss.value, more=True))
+            if row.instrument is not None:
+                row.instrument.lost(loss)

@@ -22,14 +22,22 @@ from . import attributes as key
 from .branch import links_of
 from .chain import begun_anew
 from .contexts import NOTHING, has_span, link_to, under
+from .drops import Drops
 from .error_recording import MOST, say_failure
 from .handler_span import finder, say_raised
-from .lost_spans import PassUp, harmless
+from .lost_spans import PassUp, harmless, lost
 from .message_span import MessageSpan, MessageSpans
+from .within import Within
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from supervise.bus import Bus
+    from supervise.events import Started
+    from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.handler import Table
     from supervise.mailbox.instrument import AnyMessageSpan, Find
+    from supervise.mailbox.losses import Loss
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import IncarnationTurn
     from supervise_strategies.exit_reason import ExitReason
@@ -46,8 +54,10 @@ class ActorSpans(MessageSpans):
         "_attached",
         "_came_from",
         "_dead_letters",
+        "_drops",
         "_ready_at",
         "_start",
+        "_started_in",
         "_stop",
         "error_type",
         "failed_in",
@@ -73,7 +83,9 @@ class ActorSpans(MessageSpans):
         self.unrecorded: BaseException | None = None  # what ended the life, and stands on no span yet
         self.error_type: str = ""  # of the last end
         self.restarts: int = 0
+        self._drops: Drops | None = None
         self._start: Span | None = None
+        self._started_in: Context | None = None
         self._stop: Span | None = None
         self._asked: tuple[int, Context, Sequence[Link]] | None = None
         self._came_from: Context | None = None
@@ -127,10 +139,38 @@ class ActorSpans(MessageSpans):
             if span is not None:
                 span.update_name(f"start {kind}")
         self._ready_at = self.now()
-        self.context = None
+        self._started_in, self.context = self.context, None
         if span is not None:
             span.set_attribute(key.ACTOR_TYPE, kind)
             span.end()
+
+    def tells(self, bus: Bus, event: Started, /) -> None:
+        context, self._started_in = self._started_in, None
+        with Within(bus, context):
+            bus.publish(event)
+
+    def loses(
+        self, bus: Bus, envelope: Envelope, loss: Loss, why: object, error: BaseException | None, /
+    ) -> AbstractContextManager[object]:
+        context: Context | None = None
+        try:
+            if self._drops is None:
+                self._drops = Drops(self.settings.tracer, self.path)
+            message = None if envelope[5] is None else envelope[5].span
+            if not isinstance(message, MessageSpan):
+                message = self.wakes("internal")
+            context = self._drops.add(".".join(self._message(envelope[0])), message, loss, why, error, self.now())
+            context = message.failed_at or context
+        except BaseException as raised:
+            lost(raised, self.pass_up)
+        return Within(bus, context)
+
+    def lost(self, loss: Loss, /) -> None:
+        try:
+            if self._drops is not None:
+                self._drops.sum_up(loss)
+        except BaseException as raised:
+            lost(raised, self.pass_up)
 
     @harmless
     def asked_to_stop(self) -> None:

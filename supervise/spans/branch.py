@@ -6,7 +6,7 @@ stand-in: a child of the span as long as that is under way, and then the parent 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -78,7 +78,7 @@ class Branch(Span):
         self.origin.record_exception(exception, attributes, timestamp, escaped)
 
 
-def links_of(*links: Link | None) -> Sequence[Link]:
+def links_of(*links: Link | None) -> tuple[Link, ...]:
     """Those that are there, each once."""
     found: dict[int, Link] = {link.context.span_id: link for link in links if link is not None}
     return tuple(found.values())

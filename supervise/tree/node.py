@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from supervise import events
 from supervise._backends import fail, give
+from supervise.mailbox.instrument import tell_start
 from supervise_strategies import directives as do
 from supervise_strategies.directives import Action, Decision, Directive
 from supervise_strategies.exception import leaves
@@ -292,7 +293,7 @@ class Node:
         self.ready = True
         if self.branch.instrument is not None:
             self.branch.instrument.started(None)
-        self.tree.bus.publish(events.Started(self.path, self.number))
+        tell_start(self.tree.bus, self.branch.instrument, events.Started(self.path, self.number))
         parent = self.branch.parent
         if not self.branch.is_built:
             self.branch.built()

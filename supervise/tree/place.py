@@ -17,6 +17,7 @@ from supervise.journal.crash_log import NO_CRASH
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.envelope import MessageOptions
+from supervise.mailbox.instrument import tell_start
 from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
 from supervise_strategies.child_spec import DEFAULT_SECONDS
@@ -137,7 +138,7 @@ class ActorPlace:
         if self.child.rules.handler_deadline is not None:
             node.tree.deadlines.enter(self, self.child.rules.handler_deadline)
         if bus.hears(events.Started.level):  # an event costs 1 to 4 us, frames included: a tenth of a restart
-            bus.publish(events.Started(self.mailbox.path, incarnation.number))
+            tell_start(bus, self.mailbox.instrument, events.Started(self.mailbox.path, incarnation.number))
         begin = self.child.rules.on_tree_started
         if begin is not None:
             unbuilt = node.branch.unbuilt()

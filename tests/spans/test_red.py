@@ -65,7 +65,7 @@ async def test_what_is_no_answer_is_red(watch: Watch) -> None:
         replying = await app.start(Scribe, name="replying", on_error="reply")
         await replying.send(Scribe.crash)  # nobody waits for an answer
         await at_rest()
-    assert red(watch) == {"call Scribe.crash", "process Scribe.crash"}
+    assert red(watch) == {"call Scribe.crash", "process Scribe.crash", "drop Scribe.crash"}
     assert [span.name for span in recorded(watch)] == ["process Scribe.crash"] * 2
 
 
@@ -240,4 +240,4 @@ async def test_a_group_of_one_has_the_type_of_what_is_in_it_on_each_span(watch: 
         await (await app.start(Wrapped)).send(Wrapped.fail)
         await at_rest()
     types = [span.attributes["error.type"] for span in watch.received() if "error.type" in span.attributes]
-    assert types == ["tests.doubles.Boom"] * 2
+    assert types == ["tests.doubles.Boom"] * 3  # the handler's, the lost message's, and the decision's
