@@ -6,13 +6,15 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from supervise.message import name_of
 from supervise_strategies.answers import OnError
 from supervise_strategies.kind import attribute_of_kind
 
 A_co = TypeVar("A_co", covariant=True)
+WORKS_AS: Final = "_supervise_works_as"
+"""An attribute of the class of an actor that only runs something: what it is called in front of that one's name."""
 
 
 class Factory(Generic[A_co]):

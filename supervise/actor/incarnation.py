@@ -115,6 +115,8 @@ class Incarnation(IncarnationTurn):
 
     def stop(self, reason: ExitReason, *, drain: bool = False) -> None:
         """End after the message in hand (`drain`: after all that are queued). The last reason given is the one that counts."""
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.asked_to_end()
         extras = self.own_extras()
         extras.stop_reason = reason
         # An actor's own stop() doesn't throw away what its supervisor lets it drain; one that was killed, or has crashed,

@@ -14,8 +14,10 @@ import anyio
 
 from supervise._backends import give
 from supervise.mailbox.source import Source
+from supervise.mailbox.subscription import Subscription
 from supervise.message import AnyHandler
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -48,10 +50,13 @@ class Reading(Source):
 
     async def run(self) -> None:
         """Read until the stream ends, the incarnation is asked to end, or the scope is cancelled."""
-        items = aiter(self._stream)
+        items: Any = aiter(self._stream)
+        subscription = items if is_of(items, Subscription) else None
         try:
             with self.scope:
                 async for item in items:
+                    if subscription is not None:
+                        self._noted = subscription._noted
                     # Nothing is awaited between the stream and the mailbox: a cancellation there would lose the item.
                     self._put((item,), {})
                     del item  # the mailbox has it; a reader that waits mustn't pin it

@@ -22,6 +22,7 @@ Ts = TypeVarTuple("Ts")
 class AsyncioTask:
     """The actor around an asyncio task. It has no handlers of its own."""
 
+    _supervise_works_as = "task"
     __slots__ = ("_args", "_make")
 
     def __init__(self, make: Callable[..., asyncio.Future[Any]], args: tuple[Any, ...]) -> None:

@@ -62,6 +62,7 @@ class ProcessFailed(Exception):
 class Process:
     """The actor around a process: what can be asked of it by messages."""
 
+    _supervise_works_as = "process"
     __slots__ = (
         "__weakref__",
         "_at_once",

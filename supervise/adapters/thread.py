@@ -21,6 +21,7 @@ from .handoff import Handoff
 class Thread:
     """The actor around a function that blocks. It has no handlers of its own."""
 
+    _supervise_works_as = "thread"
     __slots__ = ("_args", "_ask", "_ended", "_function", "_parameter", "_thread")
 
     def __init__(self, function: Callable[..., object], args: tuple[Any, ...], parameter: str | None, ask: Any) -> None:

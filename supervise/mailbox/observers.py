@@ -200,6 +200,7 @@ def publish(mailbox: Mailbox, event: object) -> None:
     """Hand an event to whoever subscribed to it; nobody waits."""
     observers = _OBSERVED.get(mailbox.id)
     if observers is not None:
+        noted = None if mailbox.instrument is None else mailbox.instrument.noted()
         for kind, subscription in observers.subscriptions:
             try:
                 wanted = isinstance(event, kind)
@@ -207,7 +208,7 @@ def publish(mailbox: Mailbox, event: object) -> None:
                 say(logging.ERROR, "%s: a subscriber's kind raised %s, and misses an event", mailbox.path, error)
                 continue
             if wanted:
-                subscription.put(event)
+                subscription.put(event, noted)
 
 
 def monitor(watcher: Turn, mailbox: Mailbox, handler: OnDown) -> Monitor:

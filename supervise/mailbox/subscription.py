@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import ObjectReceiveStream
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 WhenFull: TypeAlias = Literal["drop_oldest", "close"]
+
+
+class _Noted(NamedTuple):
+    """A value, with what an instrument has noted of who published it."""
+
+    value: object
+    noted: object
 
 
 class Subscription(ObjectReceiveStream[T_co]):
@@ -50,6 +57,7 @@ class Subscription(ObjectReceiveStream[T_co]):
         self._capacity = capacity
         self._overflow: WhenFull = overflow
         self._buffer: deque[Any] = deque()
+        self._noted: object = None  # by an instrument, of what was received last
         self._waiter: Future | None = None
         self._dropped = 0
         self._ended = False  # nothing comes in any more
@@ -105,8 +113,12 @@ class Subscription(ObjectReceiveStream[T_co]):
                 await waiter
             finally:
                 self._waiter = None
-        value: T_co = self._buffer.popleft()
-        return value
+        value: Any = self._buffer.popleft()
+        self._noted = None
+        if type(value) is _Noted:
+            self._noted, value = value.noted, value.value
+        received: T_co = value
+        return received
 
     async def aclose(self) -> None:
         """End it; what waits is gone. Idempotent."""
@@ -123,8 +135,8 @@ class Subscription(ObjectReceiveStream[T_co]):
 
     # -- the source's side -------------------------------------------------------------------------------------------
 
-    def put(self, value: object) -> None:
-        """Hand a value on, now, whatever the reader does."""
+    def put(self, value: object, noted: object = None) -> None:
+        """Hand a value on, now, whatever the reader does; `noted`: by an instrument, of who publishes it."""
         if self._ended:
             return
         if len(self._buffer) >= self._capacity:
@@ -134,7 +146,7 @@ class Subscription(ObjectReceiveStream[T_co]):
                 return
             self._buffer.popleft()
             self._dropped += 1
-        self._buffer.append(value)
+        self._buffer.append(value if noted is None else _Noted(value, noted))
         self._wake()
 
     def end(self) -> None:

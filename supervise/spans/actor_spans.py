@@ -11,11 +11,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 
+from supervise.actor.factory import WORKS_AS
 from supervise.errors import IgnoreStart
 from supervise.mailbox.handler import class_of
 from supervise_strategies.error_type import TIMEOUT, error_type_of_end
 from supervise_strategies.exit_reason import ExitKind
-from supervise_strategies.kind import is_of, name_of_kind
+from supervise_strategies.kind import attribute_of_kind, is_of, name_of_kind
 from supervise_strategies.text import cut
 
 from . import attributes as key
@@ -27,6 +28,7 @@ from .error_recording import MOST, say_failure
 from .handler_span import finder, say_raised
 from .lost_spans import PassUp, harmless, lost
 from .message_span import MessageSpan, MessageSpans
+from .operator_span import OperatorSpan
 from .within import Within
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class ActorSpans(MessageSpans):
         "_came_from",
         "_dead_letters",
         "_drops",
+        "_ended_by",
+        "_made_by",
         "_ready_at",
         "_start",
         "_started_in",
@@ -63,6 +67,7 @@ class ActorSpans(MessageSpans):
         "failed_in",
         "origin",
         "restarts",
+        "shown",
         "unrecorded",
     )
 
@@ -78,6 +83,8 @@ class ActorSpans(MessageSpans):
     ) -> None:
         super().__init__(settings, path, kind, now, mailbox, pass_up)
         self._above = above
+        self._made_by = kind
+        self.shown: str = kind if mailbox is not None else f"{kind} {path.rpartition('/')[2]}"  # in the names of its own spans
         self.origin: tuple[Context, bool] | None = None  # the restart that the next start belongs to; True: by a link
         self.failed_in: Context | None = None  # what a decision belongs to
         self.unrecorded: BaseException | None = None  # what ended the life, and stands on no span yet
@@ -89,6 +96,7 @@ class ActorSpans(MessageSpans):
         self._stop: Span | None = None
         self._asked: tuple[int, Context, Sequence[Link]] | None = None
         self._came_from: Context | None = None
+        self._ended_by: Sequence[Link] = ()  # what it was in that it asked for its own end
         self._attached: Any = None
         self._ready_at: float | None = None
         self._dead_letters = 0
@@ -99,50 +107,60 @@ class ActorSpans(MessageSpans):
     def asked_for(self, here: object, /) -> None:
         self._came_from = under(here)[0] if isinstance(here, Context) else None
 
+    def asked_by(self, who: str, what: str, in_words: str, /) -> OperatorSpan:
+        return OperatorSpan(self, who, what, in_words)
+
     @harmless
     def starts(self, number: int, /) -> None:
         self.number = number
         self._asked = self.failed_in = self.unrecorded = None
+        self._ended_by = ()
         origin, self.origin = self.origin, None
         came_from, self._came_from = self._came_from, None
         links: Sequence[Link] = ()
-        reason = "initial"
         above = self._above
-        if origin is not None:
-            reason = "restart"
+        if came_from is not None and has_span(came_from):
+            parent, links = came_from, () if origin is None else link_to(origin[0])
+        elif origin is not None:
             parent, apart = origin
             if apart:
                 old = link_to(parent)
                 parent, first = begun_anew(parent, self.now())
                 links = links_of(*old, first)
-        elif came_from is not None and has_span(came_from):
-            parent = came_from
         elif above is not None and above.context is not None:
             parent = above.context
         else:
             parent, links = under(contexts.get_current())
-        self._start = span = self.settings.tracer.start_span(
-            f"start {self.kind}", parent, attributes={key.ACTOR_PATH: self.path}, links=links
-        )
+        self._start = span = self.settings.tracer.start_span(f"start {self.shown}", parent, attributes=self.who, links=links)
         self.context = trace.set_span_in_context(span, parent)
         if span.is_recording():
-            span.set_attributes({key.ACTOR_INCARNATION: number, key.START_REASON: reason})
+            span.set_attributes({key.ACTOR_INCARNATION: number, key.START_REASON: "initial" if number == 1 else "restart"})
             if above is not None:
                 span.set_attribute(key.SUPERVISOR_PATH, above.path)
 
     @harmless
     def started(self, instance: object, /) -> None:
-        kind: str = name_of_kind(class_of(instance)) if instance is not None else self.kind
         span, self._start = self._start, None
-        if kind != self.kind:
-            self.renamed(kind)
-            if span is not None:
-                span.update_name(f"start {kind}")
+        if instance is not None:
+            self._found_out(class_of(instance), span)
         self._ready_at = self.now()
         self._started_in, self.context = self.context, None
         if span is not None:
-            span.set_attribute(key.ACTOR_TYPE, kind)
+            span.set_attribute(key.ACTOR_TYPE, self.kind)
             span.end()
+
+    def _found_out(self, kind: type, span: Span | None) -> None:
+        """It is of this class. What only runs a function says so, and which."""
+        name = name_of_kind(kind)
+        if name == self.kind:
+            return
+        self.renamed(name)
+        works_as = attribute_of_kind(kind, WORKS_AS)
+        if type(works_as) is str:
+            name = works_as if self._made_by == works_as else f"{works_as} {self._made_by}"
+        self.shown = name
+        if span is not None:
+            span.update_name(f"start {name}")
 
     def tells(self, bus: Bus, event: Started, /) -> None:
         context, self._started_in = self._started_in, None
@@ -155,7 +173,7 @@ class ActorSpans(MessageSpans):
         context: Context | None = None
         try:
             if self._drops is None:
-                self._drops = Drops(self.settings.tracer, self.path)
+                self._drops = Drops(self.settings.tracer, self.who)
             message = None if envelope[5] is None else envelope[5].span
             if not isinstance(message, MessageSpan):
                 message = self.wakes("internal")
@@ -187,6 +205,11 @@ class ActorSpans(MessageSpans):
             if self.mailbox is None and self._start is None:
                 self._stop = self._begin_stop()
                 self.context = trace.set_span_in_context(self._stop, parent)
+
+    @harmless
+    def asked_to_end(self) -> None:
+        if self._asked is None:
+            self._ended_by = link_to(contexts.get_current())
 
     def killed(self) -> None:
         if self.failed_in is None:
@@ -221,7 +244,7 @@ class ActorSpans(MessageSpans):
             self.unrecorded = error
         if life.running and (self._asked is not None or not reason.abnormal):
             failed = () if self.failed_in is None else link_to(self.failed_in)
-            self._stop = span = self._begin_stop(failed)
+            self._stop = span = self._begin_stop((*self._ended_by, *failed))
             self._say_end(span, reason)
             unrecorded, self.unrecorded = self.unrecorded, None
             if unrecorded is not None and span.is_recording():
@@ -255,13 +278,13 @@ class ActorSpans(MessageSpans):
             self._say_end(stop, reason)
             stop.end()
 
-    def _begin_stop(self, failed: Sequence[Link] = ()) -> Span:
-        """Of one that was asked to stop, below who asked; else a trace of its own. `failed`: what has failed meanwhile."""
+    def _begin_stop(self, also: Sequence[Link] = ()) -> Span:
+        """Of one that was asked to stop, below who asked; else a trace of its own. `also`: links to what it comes of, too."""
         began, parent, links = self._asked or (None, NOTHING, ())
         self._asked = None
-        described = {key.ACTOR_PATH: self.path, key.ACTOR_TYPE: self.kind}
-        links = links_of(*links, *failed)
-        return self.settings.tracer.start_span(f"stop {self.kind}", parent, SpanKind.INTERNAL, described, links, began)
+        described = {**self.who, key.ACTOR_TYPE: self.kind}
+        links = links_of(*links, *also)
+        return self.settings.tracer.start_span(f"stop {self.shown}", parent, SpanKind.INTERNAL, described, links, began)
 
     def _say_end(self, span: Span, reason: ExitReason) -> None:
         if not span.is_recording():

@@ -24,7 +24,7 @@ from .error_recording import MOST
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from .message_span import MessageSpan
+    from .message_span import Attributes, MessageSpan
 
 
 class _Burst:
@@ -42,11 +42,11 @@ class _Burst:
 class Drops:
     """What one actor has lost."""
 
-    __slots__ = ("_bursts", "_path", "_tracer")
+    __slots__ = ("_bursts", "_tracer", "_who")
 
-    def __init__(self, tracer: Tracer, path: str) -> None:
+    def __init__(self, tracer: Tracer, who: Attributes) -> None:
         self._tracer = tracer
-        self._path = path
+        self._who = who
         self._bursts: dict[Loss, _Burst] = {}
 
     def add(self, name: str, message: MessageSpan, loss: Loss, why: object, error: BaseException | None, now: float) -> Context:
@@ -81,5 +81,5 @@ class Drops:
             span.end()
 
     def _begin(self, name: str, parent: Context, loss: Loss, links: tuple[Link, ...]) -> Span:
-        described = {key.ACTOR_PATH: self._path, key.LOSS: loss.name.lower()}
+        described = {**self._who, key.LOSS: loss.name.lower()}
         return self._tracer.start_span(f"drop {name}", parent, SpanKind.INTERNAL, described, links)

@@ -49,7 +49,7 @@ def _around(
     owner = owner_of(handler)
     message = "exec" if owner is None else short_name_of(handler)
     name = f"process {actor.kind}.{message}"
-    own: Attributes = {key.ACTOR_PATH: actor.path, key.ACTOR_TYPE: actor.kind, key.ACTOR_INCARNATION: life.number}
+    own: Attributes = {**actor.who, key.ACTOR_TYPE: actor.kind, key.ACTOR_INCARNATION: life.number}
     qualified: str | None = getattr(function, "__qualname__", None)
     if qualified is not None:
         own["code.function.name"] = f"{getattr(function, '__module__', None) or ''}.{qualified}".lstrip(".")

@@ -98,7 +98,7 @@ class MessageSpan:
 class MessageSpans:
     """Makes the spans of what is sent to one actor. A supervisor has no mailbox, and so makes none."""
 
-    __slots__ = ("_calls", "_sends", "context", "kind", "mailbox", "now", "number", "pass_up", "path", "settings")
+    __slots__ = ("_calls", "_known", "_sends", "context", "kind", "mailbox", "now", "number", "pass_up", "path", "settings")
 
     def __init__(
         self,
@@ -117,8 +117,18 @@ class MessageSpans:
         self.pass_up: PassUp = pass_up
         self.number: int = 0  # of the present life
         self.context: Context | None = None  # of its own start or stop, while that is under way
+        self._known: Attributes | None = None
         self._calls: dict[tuple[AnyHandler | None, str | None], Description] = {}
         self._sends: dict[tuple[AnyHandler | None, str | None], Description] = {}
+
+    @property
+    def who(self) -> Attributes:
+        """What each of its spans says of it."""
+        if self._known is None:
+            self._known = {key.ACTOR_PATH: self.path}
+            if self.mailbox is not None:
+                self._known[key.ACTOR_ID] = self.mailbox.id
+        return self._known
 
     def renamed(self, kind: str) -> None:
         """Its instance is of another class than was thought."""
@@ -228,12 +238,12 @@ class MessageSpans:
 
     def _describe_call(self, handler: AnyHandler, by: str | None) -> Description:
         kind, message = self._message(handler)
-        described = {"rpc.system.name": key.SCOPE, "rpc.method": f"{kind}/{message}", key.ACTOR_PATH: self.path}
+        described = {"rpc.system.name": key.SCOPE, "rpc.method": f"{kind}/{message}", **self.who}
         return f"call {kind}.{message}", described if by is None else described | {key.SENDER_TYPE: by}
 
     def _describe_send(self, handler: AnyHandler, by: str | None) -> Description:
         kind, message = self._message(handler)
-        described = {**messaging("send", kind, self.path), key.ACTOR_PATH: self.path}
+        described = {**messaging("send", kind, self.path), **self.who}
         return f"send {kind}.{message}", described if by is None else described | {key.SENDER_TYPE: by}
 
 

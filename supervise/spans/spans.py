@@ -109,7 +109,7 @@ class Spans:
         parent, links = failed_under(failed_in, now, LATE)
         chain = chain_of(parent, next(iter(links), None), now)
         span = self.settings.tracer.start_span(
-            f"{what} {child.kind}", parent, attributes={key.ACTOR_PATH: event.path}, links=links_of(*links, chain.first)
+            f"{what} {child.shown}", parent, attributes=child.who, links=links_of(*links, chain.first)
         )
         if chain.first is None:
             chain = chain._replace(first=next(iter(link_to(trace.set_span_in_context(span))), None))

@@ -10,6 +10,7 @@ import atexit
 import importlib
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -115,14 +116,15 @@ def configure(
     exporter = _exporter(endpoint)
     if exporter is None:
         return Tracing(trace.NoOpTracerProvider())
-    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.resources import HOST_NAME, PROCESS_PID, SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     from .delivery import ActorServices, Deliverer
 
     deliverer = Deliverer(exporter, endpoint or next(filter(None, map(os.environ.get, _ENDPOINTS)), "the default endpoint"))
-    resource = Resource.create()
+    # Jaeger compares no clocks of spans that say the same host. What a variable says wins.
+    resource = Resource({HOST_NAME: socket.gethostname(), PROCESS_PID: os.getpid()}).merge(Resource.create())
     if service_name and str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service_name}))
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)

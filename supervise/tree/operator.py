@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from supervise.events import Asked
@@ -42,23 +44,23 @@ class Operator:
 
     def pause(self, key: str | Child[Any] | Pool[Any]) -> None:
         """Have an actor begin no further message; it keeps accepting. It outlasts restarts, until `resume`. Returns at once."""
-        mailbox = self._actor(key).mailbox
-        self._say(mailbox.path, "pause it")
-        mailbox.pause()
+        place = self._actor(key)
+        with self._does(place, "pause", "pause it"):
+            place.mailbox.pause()
 
     def resume(self, key: str | Child[Any] | Pool[Any]) -> None:
         """Have a paused actor go on. Idempotent."""
-        mailbox = self._actor(key).mailbox
-        self._say(mailbox.path, "resume it")
-        mailbox.resume()
+        place = self._actor(key)
+        with self._does(place, "resume", "resume it"):
+            place.mailbox.resume()
 
     async def resize(self, key: str | Pool[Any], size: int) -> None:
         """Have so many workers in a pool: see `RunningSupervisor.resize`."""
         self._branch.check_here()
         place = pool_place(self._branch, key)
         place.pool.with_size(size)  # InvalidSpec before anything is said
-        self._say(place.path, f"have {size} workers")
-        await place.resize(size)
+        with self._does(place, "resize", f"have {size} workers"):
+            await place.resize(size)
 
     async def stop(self, key: str | Child[Any] | Description) -> None:
         """Stop a child and leave it listed; its siblings run on. A temporary one, or a dynamic supervisor's, is forgotten.
@@ -66,8 +68,8 @@ class Operator:
         Raises `ChildUnstoppable` if it outlives its cancellation.
         """
         place, branch = self._child(key)
-        self._say(place.path, "stop it")
-        await admin.terminate(branch, place.name, by_name=False)  # of a dynamic supervisor, too, which takes no names
+        with self._does(place, "stop", "stop it"):
+            await admin.terminate(branch, place.name, by_name=False)  # of a dynamic supervisor, too, which takes no names
 
     async def start(self, key: str | Child[Any] | Description) -> bool:
         """Start a child that is stopped, on its mailbox. False: its factory ignored the start.
@@ -75,8 +77,8 @@ class Operator:
         Raises `ChildRunning`, `ChildRestarting`, `ChildStartFailed`, `NotForDynamic`.
         """
         place, branch = self._child(key)
-        self._say(place.path, "start it")
-        return await admin.restart(branch, place.name)
+        with self._does(place, "start", "start it"):
+            return await admin.restart(branch, place.name)
 
     async def restart(self, key: str | Child[Any] | Description) -> bool:
         """Stop a child in order and start it again: what waits in its mailbox stays, and no sibling is touched.
@@ -87,9 +89,9 @@ class Operator:
         """
         place, branch = self._child(key)
         admin.check_deadlock(branch, place.name)
-        self._say(place.path, "restart it")
         name = place.name
-        return bool(await admin.ask(branch, lambda node, ticket, now: node.machine.renew_child(name, ticket, now)))
+        with self._does(place, "restart", "restart it"):
+            return bool(await admin.ask(branch, lambda node, ticket, now: node.machine.renew_child(name, ticket, now)))
 
     async def change(
         self,
@@ -121,11 +123,11 @@ class Operator:
         if not said:
             raise InvalidSpec(who, "change", None, "say what: restart=…, limit=…, or both")
         name = place.name
-        self._say(place.path, " and ".join(said))
-        await admin.ask(
-            branch,
-            lambda node, ticket, now: node.machine.change_child(name, ticket, now, restart=policy, limit=limit),
-        )
+        with self._does(place, "change", " and ".join(said)):
+            await admin.ask(
+                branch,
+                lambda node, ticket, now: node.machine.change_child(name, ticket, now, restart=policy, limit=limit),
+            )
 
     async def change_intensity(self, intensity: Intensity) -> None:
         """Give this supervisor itself another restart intensity. Restarts that were counted stay counted.
@@ -134,8 +136,8 @@ class Operator:
         """
         check_intensity(f"supervisor {self._branch.name!r}", "intensity", intensity)
         self._branch.running_node()
-        self._say(self._branch.path, f"change its intensity to {intensity}")
-        await admin.ask(self._branch, lambda node, ticket, now: node.machine.change_intensity(intensity, ticket, now))
+        with self._does(self._branch, "change", f"change its intensity to {intensity}"):
+            await admin.ask(self._branch, lambda node, ticket, now: node.machine.change_intensity(intensity, ticket, now))
 
     def _child(self, key: Any) -> tuple[Place, BranchPlace]:
         """The child's place, and that of its supervisor, which runs."""
@@ -153,5 +155,10 @@ class Operator:
             raise InvalidSpec("operator", "key", key, "that is a supervisor, and has no mailbox: name one of its actors")
         return place
 
-    def _say(self, path: str, what: str) -> None:
-        self._branch.tree.bus.publish(Asked(path, self.who, what))
+    @contextmanager
+    def _does(self, place: Place, what: str, in_words: str) -> Generator[None]:
+        """Say it; what is done in the block comes of it."""
+        instrument = place.instrument if isinstance(place, BranchPlace) else place.mailbox.instrument
+        with nullcontext() if instrument is None else instrument.asked_by(self.who, what, in_words):
+            self._branch.tree.bus.publish(Asked(place.path, self.who, in_words))
+            yield

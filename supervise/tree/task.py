@@ -19,6 +19,7 @@ Ts = TypeVarTuple("Ts")
 class Task:
     """The actor around a coroutine function. It has no handlers of its own; its address tells who it is."""
 
+    _supervise_works_as = "task"
     __slots__ = ("_args", "_function")
 
     def __init__(self, function: Callable[..., Coroutine[Any, Any, object]], args: tuple[Any, ...]) -> None:

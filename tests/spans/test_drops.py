@@ -56,6 +56,7 @@ async def test_one_that_finds_no_room_is_a_drop_below_its_send(watch: Watch, rec
     assert (drop.parent_id, drop.status, drop.kind) == (send.span_id, "UNSET", "INTERNAL")
     assert drop.attributes == {
         key.ACTOR_PATH: "app/scribe",
+        key.ACTOR_ID: scribe.id,
         key.LOSS: "full",
         key.REASON: "the mailbox was full (overflow='drop_newest')",
     }

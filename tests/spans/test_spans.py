@@ -87,7 +87,7 @@ class Orders:
 
 
 STORY = """\
-start Supervisor  INTERNAL shop  supervise.actor.path=shop
+start Supervisor shop  INTERNAL shop  supervise.actor.path=shop
   start Payments  INTERNAL shop  supervise.actor.path=shop/payments
   start Mailer  INTERNAL shop  supervise.actor.path=shop/mailer
   start Orders  INTERNAL shop  supervise.actor.path=shop/orders
@@ -107,7 +107,7 @@ supervise.actor.path=shop/payments
       send Mailer.confirm  PRODUCER shop  supervise.actor.path=shop/mailer
         process Mailer.confirm  CONSUMER shop  supervise.actor.path=shop/mailer
 
-stop Supervisor  INTERNAL shop  supervise.actor.path=shop
+stop Supervisor shop  INTERNAL shop  supervise.actor.path=shop
   stop Orders  INTERNAL shop  supervise.actor.path=shop/orders
   stop Mailer  INTERNAL shop  supervise.actor.path=shop/mailer
   stop Payments  INTERNAL shop  supervise.actor.path=shop/payments"""
@@ -137,12 +137,14 @@ async def test_a_call_is_a_client_span_and_its_handler_the_server_span_below_it(
         "rpc.system.name": "supervise",
         "rpc.method": "Scribe/note",
         "supervise.actor.path": "app/scribe",
+        "supervise.actor.id": scribe.id,
     }
     assert (process.kind, process.status, process.parent_id) == ("SERVER", "UNSET", call.span_id)
     assert process.attributes == {
         "rpc.system.name": "supervise",
         "rpc.method": "Scribe/note",
         "supervise.actor.path": "app/scribe",
+        "supervise.actor.id": scribe.id,
         "supervise.actor.type": "Scribe",
         "supervise.actor.incarnation": 1,
         "supervise.mailbox.depth": 0,
@@ -170,6 +172,7 @@ async def test_a_send_is_a_producer_span_that_ends_at_once_and_its_handler_is_be
         "messaging.destination.name": "app/scribe",
         "messaging.destination.template": "Scribe",
         "supervise.actor.path": "app/scribe",
+        "supervise.actor.id": scribe.id,
     }
     sent = messaging | {"messaging.operation.name": "send", "messaging.operation.type": "send"}
     assert (send.kind, send.parent_id, send.attributes) == ("PRODUCER", "", sent)
@@ -582,6 +585,7 @@ async def test_a_restart_says_why_how_often_and_after_how_long(watch: Watch) -> 
     assert restart.trace_id == crashed.trace_id
     assert restart.attributes == {
         key.ACTOR_PATH: "app/scribe",
+        key.ACTOR_ID: scribe.id,
         key.ACTOR_INCARNATION: 1,
         key.SUPERVISOR_PATH: "app",
         key.REASON: restart.attributes[key.REASON],
@@ -630,11 +634,11 @@ async def test_giving_up_is_an_error_and_the_supervisors_own_restart_stands_belo
     async with Supervisor("app", inner, tracing=watch.provider) as app:
         await app.find(scribe).send(Scribe.crash)
         await at_rest()
-    escalate, restart = watch.one("escalate Scribe"), watch.one("restart Supervisor")
+    escalate, restart = watch.one("escalate Scribe"), watch.one("restart Supervisor inner")
     assert escalate.status == "ERROR"
     assert escalate.parent_id == watch.one("process Scribe.crash").span_id
     assert restart.parent_id == escalate.span_id
-    start = next(span for span in watch.named("start Supervisor") if span.parent_id == restart.span_id)
+    start = next(span for span in watch.named("start Supervisor inner") if span.parent_id == restart.span_id)
     assert [span.name for span in watch.received() if span.parent_id == start.span_id] == ["start Scribe"]
 
 
@@ -878,4 +882,4 @@ async def test_a_message_of_a_pool_is_the_pools_and_is_handled_by_one_of_its_wor
     assert [span.trace_id for span in watch.named("process Scribe.crash")] == [crashed.trace_id] * 2
     restarted = {span.attributes[key.ACTOR_PATH] for span in watch.named("restart Scribe")}
     assert restarted <= {"app/jobs/1", "app/jobs/2"}
-    assert len(watch.named("start Pool")) == 1
+    assert len(watch.named("start Pool jobs")) == 1
