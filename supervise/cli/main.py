@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if options.command == "run" or options.log_level is not None:  # a demo tells its story in its own words
         show_records(options.log_level)
-    telemetry = Telemetry(options.log, options.otlp, options.actor_services, options.log_level, options.log_arguments)
+    exclude: list[str] = options.trace_exclude if options.command == "run" else []
+    log, otlp, level = options.log, options.otlp, options.log_level
+    telemetry = Telemetry(log, otlp, options.actor_services, level, options.log_arguments, exclude)
     try:
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
@@ -90,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     explaining.add_argument("path", metavar="PATH", help="of the child, relative to the tree, e.g. workers/3")
     running.add_argument("--shutdown-budget", type=_seconds, metavar="SECONDS", help="for the ordered stop (25)")
     running.add_argument("--health", metavar="HOST:PORT", help="answer /live, /ready and /tree there, e.g. 127.0.0.1:8080")
+    running.add_argument(
+        "--trace-exclude",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="make no spans for these handlers, e.g. 'Clock.*'; repeatable",
+    )
     for command, default in ((running, "info"), (showing, "none at all")):
         command.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="what runs it (asyncio)")
         command.add_argument(

@@ -90,6 +90,7 @@ def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry,
     if telemetry.log_arguments:
         description = description.with_arguments_in_logs()
     telemetry.open(description.name)
+    description = telemetry.filtered(description)
     within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
         return anyio.run(_Service(description, Ending(within, telemetry.close), listen).serve, backend=backend)

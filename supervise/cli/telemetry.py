@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from supervise.log import would_write
+from supervise.spans.chosen import chosen
+from supervise_strategies.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from supervise.telemetry.tracing import Tracing
+    from supervise.tree.supervisor import Runnable
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER")
 
@@ -55,12 +59,14 @@ class Telemetry:
         actor_services: bool,
         level: int | None = None,
         log_arguments: bool = False,
+        exclude: Sequence[str] = (),
     ) -> None:
         self.log_arguments: bool = log_arguments
         self._log = log
         self._level = level
         self._otlp = otlp
         self._actor_services = actor_services
+        self._exclude = exclude
         self._handler: logging.Handler | None = None
         self._tracing: Tracing | None = None
 
@@ -88,6 +94,20 @@ class Telemetry:
             self._tracing = configure(service_name, endpoint=self._otlp, actor_services=self._actor_services)
         except (ValueError, ImportError) as error:
             raise WrongTelemetry(f"--otlp: {error}") from error
+
+    def filtered(self, tree: Runnable) -> Runnable:
+        """The tree without the spans that aren't wanted. WrongTelemetry if the patterns are none."""
+        if not self._exclude:
+            return tree
+        from supervise.spans.filters import Excluded
+        from supervise.spans.spans import Spans
+
+        try:
+            Excluded(self._exclude)
+        except InvalidSpec as error:
+            raise WrongTelemetry(f"--trace-exclude: {error}") from error
+        spans = chosen(tree.tracing)
+        return tree.with_tracing(spans.excluding(self._exclude)) if isinstance(spans, Spans) else tree
 
     def close(self) -> None:
         """Deliver what has ended, for 2 s at most. Idempotent."""

@@ -90,11 +90,11 @@ class DeadLetters:
             undelivered = Undelivered(message_of(envelope), path, str(why), error, attempts)
             self.bus.then(lambda: self._hand_over(hook, undelivered))
 
-    def _tell(self, mailbox: Mailbox, text: object, why: object, loss: Loss) -> None:
+    def _tell(self, mailbox: Mailbox, text: str, why: object, loss: Loss) -> None:
         if self.bus.hears(Lost.level):  # which is the higher of the two levels: else no event need be made
             if self.bus.hears(DeadLetter.level):
-                self.bus.publish(DeadLetter(mailbox.path, str(text), str(why)))
-            self._losses.note(mailbox, loss, str(text), why)
+                self.bus.publish(DeadLetter(mailbox.path, text, str(why)))
+            self._losses.note(mailbox, loss, text, why)
 
     def stopped(self, mailbox: Mailbox, lost: int) -> None:
         """An actor was stopped, and so many waiting messages are dead letters."""

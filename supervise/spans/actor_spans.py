@@ -177,8 +177,11 @@ class ActorSpans(MessageSpans):
             message = None if envelope[5] is None else envelope[5].span
             if not isinstance(message, MessageSpan):
                 message = self.wakes("internal")
-            context = self._drops.add(".".join(self._message(envelope[0])), message, loss, why, error, self.now())
-            context = message.failed_at or context
+            names = self._message(envelope[0])
+            context = message.failed_at or message.context
+            if not message.skip and not self.settings.excluded(*names):
+                added = self._drops.add(".".join(names), message, loss, why, error, self.now())
+                context = message.failed_at or added
         except BaseException as raised:
             lost(raised, self.pass_up)
         return Within(bus, context)

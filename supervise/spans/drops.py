@@ -51,8 +51,6 @@ class Drops:
 
     def add(self, name: str, message: MessageSpan, loss: Loss, why: object, error: BaseException | None, now: float) -> Context:
         """One more. The answer is the context of what is said of it."""
-        if message.skip:
-            return message.context
         burst = self._bursts.get(loss)
         if burst is not None and now < burst.until:
             burst.count += 1

@@ -48,7 +48,7 @@ def _around(
     """The handler with a span around it."""
     owner = owner_of(handler)
     message = "exec" if owner is None else short_name_of(handler)
-    name = f"process {actor.kind}.{message}"
+    name = "" if actor.settings.excluded(actor.kind, message) else f"process {actor.kind}.{message}"
     own: Attributes = {**actor.who, key.ACTOR_TYPE: actor.kind, key.ACTOR_INCARNATION: life.number}
     qualified: str | None = getattr(function, "__qualname__", None)
     if qualified is not None:
@@ -202,8 +202,8 @@ class HandlerSpan:
 
 
 def _begin(actor: MessageSpans, message: MessageSpan, name: str, described: Attributes) -> Span | None:
-    """The span of a handler that begins."""
-    if message.skip:
+    """The span of a handler that begins; of one without a name there is none."""
+    if message.skip or not name:
         return None
     try:
         start = actor.settings.tracer.start_span

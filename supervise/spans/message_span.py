@@ -35,6 +35,7 @@ HOPS: Final = 20
 """Sends, each from the handler that the one before has set off, that are in one trace."""
 Attributes: TypeAlias = dict[str, Any]
 Description: TypeAlias = tuple[str, Attributes]
+_EXCLUDED: Final[Description] = ("", {})
 
 
 class MessageSpan:
@@ -148,6 +149,9 @@ class MessageSpans:
                 message_span.links = (Link(message_span.span.get_span_context()),)
             if self.settings.send_links == "link":
                 message_span.context, message_span.skip = NOTHING, False
+        elif self.settings.send_links == "link" and not message_span.skip:
+            message_span.links = message_span.links or link_to(message_span.context)
+            message_span.context = NOTHING
         message_span.hops += 1
         if message_span.hops == 1 or message_span.hops > HOPS:
             self._begin_or_end_chain(message_span)
@@ -190,9 +194,7 @@ class MessageSpans:
             elif turn is not None:
                 around = _in_hand(turn)
         if context and self.settings.sampling.off_below_off and unsampled(context):
-            message_span = MessageSpan(None, context, answered, (), self.now())
-            message_span.skip = True
-            return message_span
+            return self._without_span(context, answered, around, skip=True)
         sender: Any = None if turn is None else turn.mailbox.instrument
         if not context and not links and sender is not None and sender.context is not None:
             context = sender.context  # of its start: current there, it would be so for ever in tasks that its hooks begin
@@ -205,7 +207,12 @@ class MessageSpans:
                 named = handler if owner_of(handler) is not None else None  # a closure would be kept for ever
                 described = known.get((named, by))
                 if described is None:
-                    described = known[named, by] = describe(handler, by)
+                    excluded = self.settings.excluded(*self._message(handler))
+                    described = known[named, by] = _EXCLUDED if excluded else describe(handler, by)
+            if described is _EXCLUDED:
+                return self._without_span(context, answered, around, skip=True)
+            if kind is SpanKind.PRODUCER and not self.settings.sends:
+                return self._without_span(context, answered, around, links)
             span = self.settings.tracer.start_span(described[0], context, kind, described[1], links)
             context = trace.set_span_in_context(span, context)
             skip = self.settings.sampling.off_below_off and not span.is_recording()
@@ -217,18 +224,35 @@ class MessageSpans:
             message_span.hops, message_span.first = around.hops, around.first
         return message_span
 
+    def _without_span(
+        self,
+        context: Context,
+        answered: SpanKind,
+        around: MessageSpan | Branch | None,
+        links: Sequence[Link] = (),
+        *,
+        skip: bool = False,
+    ) -> MessageSpan:
+        """What it sets off belongs to that context. `skip`: its handler has no span either."""
+        message_span = MessageSpan(None, context, answered, links, self.now())
+        message_span.skip = skip
+        if around is not None and not links:
+            message_span.hops, message_span.first = around.hops, around.first
+        return message_span
+
     def _begin_or_end_chain(self, message_span: MessageSpan) -> None:
         """It is the first send of a chain, or the first one that is too many: what that sets off begins another trace."""
-        span = message_span.span
-        if span is None or message_span.skip:
+        if message_span.skip:
             return
-        sent = Link(span.get_span_context())
+        span = message_span.span
+        sent = next(iter(link_to(message_span.context)), None) if span is None else Link(span.get_span_context())
         if message_span.hops == 1:
             message_span.first = message_span.first or sent
             return
         message_span.links = links_of(sent, message_span.first)
         message_span.context, message_span.hops = NOTHING, 0
-        span.set_attribute(key.HOPS, HOPS)
+        if span is not None:
+            span.set_attribute(key.HOPS, HOPS)
 
     def _message(self, handler: AnyHandler) -> tuple[str, str]:
         """The names of an actor's type and of a message."""

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from opentelemetry.trace import Tracer
 
 from .error_recording import ErrorRecording
+from .filters import Excluded
 from .sampling import Sampling
 
 SendLinks: TypeAlias = Literal["parent", "link"]
@@ -19,4 +20,6 @@ class SpanSettings(NamedTuple):
     sampling: Sampling
     send_links: SendLinks
     ticks: bool
+    sends: bool
+    excluded: Excluded
     recording: ErrorRecording

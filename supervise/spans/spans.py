@@ -7,23 +7,34 @@
 | a send, until it is in the mailbox | `send Mailer.confirm` | PRODUCER | the sender's current span |
 | its handler | `process Mailer.confirm` | CONSUMER | the send, and a link to it |
 | a message to oneself, or from nobody | `process Orders.tick` | CONSUMER | none: a trace of its own; a link to the sender |
+| a message that is lost | `drop Orders.place` | INTERNAL | the send; of a burst the first, then one with their number |
 | a start, until it is ready | `start Orders` | INTERNAL | restart, spawner, or its supervisor's start |
 | a supervisor's decision | `restart Orders`, `stop Orders`, `escalate Orders` | INTERNAL | the span that failed |
-| an orderly end | `stop Orders` | INTERNAL | who asked, restart, or its supervisor's stop |
+| an orderly end | `stop Orders` | INTERNAL | who asked, restart, or its supervisor's stop; if it was itself, a link |
+| what a person does | `operator restart Orders` | INTERNAL | the caller's current span |
 
-`Orders` is the class of the live instance, `place` the handler's `__name__`; a plain callable is `exec`. No span lasts as
-long as an actor, and none has a path in its name.
+`Orders` is the class of the live instance, `place` the handler's `__name__`; a plain callable is `exec`. Supervisors, and what
+only runs a function, are shown with their names: `start Supervisor shop`, `start task poll`. No span lasts as long as an actor,
+and none has a path in its name.
+
+Red: a span has the status ERROR if an exception is recorded on it, if the caller whose span it is gets an error that is no
+answer, or if a message is lost to an exception. `error.type` is what `supervise_strategies/error_type.py` says.
+
+Traces end. What would nest for ever goes on in another one, with a link to where it comes from and to where that began: the
+start after the fifth restart below each other, or half a minute after the first (`chain.py`); what the 21st send of a chain sets
+off (`message_span.py`); what a nursery task does after the span that it was begun in (`branch.py`).
 
 Rules: what is known of an actor and a handler is put together once; nothing is computed for a span that doesn't record; a
 context is attached and detached by hand, in one task, around a handler. That of a start isn't: tasks that a hook begins would
 keep it for as long as they live, so it is only the parent of what its factory and hooks call and send. An exception is recorded
-once, on the span of what raised it, so callers get a status only. What a provider, a processor or an exception's `__str__`
-raises is logged, and harms nobody.
+once for each crash, on the span of what raised it, or else on the decision; so callers get a status only. What a provider, a
+processor or an exception's `__str__` raises is logged, and harms nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as contexts
@@ -40,6 +51,7 @@ from .branch import links_of
 from .chain import LATE, chain_of, with_chain
 from .contexts import NOTHING, failed_under, link_to
 from .error_recording import MOST, ErrorRecording, say_failure
+from .filters import Excluded
 from .lost_spans import PassUp, lost
 from .message_span import Attributes
 from .sampling import sampling_of
@@ -57,19 +69,42 @@ class Spans:
     Without a provider it is the global one. With `send_links="link"` what a send sets off is a trace of its own, with a link
     to the send; with `"parent"` (default) it belongs to the sender's trace. With `ticks=True` each tick of an interval
     (`current().every`) has a span, too, in a trace of its own.
+
+    Fewer spans: `sends=False` leaves out that of the send, and what it sets off stands below the sender's own. `exclude` has
+    patterns of `Type.handler`, such as `"Clock.*"` or `"*.tick"`: a message for these has no span, neither at its sender nor
+    at its handler, and what the handler sends belongs to the span around it. A crash is seen even so, on the decision.
+
+    Raises `InvalidSpec` for what is none of these.
     """
 
     def __init__(
-        self, provider: trace.TracerProvider | None = None, *, send_links: SendLinks = "parent", ticks: bool = False
+        self,
+        provider: trace.TracerProvider | None = None,
+        *,
+        send_links: SendLinks = "parent",
+        ticks: bool = False,
+        sends: bool = True,
+        exclude: Iterable[str] = (),
     ) -> None:
         if send_links not in ("parent", "link"):
             raise InvalidSpec("Spans", "send_links", send_links, "'parent' or 'link'", among=("parent", "link"))
-        if ticks not in (True, False):
-            raise InvalidSpec("Spans", "ticks", ticks, "True or False")
+        for name, given in (("ticks", ticks), ("sends", sends)):
+            if given not in (True, False):
+                raise InvalidSpec("Spans", name, given, "True or False")
+        excluded = Excluded(exclude)
         provider = trace.get_tracer_provider() if provider is None else provider
         self.provider: trace.TracerProvider = provider
         tracer = provider.get_tracer(*key.scope())
-        self.settings: SpanSettings = SpanSettings(tracer, sampling_of(provider), send_links, ticks, ErrorRecording())
+        self.settings: SpanSettings = SpanSettings(
+            tracer, sampling_of(provider), send_links, ticks, sends, excluded, ErrorRecording()
+        )
+
+    def excluding(self, exclude: Iterable[str]) -> Spans:
+        """The same, with more handlers that have no span. Raises `InvalidSpec` as `Spans` does."""
+        other = copy(self)
+        excluded = Excluded((*self.settings.excluded.patterns, *Excluded(exclude).patterns))
+        other.settings = self.settings._replace(excluded=excluded)
+        return other
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:
         above = supervisor if isinstance(supervisor, ActorSpans) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from anyio import TASK_STATUS_IGNORED
@@ -112,6 +113,13 @@ class Runnable(Description):
     def _copied(self) -> Self:
         other = copy.copy(self)
         other._tree = None  # it doesn't run, though this one may
+        return other
+
+    def with_tracing(self, tracing: TracingOption) -> Self:
+        """The same supervisor with another option `tracing`."""
+        check_option(f"supervisor {self.name!r}", tracing)
+        other = copy(self)
+        other.tracing, other._tree = tracing, None
         return other
 
     @property

@@ -1,9 +1,9 @@
 """What spans say of who it was: names, ids, counts, who asked, and where a trace goes on.
 
-Tested: supervisors and functions are shown with their names, and each span with the actor's id; a restart says which one it is of
-its child, and how many are in the window; an actor that ends by itself has a link to the message that asked; what a person does
-is a span, with the stop and the start below it, also where it fails; what is published is linked to from where it is read; and
-host and process stand in the resource, unless a variable says otherwise.
+Tested: supervisors and functions are shown with their names, and each span with the actor's id; a restart says which one it is
+of its child, and how many are in the window; an actor that ends by itself has a link to the message that asked; what a person
+does is a span, with the stop and the start below it, also where it fails; what is published is linked to from where it is read;
+and host and process stand in the resource, unless a variable says otherwise.
 """
 
 from __future__ import annotations
