@@ -152,7 +152,8 @@ class HandlerSpan:
         message = None if envelope is None or envelope[5] is None else envelope[5].span
         if not isinstance(message, MessageSpan):
             message = actor.wakes("internal")
-        message.failed_at, message.recorded, message.over = None, 0, False  # whatever came of an earlier try
+        if message.over:  # an earlier try
+            message.failed_at, message.recorded, message.over = None, 0, False
         self._awaited = message.kind is SpanKind.SERVER
         self._actor = actor
         self._life = life

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind
 
 from supervise.mailbox.turn import current_turn
 from supervise.message import AnyHandler, owner_of, short_name_of
@@ -56,6 +56,10 @@ class MessageSpan:
         "span",
         "trigger",
     )
+    answered: bool
+    """What the handler raised is its answer."""
+    over: bool
+    """The handler has ended."""
 
     def __init__(
         self,
@@ -78,10 +82,7 @@ class MessageSpan:
         """The context of the handler that raised."""
         self.recorded: int = 0
         """The identity of what that raised, if it was recorded on the handler's span."""
-        self.answered: bool = False
-        """What the handler raised is its answer."""
-        self.over: bool = False
-        """The handler has ended."""
+        self.answered = self.over = False
         self.hops: int = 0
         """Which send of its chain it is, from 1, or which one its caller handles."""
         self.first: Link | None = None
@@ -144,18 +145,33 @@ class MessageSpans:
         if turn is not None and turn.mailbox is self.mailbox:  # it would never end, and its trace would grow with it
             return MessageSpan(None, NOTHING, SpanKind.CONSUMER, link_to(contexts.get_current()), self.now(), "self")
         message_span = self._message_span(handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send)
-        if message_span.span is not None:
-            if not message_span.skip:
-                message_span.links = (Link(message_span.span.get_span_context()),)
+        span = message_span.span
+        if span is not None:
+            if not message_span.skip and span is not INVALID_SPAN:
+                sent = Link(span.get_span_context())
+                message_span.links = (sent,)
+                if message_span.first is None:
+                    message_span.first = sent
             if self.settings.send_links == "link":
                 message_span.context, message_span.skip = NOTHING, False
-        elif self.settings.send_links == "link" and not message_span.skip:
-            message_span.links = message_span.links or link_to(message_span.context)
-            message_span.context = NOTHING
+        elif not message_span.skip:
+            self._link_to_sender(message_span)
         message_span.hops += 1
-        if message_span.hops == 1 or message_span.hops > HOPS:
-            self._begin_or_end_chain(message_span)
+        if message_span.hops > HOPS and not message_span.skip:  # what it sets off begins another trace
+            message_span.links = links_of(*message_span.links, message_span.first)
+            message_span.context, message_span.hops = NOTHING, 0
+            if span is not None:
+                span.set_attribute(key.HOPS, HOPS)
         return message_span
+
+    def _link_to_sender(self, message_span: MessageSpan) -> None:
+        """The send has no span, so what it sets off is linked to the sender's own, where it isn't below that."""
+        sender = next(iter(link_to(message_span.context)), None)
+        if message_span.first is None:
+            message_span.first = sender
+        if self.settings.send_links == "link" or message_span.hops >= HOPS:
+            message_span.links = links_of(*message_span.links, sender)
+            message_span.context = NOTHING
 
     def wakes(self, trigger: str, noted: object = None, /) -> MessageSpan:
         links = (noted,) if isinstance(noted, Link) else ()
@@ -211,7 +227,7 @@ class MessageSpans:
                     described = known[named, by] = _EXCLUDED if excluded else describe(handler, by)
             if described is _EXCLUDED:
                 return self._without_span(context, answered, around, skip=True)
-            if kind is SpanKind.PRODUCER and not self.settings.sends:
+            if not self.settings.sends and kind is SpanKind.PRODUCER:
                 return self._without_span(context, answered, around, links)
             span = self.settings.tracer.start_span(described[0], context, kind, described[1], links)
             context = trace.set_span_in_context(span, context)
@@ -239,20 +255,6 @@ class MessageSpans:
         if around is not None and not links:
             message_span.hops, message_span.first = around.hops, around.first
         return message_span
-
-    def _begin_or_end_chain(self, message_span: MessageSpan) -> None:
-        """It is the first send of a chain, or the first one that is too many: what that sets off begins another trace."""
-        if message_span.skip:
-            return
-        span = message_span.span
-        sent = next(iter(link_to(message_span.context)), None) if span is None else Link(span.get_span_context())
-        if message_span.hops == 1:
-            message_span.first = message_span.first or sent
-            return
-        message_span.links = links_of(sent, message_span.first)
-        message_span.context, message_span.hops = NOTHING, 0
-        if span is not None:
-            span.set_attribute(key.HOPS, HOPS)
 
     def _message(self, handler: AnyHandler) -> tuple[str, str]:
         """The names of an actor's type and of a message."""

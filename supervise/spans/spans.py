@@ -7,10 +7,10 @@
 | a send, until it is in the mailbox | `send Mailer.confirm` | PRODUCER | the sender's current span |
 | its handler | `process Mailer.confirm` | CONSUMER | the send, and a link to it |
 | a message to oneself, or from nobody | `process Orders.tick` | CONSUMER | none: a trace of its own; a link to the sender |
-| a message that is lost | `drop Orders.place` | INTERNAL | the send; of a burst the first, then one with their number |
+| a lost message; of a burst one, then the number | `drop Orders.place` | INTERNAL | the send |
 | a start, until it is ready | `start Orders` | INTERNAL | restart, spawner, or its supervisor's start |
 | a supervisor's decision | `restart Orders`, `stop Orders`, `escalate Orders` | INTERNAL | the span that failed |
-| an orderly end | `stop Orders` | INTERNAL | who asked, restart, or its supervisor's stop; if it was itself, a link |
+| an orderly end | `stop Orders` | INTERNAL | who asked, restart, or its supervisor's stop |
 | what a person does | `operator restart Orders` | INTERNAL | the caller's current span |
 
 `Orders` is the class of the live instance, `place` the handler's `__name__`; a plain callable is `exec`. Supervisors, and what
@@ -21,8 +21,8 @@ Red: a span has the status ERROR if an exception is recorded on it, if the calle
 answer, or if a message is lost to an exception. `error.type` is what `supervise_strategies/error_type.py` says.
 
 Traces end. What would nest for ever goes on in another one, with a link to where it comes from and to where that began: the
-start after the fifth restart below each other, or half a minute after the first (`chain.py`); what the 21st send of a chain sets
-off (`message_span.py`); what a nursery task does after the span that it was begun in (`branch.py`).
+start after the fifth restart below each other, or half a minute after the first (`chain.py`); what the 21st send of a chain
+sets off (`message_span.py`); what a nursery task does after the span that it was begun in (`branch.py`).
 
 Rules: what is known of an actor and a handler is put together once; nothing is computed for a span that doesn't record; a
 context is attached and detached by hand, in one task, around a handler. That of a start isn't: tasks that a hook begins would
