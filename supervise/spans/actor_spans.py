@@ -22,7 +22,7 @@ from supervise_strategies.text import cut
 from . import attributes as key
 from .branch import links_of
 from .chain import begun_anew
-from .contexts import NOTHING, has_span, link_to, under
+from .contexts import NOTHING, has_span, link_to, under, with_origin
 from .drops import Drops
 from .error_recording import MOST, say_failure
 from .handler_span import finder, say_raised
@@ -229,11 +229,11 @@ class ActorSpans(MessageSpans):
         mailbox = life.mailbox
         self._dead_letters = mailbox.dead_lettered
         self.error_type = error_type_of_end(reason, error, ordered=life.ordered)
-        recorded = False
+        recorded = is_of(error, IgnoreStart)  # which is no failure
         if start is not None:
             self.failed_in, self.context = self.context, None
             start.set_attribute(key.ACTOR_TYPE, self.kind)
-            if is_of(error, IgnoreStart):
+            if recorded:
                 start.set_attribute(key.OUTCOME, "ignored")
             elif error is not None:
                 recorded = say_raised(self.settings.recording, start, error, mailbox.backend.cancelled)
@@ -253,8 +253,8 @@ class ActorSpans(MessageSpans):
             if unrecorded is not None and span.is_recording():
                 self.settings.recording.record(span, unrecorded)
                 say_failure(span, unrecorded)
-        if self.failed_in is not None:
-            self._attached = contexts.attach(self.failed_in)
+        if self.failed_in is not None:  # what is said of the end is said there
+            self._attached = contexts.attach(with_origin(self.failed_in))
 
     @harmless
     def ended(self) -> None:

@@ -37,6 +37,12 @@ def link_to(context: Context) -> Sequence[Link]:
     return (Link(within),) if within.is_valid else ()
 
 
+def with_origin(context: Context) -> Context:
+    """The same context with the span itself, whether or not that has ended."""
+    span = trace.get_current_span(context)
+    return trace.set_span_in_context(span.origin, context) if type(span) is Branch else context
+
+
 def under(context: Context) -> tuple[Context, Sequence[Link]]:
     """The parent of what is done in it, and its links: none and one, if its span is that of a handler that has ended."""
     span = trace.get_current_span(context)
@@ -44,7 +50,7 @@ def under(context: Context) -> tuple[Context, Sequence[Link]]:
         return context, ()
     if span.over:
         return NOTHING, link_to(context)
-    return trace.set_span_in_context(span.origin, context), ()
+    return with_origin(context), ()
 
 
 def failed_under(context: Context, now: float, late: float) -> tuple[Context, Sequence[Link]]:
@@ -55,4 +61,4 @@ def failed_under(context: Context, now: float, late: float) -> tuple[Context, Se
     links = link_to(context)
     if span.over and now - span.begun > late:
         return NOTHING, links
-    return trace.set_span_in_context(span.origin, context), links
+    return with_origin(context), links

@@ -8,6 +8,7 @@ sampled or not; ticks; and a soak of all of it, in which no trace has more than 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import defaultdict
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from tenacity import wait_fixed
 
 from supervise import Address, DynamicSupervisor, Intensity, Restart, Supervisor, child, current
 from supervise.spans import attributes as key
+from supervise.telemetry.logs import ActorFilter
 from supervise.testing.virtual_time import at_rest
 from tests.collector import Span
 from tests.doubles import Boom, Scribe
@@ -239,16 +241,21 @@ async def test_spans_of_a_loops_own_are_no_part_of_its_handlers_trace_afterwards
 
 @pytest.mark.parametrize(("seconds", "below"), [(29.0, True), (31.0, False)])
 async def test_the_decision_about_a_loop_is_below_its_handler_if_that_was_not_long_ago(
-    watch: Watch, seconds: float, below: bool
+    watch: Watch, seconds: float, below: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.handler.addFilter(filtered := ActorFilter())
     async with Supervisor("app", tracing=watch.provider) as app:
         poller = await app.start(Poller, await app.start(Scribe))
         await poller.send(Poller.fail_after, seconds)
         await anyio.sleep(40)
+    caplog.handler.removeFilter(filtered)
     handler, restart = watch.one("process Poller.fail_after"), watch.one("restart Poller")
     assert restart.parent_id == (handler.span_id if below else "")
     assert [link.span_id for link in restart.links] == [handler.span_id]
     assert (restart.status, [event.name for event in restart.events]) == ("ERROR", ["exception"])
+    told = [vars(record) for record in caplog.records if record.name == "supervise" and record.levelno >= logging.WARNING]
+    assert {record["span_id"] for record in told} == {handler.span_id}
+    assert len(told) == 2
 
 
 async def test_a_loop_that_was_begun_in_a_trace_that_is_not_sampled_has_traces_that_may_be() -> None:
