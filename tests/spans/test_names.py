@@ -16,7 +16,19 @@ import anyio
 import pytest
 from tenacity import wait_fixed
 
-from supervise import Address, ChildStartFailed, DynamicSupervisor, Intensity, Restart, Supervisor, child, current, pool, task
+from supervise import (
+    Address,
+    ChildRunning,
+    ChildStartFailed,
+    DynamicSupervisor,
+    Intensity,
+    Restart,
+    Supervisor,
+    child,
+    current,
+    pool,
+    task,
+)
 from supervise.adapters.thread import thread
 from supervise.spans import attributes as key
 from supervise.telemetry import tracing
@@ -187,6 +199,15 @@ async def test_what_a_person_asks_for_in_vain_is_red_and_later_starts_are_not_be
     asked = watch.one("operator restart Scribe")
     assert (asked.status, asked.attributes["error.type"].rpartition(".")[2]) == ("ERROR", "ChildStartFailed")
     assert watch.named("start Scribe")[-1].parent_id == ""
+
+
+async def test_what_was_not_started_for_a_person_is_not_below_that_person_when_it_starts_later(watch: Watch) -> None:
+    async with Supervisor("app", child(Scribe), tracing=watch.provider) as app:
+        with pytest.raises(ChildRunning):
+            await app.operator("ada").start("scribe")
+        await app.find("scribe").send(Scribe.crash)
+        await at_rest()
+    assert watch.named("start Scribe")[1].parent_id == watch.one("restart Scribe").span_id
 
 
 class Market:
