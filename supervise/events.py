@@ -203,6 +203,8 @@ class DeadLetter(_Told):
     path: str
     message: str
     why: str
+    reason: str = ""
+    """Why, in one word, for who counts: in_hand, stopped, overran, spent, full, refused, late or by_hand."""
     level: ClassVar[int] = logging.DEBUG
     template = "%s: dead letter %s: %s"
 

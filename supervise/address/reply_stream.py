@@ -10,7 +10,7 @@ from supervise._backends import is_cancellation
 from supervise.errors import ActorStopped
 from supervise.mailbox.affinity import OF_A_STREAM, check_thread
 from supervise.mailbox.envelope import Envelope, MessageOptions
-from supervise.mailbox.refusal import check_message, refused, restarting
+from supervise.mailbox.refusal import check_message, refused, rejected, restarting
 from supervise.mailbox.stream_run import RUN
 from supervise.mailbox.streamed_reply import StreamedReply
 from supervise.mailbox.turn import current_turn
@@ -101,15 +101,15 @@ class ReplyStream(Generic[R_co]):
         envelope: Envelope = (handler, args, kwargs, reply, None if turn is None else turn.mailbox, options)
         try:
             if mailbox.refuses(turn) or mailbox.is_over:
-                raise refused(mailbox, self._message)
+                raise rejected(mailbox, refused(mailbox, self._message))
             fail_fast = options.on_restart == "fail"
             if fail_fast and mailbox.restarting:
-                raise restarting(mailbox, envelope)
+                raise rejected(mailbox, restarting(mailbox, envelope))
             own = reply.read_here()
             if lane.credits or await lane._admission(envelope, turn, fail_fast, own):
                 if fail_fast and mailbox.restarting:  # since the room was given to it
                     lane.give_on()
-                    raise restarting(mailbox, envelope)
+                    raise rejected(mailbox, restarting(mailbox, envelope))
                 lane.accept(envelope)
             reply.sent(envelope)
             dropped = reply.exception()

@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from supervise.log import say
+from supervise.tree.snapshot import Source, health, is_live, readiness
 from supervise_strategies.exception import interrupts
-
-from .snapshot import Source, health, is_live, readiness
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -18,10 +18,10 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
 
 from supervise.log import say
+from supervise.tree.snapshot import Source
 from supervise_strategies.exception import cause_of
 
 from .asgi import Answer, Endpoint
-from .snapshot import Source
 
 LONGEST_HEAD: Final = 8192  # bytes of a request, of which only the first line is looked at
 PATIENCE: Final = 5.0  # seconds that a client may take for all of it

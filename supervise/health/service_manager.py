@@ -21,8 +21,7 @@ from typing import Final
 import anyio
 
 from supervise.log import say
-
-from .snapshot import Source, is_live
+from supervise.tree.snapshot import Source, is_live
 
 LONGEST_STATUS: Final = 1000  # bytes; systemd throws away messages of more than 4096
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # a newline would begin another field

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from supervise_strategies.exit_reason import ExitReason
 
     from .mailbox import Mailbox
+    from .refusal import Rejection
 
 
 class Undelivered(NamedTuple):
@@ -55,20 +56,23 @@ class InHand(NamedTuple):
 
 
 OnDeadLetter: TypeAlias = Callable[[Undelivered], object]
+OnRejection: TypeAlias = "Callable[[Mailbox, Rejection], object]"
 
 
 class DeadLetters:
     """Those of one tree, or of one open mailbox."""
 
-    __slots__ = ("_hook", "_in_hook", "_last", "_losses", "bus", "count")
+    __slots__ = ("_hook", "_in_hook", "_last", "_losses", "bus", "count", "on_rejection")
 
     def __init__(self, bus: Bus, alarm: CallAt | None = None, hook: OnDeadLetter | None = None, keep: int = 100) -> None:
         self.bus: Bus = bus
         self._hook = hook
         self._in_hook = False
-        self._last: deque[tuple[str, str, object]] = deque(maxlen=keep)
+        self._last: deque[tuple[str, str, object, Loss]] = deque(maxlen=keep)
         self._losses = Losses(bus, alarm)
         self.count: int = 0
+        self.on_rejection: tuple[OnRejection, ...] = ()
+        """Told of each message that a mailbox doesn't accept, by whoever counts them. They neither raise nor wait."""
 
     def add(
         self, mailbox: Mailbox, envelope: Envelope, why: object, loss: Loss, error: BaseException | None, *, begun: bool
@@ -77,7 +81,7 @@ class DeadLetters:
         self.count += 1
         bus, path = self.bus, mailbox.path
         text = bus.message_text(envelope)
-        self._last.append((path, text, why))
+        self._last.append((path, text, why, loss))
         if mailbox.instrument is not None:
             with mailbox.instrument.loses(bus, envelope, loss, why, error):
                 self._tell(mailbox, text, why, loss)
@@ -93,7 +97,7 @@ class DeadLetters:
     def _tell(self, mailbox: Mailbox, text: str, why: object, loss: Loss) -> None:
         if self.bus.hears(Lost.level):  # which is the higher of the two levels: else no event need be made
             if self.bus.hears(DeadLetter.level):
-                self.bus.publish(DeadLetter(mailbox.path, text, str(why)))
+                self.bus.publish(DeadLetter(mailbox.path, text, str(why), loss.code))
             self._losses.note(mailbox, loss, text, why)
 
     def stopped(self, mailbox: Mailbox, lost: int) -> None:
@@ -104,7 +108,7 @@ class DeadLetters:
 
     def last(self) -> list[DeadLetter]:
         """The newest ones, oldest first."""
-        return [DeadLetter(path, text, str(why)) for path, text, why in self._last]
+        return [DeadLetter(path, text, str(why), loss.code) for path, text, why, loss in self._last]
 
     def end(self) -> None:
         """Nothing is lost any more: say what hasn't been said."""

@@ -23,7 +23,7 @@ from .envelope import Envelope, MessageOptions, is_given_up, message_of, with_sp
 from .intake import Intake
 from .message_queue import NO_QUEUE
 from .overflow import WaitingSenders, lose, take_place
-from .refusal import check_message, full, refused, restarting, too_late
+from .refusal import check_message, full, refused, rejected, restarting, too_late
 from .turn import NOT_NOW, Turn, Unanswered, current_turn
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ class Lane(Intake):
         envelope = (handler, args, kwargs, None, None if turn is None else turn.mailbox, options)
         if not self.credits:
             if self.mailbox.refuses(turn):
-                raise refused(self.mailbox, Message(handler, args, kwargs))
+                raise rejected(self.mailbox, refused(self.mailbox, Message(handler, args, kwargs)))
             if self.mailbox.is_over:
                 lose(self, envelope)
                 return
             if self.room > 0:
                 self.grant(1)
             elif self.mailbox.options.overflow in ("wait", "reject"):
-                raise full(self, envelope, "try_send doesn't wait for room, and send does")
+                raise rejected(self.mailbox, full(self, envelope, "try_send doesn't wait for room, and send does"))
             else:
                 take_place(self, envelope)
                 return
@@ -120,10 +120,10 @@ class Lane(Intake):
             with instrument.calls(handler, turn) as span:
                 return await self.call(handler, args, kwargs, with_span(options, span))
         if mailbox.refusal is not None and (mailbox.refuses(turn) or mailbox.is_over):
-            raise refused(mailbox, Message(handler, args, kwargs))
+            raise rejected(mailbox, refused(mailbox, Message(handler, args, kwargs)))
         fail_fast = options is not None and options.on_restart == "fail"
         if fail_fast and mailbox.restarting:
-            raise restarting(mailbox, (handler, args, kwargs, None, None, options))
+            raise rejected(mailbox, restarting(mailbox, (handler, args, kwargs, None, None, options)))
         # Only the actor's own task makes an edge: what any other task waits for doesn't keep the actor from going on.
         own = turn if turn is not None and turn.exclusive and turn.task is mailbox.backend.current_task() else None
         if own is not None or not self.credits or ((life := mailbox.turn) is not None and life.awaits is not None):
@@ -138,7 +138,7 @@ class Lane(Intake):
         if not begun and ((ahead := self.credits > 0) or await self._admission(envelope, turn, fail_fast, own)):
             try:
                 if fail_fast and mailbox.restarting:
-                    raise restarting(mailbox, envelope)
+                    raise rejected(mailbox, restarting(mailbox, envelope))
                 if not ahead:
                     check_cycle(own, self, handler, args, kwargs)
             except BaseException:  # since the room was given to it
@@ -239,12 +239,12 @@ class Lane(Intake):
         """
         mailbox = self.mailbox
         if mailbox.refusal is not None and mailbox.refuses(turn):
-            raise refused(mailbox, message_of(envelope))
+            raise rejected(mailbox, refused(mailbox, message_of(envelope)))
         if self._stint >= BURST:
             await mailbox.backend.checkpoint()
             self._stint = self.credits
             if mailbox.refuses(turn):
-                raise refused(mailbox, message_of(envelope))
+                raise rejected(mailbox, refused(mailbox, message_of(envelope)))
             if self.credits:  # meanwhile the actor was at work
                 return True
         if mailbox.refusal is not None and mailbox.is_over:
@@ -261,7 +261,8 @@ class Lane(Intake):
             take_place(self, envelope)
             return False
         if turn is not None and turn.mailbox is mailbox and turn.task is mailbox.backend.current_task():
-            raise full(self, envelope, "it is the actor's own, which nobody else empties; use a nursery task, or try_send")
+            why = "it is the actor's own, which nobody else empties; use a nursery task, or try_send"
+            raise rejected(mailbox, full(self, envelope, why))
         if self.waiting_senders is None:
             self.waiting_senders = WaitingSenders()
         await self.waiting_senders.wait(self, envelope, turn, fail_fast, calling)

@@ -38,6 +38,11 @@ class Loss(Enum):
     BY_HAND = ""
     """Somebody took it out; that isn't said."""
 
+    @property
+    def code(self) -> str:
+        """What it is called where things are counted: a word that stays when texts change."""
+        return self.name.lower()
+
 
 class _Row:
     """The losses of one actor for one reason since the last word about them."""

@@ -23,7 +23,7 @@ from .call_cycle import check_cycle
 from .envelope import message_of
 from .losses import Loss
 from .pool_queue import PoolQueue
-from .refusal import full, refused, restarting, too_late
+from .refusal import full, refused, rejected, restarting, too_late
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -41,7 +41,7 @@ def take_place(lane: Lane, envelope: Envelope) -> None:
     """
     policy = lane.mailbox.options.overflow
     if policy == "reject":
-        raise full(lane, envelope, "overflow='reject'; 'wait' waits for room")
+        raise rejected(lane.mailbox, full(lane, envelope, "overflow='reject'; 'wait' waits for room"))
     if policy == "drop_newest":
         lane.count_accepted()  # and this is its end
         lane.mailbox.drop(lane, envelope, "the mailbox was full (overflow='drop_newest')", Loss.FULL)
@@ -103,14 +103,14 @@ class WaitingSenders:
                 lane.give_on()
             note(room)
             if is_of(error, Expired):
-                raise too_late(mailbox, envelope) from None
+                raise rejected(mailbox, too_late(mailbox, envelope)) from None
             raise
         finally:
             mailbox.count_fail_fast(-fail_fast)
             if calling is not None:
                 calling.awaits = calling.pending = None
         if not self._redeem(room):
-            raise refused(mailbox, message_of(envelope))
+            raise rejected(mailbox, refused(mailbox, message_of(envelope)))
 
     def _redeem(self, room: Future) -> bool:
         """Take a reservation back; False where there is none, as the mailbox has refused since."""
@@ -139,7 +139,7 @@ class WaitingSenders:
             if call is not None:
                 self.line.remove(entry)
                 error = restarting(mailbox, call, "crashed while this call waited for room")
-                fail(room, error)
+                fail(room, rejected(mailbox, error))
 
     def refuse(self, mailbox: Mailbox) -> None:
         """Nothing comes in any more but what an actor has for itself: all others, let in already or not, get the refusal."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from supervise.errors import (
     ActorCrashed,
@@ -27,8 +28,38 @@ if TYPE_CHECKING:
     from .lane import Lane
     from .mailbox import Mailbox
 
+E = TypeVar("E", bound=BaseException)
 Refusal: TypeAlias = Literal["leaving", "stopped", "closed", "unstoppable"]
 """`leaving`: it ends by itself, and its owner has still to decide whether another life follows."""
+
+
+class Rejection(Enum):
+    """Why a mailbox didn't accept a message, in one word. Its sender was told; it is no dead letter."""
+
+    FULL = "full"
+    STOPPED = "stopped"
+    GONE = "gone"
+    RESTARTING = "restarting"
+    """A call with `on_restart="fail"`."""
+    TIMEOUT = "timeout"
+    """There was no room within the time that its sender gave it."""
+
+
+_REJECTIONS: Final[dict[type, Rejection]] = {
+    MailboxFull: Rejection.FULL,
+    ActorStopped: Rejection.STOPPED,
+    MailboxClosed: Rejection.GONE,
+    ActorRestarting: Rejection.RESTARTING,
+    SendTimeout: Rejection.TIMEOUT,
+}
+
+
+def rejected(mailbox: Mailbox, error: E) -> E:
+    """The error of a message that isn't accepted, for its sender; and whoever counts such messages is told."""
+    if mailbox.dead_letters.on_rejection and (reason := _REJECTIONS.get(type(error))) is not None:
+        for told in mailbox.dead_letters.on_rejection:
+            told(mailbox, reason)
+    return error
 
 
 def check_message(mailbox: Mailbox, message: Message) -> None:

@@ -23,7 +23,7 @@ import pytest
 from supervise import InvalidSpec, RunningSupervisor, Supervisor, child
 from supervise.health import Endpoint, serve
 from supervise.health import probes as probes_module
-from supervise.health import snapshot as snapshot_module
+from supervise.tree import snapshot as snapshot_module
 from tests.adapters.http import get
 from tests.doubles import Scribe
 from tests.real_clock import on_the_real_clock

@@ -164,7 +164,7 @@ async def test_the_watchdog_is_fed_whatever_a_child_of_the_tree_raises(
     async with anyio.create_task_group() as group:
         async with Supervisor("app", child(Scribe)) as app:
             with monkeypatch.context() as patch:
-                patch.setattr("supervise.health.snapshot._child", breaks)
+                patch.setattr("supervise.tree.snapshot._child", breaks)
                 group.start_soon(service.feed, app)
                 await anyio.sleep(12)
     assert manager.heard() == ["WATCHDOG=1"] * 3

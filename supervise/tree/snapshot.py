@@ -16,16 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from supervise.tree.branch import BranchPlace, Place
-from supervise.tree.place import ActorPlace
-from supervise.tree.pool_place import PoolPlace
-from supervise.tree.running import RunningSupervisor
-from supervise.tree.supervisor import Runnable
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.supervisor_state import Phase
+
+from .branch import BranchPlace, Place
+from .place import ActorPlace
+from .pool_place import PoolPlace
+from .running import RunningSupervisor
+from .supervisor import Runnable
+
+if TYPE_CHECKING:
+    from supervise_strategies.child_state import ChildInfo
+
+    from .node import Node
 
 Source: TypeAlias = RunningSupervisor | Runnable
 
@@ -60,14 +66,12 @@ class ChildHealth:
     @property
     def well(self) -> bool:
         """Whether it is as it should be; a pool, if it has a worker that is up."""
-        return self.state in ("running", "finished") and (
-            self.kind != "pool" or self.state == "finished" or self.workers_up > 0
-        )
+        return _is_well(self.state, self.workers_up if self.kind == "pool" else None)
 
     @property
     def whole(self) -> bool:
         """Whether all workers of a pool are up."""
-        return self.well and (self.state == "finished" or self.workers_up >= self.workers)
+        return _is_well(self.state, self.workers_up if self.kind == "pool" else None, self.workers)
 
     def __str__(self) -> str:
         if self.kind == "pool" and self.state == "running":
@@ -145,19 +149,24 @@ def _running(source: Source) -> RunningSupervisor | None:
 
 
 def _judge(app: RunningSupervisor, missing: list[ChildHealth]) -> Readiness:
-    branch, tree = app._branch, app._branch.tree
-    node = branch.node
+    tree = app._branch.tree
     if tree.ended is not None:
         return Readiness(False, False, (f"{app.path} has ended: {tree.ended}",))
-    why: list[str] = []
-    if tree.ending.is_set() or (node is not None and node.machine.phase in (Phase.STOPPING, Phase.DONE)):
-        why.append(f"{app.path} is stopping")
-    elif node is None:
-        why.append(f"{app.path} is down")
-    elif not node.ready:
-        why.append(f"{app.path} is starting")
-    why.extend(map(str, missing))
+    word = what_is_amiss(app._branch)
+    why = [*([f"{app.path} is {word}"] if word else ()), *map(str, missing)]
     return Readiness(True, not why, tuple(why))
+
+
+def what_is_amiss(branch: BranchPlace) -> str:
+    """What keeps a supervisor from being ready, whatever its children are: a word, empty if nothing does."""
+    node, tree = branch.node, branch.tree
+    if tree.ended is not None:
+        return "over"
+    if tree.ending.is_set() or (node is not None and node.machine.phase in (Phase.STOPPING, Phase.DONE)):
+        return "stopping"
+    if node is None:
+        return "down"
+    return "" if node.ready else "starting"
 
 
 def _children(branch: BranchPlace, required: bool, *, everything: bool) -> Iterator[ChildHealth]:
@@ -168,13 +177,55 @@ def _children(branch: BranchPlace, required: bool, *, everything: bool) -> Itera
 
     for place in branch.walk(into):
         above = place.above or branch
-        if isinstance(place, ActorPlace):
-            said = place.child.required
-            this = needed[above] and (not above.description.spec.dynamic if said is None else said)
-        else:
-            needed[place] = this = needed[above] and place.description.required
+        this = needed[above] and is_required(place, above)
+        if isinstance(place, BranchPlace):
+            needed[place] = this
         if this or everything:
             yield _child(place, above, this)
+
+
+def is_required(place: Place, above: BranchPlace) -> bool:
+    """Whether the supervisor above it isn't ready while it is down, if that one is required itself."""
+    if isinstance(place, BranchPlace):
+        return place.description.required
+    said = place.child.required
+    return not above.description.spec.dynamic if said is None else said
+
+
+def state_of(place: Place, above: BranchPlace) -> str:
+    """Where it stands, in the words of `ChildHealth.state`. It may be asked for in another thread."""
+    node = above.node
+    info = None if node is None else node.machine.child(place.name)
+    return _state(node, info)
+
+
+def _state(node: Node | None, info: ChildInfo | None) -> str:
+    if node is None or info is None:  # its supervisor is down
+        return ChildState.STOPPED.value
+    if info.finished:
+        return "finished"
+    if info.state is ChildState.STOPPED and node.machine.phase is Phase.STARTING:
+        return ChildState.STARTING.value  # its turn comes
+    return info.state.value
+
+
+def is_well(place: Place, state: str) -> bool:
+    """As `ChildHealth.well`."""
+    return _is_well(state, len(place.mailbox.up) if isinstance(place, PoolPlace) else None)
+
+
+def is_whole(place: Place, state: str) -> bool:
+    """As `ChildHealth.whole`."""
+    if isinstance(place, PoolPlace):
+        return _is_well(state, len(place.mailbox.up), place.pool.size)
+    return _is_well(state, None)
+
+
+def _is_well(state: str, workers_up: int | None, wanted: int = 1) -> bool:
+    """`workers_up`: of a pool, which needs that many to be so; None of anything else."""
+    if state == "finished":
+        return True
+    return state == "running" and (workers_up is None or workers_up >= max(1, wanted))
 
 
 def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:
@@ -192,9 +243,7 @@ def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:
     if node is None or info is None:  # its supervisor is down
         return ChildHealth(path, kind, required, "stopped", place.number, 0, 0, None, queued, paused, "", workers, up)
     now = above.tree.backend.now()
-    state = "finished" if info.finished else info.state.value
-    if state == "stopped" and node.machine.phase is Phase.STARTING:
-        state = ChildState.STARTING.value  # its turn comes
+    state = _state(node, info)
     return ChildHealth(
         path,
         kind,
