@@ -102,7 +102,8 @@ class ActorSpans(MessageSpans):
         self._dead_letters = 0
 
     def finder(self, life: IncarnationTurn, find: Find, known: Table | None, /) -> tuple[Table, Find]:
-        return {} if known is None else known, finder(self, life, find)
+        around = self.settings.around
+        return {} if known is None else known, finder(self, life, find if around is None else around(life, find))
 
     def asked_for(self, here: object, /) -> None:
         self._came_from = under(here)[0] if isinstance(here, Context) else None

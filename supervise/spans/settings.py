@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from opentelemetry.trace import Tracer
 
 from .error_recording import ErrorRecording
 from .filters import Excluded
 from .sampling import Sampling
+
+if TYPE_CHECKING:
+    from supervise.mailbox.instrument import Find
+    from supervise.mailbox.turn import IncarnationTurn
 
 SendLinks: TypeAlias = Literal["parent", "link"]
 
@@ -23,3 +28,5 @@ class SpanSettings(NamedTuple):
     sends: bool
     excluded: Excluded
     recording: ErrorRecording
+    around: Callable[[IncarnationTurn, Find], Find] | None = None
+    """Put around what a life finds its handlers with, inside their spans: who else watches handlers."""

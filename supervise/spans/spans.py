@@ -33,8 +33,8 @@ processor or an exception's `__str__` raises is logged, and harms nobody.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
-from copy import copy
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as contexts
@@ -59,8 +59,9 @@ from .settings import SendLinks, SpanSettings
 
 if TYPE_CHECKING:
     from supervise.events import Decided
-    from supervise.mailbox.instrument import Instrument
+    from supervise.mailbox.instrument import Find, Instrument
     from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.turn import IncarnationTurn
 
 
 class Spans:
@@ -101,9 +102,15 @@ class Spans:
 
     def excluding(self, exclude: Iterable[str]) -> Spans:
         """The same, with more handlers that have no span. Raises `InvalidSpec` as `Spans` does."""
-        other = copy(self)
+        other = copy.copy(self)
         excluded = Excluded((*self.settings.excluded.patterns, *Excluded(exclude).patterns))
         other.settings = self.settings._replace(excluded=excluded)
+        return other
+
+    def with_handlers(self, around: Callable[[IncarnationTurn, Find], Find], /) -> Spans:
+        """The same spans, with somebody else's function around each handler, inside its span."""
+        other = copy.copy(self)
+        other.settings = self.settings._replace(around=around)
         return other
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:

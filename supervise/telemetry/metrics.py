@@ -4,63 +4,67 @@
 
 | instrument | kind, unit | attributes |
 |---|---|---|
-| `supervise.actor.count` | up-down counter, `{actor}` | type, state: starting, running, restarting, stopping |
+| `supervise.actor.status` | up-down counter, `{actor}` | type, state: starting, running, restarting, stopping, stopped |
 | `supervise.actor.restarts` | counter, `{restart}` | type, strategy |
 | `supervise.actor.failures` | counter, `{failure}` | type, `error.type` |
 | `supervise.supervisor.escalations` | counter, `{escalation}` | strategy |
 | `supervise.supervisor.restart.utilization` | gauge, `1` | – |
-| `supervise.mailbox.message.count` | up-down counter, `{message}` | type |
-| `supervise.mailbox.messages` | counter, `{message}` | outcome: handled, failed, dead_lettered, abandoned |
-| `supervise.dead_letters` | counter, `{message}` | reason: in_hand, stopped, gone, overflow, unknown_handler, other |
+| `supervise.tree.ready`, `supervise.tree.degraded` | gauges, `1` | – (1: all trees that run are, or: one of them is) |
+| `supervise.loop.lag` | gauge, `s` | – |
+| `supervise.mailbox.size` | up-down counter, `{message}` | type |
+| `supervise.mailbox.utilization` | gauge, `1` | type (of the mailbox that is nearest to being full) |
+| `supervise.mailbox.waiting_senders` | up-down counter, `{sender}` | type |
+| `supervise.mailbox.accepted` | counter, `{message}` | type |
+| `supervise.mailbox.messages` | counter, `{message}` | type, outcome: handled, failed, dead_lettered, abandoned |
+| `supervise.mailbox.rejections` | counter, `{message}` | reason: full, stopped, gone, restarting, timeout |
+| `supervise.dead_letters` | counter, `{message}` | reason: in_hand, stopped, overran, spent, full, refused, late, by_hand |
+| `messaging.process.duration` | histogram, `s` | system, operation, destination template (the type), `error.type` |
+| `supervise.mailbox.wait.duration` | histogram, `s` | type |
 
-All are observable: nothing is recorded when a message is handled (that would take 6 µs); plain counters that exist anyway are
-read whenever a reader collects. No attribute holds a path or an id, so there are as many series as there are types of actors.
+All but the histograms are observable: nothing is recorded when a message is handled; plain counters that exist anyway are read
+whenever a reader collects. The two histograms are only there with `durations=True`: they take about 20 µs of each message.
+
+A counter is there, at 0, before its first event. (`failures` then has no `error.type` yet.) No attribute holds a path or an id,
+so there are as many series as there are types of actors; a class that was made while the program runs takes its series along
+when it is gone, but those of the histograms, which OpenTelemetry can't end: there, types beyond the first 200 are `_OTHER`.
 """
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from supervise.events import DeadLetter, Decided, Event, Started, StartFailed, Stopped
 from supervise.mailbox.account import Account
-from supervise.message import short_name_of
+from supervise.mailbox.losses import Loss
+from supervise.mailbox.refusal import Rejection
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY, scope
+from supervise.spans.spans import Spans
 from supervise.tree.branch import BranchPlace, Place
 from supervise.tree.place import ActorPlace
 from supervise.tree.pool_place import PoolPlace
-from supervise_strategies.child_state import ChildState
 from supervise_strategies.directives import Action
-from supervise_strategies.kind import kind_of, name_of_kind
+from supervise_strategies.errors import InvalidSpec
+
+from .census import NOTHING, STATES, Census, accounts_of
+from .durations import MOST_ERRORS, OTHER, Durations, TimedActors
+from .kinds import Kinds
+from .loop_lag import LoopLag
+from .windows import Windows
 
 if TYPE_CHECKING:
+    from supervise.mailbox.instrument import Instruments
+    from supervise.mailbox.mailbox import Mailbox
     from supervise.tree.running import RunningSupervisor
     from supervise.tree.tree import Tree
 
-_STATES: Final = {
-    ChildState.STARTING: "starting",
-    ChildState.RUNNING: "running",
-    ChildState.RESTARTING: "restarting",
-    ChildState.STOPPING: "stopping",
-    ChildState.UNSTOPPABLE: "stopping",
-}
 _OUTCOMES: Final = ("handled", "failed", "dead_lettered", "abandoned")
-_WHY: Final = (
-    ("in hand when ", "in_hand"),
-    ("its actor is stopped", "stopped"),
-    ("its actor is gone", "gone"),
-    ("its mailbox was closed", "gone"),
-    ("the mailbox was full", "overflow"),
-    ("a newer one took its place", "overflow"),
-)
 
 
 class Metrics:
@@ -69,199 +73,238 @@ class Metrics:
     Without a provider it is the global one, which may be set later. One `Metrics` serves any number of trees, and goes on
     counting when they end and come again; make one for a provider, since instruments of the same names would clash.
 
+    `durations=True` measures each message, and not only counts it: how long it waited, and how long its handler took.
+
     `supervise.supervisor.restart.utilization` is the early warning: of the supervisor (or the child with a limit of its own)
-    that is nearest to giving up, restarts in the window over those allowed.
+    that is nearest to giving up, restarts in the window over those allowed. `supervise.loop.lag` is how long the event loop
+    took to come to what it was asked at the collection before, or has taken so far.
 
     It reads from whatever thread a reader collects in, without stopping the tree: numbers of one collection may be an instant
     apart. `clock` is in seconds, for tests.
     """
 
-    def __init__(self, provider: metrics.MeterProvider | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        provider: metrics.MeterProvider | None = None,
+        *,
+        durations: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if durations not in (True, False):
+            raise InvalidSpec("Metrics", "durations", durations, "True or False")
+        self.is_global: bool = provider is None
+        """Whether its provider is the global one."""
         self._clock = clock
-        self._lock = threading.Lock()  # over the list of trees: a reader must not see one that ends twice, or not at all
-        self._trees: list[Tree] = []
-        self._past: Account = Account()  # of the trees that have ended
-        self._shown: dict[str, int] = {}
-        self._types: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._lock = threading.Lock()  # over the trees: a reader must not see one that ends twice, or not at all
+        self._trees: dict[Tree, LoopLag] = {}
+        self._kinds = Kinds()
+        self._windows = Windows(clock)
+        self._census: Census | None = None
+        self._asked: set[str] = set()  # by which instruments, of this census
+        self._past: dict[str, Account] = {}  # of actors that are gone
+        self._types: set[str] = set()  # that were ever there, and still are
+        self._shown: dict[tuple[str, str], int] = {}
         self._restarts: Counter[tuple[str, str]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
+        self._error_types: set[str] = set()
         self._escalations: Counter[str] = Counter()
-        self._dead_letters: Counter[str] = Counter()
-        self._windows: dict[tuple[int, str], _Window] = {}
-        self._counted: set[tuple[str, str]] = set()
-        self._queued: set[str] = set()
+        self._dead_letters: Counter[str] = Counter({loss.code: 0 for loss in Loss})
+        self._rejections: Counter[str] = Counter({rejection.value: 0 for rejection in Rejection})
         meter = (provider or metrics.get_meter_provider()).get_meter(*scope())
+        self.durations: Durations | None = Durations(meter) if durations else None
         up_down, counter = meter.create_observable_up_down_counter, meter.create_observable_counter
-        up_down("supervise.actor.count", [self._actors], "{actor}", "Actors by where they stand.")
+        gauge = meter.create_observable_gauge
+        up_down("supervise.actor.status", [self._actors], "{actor}", "Actors by where they stand.")
         counter("supervise.actor.restarts", [self._restarted], "{restart}", "Restarts that supervisors decided on.")
         counter("supervise.actor.failures", [self._failed], "{failure}", "Incarnations that ended abnormally or didn't start.")
         counter("supervise.supervisor.escalations", [self._escalated], "{escalation}", "Supervisors that gave up.")
-        meter.create_observable_gauge(
-            "supervise.supervisor.restart.utilization",
-            [self._utilization],
-            "1",
-            "Restarts in the window over those allowed, of the supervisor that is nearest to giving up.",
-        )
-        up_down("supervise.mailbox.message.count", [self._waiting], "{message}", "Messages that wait in mailboxes.")
+        used = "Restarts in the window over those allowed, of the supervisor that is nearest to giving up."
+        gauge("supervise.supervisor.restart.utilization", [self._utilization], "1", used)
+        gauge("supervise.tree.ready", [self._ready], "1", "Whether all that is required is up.")
+        gauge("supervise.tree.degraded", [self._degraded], "1", "Whether something is down that isn't required.")
+        gauge("supervise.loop.lag", [self._lag], "s", "How long the event loop takes to come to what it is asked for.")
+        up_down("supervise.mailbox.size", [self._waiting], "{message}", "Messages that wait in mailboxes.")
+        gauge("supervise.mailbox.utilization", [self._fullness], "1", "Messages that wait over capacity, of the fullest.")
+        up_down("supervise.mailbox.waiting_senders", [self._senders], "{sender}", "Senders that wait for room.")
+        counter("supervise.mailbox.accepted", [self._accepted], "{message}", "Messages that came in.")
         counter("supervise.mailbox.messages", [self._messages], "{message}", "What became of accepted messages.")
+        counter("supervise.mailbox.rejections", [self._rejected], "{message}", "Messages that mailboxes didn't accept.")
         counter("supervise.dead_letters", [self._lost], "{message}", "Accepted messages that no handler will finish.")
 
     def watch(self, app: RunningSupervisor, /) -> Callable[[], None]:
-        """Count for a running tree; the result ends it. `Supervisor(metrics=…)` calls this by itself."""
+        """Count for a running tree; the result ends it. `Supervisor(metrics=…)` calls this by itself.
+
+        Histograms are of trees alone that were given it as `metrics=`.
+        """
         tree = app._branch.tree
+        lag = LoopLag(tree.backend, self._clock)
         with self._lock:
-            self._trees.append(tree)
+            self._trees[tree] = lag
         unsubscribe = tree.bus.subscribe(lambda event: self._hear(tree, event))
+        tree.on_forgotten = (*tree.on_forgotten, self._forgotten)
+        tree.dead_letters.on_rejection = (*tree.dead_letters.on_rejection, self._reject)
 
         def unwatch() -> None:
             unsubscribe()
+            tree.on_forgotten = tuple(told for told in tree.on_forgotten if told != self._forgotten)
+            rejection = tree.dead_letters.on_rejection
+            tree.dead_letters.on_rejection = tuple(told for told in rejection if told != self._reject)
             with self._lock:
-                if tree in self._trees:
-                    self._trees.remove(tree)
-                    self._past = self._past.plus(tree.root.account())
-            for key in [key for key in self._windows if key[0] == id(tree)]:
-                del self._windows[key]
+                if self._trees.pop(tree, None) is not None:
+                    self._add_to_past(tree.root)
+            self._windows.forget(id(tree))
 
         return unwatch
+
+    def instruments(self, made: Instruments | None, /) -> Instruments | None:
+        """Those of a tree that is about to start, with what measures durations, if that was asked for."""
+        if self.durations is None:
+            return made
+        if made is None:
+            return TimedActors(self.durations)
+        if isinstance(made, Spans):
+            return made.with_handlers(self.durations.finder)
+        raise InvalidSpec("Metrics", "durations", True, "False beside a tracing= that isn't Spans(…), a provider, or a bool")
 
     # -- what happens: in the tree's thread, at once -----------------------------------------------------------------
 
     def _hear(self, tree: Tree, event: Event) -> None:
         if isinstance(event, DeadLetter):
-            self._dead_letters[_reason(event.why)] += 1
+            self._dead_letters[event.reason] += 1
         elif isinstance(event, Started):
             place = _place(tree, event.path)
             if isinstance(place, ActorPlace):
-                self._learn(place)
+                self._kinds.learn(place)
         elif isinstance(event, Stopped | StartFailed):
             failed = not event.ignored if isinstance(event, StartFailed) else event.reason.abnormal
             place = _place(tree, event.path) if failed else None
             if isinstance(place, ActorPlace):
-                self._failures[self._type(place), event.error_type] += 1
+                word = event.error_type
+                if word not in self._error_types and len(self._error_types) >= MOST_ERRORS:
+                    word = OTHER
+                self._error_types.add(word)
+                self._failures[self._kinds.of(place), word] += 1
         elif isinstance(event, Decided):
             self._decided(tree, event)
 
     def _decided(self, tree: Tree, event: Decided) -> None:
         above, place = _place(tree, event.supervisor), _place(tree, event.path)
+        decision = event.decision
         strategy = above.description.spec.strategy.value if isinstance(above, BranchPlace) else ""
-        if event.decision.action is Action.GIVE_UP:
+        if decision.action is Action.GIVE_UP:
             self._escalations[strategy] += 1
-        elif event.decision.action is Action.RESTART:
-            self._restarts[self._type(place), strategy] += 1
+        elif decision.action is Action.RESTART:
+            self._restarts[self._kinds.of(place), strategy] += 1
             limited = isinstance(place, ActorPlace) and place.child.spec.limit is not None
-            key = id(tree), event.path if limited else event.supervisor
-            now = self._clock()
-            window = self._windows.get(key)
-            if window is None:
-                if len(self._windows) % 256 == 255:
-                    for old in [k for k, w in self._windows.items() if not w.used(now)]:
-                        del self._windows[old]
-                self._windows[key] = window = _Window(event.decision.allowed, event.decision.per)
-            window.times.append(now)
+            self._windows.add(id(tree), event.path if limited else event.supervisor, decision.allowed, decision.per)
 
-    # -- types of actors ---------------------------------------------------------------------------------------------
+    def _reject(self, mailbox: Mailbox, reason: Rejection) -> None:
+        self._rejections[reason.value] += 1
 
-    def _learn(self, place: ActorPlace) -> None:
-        """An actor's type is known while it lives; keep it, by what made it, for when it has crashed."""
-        factory, incarnation = place.child.factory, place.incarnation
-        if isinstance(factory, type) or incarnation is None or incarnation.instance is None:
-            return
-        try:
-            self._types[factory] = name_of_kind(kind_of(incarnation.instance))
-        except TypeError:  # it has no hash, or no weak references
-            return
+    def _forgotten(self, branch: BranchPlace, place: Place) -> None:
+        if not isinstance(branch, PoolPlace):  # it counts its workers as its own
+            self._add_to_past(place)
 
-    def _type(self, place: Place | None) -> str:
-        if place is None:
-            return "unknown"
-        if isinstance(place, PoolPlace):
-            return self._type(next((below for below in [*place.places.values()]), None))
-        if isinstance(place, BranchPlace):
-            return type(place.description).__name__
-        incarnation = place.incarnation
-        instance = None if incarnation is None else incarnation.instance
-        if instance is not None:
-            return name_of_kind(kind_of(instance))
-        factory: Any = place.child.factory
-        try:
-            known = self._types.get(factory)
-        except TypeError:
-            known = None
-        while isinstance(factory, functools.partial):
-            factory = factory.func
-        return known or short_name_of(factory)
+    def _add_to_past(self, place: Place) -> None:
+        for kind, account in accounts_of(place, self._kinds).items():
+            self._past[kind] = self._past.get(kind, NOTHING).plus(account)
 
     # -- what is read: in the reader's thread ------------------------------------------------------------------------
 
-    def _live(self) -> list[Tree]:
+    def _read(self, instrument: str) -> Census:
+        """How things stand. One walk through the trees is for all instruments of a collection: until one asks again."""
         with self._lock:
-            return [*self._trees]
+            if self._census is None or instrument in self._asked:
+                self._asked.clear()
+                past = {**self._past}  # before the places: what is being forgotten is in neither, and a counter never falls
+                self._census = Census([*self._trees], self._kinds)
+                living = self._kinds.living()
+                self._forget_all_but(living)
+                self._sum_up({kind: account for kind, account in past.items() if kind in living}, self._census)
+            self._asked.add(instrument)
+            return self._census
+
+    def _sum_up(self, past: dict[str, Account], census: Census) -> None:
+        self._types |= {kind for kind, _ in census.actors} | census.accounts.keys() | past.keys()
+        for kind in self._types:
+            account = past.get(kind, NOTHING).plus(census.accounts.get(kind, NOTHING))
+            for outcome in ("accepted", *_OUTCOMES):
+                self._shown[kind, outcome] = max(self._shown.get((kind, outcome), 0), getattr(account, outcome))
+        for key in census.restartable:
+            self._restarts.setdefault(key, 0)
+        for kind in self._types:
+            self._failures.setdefault((kind, ""), 0)
+        for strategy in census.strategies:
+            self._escalations.setdefault(strategy, 0)
+
+    def _forget_all_but(self, living: set[str]) -> None:
+        self._types &= living
+        for kind in [kind for kind in self._past if kind not in living]:
+            del self._past[kind]
+        for counted in (self._restarts, self._failures, self._shown):
+            for key in [key for key in [*counted] if key[0] not in living]:
+                del counted[key]
 
     def _actors(self, _: CallbackOptions) -> Iterable[Observation]:
-        found: Counter[tuple[str, str]] = Counter()
-        for tree in self._live():
-            for place in tree.root.actors():
-                state = _state(place)
-                if state is not None:
-                    found[self._type(place), state] += 1
-        self._counted |= found.keys()  # a series that was there is 0, not absent
-        return [Observation(found[key], {ACTOR_TYPE: key[0], ACTOR_STATE: key[1]}) for key in sorted(self._counted)]
+        found = self._read("actors").actors
+        types = sorted(self._types)
+        return [Observation(found[t, s], {ACTOR_TYPE: t, ACTOR_STATE: s}) for t in types for s in STATES]
+
+    def _by_type(self, found: dict[str, float] | Counter[str]) -> Iterable[Observation]:
+        return [Observation(found.get(kind, 0), {ACTOR_TYPE: kind}) for kind in sorted(self._types)]
 
     def _waiting(self, _: CallbackOptions) -> Iterable[Observation]:
-        found: Counter[str] = Counter()
-        for tree in self._live():
-            for place in tree.root.walk():
-                if isinstance(place, ActorPlace | PoolPlace):
-                    found[self._type(place)] += place.mailbox.waiting
-        self._queued |= found.keys()
-        return [Observation(found[kind], {ACTOR_TYPE: kind}) for kind in sorted(self._queued)]
+        return self._by_type(self._read("waiting").waiting)
+
+    def _fullness(self, _: CallbackOptions) -> Iterable[Observation]:
+        return self._by_type(self._read("fullness").fullness)
+
+    def _senders(self, _: CallbackOptions) -> Iterable[Observation]:
+        return self._by_type(self._read("senders").waiting_senders)
+
+    def _accepted(self, _: CallbackOptions) -> Iterable[Observation]:
+        self._read("accepted")
+        return [Observation(self._shown[kind, "accepted"], {ACTOR_TYPE: kind}) for kind in sorted(self._types)]
 
     def _messages(self, _: CallbackOptions) -> Iterable[Observation]:
-        with self._lock:
-            total = self._past
-            for tree in self._trees:
-                total = total.plus(tree.root.account())
-        for outcome in _OUTCOMES:  # a child that is just being forgotten is in neither sum, and a counter never falls
-            self._shown[outcome] = max(self._shown.get(outcome, 0), getattr(total, outcome))
-        return [Observation(count, {MESSAGE_OUTCOME: outcome}) for outcome, count in self._shown.items()]
+        self._read("messages")
+        types = sorted(self._types)
+        return [Observation(self._shown[t, o], {ACTOR_TYPE: t, MESSAGE_OUTCOME: o}) for t in types for o in _OUTCOMES]
 
     def _restarted(self, _: CallbackOptions) -> Iterable[Observation]:
+        self._read("restarted")
         return [Observation(n, {ACTOR_TYPE: kind, RESTART_STRATEGY: how}) for (kind, how), n in [*self._restarts.items()]]
 
     def _failed(self, _: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(n, {ACTOR_TYPE: kind, ERROR_TYPE: error}) for (kind, error), n in [*self._failures.items()]]
+        self._read("failed")
+        return [
+            Observation(n, {ACTOR_TYPE: kind, ERROR_TYPE: error} if error else {ACTOR_TYPE: kind})
+            for (kind, error), n in [*self._failures.items()]
+        ]
 
     def _escalated(self, _: CallbackOptions) -> Iterable[Observation]:
+        self._read("escalated")
         return [Observation(n, {RESTART_STRATEGY: strategy}) for strategy, n in [*self._escalations.items()]]
+
+    def _rejected(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(n, {REASON: reason}) for reason, n in [*self._rejections.items()]]
 
     def _lost(self, _: CallbackOptions) -> Iterable[Observation]:
         return [Observation(n, {REASON: reason}) for reason, n in [*self._dead_letters.items()]]
 
     def _utilization(self, _: CallbackOptions) -> Iterable[Observation]:
-        now = self._clock()
-        return [Observation(max((w.used(now) / w.allowed for w in [*self._windows.values()]), default=0.0))]
+        return [Observation(self._windows.fullest())]
 
+    def _ready(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(int(self._read("ready").ready))]
 
-class _Window:
-    """The restarts that count against one limit."""
+    def _degraded(self, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(int(self._read("degraded").degraded))]
 
-    __slots__ = ("allowed", "per", "times")
-
-    def __init__(self, allowed: int, per: float) -> None:
-        self.allowed = allowed
-        self.per = per
-        self.times: deque[float] = deque(maxlen=allowed)
-
-    def used(self, now: float) -> int:
-        return sum(at >= now - self.per for at in [*self.times])
-
-
-def _state(place: ActorPlace) -> str | None:
-    node = place.node
-    if node.branch.node is not node:  # its supervisor is down, and comes back
-        return "restarting"
-    info = node.machine.child(place.name)
-    return None if info is None else _STATES.get(info.state)
+    def _lag(self, _: CallbackOptions) -> Iterable[Observation]:
+        with self._lock:
+            lags = [*self._trees.values()]
+        return [Observation(max((lag.read() for lag in lags), default=0.0))]
 
 
 def _place(tree: Tree, path: str) -> Place | None:
@@ -272,10 +315,3 @@ def _place(tree: Tree, path: str) -> Place | None:
             return None
         place = below
     return place
-
-
-def _reason(why: str) -> str:
-    for beginning, code in _WHY:
-        if why.startswith(beginning):
-            return code
-    return "unknown_handler" if " has no handler " in why else "other"

@@ -232,6 +232,8 @@ class Node:
         if isinstance(place, ActorPlace) and place.over and self.branch.description.name_of(place.child) == place.name:
             self.branch.over.add(place.name)
         self.branch.gone = self.branch.gone.plus(place.account())
+        for told in self.tree.on_forgotten:
+            told(self.branch, place)
 
     def _wake_at(self, directive: do.WakeAt) -> None:
         if self._wake is not None:

@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 
     from supervise.events import Listener
     from supervise.journal.bus import OnCrash
+    from supervise.mailbox.instrument import Instruments
 
 
 class Watcher(Protocol):
-    """Looks at running trees: `supervise.telemetry.Metrics` is one."""
+    """Looks at running trees: `supervise.telemetry.Metrics` is one.
+
+    One that has a method `instruments` is asked for those of the tree, with those that it would have, or None.
+    """
 
     def watch(self, app: RunningSupervisor, /) -> Callable[[], object]:
         """Begin, before anything of the tree has started; the result ends it, when nothing of it runs any more."""
@@ -149,7 +153,8 @@ class Runnable(Description):
 
     async def __aenter__(self) -> RunningSupervisor:
         await self._left()
-        looks = chosen(self.tracing), self.on_dead_letter, self.on_crash, self.log_arguments
+        instruments = _with_metrics(self.metrics, chosen(self.tracing), self.name)
+        looks = instruments, self.on_dead_letter, self.on_crash, self.log_arguments
         tree = Tree(current_backend(), self, self.listener, RunningSupervisor, *looks)
         app = RunningSupervisor(tree.root)
         if self.metrics is not None:
@@ -200,6 +205,21 @@ class Runnable(Description):
             if interrupts(error):
                 raise
             say(logging.ERROR, "supervisor %r: the end of its metrics raised %s", self.name, error, error=error)
+
+
+def _with_metrics(metrics: Watcher | None, instruments: Instruments | None, name: str) -> Instruments | None:
+    """The instruments of a tree, with what its metrics have to measure from within, if they do."""
+    within: Callable[[Instruments | None], Instruments | None] | None = getattr(metrics, "instruments", None)
+    if not callable(within):
+        return instruments
+    try:
+        return within(instruments)
+    except Exception:
+        raise
+    except BaseException as error:
+        if interrupts(error):
+            raise
+        raise RuntimeError(f"metrics= of supervisor {name!r} raised {describe(error)}") from error
 
 
 def _watch(metrics: Watcher, app: RunningSupervisor) -> Callable[[], object]:

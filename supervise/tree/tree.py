@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from supervise.journal.bus import OnCrash
     from supervise.mailbox.instrument import Instruments
 
+    from .branch import Place
     from .description import Description
     from .host import Host
 
@@ -90,6 +91,8 @@ class Tree:
         self.host: object = backend.current_task()
         self.hosted: Host | None = None
         self.unwatch: Callable[[], object] = _nothing
+        self.on_forgotten: tuple[Callable[[BranchPlace, Place], object], ...] = ()
+        """Told of what is listed nowhere any more, after its last message: for who sums up. They neither raise nor wait."""
         self.bus: Bus = Bus(self.fatal, EventLog(backend.now, backend.call_at), on_crash, log_arguments=log_arguments)
         backend.pass_up = self.fatal
         if listener is not None:
