@@ -111,16 +111,15 @@ def main(backend: str, telemetry: Telemetry) -> int:
     _begun = time.monotonic()
     logging.getLogger().addHandler(logging.NullHandler())  # the story is told below, in its own words
     telemetry.open("chat")
-    return anyio.run(_play, telemetry.log_arguments, backend=backend)
+    return anyio.run(_play, telemetry, backend=backend)
 
 
-async def _play(log_arguments: bool) -> int:
+async def _play(telemetry: Telemetry) -> int:
     story = Story()
     clients = [Client(nick) for nick in ("ann", "bob", "cy")]
     poisoned, account = 0, Account()
     with anyio.fail_after(GUARD):
-        tree = chat.tree(listener=story)
-        async with tree.with_arguments_in_logs() if log_arguments else tree as app:
+        async with telemetry.applied(chat.tree(listener=story)) as app:
             port = await app.find("listener").call(chat.Listener.port)
             _tell(f"chat listens on port {port}; {', '.join(c.nick for c in clients)} join room {ROOM!r}")
             async with anyio.create_task_group() as group:

@@ -15,6 +15,7 @@ from supervise_strategies.suggestion import did_you_mean
 
 from . import demo, run, show
 from .columns import command as columns
+from .listening import WrongAddress
 from .outputs import unbreak
 from .telemetry import Telemetry, WrongTelemetry, show_records
 
@@ -33,7 +34,8 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit status (2: the command line itself is wrong)."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
     if options.command == "columns":
         return columns.main(
             options.file,
@@ -55,18 +57,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if options.command == "run" or options.log_level is not None:  # a demo tells its story in its own words
         show_records(options.log_level)
-    exclude: list[str] = options.trace_exclude if options.command == "run" else []
-    log, otlp, level = options.log, options.otlp, options.log_level
-    telemetry = Telemetry(log, otlp, options.actor_services, level, options.log_arguments, exclude)
+    if options.metrics_durations and options.metrics is None:
+        parser.error("--metrics-durations needs --metrics HOST:PORT")
+    telemetry: Telemetry | None = None
     try:
+        telemetry = Telemetry(
+            options.log,
+            options.otlp,
+            options.actor_services,
+            options.log_level,
+            log_arguments=options.log_arguments,
+            exclude=options.trace_exclude if options.command == "run" else (),
+            metrics=options.metrics,
+            durations=options.metrics_durations,
+        )
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
         return run.main(options.target, options.backend, options.shutdown_budget, telemetry, options.health, options.factory)
-    except WrongTelemetry as error:
+    except (WrongTelemetry, WrongAddress) as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
     finally:
-        telemetry.close()
+        if telemetry is not None:
+            telemetry.close()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
             help="say in log records and errors what messages hold, not only its types",
         )
         command.add_argument("--otlp", metavar="URL", help="send spans to this collector, e.g. http://127.0.0.1:4318")
+        command.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics to Prometheus there, e.g. 127.0.0.1:9464")
+        command.add_argument(
+            "--metrics-durations", action="store_true", help="and how long messages wait and are handled: 20 µs each"
+        )
         command.add_argument("--actor-services", action="store_true", help="make each type of actor a service in the spans")
 
     reading.add_argument("file", metavar="FILE", help="as --log writes it; - for standard input")

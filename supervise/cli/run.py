@@ -5,7 +5,7 @@
 | SIGTERM or SIGINT, at any time: what has started is stopped in order, within the budget | 0 |
 | the tree ended by itself in an orderly way | 0 |
 | it gave up, or didn't start: the chain of crashes is on stderr | 1 |
-| MODULE:TREE isn't one, or --log, --otlp or --health can't be done: why is on stderr | 2 |
+| MODULE:TREE isn't one, or --log, --otlp, --metrics or --health can't be done: why is on stderr | 2 |
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
 | a second signal: all process groups are killed, and the process is left at once | 128 + its number |
 
@@ -39,15 +39,12 @@ from supervise_strategies.exit_reason import describe
 
 from .ending import Ending
 from .failure import traceback_text
+from .listening import WrongAddress, host_and_port, shown, taken
 from .outputs import unbreak
 from .target import WrongTarget, load
 from .telemetry import Telemetry, shows
 
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
-
-
-class WrongHealth(Exception):
-    """--health can't be done; the text is the one line to print."""
 
 
 def main(
@@ -73,9 +70,9 @@ def main(
 
 def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None, factory: bool) -> int:
     try:
-        listen = None if probes is None else host_and_port(probes)
+        listen = None if probes is None else host_and_port("--health", probes, 8080)
         description = _load_unless_asked_to_end(target, factory)
-    except WrongHealth as error:
+    except WrongAddress as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
     except WrongTarget as error:
@@ -87,14 +84,12 @@ def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry,
         description = description.with_budget(budget)
     elif description.shutdown_budget is None:
         description = description.with_budget(DEFAULT_BUDGET)
-    if telemetry.log_arguments:
-        description = description.with_arguments_in_logs()
     telemetry.open(description.name)
-    description = telemetry.filtered(description)
+    description = telemetry.applied(description)
     within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
         return anyio.run(_Service(description, Ending(within, telemetry.close), listen).serve, backend=backend)
-    except WrongHealth as error:
+    except WrongAddress as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
 
@@ -116,15 +111,6 @@ def _load_unless_asked_to_end(target: str, factory: bool) -> Runnable:
 
 def _remember() -> None:
     """Whoever comes next looks at `signals.first`."""
-
-
-def host_and_port(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, with an IPv6 address in brackets."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise WrongHealth(f"--health {text!r} isn't HOST:PORT: give both, e.g. --health 127.0.0.1:8080, or [::1]:8080")
-    return host, int(port)
 
 
 class _Service:
@@ -191,11 +177,8 @@ class _Service:
         try:
             chosen = await stack.enter_async_context(serve(self._description, host, port))
         except OSError as error:
-            why = error.strerror or describe(error)
-            raise WrongHealth(
-                f"--health {host}:{port}: can't listen there ({why}): choose another port, or end what listens on this one"
-            ) from error
-        print(f"supervise: health at http://{host}:{chosen}/live, /ready and /tree", file=sys.stderr, flush=True)
+            raise taken("--health", host, port, error) from error
+        print(f"supervise: health at http://{shown(host, chosen)}/live, /ready and /tree", file=sys.stderr, flush=True)
 
     async def _accompany(self) -> None:
         """Beside the tree, from the beginning of its start on: stop it when it is asked for, and look after its end."""

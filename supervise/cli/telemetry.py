@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
 
 from supervise.log import would_write
 from supervise.spans.chosen import chosen
 from supervise_strategies.errors import InvalidSpec
 
+from .listening import host_and_port, shown, taken
+
 if TYPE_CHECKING:
+    from supervise.telemetry.prometheus import Prometheus
     from supervise.telemetry.tracing import Tracing
     from supervise.tree.supervisor import Runnable
 
+R = TypeVar("R", bound="Runnable")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER")
 
 
@@ -50,7 +56,7 @@ def _made_anyway(record: logging.LogRecord) -> bool:
 
 
 class Telemetry:
-    """Logs and spans of one command: opened before its tree, closed after it, whatever the collector does within 2 s."""
+    """Logs, spans and metrics of one command, from before its tree until after it, whatever the collector does within 2 s."""
 
     def __init__(
         self,
@@ -58,10 +64,17 @@ class Telemetry:
         otlp: str | None,
         actor_services: bool,
         level: int | None = None,
+        *,
         log_arguments: bool = False,
         exclude: Sequence[str] = (),
+        metrics: str | None = None,
+        durations: bool = False,
     ) -> None:
-        self.log_arguments: bool = log_arguments
+        """WrongAddress if `metrics` isn't HOST:PORT."""
+        self._log_arguments = log_arguments
+        self._listen = None if metrics is None else host_and_port("--metrics", metrics, 9464)
+        self._durations = durations
+        self._prometheus: Prometheus | None = None
         self._log = log
         self._level = level
         self._otlp = otlp
@@ -86,6 +99,8 @@ class Telemetry:
                 if other is not self._handler and other.level == logging.NOTSET:
                     other.setLevel(logging.INFO)  # what isn't asked for isn't shown beside it
             logging.getLogger("supervise").setLevel(logging.DEBUG)
+        if self._listen is not None:
+            self._serve_metrics(service_name, *self._listen)
         if self._otlp is None and not any(map(os.environ.get, _ENDPOINTS)):
             return
         from supervise.telemetry.tracing import configure
@@ -95,8 +110,14 @@ class Telemetry:
         except (ValueError, ImportError) as error:
             raise WrongTelemetry(f"--otlp: {error}") from error
 
-    def filtered(self, tree: Runnable) -> Runnable:
-        """The tree without the spans that aren't wanted. WrongTelemetry if the patterns are none."""
+    def applied(self, tree: R) -> R:
+        """The tree as the command line wants it. WrongTelemetry if it can't be."""
+        if self._log_arguments:
+            tree = tree.with_arguments_in_logs()
+        return self._measured(self._filtered(tree))
+
+    def _filtered(self, tree: R) -> R:
+        """Without the spans that aren't wanted."""
         if not self._exclude:
             return tree
         from supervise.spans.filters import Excluded
@@ -109,8 +130,39 @@ class Telemetry:
         spans = chosen(tree.tracing)
         return tree.with_tracing(spans.excluding(self._exclude)) if isinstance(spans, Spans) else tree
 
+    def _serve_metrics(self, service_name: str, host: str, port: int) -> None:
+        from supervise.telemetry.prometheus import Prometheus
+
+        try:
+            self._prometheus = Prometheus(service_name, host, port)
+        except OSError as error:
+            raise taken("--metrics", host, port, error) from error
+        except ImportError as error:
+            raise WrongTelemetry(f"--metrics: {error}") from error
+        print(f"supervise: metrics at http://{shown(host, self._prometheus.port)}/metrics", file=sys.stderr, flush=True)
+
+    def _measured(self, tree: R) -> R:
+        """Counted for what serves metrics, if that was asked for."""
+        if self._prometheus is None:
+            return tree
+        from supervise.telemetry.metrics import Metrics
+
+        own = tree.metrics
+        if own is None:
+            return tree.with_metrics(Metrics(self._prometheus.provider, durations=self._durations))
+        if not isinstance(own, Metrics) or not own.is_global or not self._prometheus.is_global:
+            why = f"{tree.name} has metrics= of its own, for a provider that isn't served here"
+            raise WrongTelemetry(f"--metrics: {why}: give it Metrics() without a provider, or leave out --metrics")
+        if self._durations and own.durations is None:
+            cure = "write Metrics(durations=True) there"
+            raise WrongTelemetry(f"--metrics-durations: {tree.name} has metrics= of its own: {cure}")
+        return tree
+
     def close(self) -> None:
         """Deliver what has ended, for 2 s at most. Idempotent."""
+        if self._prometheus is not None:
+            self._prometheus.close()
+            self._prometheus = None
         if self._tracing is not None:
             self._tracing.close()
         if self._handler is not None:

@@ -120,10 +120,16 @@ class Runnable(Description):
         return other
 
     def with_tracing(self, tracing: TracingOption) -> Self:
-        """The same supervisor with another option `tracing`."""
+        """The same description with another option `tracing`."""
         check_option(f"supervisor {self.name!r}", tracing)
-        other = copy(self)
-        other.tracing, other._tree = tracing, None
+        other = self._copied()
+        other.tracing = tracing
+        return other
+
+    def with_metrics(self, metrics: Watcher) -> Self:
+        """The same description with other `metrics`: what an operator says, rather than whoever wrote the tree."""
+        other = self._copied()
+        other.metrics = metrics
         return other
 
     @property

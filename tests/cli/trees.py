@@ -8,9 +8,11 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 from opentelemetry import trace
+from opentelemetry.metrics import NoOpMeterProvider
 from tenacity import wait_fixed
 
 from supervise import DynamicSupervisor, Intensity, Restart, Supervisor, child, current
+from supervise.telemetry import Metrics
 
 
 class Loud:
@@ -114,6 +116,8 @@ DEAF_AND_TRACED = Supervisor("app", child(DeafAndTraced, "a", name="a", stop_wit
 UNBORN = Supervisor("app", child(Unborn, name="unborn"))
 UNREADY = Supervisor("app", Supervisor("below", child(Unready, name="unready")))
 EMPTY = DynamicSupervisor("empty")
+COUNTED = Supervisor("app", child(Loud, "a", name="a"), metrics=Metrics())
+COUNTED_ELSEWHERE = Supervisor("app", child(Loud, "a", name="a"), metrics=Metrics(NoOpMeterProvider()))
 NUMBER = 7
 any_child: Any = child  # a type checker refuses what follows
 WRONG_ARGUMENTS = Supervisor("app", Supervisor("below", any_child(Loud, "a", "too many", name="a")))
