@@ -153,7 +153,7 @@ class Telemetry:
         if not isinstance(own, Metrics) or not own.is_global or not self._prometheus.is_global:
             why = f"{tree.name} has metrics= of its own, for a provider that isn't served here"
             raise WrongTelemetry(f"--metrics: {why}: give it Metrics() without a provider, or leave out --metrics")
-        if self._durations and own.durations is None:
+        if self._durations and not own.with_durations:
             cure = "write Metrics(durations=True) there"
             raise WrongTelemetry(f"--metrics-durations: {tree.name} has metrics= of its own: {cure}")
         return tree

@@ -71,7 +71,8 @@ class Metrics:
     """Counts for the trees that it is given as `metrics=`; the instruments are those of one meter provider.
 
     Without a provider it is the global one, which may be set later. One `Metrics` serves any number of trees, and goes on
-    counting when they end and come again; make one for a provider, since instruments of the same names would clash.
+    counting when they end and come again; make one for a provider, since instruments of the same names would clash. It makes
+    them with its first tree.
 
     `durations=True` measures each message, and not only counts it: how long it waited, and how long its handler took.
 
@@ -94,6 +95,10 @@ class Metrics:
             raise InvalidSpec("Metrics", "durations", durations, "True or False")
         self.is_global: bool = provider is None
         """Whether its provider is the global one."""
+        self.with_durations: bool = bool(durations)
+        self.durations: Durations | None = None  # from its first tree on
+        self._provider = provider
+        self._begun = False
         self._clock = clock
         self._lock = threading.Lock()  # over the trees: a reader must not see one that ends twice, or not at all
         self._trees: dict[Tree, LoopLag] = {}
@@ -110,8 +115,14 @@ class Metrics:
         self._escalations: Counter[str] = Counter()
         self._dead_letters: Counter[str] = Counter({loss.code: 0 for loss in Loss})
         self._rejections: Counter[str] = Counter({rejection.value: 0 for rejection in Rejection})
-        meter = (provider or metrics.get_meter_provider()).get_meter(*scope())
-        self.durations: Durations | None = Durations(meter) if durations else None
+
+    def _begin(self) -> None:
+        """Make the instruments, with the first tree: one that serves none clashes with nobody."""
+        if self._begun:
+            return
+        self._begun = True
+        meter = (self._provider or metrics.get_meter_provider()).get_meter(*scope())
+        self.durations = Durations(meter) if self.with_durations else None
         up_down, counter = meter.create_observable_up_down_counter, meter.create_observable_counter
         gauge = meter.create_observable_gauge
         up_down("supervise.actor.status", [self._actors], "{actor}", "Actors by where they stand.")
@@ -136,6 +147,7 @@ class Metrics:
 
         Histograms are of trees alone that were given it as `metrics=`.
         """
+        self._begin()
         tree = app._branch.tree
         lag = LoopLag(tree.backend, self._clock)
         with self._lock:
@@ -158,6 +170,7 @@ class Metrics:
 
     def instruments(self, made: Instruments | None, /) -> Instruments | None:
         """Those of a tree that is about to start, with what measures durations, if that was asked for."""
+        self._begin()
         if self.durations is None:
             return made
         if made is None:

@@ -292,9 +292,9 @@ async def test_what_the_sdk_raises_is_said_and_harms_nobody(
         def record(self, *_: Any) -> None:
             raise Boom("no room")
 
-    assert measured.metrics.durations is not None
-    monkeypatch.setattr(measured.metrics.durations, "_wait", Raising())
     async with Supervisor("app", child(Sleeper), metrics=measured.metrics, tracing=False) as app:
+        assert measured.metrics.durations is not None
+        monkeypatch.setattr(measured.metrics.durations, "_wait", Raising())
         for _ in range(2):
             assert await app.find("sleeper").call(Sleeper.sleep, 1.0) == 1.0
         assert app.account().failed == 0
