@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from anyio import TASK_STATUS_IGNORED
