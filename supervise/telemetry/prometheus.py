@@ -18,7 +18,7 @@ from opentelemetry import metrics
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
 
-EXPORTER: Final = "opentelemetry-exporter-prometheus"
+EXPORTER: Final = "pip install opentelemetry-exporter-prometheus"
 PATIENCE: Final = 10.0
 """Seconds that a client may take to say what it wants."""
 LOOKS: Final = 0.1
@@ -37,8 +37,7 @@ class Prometheus:
             exporter: Any = importlib.import_module("opentelemetry.exporter.prometheus")
             client: Any = importlib.import_module("prometheus_client")
         except ImportError as error:
-            text = f"it needs the package {EXPORTER}, which can't be imported ({error}): pip install {EXPORTER}"
-            raise ImportError(text) from error
+            raise ImportError(f"the exporter to Prometheus can't be imported ({error}): {EXPORTER}") from error
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 

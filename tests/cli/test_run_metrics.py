@@ -151,7 +151,7 @@ def test_an_exporter_that_is_not_there_is_one_line_with_the_cure_and_status_2(tm
         out, err = process.communicate(timeout=GUARD)
     assert (process.returncode, out) == (2, "")
     assert len(err.splitlines()) == 1
-    assert err.startswith("supervise: --metrics: it needs the package opentelemetry-exporter-prometheus")
+    assert err.startswith("supervise: --metrics: the exporter to Prometheus can't be imported")
     assert err.endswith("pip install opentelemetry-exporter-prometheus\n")
 
 
