@@ -126,8 +126,7 @@ def _timed(
 ) -> AnyHandler:
     """The handler, with a look at the clock before and after it."""
 
-    async def follow(envelope: Envelope | None, began: float | None, result: Any) -> Any:
-        began = now() if began is None else began  # one that runs beside others begins when it has its place
+    async def follow(envelope: Envelope | None, began: float, result: Any) -> Any:
         try:
             result = await result
         except BaseException as error:
@@ -144,7 +143,7 @@ def _timed(
             note(envelope, began, error)
             raise
         if awaitable(result):
-            return follow(envelope, began if way is False else None, result)
+            return follow(envelope, began, result)
         note(envelope, began)
         return result
 

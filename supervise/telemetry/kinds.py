@@ -98,4 +98,4 @@ def _weak(source: Any) -> Any:
     try:
         return ref(source)
     except TypeError:
-        return ref(type(source))
+        return ref(kind_of(source))

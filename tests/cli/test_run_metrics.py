@@ -187,7 +187,7 @@ def test_nothing_of_it_is_imported_for_who_does_not_ask() -> None:
 
 
 def test_it_can_be_closed_and_opened_again_on_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "set_meter_provider", lambda _: None)  # that of this process stays as it is
+    monkeypatch.setattr(metrics, "set_meter_provider", id)  # that of this process stays as it is
     first = Prometheus("shop", "127.0.0.1", 0)
     first.provider.get_meter("shop").create_counter("sold").add(1)
     assert 'service_name="shop"' in scraped(f"http://127.0.0.1:{first.port}/metrics")

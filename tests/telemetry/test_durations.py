@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader

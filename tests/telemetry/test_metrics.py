@@ -684,3 +684,16 @@ def test_durations_that_are_no_bool_are_refused() -> None:
     wrong: Any = "yes"
     with pytest.raises(InvalidSpec, match=r"durations='yes'.*True or False"):
         Metrics(durations=wrong)
+
+
+async def test_a_pool_that_shrinks_keeps_its_counts(meter: Meter) -> None:
+    jobs = pool(Scribe, size=2, name="jobs")
+    async with Supervisor("app", jobs, metrics=meter.metrics) as app:
+        await app.find("jobs/2").call(Scribe.note, 1)
+        await app.find(jobs).call(Scribe.note, 2)
+        assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 2}
+        await app.resize(jobs, 1)
+        assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 2}
+        await app.find(jobs).call(Scribe.note, 3)
+        assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 3}
+    assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 3}
