@@ -27,6 +27,7 @@ class Census:
     """Everything is by type of actor. What is told of one that is just changing may be an instant old."""
 
     __slots__ = (
+        "_found",
         "accounts",
         "actors",
         "degraded",
@@ -44,7 +45,7 @@ class Census:
         self.waiting_senders: Counter[str] = Counter()
         self.fullness: dict[str, float] = {}
         """Of the mailbox that is nearest to being full."""
-        self.accounts: dict[str, Account] = {}
+        self._found: dict[str, list[Account]] = {}
         self.restartable: set[tuple[str, str]] = set()
         """Types, each with the strategy of a supervisor above it."""
         self.strategies: set[str] = set()
@@ -54,6 +55,8 @@ class Census:
         for number, tree in enumerate(trees):
             ready = self._read(tree, kinds)
             self.ready = ready and (self.ready or number == 0)
+        self.accounts: dict[str, Account] = {kind: _sum(found) for kind, found in self._found.items()}
+        self._found.clear()
 
     def _read(self, tree: Tree, kinds: Kinds) -> bool:
         root = tree.root
@@ -93,7 +96,7 @@ class Census:
         self._count_messages(place.mailbox, kind)
         if kinds.is_known(place):  # else it would be counted under another name soon, once more
             own = place.own_account() if isinstance(place, PoolPlace) else place.account()
-            self.accounts[kind] = self.accounts.get(kind, NOTHING).plus(own)
+            self._found.setdefault(kind, []).append(own)
 
     def _count_messages(self, mailbox: Mailbox, kind: str) -> None:
         self.waiting[kind] += mailbox.waiting
@@ -103,6 +106,11 @@ class Census:
                 self.waiting_senders[kind] += len(lane.waiting_senders.line) + len(lane.reservations)
             fullness = max(fullness, len(lane.queue) / mailbox.options.capacity)
         self.fullness[kind] = max(self.fullness.get(kind, 0.0), fullness)
+
+
+def _sum(accounts: list[Account]) -> Account:
+    """As `Account.plus` does, but at once: that is a quarter of a walk."""
+    return Account(*map(sum, zip(*accounts, strict=True)))
 
 
 def _is_over(branch: BranchPlace) -> bool:
