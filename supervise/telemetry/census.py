@@ -49,9 +49,9 @@ class Census:
         self.restartable: set[tuple[str, str]] = set()
         """Types, each with the strategy of a supervisor above it."""
         self.strategies: set[str] = set()
-        self.ready = False
+        self.ready: bool = False
         """Whether a tree runs, and all that run are ready."""
-        self.degraded = False
+        self.degraded: bool = False
         for number, tree in enumerate(trees):
             ready = self._read(tree, kinds)
             self.ready = ready and (self.ready or number == 0)

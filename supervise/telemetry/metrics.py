@@ -291,8 +291,8 @@ class Metrics:
     def _failed(self, _: CallbackOptions) -> Iterable[Observation]:
         self._read("failed")
         return [
-            Observation(n, {ACTOR_TYPE: kind, ERROR_TYPE: error} if error else {ACTOR_TYPE: kind})
-            for (kind, error), n in [*self._failures.items()]
+            Observation(n, {ACTOR_TYPE: kind, ERROR_TYPE: word} if word else {ACTOR_TYPE: kind})
+            for (kind, word), n in [*self._failures.items()]
         ]
 
     def _escalated(self, _: CallbackOptions) -> Iterable[Observation]:
