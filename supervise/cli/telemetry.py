@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-
 from supervise.log import would_write
 from supervise.spans.chosen import chosen
 from supervise_strategies.errors import InvalidSpec

@@ -23,8 +23,8 @@ from supervise.message import AnyHandler
 from .handler import Resolved, Table
 
 if TYPE_CHECKING:
-    from supervise.bus import Bus
     from supervise.events import Decided, Started
+    from supervise.journal.bus import Bus
     from supervise_strategies.exit_reason import ExitReason
 
     from .envelope import Envelope

@@ -34,8 +34,8 @@ from .within import Within
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from supervise.bus import Bus
     from supervise.events import Started
+    from supervise.journal.bus import Bus
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.handler import Table
     from supervise.mailbox.instrument import AnyMessageSpan, Find

@@ -9,7 +9,7 @@ from opentelemetry import context as contexts
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from supervise.bus import Bus
+    from supervise.journal.bus import Bus
 
 
 class Within:

@@ -16,6 +16,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from supervise._backends import is_cancellation
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import Meter
 
-    from supervise.events import Decided
+    from supervise.events import Decided, Started
+    from supervise.journal.bus import Bus
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.handler import Resolved, Table
     from supervise.mailbox.instrument import AnyMessageSpan, Find, Instrument
+    from supervise.mailbox.losses import Loss
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import IncarnationTurn, Turn
     from supervise_strategies.exit_reason import ExitReason
@@ -96,8 +99,9 @@ class Durations:
                 if sent is not None:
                     self._wait.record(max(0.0, began - sent), waited)
                 described = processed
-                if error is not None:
-                    word = _error_type(error, cancelled, awaited=envelope is not None and envelope[3] is not None)
+                awaited = envelope is not None and envelope[3] is not None
+                if error is not None and not life.answers_with(error, call=awaited):
+                    word = _error_type(error, cancelled, awaited=awaited)
                     if word:
                         described = {**processed, key.ERROR_TYPE: _bounded(word, self._errors, MOST_ERRORS)}
                 self._process.record(max(0.0, now() - began), described)
@@ -270,10 +274,24 @@ class _Timing:
     def asked_for(self, here: object, /) -> None:
         pass
 
+    def asked_by(self, who: str, what: str, in_words: str, /) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def starts(self, number: int, /) -> None:
         pass
 
     def started(self, instance: object, /) -> None:
+        pass
+
+    def tells(self, bus: Bus, event: Started, /) -> None:
+        bus.publish(event)
+
+    def loses(
+        self, bus: Bus, envelope: Envelope, loss: Loss, why: object, error: BaseException | None, /
+    ) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def lost(self, loss: Loss, /) -> None:
         pass
 
     def finder(self, life: IncarnationTurn, find: Find, known: Table | None, /) -> tuple[Table, Find]:
@@ -282,10 +300,16 @@ class _Timing:
     def asked_to_stop(self) -> None:
         pass
 
+    def asked_to_end(self) -> None:
+        pass
+
     def killed(self) -> None:
         pass
 
     def failed(self) -> None:
+        pass
+
+    def branch(self) -> None:
         pass
 
     def ends(
@@ -296,5 +320,5 @@ class _Timing:
     def ended(self) -> None:
         pass
 
-    def gone(self, reason: ExitReason, /) -> None:
+    def gone(self, reason: ExitReason, error: BaseException | None, /) -> None:
         pass

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import pytest
@@ -30,12 +30,6 @@ from tests.real_clock import BACKENDS
 from tests.span_tree import span_tree
 
 Play = Callable[[trace.TracerProvider], Awaitable[None]]
-
-NOT_RED: Final = "the decision has no status ERROR"
-NOT_RED_YET: Final[dict[str, str]] = {
-    **dict.fromkeys(("nursery", "task", "thread", "process"), NOT_RED),
-    "late": f"{NOT_RED}, and isn't in the trace of the call",
-}
 
 
 class Story(NamedTuple):
@@ -218,12 +212,11 @@ def crashes(jaeger: Jaeger, backend: Any) -> Story:
     return sent(jaeger, "crashes", crash_story.play, backend)
 
 
-@pytest.mark.parametrize("kind", crash_story.each_kind(NOT_RED_YET))
+@pytest.mark.parametrize("kind", crash_story.KINDS)
 def test_error_true_finds_a_crash(crashes: Story, kind: str) -> None:
     assert crashes.decided(kind) in crashes.ids(error="true")
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="errors that are answers are red, as is a late handler's call")
 def test_error_true_finds_nothing_but_crashes(crashes: Story) -> None:
     found = crashes.ids(error="true")
     assert found
