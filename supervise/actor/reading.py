@@ -8,7 +8,7 @@ feels the back-pressure.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
@@ -17,7 +17,6 @@ from supervise.mailbox.source import Source
 from supervise.mailbox.subscription import Subscription
 from supervise.message import AnyHandler
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.kind import is_of
 
 if TYPE_CHECKING:
     from supervise._backends import Future
@@ -51,7 +50,7 @@ class Reading(Source):
     async def run(self) -> None:
         """Read until the stream ends, the incarnation is asked to end, or the scope is cancelled."""
         items: Any = aiter(self._stream)
-        subscription = items if is_of(items, Subscription) else None
+        subscription = cast("Subscription[Any]", items) if issubclass(type(items), Subscription) else None
         try:
             with self.scope:
                 async for item in items:

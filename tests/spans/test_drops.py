@@ -43,8 +43,10 @@ def records(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
 
 async def test_one_that_finds_no_room_is_a_drop_below_its_send(watch: Watch, records: Any) -> None:
     gate = Gate()
+    scribe_id = 0
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe, capacity=1, overflow="drop_newest")
+        scribe_id = scribe.id
         await scribe.send(Scribe.hold, gate)
         await gate.reached.wait()
         await scribe.send(Scribe.note, "waits")
@@ -56,7 +58,7 @@ async def test_one_that_finds_no_room_is_a_drop_below_its_send(watch: Watch, rec
     assert (drop.parent_id, drop.status, drop.kind) == (send.span_id, "UNSET", "INTERNAL")
     assert drop.attributes == {
         key.ACTOR_PATH: "app/scribe",
-        key.ACTOR_ID: scribe.id,
+        key.ACTOR_ID: scribe_id,
         key.LOSS: "full",
         key.REASON: "the mailbox was full (overflow='drop_newest')",
     }

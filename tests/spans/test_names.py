@@ -80,7 +80,7 @@ async def test_a_function_in_a_thread_is_shown_as_one(watch: Watch) -> None:
     def consume(stop: Any) -> None:
         pass
 
-    unnamed = child(thread(lambda stop: None), restart="temporary", name="unnamed")
+    unnamed = child(thread(lambda: None, stop=None), restart="temporary", name="unnamed")
     async with Supervisor("app", child(thread(consume), restart="temporary"), unnamed, tracing=watch.provider):
         pass
     assert watch.one("start thread").attributes[key.ACTOR_PATH] == "app/unnamed"
@@ -88,15 +88,17 @@ async def test_a_function_in_a_thread_is_shown_as_one(watch: Watch) -> None:
 
 
 async def test_each_span_of_an_actor_has_its_id(watch: Watch) -> None:
+    scribe_id = 0
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe, name="s")
+        scribe_id = scribe.id
         await scribe.call(Scribe.note, "a")
         await scribe.send(Scribe.crash)
         await at_rest()
         await app.terminate_child("s")
     spans = [span for span in watch.received() if not span.name.endswith("Supervisor app")]
     assert {span.name.split()[0] for span in spans} == {"start", "call", "process", "send", "drop", "restart", "stop"}
-    assert [(span.name, span.attributes.get(key.ACTOR_ID)) for span in spans] == [(span.name, scribe.id) for span in spans]
+    assert [(span.name, span.attributes.get(key.ACTOR_ID)) for span in spans] == [(span.name, scribe_id) for span in spans]
 
 
 async def test_a_restart_says_which_one_of_its_child_it_is_and_how_full_the_window_is(watch: Watch) -> None:

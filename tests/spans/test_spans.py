@@ -127,8 +127,10 @@ async def test_the_story_of_a_crash_is_one_trace_from_the_request_to_the_retried
 
 
 async def test_a_call_is_a_client_span_and_its_handler_the_server_span_below_it(watch: Watch) -> None:
+    scribe_id = 0
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe)
+        scribe_id = scribe.id
         await scribe.call(Scribe.note, "a")
     [call] = watch.named("call Scribe.note")
     [process] = watch.named("process Scribe.note")
@@ -137,14 +139,14 @@ async def test_a_call_is_a_client_span_and_its_handler_the_server_span_below_it(
         "rpc.system.name": "supervise",
         "rpc.method": "Scribe/note",
         "supervise.actor.path": "app/scribe",
-        "supervise.actor.id": scribe.id,
+        "supervise.actor.id": scribe_id,
     }
     assert (process.kind, process.status, process.parent_id) == ("SERVER", "UNSET", call.span_id)
     assert process.attributes == {
         "rpc.system.name": "supervise",
         "rpc.method": "Scribe/note",
         "supervise.actor.path": "app/scribe",
-        "supervise.actor.id": scribe.id,
+        "supervise.actor.id": scribe_id,
         "supervise.actor.type": "Scribe",
         "supervise.actor.incarnation": 1,
         "supervise.mailbox.depth": 0,
@@ -157,8 +159,10 @@ async def test_a_call_is_a_client_span_and_its_handler_the_server_span_below_it(
 
 async def test_a_send_is_a_producer_span_that_ends_at_once_and_its_handler_is_below_it_and_linked_to_it(watch: Watch) -> None:
     gate = Gate()
+    scribe_id = 0
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe)
+        scribe_id = scribe.id
         await scribe.send(Scribe.hold, gate)
         await scribe.send(Scribe.note, "a")
         await gate.reached.wait()
@@ -172,7 +176,7 @@ async def test_a_send_is_a_producer_span_that_ends_at_once_and_its_handler_is_be
         "messaging.destination.name": "app/scribe",
         "messaging.destination.template": "Scribe",
         "supervise.actor.path": "app/scribe",
-        "supervise.actor.id": scribe.id,
+        "supervise.actor.id": scribe_id,
     }
     sent = messaging | {"messaging.operation.name": "send", "messaging.operation.type": "send"}
     assert (send.kind, send.parent_id, send.attributes) == ("PRODUCER", "", sent)
@@ -576,8 +580,10 @@ async def test_a_start_that_fails_and_one_that_is_ignored(watch: Watch) -> None:
 
 
 async def test_a_restart_says_why_how_often_and_after_how_long(watch: Watch) -> None:
+    scribe_id = 0
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe, restart=Restart.permanent(wait=wait_fixed(2), counted=True))
+        scribe_id = scribe.id
         await scribe.send(Scribe.crash)
         await anyio.sleep(5)
     crashed, restart = watch.one("process Scribe.crash"), watch.one("restart Scribe")
@@ -585,7 +591,7 @@ async def test_a_restart_says_why_how_often_and_after_how_long(watch: Watch) -> 
     assert restart.trace_id == crashed.trace_id
     assert restart.attributes == {
         key.ACTOR_PATH: "app/scribe",
-        key.ACTOR_ID: scribe.id,
+        key.ACTOR_ID: scribe_id,
         key.ACTOR_INCARNATION: 1,
         key.SUPERVISOR_PATH: "app",
         key.REASON: restart.attributes[key.REASON],

@@ -25,6 +25,7 @@ from .watch import Watch
 
 pykka: Any = pytest.importorskip("pykka")
 pykka_adapter: Any = pytest.importorskip("supervise.adapters.pykka")
+PykkaActor: Any = pykka.ThreadingActor
 
 pytestmark = pytest.mark.anyio
 logger = logging.getLogger("shop.ledger")
@@ -64,9 +65,9 @@ class Ledger:
         return work(self.tracer, self.scribe)
 
 
-class PykkaLedger(pykka.ThreadingActor):  # type: ignore[misc]  # pykka isn't known to a type checker here
+class PykkaLedger(PykkaActor):  # type: ignore[misc]  # pykka isn't known to a type checker here
     def __init__(self, tracer: trace.Tracer, scribe: Any) -> None:
-        super().__init__()
+        PykkaActor.__init__(self)
         self.tracer = tracer
         self.scribe = scribe
 
@@ -118,15 +119,15 @@ async def test_a_function_in_a_thread_is_the_actors(watch: Watch, records: Any) 
 
 
 async def test_a_reference_carries_the_trace_from_one_pykka_actor_to_another(watch: Watch) -> None:
-    class Relay(pykka.ThreadingActor):  # type: ignore[misc]
+    class Relay(PykkaActor):  # type: ignore[misc]
         def __init__(self, other: Any) -> None:
-            super().__init__()
+            PykkaActor.__init__(self)
             self.other = other
 
         def relay(self) -> Any:
             return self.other.ask("mail")
 
-    class Last(pykka.ThreadingActor):  # type: ignore[misc]
+    class Last(PykkaActor):  # type: ignore[misc]
         def on_receive(self, message: Any) -> Any:
             return message
 

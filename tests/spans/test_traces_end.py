@@ -208,6 +208,7 @@ async def test_what_a_loop_calls_and_sends_after_its_handler_begins_traces_with_
 
 
 async def test_what_it_does_while_its_handler_lasts_is_below_that(watch: Watch) -> None:
+    seen: list[trace.SpanContext] = []
     async with Supervisor("app", tracing=watch.provider) as app:
         scribe = await app.start(Scribe)
         poller = await app.start(Poller, scribe)
