@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
 
 import anyio
 import pytest
@@ -29,7 +28,6 @@ from supervise import (
     pool,
     task,
 )
-from supervise.adapters.thread import thread
 from supervise.spans import attributes as key
 from supervise.telemetry import tracing
 from supervise.testing.virtual_time import at_rest
@@ -74,17 +72,6 @@ async def test_a_decision_about_a_function_names_it(watch: Watch) -> None:
     async with Supervisor("app", child(task(fail)), tracing=watch.provider):
         await anyio.sleep(1.5)
     assert watch.one("restart task fail").description == "polling"
-
-
-async def test_a_function_in_a_thread_is_shown_as_one(watch: Watch) -> None:
-    def consume(stop: Any) -> None:
-        pass
-
-    unnamed = child(thread(lambda: None, stop=None), restart="temporary", name="unnamed")
-    async with Supervisor("app", child(thread(consume), restart="temporary"), unnamed, tracing=watch.provider):
-        pass
-    assert watch.one("start thread").attributes[key.ACTOR_PATH] == "app/unnamed"
-    assert watch.one("start thread consume").attributes["supervise.actor.type"] == "Thread"
 
 
 async def test_each_span_of_an_actor_has_its_id(watch: Watch) -> None:

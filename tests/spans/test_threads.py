@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from supervise import Supervisor, current
+from supervise import Supervisor, child, current
 from supervise.adapters.own_thread import own_thread
 from supervise.adapters.thread import thread
 from supervise.errors import WrongThread
+from supervise.spans import attributes as key
 from supervise.telemetry.logs import ActorFilter
 from tests.doubles import Scribe
 from tests.real_clock import BACKENDS
@@ -116,6 +117,22 @@ async def test_a_function_in_a_thread_is_the_actors(watch: Watch, records: Any) 
     [record] = records()
     assert (record["actor"], record["incarnation"]) == ("app/consumer", 1)
     assert watch.one("in the thread").parent_id == watch.one("send Scribe.note_at_once").parent_id == ""
+
+
+async def test_a_function_in_a_thread_is_shown_with_its_name(watch: Watch) -> None:
+    def consume(stop: threading.Event) -> None:
+        stop.wait()
+
+    class Waits:
+        def __call__(self, stop: threading.Event) -> None:
+            stop.wait()
+
+    children = child(thread(consume)), child(thread(Waits()), name="unnamed")
+    async with Supervisor("app", *children, tracing=watch.provider):
+        pass
+    assert watch.one("start thread").attributes[key.ACTOR_PATH] == "app/unnamed"
+    assert watch.one("start thread consume").attributes[key.ACTOR_TYPE] == "Thread"
+    assert watch.one("stop thread consume").status == "UNSET"
 
 
 async def test_a_reference_carries_the_trace_from_one_pykka_actor_to_another(watch: Watch) -> None:
