@@ -119,7 +119,7 @@ class EventLog:
             self._timer = self._alarm(min(budget.since for _, budget in waiting if budget.unsaid) + SUMMARY, self._due)
 
     def _tell_numbers(self, now: float) -> None:
-        for path, budget in self._budgets.items():
+        for path, budget in [*self._budgets.items()]:  # a handler may cause more
             self._tell_number(path, budget, now)
 
     def _tell_number(self, path: str, budget: Budget, now: float) -> None:
@@ -129,7 +129,7 @@ class EventLog:
         text = "%s: and %s more in %.3g s: %s"
         details = path, f"{number:,}", seconds, budget.summary()
         extra: dict[str, Any] = {"actor": path, "actor_id": 0, "incarnation": 0}
-        _write(logging.WARNING, _HERE, text, details, None, extra)
+        _safely(_write, logging.WARNING, _HERE, text, details, None, extra)
 
 
 _WHAT: Final[dict[type, str]] = {
@@ -145,10 +145,18 @@ _WHAT: Final[dict[type, str]] = {
 
 def tell(event: Event) -> None:
     """One record of an event of no tree's log, from any thread."""
+    _safely(_tell, event)
+
+
+def _tell(event: Event) -> None:
+    if would_write(event.level):
+        write_event(event, event.level)
+
+
+def _safely(function: Callable[..., object], *args: object) -> None:
     try:
-        if would_write(event.level):
-            write_event(event, event.level)
-    except BaseException as raised:
+        function(*args)
+    except BaseException as raised:  # in a handler, or a filter, of the user's own
         if interrupts(raised):
             raise
         complain(raised)

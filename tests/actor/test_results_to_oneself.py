@@ -364,7 +364,7 @@ class Leaver(Asker):
 @pytest.mark.parametrize("seconds", [0, 1])
 async def test_what_comes_after_the_end_is_a_counted_dead_letter(seconds: float) -> None:
     log: list[Any] = []
-    async with Supervisor("app", child(Leaver, log, seconds), log_arguments=True) as app:
+    async with Supervisor("app", child(Leaver, log, seconds)) as app:
         leaver: Address[Leaver] = app.find("leaver")
         await app.terminate_child("leaver")
         assert log == []

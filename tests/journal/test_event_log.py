@@ -346,6 +346,25 @@ def test_supervision_by_hand_tells_the_number_with_a_later_record(records: Recor
     assert len(records.all) == RECORDS + 3
 
 
+@pytest.mark.anyio
+async def test_a_number_that_cant_be_written_harms_nobody(records: Records, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(record: logging.LogRecord) -> bool:
+        if "more in" in record.getMessage():
+            raise Boom
+        return True
+
+    records.addFilter(fail)
+    async with Supervisor("app", intensity=MANY) as app:
+        scribe = await app.start(Scribe, restart="permanent")
+        for _ in range(2):
+            for _ in range(20):
+                await scribe.send(Scribe.crash)
+                await at_rest()
+            await anyio.sleep(SUMMARY + 1)
+        assert await scribe.call(Scribe.note, 1) == 1
+    assert capsys.readouterr().err.count("a record is lost, as a handler of the log raised Boom") == 2
+
+
 def test_only_so_many_supervisors_are_remembered_and_none_is_forgotten_in_silence(records: Records) -> None:
     now = [0.0]
     log = EventLog(lambda: now[0])
@@ -371,7 +390,11 @@ def test_a_budget_holds_in_any_second() -> None:
 
 @pytest.mark.anyio
 async def test_a_configuration_that_disables_loggers_doesnt_silence_a_crash(records: Records) -> None:
+    others = [
+        each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger) and not each.disabled
+    ]
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": True})
+    assert logging.getLogger("supervise").disabled
     try:
         async with Supervisor("app") as app:
             scribe = await app.start(Scribe, restart="permanent")
@@ -380,7 +403,8 @@ async def test_a_configuration_that_disables_loggers_doesnt_silence_a_crash(reco
             app.kill("scribe")
             await at_rest()
     finally:
-        logging.getLogger("supervise").disabled = False
+        for other in others:
+            other.disabled = False
     assert [record.levelname for record in records.all] == ["ERROR"]
     assert "Traceback" in records.written[0]
 

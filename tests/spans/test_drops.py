@@ -18,7 +18,7 @@ from opentelemetry import trace
 from supervise import Address, Supervisor, child, current
 from supervise.events import DeadLetter, Event, Lost, Started
 from supervise.spans import attributes as key
-from supervise.telemetry.logs import ActorFilter
+from supervise.telemetry.logs import ActorFilter, event_of
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Gate, Scribe
 
@@ -34,8 +34,7 @@ def records(caplog: pytest.LogCaptureFixture) -> Iterator[Any]:
     caplog.set_level(logging.DEBUG, "supervise")
 
     def of(kind: type) -> list[dict[str, Any]]:
-        found = [vars(record) for record in caplog.records if record.name == "supervise"]
-        return [each for each in found if each["args"] and isinstance(each["args"][0], kind)]
+        return [vars(record) for record in caplog.records if isinstance(event_of(record), kind)]
 
     yield of
     caplog.handler.removeFilter(filtered)
@@ -199,7 +198,7 @@ async def test_the_record_of_a_start_carries_its_trace_and_nothing_else_is_told_
             await app.start(Scribe, name="third")
         assert not trace.get_current_span().get_span_context().is_valid
     starts = {span.attributes[key.ACTOR_PATH]: span for span in watch.received() if span.name.startswith("start ")}
-    told_of = {each["args"][0].path: (each["trace_id"], each["span_id"]) for each in records(Started)}
+    told_of = {each["actor"]: (each["trace_id"], each["span_id"]) for each in records(Started)}
     assert told_of == {path: (span.trace_id, span.span_id) for path, span in starts.items()}
     assert len(told_of) == 5
     assert [format(span, "016x") for kind, span in told if kind == "Started"] == [told_of[path][1] for path in told_of]

@@ -108,7 +108,9 @@ def test_on_trio_it_strikes_in_handlers_and_in_the_body_but_not_in_what_our_own_
         def listener(_: object) -> None:
             seen.look("listener")
 
-        async with Supervisor("app", child(Looker, seen, queue=_looking_queue(seen)), listener=listener) as app:
+        async with Supervisor(
+            "app", child(Looker, seen, queue=_looking_queue(seen)), listener=listener, log_arguments=True
+        ) as app:
             looker: Address[Looker] = app.find("looker")
             seen.look("body")
             await looker.call(Looker.handle, Shown(seen))

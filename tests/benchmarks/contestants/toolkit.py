@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -228,6 +230,20 @@ async def crash(n: int) -> Sample:
     return watch.per(n) | crashes(instants)
 
 
+async def crash_logged(n: int) -> Sample:
+    """As a program sees it that has a handler at WARNING, whose stream costs nothing."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setLevel(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(logging.NOTSET)
+    logging.getLogger().addHandler(handler)
+    try:
+        return await crash(n)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        logging.disable(before)
+
+
 async def behind_backlog(n: int) -> Sample:
     sleep: Callable[[float], Awaitable[object]] = trio.sleep if on_trio() else asyncio.sleep
     seen: list[float] = []
@@ -290,6 +306,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "idle": idle,
     "idle_after_wait": idle_after_wait,
     "crash": crash,
+    "crash_logged": crash_logged,
     "ticker_beside_pollers": ticker_beside_pollers,
     "ticker_beside_flood": ticker_beside_flood,
     "ticker_beside_starts": ticker_beside_starts,
