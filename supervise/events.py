@@ -27,13 +27,12 @@ class _Told:
     __slots__ = ()
     template: ClassVar[str] = ""
 
-    @property
     def parts(self) -> tuple[object, ...]:
         """What stands in its template, in order."""
         return ()
 
     def __str__(self) -> str:
-        return self.template % self.parts
+        return self.template % self.parts()
 
 
 _LEVELS: Final = {
@@ -54,7 +53,6 @@ class Started(_Told):
     level: ClassVar[int] = logging.DEBUG
     template = "%s #%d started"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         return self.path, self.incarnation
 
@@ -81,7 +79,6 @@ class StartFailed(_Told):
         """ERROR for a crash that is told with its traceback."""
         return logging.ERROR if self.fingerprint and self.alike < 2 else logging.WARNING
 
-    @property
     def parts(self) -> tuple[object, ...]:
         what = "ignored its start" if self.ignored else "failed to start"
         return self.path, self.incarnation, what, self.reason, _place(self)
@@ -118,7 +115,6 @@ class Stopped(_Told):
         """The level that an actor's end for this reason has at most."""
         return _LEVELS[reason.kind]
 
-    @property
     def parts(self) -> tuple[object, ...]:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
         return self.path, self.incarnation, self.reason, _place(self), waiting
@@ -144,7 +140,6 @@ class Starting(_Told):
     level: ClassVar[int] = logging.WARNING
     template = "%s #%d has been starting for %g s%s%s"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         where = place_of(self.stack)
         at = f", and waits in {where}" if where is not None else ""
@@ -177,7 +172,6 @@ class Decided(_Told):
             return logging.ERROR
         return logging.WARNING if decision.reason.abnormal else logging.DEBUG
 
-    @property
     def parts(self) -> tuple[object, ...]:
         return self.supervisor, self.decision
 
@@ -191,7 +185,6 @@ class Overran(_Told):
     level: ClassVar[int] = logging.ERROR
     template = "%s #%d is unstoppable: it was cancelled and still runs"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         return self.path, self.incarnation
 
@@ -208,7 +201,6 @@ class DeadLetter(_Told):
     level: ClassVar[int] = logging.DEBUG
     template = "%s: dead letter %s: %s"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         return self.path, self.message, self.why
 
@@ -229,7 +221,6 @@ class Lost(_Told):
     level: ClassVar[int] = logging.WARNING
     template = "%s: %s%s; %s"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         if not self.first:
             what = ""
@@ -256,7 +247,6 @@ class Raised(_Told):
     level: ClassVar[int] = logging.WARNING
     template = "%s #%d: %s raised %s%s"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         what = {
             "expected": f"the expected {self.error}",
@@ -274,7 +264,6 @@ class AddressDropped(_Told):
     level: ClassVar[int] = logging.WARNING
     template = "%s: its last strong address is gone before any message came; keep the address"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         return (self.path,)
 
@@ -294,7 +283,6 @@ class Late(_Told):
     level: ClassVar[int] = logging.WARNING
     template = "%s #%d: %s took longer than %g s%s; it is crashed"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         where = f" ({self.stack[-1].file}:{self.stack[-1].line})" if self.stack else ""
         return self.path, self.incarnation, self.message, self.seconds, where
@@ -318,7 +306,6 @@ class Blocked(_Told):
     level: ClassVar[int] = logging.ERROR
     template = "%s%s blocks the event loop for %g s and more%s"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         if self.incarnation:
             who = f" #{self.incarnation}: {self.message or 'its factory or a hook'}"
@@ -341,7 +328,6 @@ class Stuck(_Told):
     level: ClassVar[int] = logging.WARNING
     template = "%s #%d: %s is in hand for %g s and more%s"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         return self.path, self.incarnation, self.message, self.seconds, _shown(self.stack)
 
@@ -364,7 +350,6 @@ class Asked(_Told):
     level: ClassVar[int] = logging.INFO
     template = "%s: %s asks to %s"
 
-    @property
     def parts(self) -> tuple[object, ...]:
         return self.path, self.who, self.what
 

@@ -169,7 +169,7 @@ def write_event(event: Event, level: int, error: BaseException | None = None) ->
         frames = event.frames
     elif isinstance(event, Starting | Late | Blocked | Stuck):
         frames = event.stack
-    parts = Parts(event.parts)
+    parts = Parts(event.parts())
     parts.event = event
     _write(level, place_of(frames) or _HERE, event.template, parts, error)
 
