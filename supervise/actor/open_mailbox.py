@@ -272,7 +272,7 @@ class _Runner:
             self.bus.publish(stopped, error)
         else:
             failed = events.StartFailed(self.mailbox.path, incarnation.number, reason, ignored, kind, *crash)
-            self.bus.publish(failed, error)
+            self.bus.publish(failed, None if ignored else error)
         observers.incarnation_ended(self.mailbox, incarnation.number, reason)
         self.reason, self.error = ExitReason(ExitKind.NORMAL, reason.detail) if ignored else reason, error
         self.over.set()

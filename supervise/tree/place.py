@@ -198,7 +198,8 @@ class ActorPlace:
             if bus.hears(events.Stopped.level_of(reason)):
                 kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
                 crash = NO_CRASH if ignored else node.tree.crash_log.look_at(reason, error, handler, bus, now)
-                bus.publish(events.StartFailed(mailbox.path, number, reason, ignored, kind, *crash), error)
+                failed = events.StartFailed(mailbox.path, number, reason, ignored, kind, *crash)
+                bus.publish(failed, None if ignored else error)
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None

@@ -22,7 +22,18 @@ from typing import Any, NoReturn
 import anyio
 import pytest
 
-from supervise import Address, BadCall, CallTimeout, DynamicSupervisor, Intensity, InvalidSpec, Supervisor, child, open_mailbox
+from supervise import (
+    Address,
+    BadCall,
+    CallTimeout,
+    DynamicSupervisor,
+    IgnoreStart,
+    Intensity,
+    InvalidSpec,
+    Supervisor,
+    child,
+    open_mailbox,
+)
 from supervise.events import Decided, Event, Frame, Lost, Raised, StartFailed, Stopped
 from supervise.journal.budget import RECORDS, SUMMARY, TRACEBACKS, Budget
 from supervise.journal.event_log import EventLog, write_event
@@ -460,6 +471,20 @@ async def test_on_crash_is_given_each_exception_and_the_event(records: Records) 
             await app.start(NeverReady)
     assert given[:-1] == [("Stopped", error, "app/below/scribe", n) for n, error in enumerate(errors, 1)]
     assert given[-1][0] == "StartFailed"
+
+
+def unwanted() -> Scribe:
+    raise IgnoreStart
+
+
+@pytest.mark.anyio
+async def test_a_start_that_isnt_wanted_is_no_crash(records: Records) -> None:
+    told: list[str] = []
+    async with Supervisor("app", on_crash=lambda error, event: told.append(event.path)) as app:
+        await app.start(unwanted, name="unwanted")
+    assert told == []
+    assert [record.levelname for record in records.all] == ["WARNING"]
+    assert not any(records.with_traceback)
 
 
 @pytest.mark.anyio
