@@ -22,12 +22,13 @@ Job: TypeAlias = Iterator[None]
 class Agenda:
     """The jobs of one tree. It belongs to the loop's thread, and never waits."""
 
-    __slots__ = ("_broken", "_bus", "_busy", "caused")
+    __slots__ = ("_broken", "_bus", "_busy", "_under_way", "caused")
 
     def __init__(self, bus: Bus, broken: Callable[[BaseException], object]) -> None:
         self._bus = bus
         self._broken = broken  # hears of a job that failed; the others are done all the same
         self._busy = False
+        self._under_way: list[Job] = []  # what has begun and isn't done: each was caused by the one before it
         self.caused: list[Job] = []
         """By the step that is being done, and not begun yet."""
 
@@ -44,14 +45,17 @@ class Agenda:
                         done = next(job, _DONE) is _DONE
                     except BaseException as error:
                         self._broken(error)
-                        done = True
+                        done = False
                     if not done or self.caused:  # most cause nothing
                         self._do_all(job)
                 finally:
                     self._busy = False
         except BaseException as error:  # Ctrl-C, on asyncio, which may strike between any two lines
-            self._busy = False
             self._broken(error)
+            with self._bus:  # whoever caused the job waits for its end; it may not even have begun
+                self._busy = True
+                self._do_all(job)
+                self._busy = False
 
     def _is_done(self, job: Job) -> bool:
         """Take a step of it."""
@@ -59,11 +63,12 @@ class Agenda:
             return next(job, _DONE) is _DONE
         except BaseException as error:  # a bug; lost, it would leave a tree that hangs in silence
             self._broken(error)
-            return True
+            return False  # it is, unless Ctrl-C struck before it went on
 
     def _do_all(self, job: Job) -> None:
-        """It has taken its first step."""
-        under_way, caused = [job], self.caused
+        """As far as they aren't done; one that was is done at once."""
+        under_way, caused = self._under_way, self.caused
+        under_way.append(job)
         while under_way:
             if caused:
                 under_way.extend(reversed(caused))

@@ -5,6 +5,9 @@ Tested: SEMANTICS 74 (the mechanism), 65 (a job that fails keeps no other from b
 
 from __future__ import annotations
 
+import linecache
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -123,3 +126,49 @@ async def test_a_stop_goes_all_the_way_down_before_the_next_child_is_told(monkey
             await app.start(Scribe, name=f"after-{name}")
         await at_rest()
     assert asked == ["app/after-two", "app/two/a", "app/after-one", "app/one/a"]
+
+
+def test_each_job_is_done_whatever_line_a_ctrl_c_strikes_before() -> None:
+    number = 0
+    while True:
+        number += 1
+        heard: list[BaseException] = []
+        done: list[str] = []
+        agenda = Agenda(Bus(no_failure), heard.append)
+
+        def job(name: str, below: int, agenda: Agenda = agenda, done: list[str] = done) -> Job:
+            for part in range(below):
+                agenda.do(job(f"{name}{part}", below - 1))
+                yield
+            done.append(name)
+
+        lines = 0
+
+        def strike(frame: FrameType, event: str, _: object, at: int = number) -> Any:
+            nonlocal lines
+            if frame.f_code.co_filename != sys.modules[Agenda.__module__].__file__:
+                return None
+            if frame.f_back is not None and frame.f_back.f_code.co_name == "job":  # where that raises, the job itself does
+                return None
+            # A bare `try:` is no instruction that a signal could come before; raised there, nothing would catch it.
+            if event == "line" and not linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip().startswith("try:"):
+                lines += 1
+                if lines == at:
+                    raise KeyboardInterrupt
+            return strike
+
+        try:
+            sys.settrace(strike)
+            agenda.do(job("x", 2))
+        except KeyboardInterrupt:  # before it was taken: whoever caused it tells again
+            assert number == 1
+            assert done == []
+            continue
+        finally:
+            sys.settrace(None)
+        assert sorted(done) == ["x", "x0", "x00", "x1", "x10"]
+        agenda.do(job("y", 0))
+        assert done[-1] == "y"
+        if not heard:
+            break
+    assert number > 20
