@@ -10,11 +10,12 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from supervise_strategies.exception import ExcInfo, exc_info_of, interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of, name_of_kind
+from supervise_strategies.text import shown
 
 logger: Final = logging.getLogger("supervise")
 
@@ -108,10 +109,18 @@ def _formatted(exc_info: ExcInfo) -> tuple[str, bool]:
     return cut, cut != text
 
 
-def half_formatted(exc_info: ExcInfo, raised: BaseException) -> str:
-    """What can be said of an exception whose traceback can't be formatted, since that raised: its class is somebody's own."""
-    lines = "".join(traceback.format_tb(exc_info[2]))
-    text = "" if exc_info[1] is None else describe(exc_info[1])
+def half_formatted(exc_info: Any, raised: BaseException) -> str:
+    """What can be said of an exception whose traceback can't be formatted, since that raised: its class is somebody's own.
+
+    So may the record be whose `exc_info` it is.
+    """
+    try:
+        lines = "".join(traceback.format_tb(exc_info[2]))
+    except BaseException as error:
+        if interrupts(error):
+            raise
+        lines = ""
+    text = next((describe(part) for part in exc_info if is_of(part, BaseException)), shown(exc_info))
     return f"{lines}{text} <its traceback can't be formatted: {name_of_kind(type(raised))}>"
 
 

@@ -52,7 +52,7 @@ class Bus:
         self._on_crash = on_crash
         self._listeners: tuple[Listener, ...] = ()
         self.hears: Callable[[int], bool] = would_write if on_crash is None else _every
-        """Whether anybody would see an event of this level; if not, it needn't be made. Asked four times in each restart."""
+        """Whether anybody would see an event of this level; if not, it needn't be made. Asked several times in each restart."""
         self._holds = 0
         self._telling = False
         self._causes: tuple[object, ...] = ()  # who is being told something now, and whose doing that was in turn
@@ -129,14 +129,14 @@ class Bus:
                     self._causes = causes
                     event()
                     continue
-                if _THE_LOG not in causes:
+                if not _among(_THE_LOG, causes):
                     self._causes = (*causes, _THE_LOG)
                     self._tell(self._log.tell, event, error)
                 for listener in self._listeners:
-                    if not any(listener is cause for cause in causes):
+                    if not _among(listener, causes):
                         self._causes = (*causes, listener)
                         self._tell(listener, event)
-                if error is not None and self._on_crash is not None and _ON_CRASH not in causes:
+                if error is not None and self._on_crash is not None and not _among(_ON_CRASH, causes):
                     self._causes = (*causes, _ON_CRASH)
                     self._tell(self._on_crash, error, event)
                 error = None
@@ -160,6 +160,11 @@ class Bus:
                     say(logging.ERROR, "the listener %s raised at event %s", name_of(listener), told[0], error=raised)
         except BaseException as struck:  # a KeyboardInterrupt, in the listener, or as that was told
             self._fatal(struck)
+
+
+def _among(one: object, causes: tuple[object, ...]) -> bool:
+    """Whether it is one of them; `in` would ask a listener whether it is equal."""
+    return any(one is cause for cause in causes)
 
 
 def _every(level: int) -> bool:

@@ -190,7 +190,7 @@ def _write(
 def _exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
     """From the user's first line on. Where all lines are ours all are shown, but not of our own errors, whose text says all."""
     lines = from_users(traceback_of(error))
-    if lines is None and not full_name_of_kind(type(error)).startswith("supervise"):
+    if lines is None and not full_name_of_kind(type(error)).startswith(("supervise.", "supervise_strategies.")):
         lines = traceback_of(error)
     return type(error), error, lines
 

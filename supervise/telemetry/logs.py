@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import os
-import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,6 +22,7 @@ from opentelemetry import trace
 from supervise import events
 from supervise.actor.incarnation import Incarnation, NurseryTurn
 from supervise.journal.event_log import Parts
+from supervise.log import half_formatted
 from supervise.mailbox.turn import current_turn
 from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import describe
@@ -187,9 +187,7 @@ class JsonFormatter(logging.Formatter):
         except BaseException as error:
             if interrupts(error):
                 raise
-            lines = "".join(_or(lambda: traceback.format_tb(exception[2]), []))
-            text = next((describe(part) for part in exception if is_of(part, BaseException)), shown(exception))
-            return f"{lines}{text} <its traceback can't be formatted: {name_of_kind(type(error))}>"
+            return half_formatted(exception, error)
 
 
 class _Values:

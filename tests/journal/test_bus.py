@@ -243,6 +243,30 @@ async def test_ctrl_c_as_it_is_logged_what_a_listener_raised_passes_up_and_the_c
     assert kept[0].account().balanced
 
 
+async def test_a_listener_isnt_asked_whether_it_is_equal_to_anybody() -> None:
+    class Rude:
+        def __init__(self) -> None:
+            self.heard: list[str] = []
+
+        def __eq__(self, other: object) -> bool:
+            raise Boom
+
+        __hash__ = None  # type: ignore[assignment]  # what a class with an __eq__ has
+
+        def __call__(self, event: Event) -> None:
+            self.heard.append(type(event).__name__)
+            scribe.try_send(Scribe.note, "late")  # an event, caused by it: there is no room
+
+    async with Supervisor("app", child(Scribe, capacity=1, overflow="drop_newest")) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        gate = await fill(scribe, 0)
+        app.subscribe(rude := Rude())
+        scribe.try_send(Scribe.note, "first")
+        gate.open()
+        await virtual_time.at_rest()
+        assert rude.heard[0] == "DeadLetter"
+
+
 @pytest.mark.parametrize("raises", [False, True])
 @pytest.mark.parametrize("stderr", ["open", "closed", "none"])
 async def test_a_log_that_fails_is_told_on_standard_error_if_logging_says_so_and_there_is_one(
