@@ -116,7 +116,9 @@ def test_a_real_prometheus_answers_each_query_with_data_while_a_tree_is_busy(bac
         (ready,) = [query for query in shown() if "tree_ready" in query]
         assert found[ready] == [1.0]
         for variable in DASHBOARD["templating"]["list"]:
-            series, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
+            asks = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"])
+            assert asks is not None
+            series, label = asks.groups()
             assert prometheus.until_there_is(f"count by ({label}) ({series}{{{label}!=''}})")
 
 

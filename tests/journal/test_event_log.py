@@ -229,7 +229,7 @@ class Cagey(Exception):
     """Can't be formatted."""
 
     @property
-    def __cause__(self) -> NoReturn:  # type: ignore[override]
+    def __cause__(self) -> NoReturn:  # type: ignore[override]  # it is hostile
         raise SystemExit("no")
 
 

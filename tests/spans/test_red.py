@@ -177,7 +177,7 @@ async def test_a_crash_while_a_supervisor_stops_an_actor_stands_on_its_stop(watc
 
 async def test_a_crash_of_the_nursery_at_a_stop_stands_on_that(watch: Watch) -> None:
     class Quiet(Leaving):
-        async def __aexit__(self, *_: object) -> None:  # type: ignore[override]
+        async def __aexit__(self, *_: object) -> None:  # type: ignore[override]  # Leaving's only raises
             pass
 
     async with Supervisor("app", tracing=watch.provider) as app:

@@ -24,7 +24,7 @@ from tests.real_clock import BACKENDS
 
 from .watch import Watch
 
-pykka: Any = pytest.importorskip("pykka")
+pykka: Any = pytest.importorskip("pykka", reason="the adapter adapts pykka")
 pykka_adapter: Any = pytest.importorskip("supervise.adapters.pykka")
 PykkaActor: Any = pykka.ThreadingActor
 
@@ -136,7 +136,7 @@ async def test_a_function_in_a_thread_is_shown_with_its_name(watch: Watch) -> No
 
 
 async def test_a_reference_carries_the_trace_from_one_pykka_actor_to_another(watch: Watch) -> None:
-    class Relay(PykkaActor):  # type: ignore[misc]
+    class Relay(PykkaActor):  # type: ignore[misc]  # as above
         def __init__(self, other: Any) -> None:
             PykkaActor.__init__(self)
             self.other = other
@@ -144,7 +144,7 @@ async def test_a_reference_carries_the_trace_from_one_pykka_actor_to_another(wat
         def relay(self) -> Any:
             return self.other.ask("mail")
 
-    class Last(PykkaActor):  # type: ignore[misc]
+    class Last(PykkaActor):  # type: ignore[misc]  # as above
         def on_receive(self, message: Any) -> Any:
             return message
 

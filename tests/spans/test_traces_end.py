@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from tenacity import wait_fixed
 
-from supervise import Address, DynamicSupervisor, Intensity, Restart, Supervisor, child, current
+from supervise import Address, DynamicSupervisor, Intensity, Restart, RunningSupervisor, Supervisor, child, current
 from supervise.spans import attributes as key
 from supervise.telemetry.logs import ActorFilter
 from supervise.testing.virtual_time import at_rest
@@ -132,11 +132,11 @@ class Player:
         done.set()
 
 
-async def two(app: Any) -> Address[Player]:
+async def two(app: RunningSupervisor) -> Address[Player]:
     first, second = await app.start(Player, name="first"), await app.start(Player, name="second")
     await first.call(Player.meet, second)
     await second.call(Player.meet, first)
-    return first  # type: ignore[no-any-return]
+    return first
 
 
 @pytest.mark.parametrize("handler", [Player.hit, Player.pass_on, Player.hit_later])
