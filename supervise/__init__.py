@@ -96,6 +96,7 @@ from .tree.current import Current, current
 from .tree.dynamic import DynamicSupervisor
 from .tree.operator import Operator
 from .tree.pool import Pool, pool
+from .tree.recorder import Recorder
 from .tree.ref import ref
 from .tree.running import RunningSupervisor
 from .tree.supervisor import Supervisor
@@ -162,6 +163,7 @@ __all__ = (
     "Pong",
     "Pool",
     "Recipient",
+    "Recorder",
     "Redeliver",
     "ReplyStream",
     "Restart",

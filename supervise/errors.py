@@ -34,12 +34,14 @@ StrategyError                     what a supervision decision refuses; its tree 
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from .message import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from .events import Decided
     from .message import Message
@@ -189,11 +191,16 @@ class StartFailed(SuperviseError):
 class GaveUp(SuperviseError):
     """A tree ended because its root supervisor spent its restart intensity.
 
-    `.crashes` holds the decisions that led there, oldest first; each says which child ended, why, and what followed.
+    `.crashes` holds the decisions that led there, oldest first; each says which child ended, why, and what followed. `.record`
+    is the file of the flight record, which `supervise postmortem` reads: None with `recorder=False`, or if it couldn't be
+    written, which is logged. Its name is a note of the exception, so it stands below a traceback.
     """
 
-    def __init__(self, path: str, crashes: Sequence[Decided]) -> None:
+    def __init__(self, path: str, crashes: Sequence[Decided], record: Path | None = None) -> None:
         last = f"; last: {crashes[-1]}" if crashes else ""
         super().__init__(f"supervisor {path!r} gave up restarting{last}")
         self.path: str = path
         self.crashes: tuple[Decided, ...] = tuple(crashes)
+        self.record: Path | None = record
+        if record is not None:
+            self.add_note(f"What led to it: supervise postmortem {shlex.quote(str(record))}")

@@ -86,6 +86,11 @@ def name_of(handler: AnyHandler) -> str:
     return one_line(name if owner is None else f"{owner}.{name}", LONG)
 
 
+def label_of(qualified_name: str) -> str:
+    """What `name_of` says of a plain function, by its qualified name."""
+    return _label(qualified_name, qualified_name.rpartition(".")[2])
+
+
 @functools.lru_cache(maxsize=1000)
 def _label(qualified_name: str, name: str) -> str:
     """Of a function. Each crash asks for it once or more, and it is 2 us."""

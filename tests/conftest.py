@@ -9,6 +9,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,15 +26,26 @@ __all__ = ("anyio_backend", "pending_tasks", "settle")
 # The first is for a checkout that isn't installed; else pytest has it already.
 pytest_plugins = ["supervise_pytest", "tests.beside", "tests.browser"]
 
+_records = TemporaryDirectory(prefix="records-")
+
 settings.register_profile("ci", max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure() -> None:
-    """What a shell begins in the background ignores SIGINT, which tests send."""
+    """What a shell begins in the background ignores SIGINT and SIGQUIT, which tests send. Flight records go to a folder that
+    goes with the tests.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    os.environ["SUPERVISE_RECORDS"] = _records.name
+
+
+def pytest_unconfigure() -> None:
+    _records.cleanup()
 
 
 def pytest_collection_finish() -> None:

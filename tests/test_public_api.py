@@ -28,7 +28,7 @@ PINNED = [
     "ChildStartFailed", "ChildState", "ChildUnstoppable", "Crashed", "Current", "Decision",
     "DynamicSupervisor", "TreeEnded", "ExitKind", "ExitReason", "Ended", "Factory", "GaveUp", "IgnoreStart",
     "ImmortalLoopWarning", "Intensity", "InvalidSpec", "MailboxClosed", "MailboxFull", "Message",
-    "NoActor", "NotAHandler", "NotForDynamic", "Nursery", "OpenMailbox", "Recipient", "Restart",
+    "NoActor", "NotAHandler", "NotForDynamic", "Nursery", "OpenMailbox", "Recipient", "Recorder", "Restart",
     "RunningSupervisor", "SendError", "StartFailed", "StartLate", "Strategy", "StrategyError", "SuperviseError",
     "Supervisor", "SupervisorNotRunning", "Task", "Timer", "Timers", "TooManyChildren", "UnknownHandler", "Unsupervised",
     "WeakAddress", "WouldDeadlock", "child", "current", "open_mailbox",

@@ -121,7 +121,6 @@ def finish(life: Incarnation, error: BaseException | None, carrier: Carrier | No
         culprit = crashed_on
         if culprit is None and reason.kind is _CRASHED:
             culprit = _overrun(life, error)
-        handler = None if culprit is None else culprit[0]
         mailbox.turn = None
         mailbox.restarting = True
         redelivered = _settle(life, reason, error)
@@ -136,7 +135,7 @@ def finish(life: Incarnation, error: BaseException | None, carrier: Carrier | No
             instrument.ends(life, span, reason, error)
     ignored = not life.running and is_of(error, IgnoreStart)
     life.told = True
-    successor = life.owner.ended(life, reason, error, ignored=ignored, again=redelivered, handler=handler)
+    successor = life.owner.ended(life, reason, error, ignored=ignored, again=redelivered, culprit=culprit)
     if mailbox.causes is not None:
         mailbox.causes = None
     if instrument is not None:
@@ -363,4 +362,4 @@ def cut(
     elif reply.done() and not culprit and cancels_with_caller(mailbox, envelope):
         mailbox.abandon(lane, envelope)
     else:
-        mailbox.cut(lane, envelope, cut_off(mailbox, envelope, life.number, reason, error), "")
+        mailbox.cut(lane, envelope, cut_off(mailbox, envelope, life.number, reason, error), "", told=not culprit)

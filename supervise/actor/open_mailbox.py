@@ -44,8 +44,8 @@ from .loop import spawn
 
 if TYPE_CHECKING:
     from supervise.events import Listener
+    from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.turn import Turn
-    from supervise.message import AnyHandler
 
 A = TypeVar("A")
 Ts = TypeVarTuple("Ts")
@@ -261,10 +261,11 @@ class _Runner:
         *,
         ignored: bool,
         again: bool = False,
-        handler: AnyHandler | None = None,
+        culprit: Envelope | None = None,
     ) -> None:
         kind = error_type_of_end(reason, error)
         now = self.mailbox.backend.now()
+        handler = None if culprit is None else culprit[0]
         crash = NO_CRASH if ignored else self._crash_log.look_at(reason, error, handler, self.bus, now)
         if incarnation.running:
             path, waiting = self.mailbox.path, self.mailbox.waiting

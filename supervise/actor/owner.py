@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from supervise.journal.bus import Bus
+    from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import Turn
-    from supervise.message import AnyHandler
     from supervise_strategies.answers import Answers
     from supervise_strategies.exit_reason import ExitReason
     from supervise_strategies.redeliver import Redeliver
@@ -52,11 +52,11 @@ class Owner(Protocol):
         *,
         ignored: bool,
         again: bool = False,
-        handler: AnyHandler | None = None,
+        culprit: Envelope | None = None,
     ) -> Incarnation | None:
         """All is over; the answer is the next incarnation, if it is to run in the same task.
 
-        `again`: it ended by a message that had ended a life before. `handler`: of the message that it ended by, if any.
+        `again`: it ended by a message that had ended a life before. `culprit`: the message that it ended by, if any.
         """
         ...
 

@@ -13,7 +13,7 @@ from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of
 from supervise_strategies.suggestion import did_you_mean
 
-from . import demo, run, show
+from . import demo, postmortem, run, show
 from .columns import command as columns
 from .listening import WrongAddress
 from .outputs import unbreak
@@ -21,7 +21,8 @@ from .telemetry import Telemetry, WrongTelemetry, show_records
 
 ENDS: Final = """\
 The first SIGTERM or SIGINT, at any time, stops in order what has started. The second kills all process groups
-of the tree, and leaves at once.
+of the tree, and leaves at once. SIGQUIT, unless the program has a meaning of its own for it, writes the flight
+record, and the program goes on.
 
 exit status:
   0          the tree was stopped, or ended by itself, in order
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             jaeger=options.jaeger,
         )
     unbreak()
+    if options.command == "postmortem":
+        return postmortem.main(options.file, options.all)
     if options.command == "tree":
         return show.tree(options.target, options.factory)
     if options.command == "explain":
@@ -96,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     explaining = commands.add_parser("explain", help="say what a crash of a child would do, without running anything")
     showing = commands.add_parser("demo", help="crash a chat server while its clients talk, and account for every message")
     reading = commands.add_parser("columns", help="show a JSON log with one column for each actor")
+    after = commands.add_parser("postmortem", help="tell what led to a crash, from a flight record")
 
     for command in (running, printing, explaining):
         command.add_argument(
@@ -133,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--actor-services", action="store_true", help="make each type of actor a service in the spans")
 
+    after.add_argument("file", metavar="FILE", nargs="?", help="the record (the newest one, where trees write them)")
+    after.add_argument("--all", action="store_true", help="tell of orderly starts and ends, too, and all lines")
     reading.add_argument("file", metavar="FILE", help="as --log writes it; - for standard input")
     reading.add_argument(
         "--only", metavar="PATTERN", action="append", default=[], help="paths, e.g. 'chat/rooms/*'; repeatable"

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -41,6 +42,7 @@ from .ending import Ending
 from .failure import traceback_text
 from .listening import WrongAddress, host_and_port, shown, taken
 from .outputs import unbreak
+from .quit_signal import record_at_quit
 from .target import WrongTarget, load
 from .telemetry import Telemetry, shows
 
@@ -186,6 +188,10 @@ class _Service:
         if app is None:  # its start failed before it waited for anything
             return
         self._ending.of(app)
+        with record_at_quit(app):
+            await self._look_after(app)
+
+    async def _look_after(self, app: RunningSupervisor) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._stop_when_asked, app)
             await app.stopping()
@@ -208,5 +214,7 @@ def _print_chain(error: GaveUp | StartFailed) -> None:
     if isinstance(error, GaveUp):
         for number, crash in enumerate(error.crashes, 1):
             print(f"  {number}. {crash}", file=sys.stderr)
+        if error.record is not None:
+            print(f"  what led to it: supervise postmortem {shlex.quote(str(error.record))}", file=sys.stderr)
     elif cause is not None and not lines and describe(cause) not in str(error):
         print(f"  because of {describe(cause)}", file=sys.stderr)

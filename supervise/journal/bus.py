@@ -24,6 +24,7 @@ from supervise.message import describe, name_of, outline
 from supervise_strategies.exception import interrupts
 
 from .event_log import EventLog
+from .facts import NO_FACTS, Facts
 
 if TYPE_CHECKING:
     from supervise.events import Event, Listener
@@ -36,7 +37,19 @@ T = TypeVar("T")
 class Bus:
     """Events of one tree, or of one open mailbox, and who hears them. Each is also a record of the logger `supervise`."""
 
-    __slots__ = ("_causes", "_describe", "_fatal", "_holds", "_listeners", "_log", "_on_crash", "_telling", "_waiting", "hears")
+    __slots__ = (
+        "_causes",
+        "_describe",
+        "_fatal",
+        "_holds",
+        "_listeners",
+        "_log",
+        "_on_crash",
+        "_telling",
+        "_waiting",
+        "facts",
+        "hears",
+    )
 
     def __init__(
         self,
@@ -50,6 +63,8 @@ class Bus:
         self._describe = describe if log_arguments else outline
         self._log = log or EventLog()
         self._on_crash = on_crash
+        self.facts: Facts = NO_FACTS
+        """What the tree's flight recorder keeps, whoever hears of it."""
         self._listeners: tuple[Listener, ...] = ()
         self.hears: Callable[[int], bool] = would_write if on_crash is None else _every
         """Whether anybody would see an event of this level; if not, it needn't be made. Asked several times in each restart."""
@@ -73,11 +88,13 @@ class Bus:
 
     def publish(self, event: Event, error: BaseException | None = None) -> None:
         """Tell everybody: now, or when the state is whole. Of a crash, the log and `on_crash=` are given the exception, too."""
+        self.facts.told(event)
         if self.hears(event.level):
             self._put(event, self._causes, error)
 
     def tell(self, event: Event) -> None:
         """Tell the listeners of what is logged already."""
+        self.facts.told(event)
         self._put(event, (*self._causes, _THE_LOG))
 
     def end(self) -> None:

@@ -17,7 +17,12 @@ def fingerprint_of(error: BaseException, handler: AnyHandler | None = None, fram
     the first exception inside. `frames` are those of its traceback, where they are at hand.
     """
     name = name_of_kind(type(next(leaves(error))))
-    innermost = [str(frame) for frame in reversed(own_of(frames_of(error) if frames is None else frames)[-OWN:])]
+    return fingerprint(name, frames_of(error) if frames is None else frames, "" if handler is None else name_of(handler))
+
+
+def fingerprint(name: str, frames: Iterable[Frame], handler: str) -> str:
+    """The same, of what was kept of an exception."""
+    innermost = [str(frame) for frame in reversed(own_of(frames)[-OWN:])]
     if innermost:
         return f"{name} at {' < '.join(innermost)}"
-    return name if handler is None else f"{name} in {name_of(handler)}"
+    return f"{name} in {handler}" if handler else name

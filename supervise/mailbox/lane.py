@@ -169,16 +169,18 @@ class Lane(Intake):
         """Wait for it as its options say. `turn`: the one that waits, which is an edge."""
         if turn is not None:
             turn.awaits, turn.pending = self, reply
-        mailbox, fail_fast = self.mailbox, options.on_restart == "fail"
+        mailbox, fail_fast, deadline = self.mailbox, options.on_restart == "fail", options.deadline
         if fail_fast:
             mailbox.count_fail_fast(1)
         try:
-            if options.deadline is None:
+            if deadline is None:
                 return await reply
-            options.deadline.accepted = mailbox.backend.now()
-            return await mailbox.backend.until(reply, options.deadline.at)
+            deadline.accepted = mailbox.backend.now()
+            return await mailbox.backend.until(reply, deadline.at)
         except Expired:
             late = too_late(mailbox, envelope)  # as it stands now: who takes along the handler ends it
+            seconds = 0.0 if deadline is None else deadline.seconds
+            mailbox.dead_letters.bus.facts.timed_out(mailbox.parent, mailbox.name, envelope[0], seconds)
             self.give_up(reply, options)
             raise late from cause_of(late)
         except BaseException:

@@ -19,7 +19,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING
 
 from supervise._backends import fail
-from supervise.errors import MessageDropped
+from supervise.errors import MessageDropped, SuperviseError
 from supervise.message import Message
 from supervise_strategies.exception import cause_of
 
@@ -188,19 +188,25 @@ class Mailbox(Control):
         self,
         lane: Lane,
         envelope: Envelope,
-        error: Exception,
+        error: SuperviseError,
         why: str,
         *,
         cause: BaseException | None = None,
         loss: Loss = Loss.IN_HAND,
         begun: bool = True,
+        told: bool = True,
     ) -> None:
-        """A message has ended that was in hand: its caller is told, or it is a dead letter, with the cause."""
+        """A message has ended that was in hand: its caller is told, or it is a dead letter, with the cause.
+
+        `told`: it is no part of another fact, as the one that ended its life is.
+        """
         reply = envelope[3]
         if reply is None:
             self.dead_letter(envelope, why, loss, cause, begun=begun)
             return
         self.failed += 1
+        if told:
+            self.dead_letters.bus.facts.failed(self.parent, self.name, envelope[0], error)
         lane.fail(reply, error)
 
     def drop(self, lane: Lane, envelope: Envelope, why: str, loss: Loss) -> None:
@@ -246,7 +252,9 @@ class Mailbox(Control):
                     self.own_extras().abandoned += 1
                 else:
                     self.failed += 1
-                    lane.fail(reply, restarting(self, envelope))
+                    error = restarting(self, envelope)
+                    self.dead_letters.bus.facts.failed(self.parent, self.name, envelope[0], error)
+                    lane.fail(reply, error)
             lane.turn_away()
             lane.admit()
 

@@ -89,6 +89,7 @@ class WaitingSenders:
         if not self.reservations:
             mailbox.attention = True
         mailbox.count_fail_fast(fail_fast)
+        begun = mailbox.backend.now()
         if calling is not None:
             calling.awaits, calling.pending = lane, room
         try:
@@ -106,6 +107,8 @@ class WaitingSenders:
                 raise rejected(mailbox, too_late(mailbox, envelope)) from None
             raise
         finally:
+            seconds = mailbox.backend.now() - begun
+            mailbox.dead_letters.bus.facts.waited(mailbox.parent, mailbox.name, envelope[0], "room", seconds)
             mailbox.count_fail_fast(-fail_fast)
             if calling is not None:
                 calling.awaits = calling.pending = None

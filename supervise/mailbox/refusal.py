@@ -15,6 +15,7 @@ from supervise.errors import (
     NotAHandler,
     SendError,
     SendTimeout,
+    SuperviseError,
 )
 from supervise.message import Message, name_of
 from supervise_strategies.exit_reason import ExitKind, ExitReason, describe
@@ -56,6 +57,8 @@ _REJECTIONS: Final[dict[type, Rejection]] = {
 
 def rejected(mailbox: Mailbox, error: E) -> E:
     """The error of a message that isn't accepted, for its sender; and whoever counts such messages is told."""
+    if is_of(error, SuperviseError) and error.message is not None:
+        mailbox.dead_letters.bus.facts.refused(mailbox.parent, mailbox.name, error.message.handler, error)
     if mailbox.dead_letters.on_rejection and (reason := _REJECTIONS.get(type(error))) is not None:
         for told in mailbox.dead_letters.on_rejection:
             told(mailbox, reason)

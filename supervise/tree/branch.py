@@ -22,6 +22,7 @@ from .place import ActorPlace
 
 if TYPE_CHECKING:
     from supervise._backends import Handle
+    from supervise.journal.facts import Lives
     from supervise.mailbox.instrument import Instrument
     from supervise.mailbox.subscription import Subscription
     from supervise_strategies.child_spec import ChildSpec
@@ -41,6 +42,7 @@ class BranchPlace:
         "gone",
         "instrument",
         "is_built",
+        "lives",
         "name",
         "node",
         "number",
@@ -61,6 +63,7 @@ class BranchPlace:
         self.path: str = name if parent is None else f"{parent.path}/{name}"
         self.description: Description = description
         self.places: dict[str, ActorPlace | BranchPlace] = {}
+        self.lives: Lives = tree.facts.lives(self.path)
         self.node: Node | None = None
         self.gone: Account = Account()  # of the children that were forgotten
         self.streams: tuple[Subscription[events.Event], ...] | None = ()  # of the events below; None once it is gone for good
@@ -185,6 +188,8 @@ class BranchPlace:
         if self.instrument is not None:
             self.instrument.gone(reason, error)
         now, ignored = tree.backend.now(), cause is Cause.IGNORED
+        lives = tree.lives if parent is None else parent.branch.lives
+        lives.ended(now, self.name, number, reason, node.ready)
         if node.ready:
             tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause, error_type=error_type_of_end(reason, error)))
         else:
@@ -204,6 +209,26 @@ class BranchPlace:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def attach(self, stream: Subscription[Any]) -> Callable[[], object]:
+        """Have a stream hear the events of this supervisor and of all below it; the result ends that."""
+        if self.streams is None:
+            stream.end()
+            return lambda: None
+
+        def hear(event: events.Event) -> None:
+            if event.path == path or event.path.startswith(below):
+                stream.put(event)
+
+        def detach() -> None:
+            unsubscribe()
+            self.streams = self.streams and tuple(other for other in self.streams if other is not stream)
+
+        self.check_here()
+        path, below = self.path, f"{self.path}/"
+        unsubscribe = self.tree.bus.subscribe(hear)
+        self.streams = (*self.streams, stream)
+        return detach
 
     def walk(self, into: Callable[[BranchPlace], bool] | None = None) -> Iterator[ActorPlace | BranchPlace]:
         """All that is below it now, from the top down in start order; below a supervisor only if `into` says so."""

@@ -14,6 +14,7 @@ from supervise_strategies.intensity import Intensity
 from supervise_strategies.restart import Restart, RestartName
 
 from .description import GiveUpAs
+from .recorder import RecorderOption
 from .supervisor import Runnable, Watcher
 
 
@@ -49,6 +50,7 @@ class DynamicSupervisor(Runnable):
         on_dead_letter: OnDeadLetter | None = None,
         on_crash: OnCrash | None = None,
         log_arguments: bool = False,
+        recorder: RecorderOption = True,
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -66,4 +68,4 @@ class DynamicSupervisor(Runnable):
             give_up_as=give_up_as,
             required=required,
         )
-        self._look_with(listener, metrics, tracing, on_dead_letter, on_crash, log_arguments)
+        self._look_with(listener, metrics, tracing, on_dead_letter, on_crash, log_arguments, recorder)

@@ -265,7 +265,8 @@ class Node:
     def _report(self, directive: do.Report) -> None:
         decision = directive.decision
         action = decision.action
-        if action is Action.RESTART or action is Action.GIVE_UP:  # a normal end counts as well, and what is left alone doesn't
+        self.branch.lives.decided(decision)
+        if action is _RESTART or action is _GIVE_UP:  # a normal end counts as well, and what is left alone doesn't
             self._crashes.append((self.path, decision))
         if self.tree.instruments is None:
             bus = self.tree.bus
@@ -297,6 +298,9 @@ class Node:
             self.branch.instrument.started(None)
         tell_start(self.tree.bus, self.branch.instrument, events.Started(self.path, self.number))
         parent = self.branch.parent
+        now = self.tree.backend.now()
+        lives = self.tree.lives if parent is None else parent.branch.lives
+        lives.started(now, self.branch.name, self.number)
         if not self.branch.is_built:
             self.branch.built()
         if parent is None:
@@ -317,6 +321,7 @@ class Node:
             give(waiter, None)
 
 
+_RESTART, _GIVE_UP = Action.RESTART, Action.GIVE_UP  # CPython 3.11 takes 70 ns to look up a member of an enum
 _OBEY: dict[type, Callable[[Node, Any], None]] = {
     do.Start: Node._start,
     do.Stop: Node._stop,

@@ -13,7 +13,7 @@ from supervise.actor.checkpoint import forget_checkpoint
 from supervise.actor.ending import bury
 from supervise.actor.incarnation import Incarnation
 from supervise.actor.loop import spawn
-from supervise.journal.crash_log import NO_CRASH
+from supervise.journal.crash_log import NO_CRASH, Crash
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.envelope import MessageOptions
@@ -30,6 +30,7 @@ from .ref import resolved, resolved_partial
 if TYPE_CHECKING:
     from supervise._backends import Handle
     from supervise.journal.bus import Bus
+    from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.turn import Turn
     from supervise.message import AnyHandler
     from supervise_strategies.answers import Answers
@@ -146,7 +147,9 @@ class ActorPlace:
                 self._put_beginning(begin)
             else:
                 unbuilt.on_built[self] = None
-        node.step(node.machine.child_started, self.mailbox.name, incarnation.number, node.tree.backend.now())
+        now, name, number = node.tree.backend.now(), self.mailbox.name, incarnation.number
+        node.branch.lives.started(now, name, number, self.mailbox.waiting)
+        node.step(node.machine.child_started, name, number, now)
 
     def tree_started(self) -> None:
         """The second phase of its start: all that was started with it is built."""
@@ -171,7 +174,7 @@ class ActorPlace:
         *,
         ignored: bool,
         again: bool = False,
-        handler: AnyHandler | None = None,
+        culprit: Envelope | None = None,
     ) -> Incarnation | None:
         if self.timer is not None:
             self._cancel_timer()
@@ -184,22 +187,17 @@ class ActorPlace:
         observers.incarnation_ended(mailbox, number, reason)
         if mailbox.refusal in ("unstoppable", "leaving"):  # what follows decides
             mailbox.accept_again()
-        now = node.tree.backend.now()
+        now, crash, ready = node.tree.backend.now(), NO_CRASH, incarnation.running
         if mailbox.lifetime is not None and self.over:
             node.step(node.machine.child_over, name, now)
-        if incarnation.running:
-            known = ""
-            if node.tree.bus.hears(logging.ERROR) or self.child.rules.spec.quarantine is not None:  # else nobody
-                known = self._tell_end(incarnation, reason, error, now, handler)
+        if node.tree.bus.hears(logging.ERROR) or self.child.rules.spec.quarantine is not None:  # else nobody
+            crash = self._tell_end(incarnation, reason, error, now, culprit and culprit[0], ignored)
+        node.branch.lives.ended(now, name, number, reason, ready, mailbox.waiting, error, culprit, crash.frames)
+        if ready:
+            known = crash.fingerprint
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.child_exited, name, number, reason, now, error=error, again=again, fingerprint=known)
         else:
-            bus = node.tree.bus
-            if bus.hears(events.Stopped.level_of(reason)):
-                kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
-                crash = NO_CRASH if ignored else node.tree.crash_log.look_at(reason, error, handler, bus, now)
-                failed = events.StartFailed(mailbox.path, number, reason, ignored, kind, *crash)
-                bus.publish(failed, None if ignored else error)
             node.asking, node.in_place = incarnation, None
             node.step(node.machine.start_failed, name, number, reason, now, error=error, ignored=ignored)
         successor, node.in_place, node.asking = node.in_place, None, None
@@ -215,18 +213,23 @@ class ActorPlace:
         error: BaseException | None,
         now: float,
         handler: AnyHandler | None,
-    ) -> str:
-        """Say that a life is over; the answer is the fingerprint of its crash, where anybody wants to know it."""
-        tree, mailbox = self.node.tree, self.mailbox
+        ignored: bool,
+    ) -> Crash:
+        """Say that a life is over, or a start has failed; the answer is the crash, where anybody wants to know it."""
+        tree, mailbox, number = self.node.tree, self.mailbox, incarnation.number
         heard = tree.bus.hears(events.Stopped.level_of(reason))
-        if not heard and self.child.rules.spec.quarantine is None:
-            return ""
-        crash = tree.crash_log.look_at(reason, error, handler, tree.bus, now)
+        if ignored or not (heard or self.child.rules.spec.quarantine is not None):
+            crash = NO_CRASH
+        else:
+            crash = tree.crash_log.look_at(reason, error, handler, tree.bus, now)
         if heard:
             kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
-            number, waiting = incarnation.number, mailbox.waiting
-            tree.bus.publish(events.Stopped(mailbox.path, number, reason, waiting, None, *crash, kind), error)
-        return crash.fingerprint
+            if incarnation.running:
+                tree.bus.publish(events.Stopped(mailbox.path, number, reason, mailbox.waiting, None, *crash, kind), error)
+            else:
+                failed = events.StartFailed(mailbox.path, number, reason, ignored, kind, *crash)
+                tree.bus.publish(failed, None if ignored else error)
+        return crash
 
     @property
     def redeliver(self) -> Redeliver:

@@ -30,6 +30,8 @@ from .pool_place import PoolPlace, pool_place
 from .task import Task, task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from supervise.events import DeadLetter, Event, Listener
     from supervise_strategies.explanation import Explanation
 
@@ -355,27 +357,7 @@ class RunningSupervisor:
         event at once and in order, `subscribe` takes a function.
         """
         branch = self._branch
-
-        def attach(stream: Subscription[Any]) -> Callable[[], object]:
-            if branch.streams is None:
-                stream.end()
-                return lambda: None
-
-            def hear(event: Event) -> None:
-                if event.path == path or event.path.startswith(below):
-                    stream.put(event)
-
-            def detach() -> None:
-                unsubscribe()
-                branch.streams = branch.streams and tuple(other for other in branch.streams if other is not stream)
-
-            branch.check_here()
-            path, below = branch.path, f"{branch.path}/"
-            unsubscribe = branch.tree.bus.subscribe(hear)
-            branch.streams = (*branch.streams, stream)
-            return detach
-
-        return Subscription(f"events of {branch.path}", branch.tree.backend, attach, capacity, overflow)
+        return Subscription(f"events of {branch.path}", branch.tree.backend, branch.attach, capacity, overflow)
 
     async def ping(self, timeout: float | None = 5.0) -> dict[str, Pong]:
         """Have all actors below this supervisor answer an empty message, all at the same time; by path, in the tree's order.
@@ -385,6 +367,18 @@ class RunningSupervisor:
         """
         self._branch.check_here()
         return await ping_all(self.path, [place.mailbox for place in self._branch.actors()], timeout)
+
+    async def record(self) -> Path | None:
+        """Write the flight record of the whole tree now, and return its file; `supervise postmortem` reads it.
+
+        It is written in a thread. None if it can't be written, which is logged as a WARNING. RuntimeError where the tree has no
+        flight recorder (`recorder=False`).
+        """
+        self._branch.check_here()
+        recorder = self._branch.tree.recorder
+        if recorder is None:
+            raise RuntimeError(f"{self._branch.tree.root.path} has recorder=False, so there is nothing to write")
+        return await recorder.record()
 
     def dead_letters(self) -> list[DeadLetter]:
         """The last 100 dead letters of the whole tree, as text."""

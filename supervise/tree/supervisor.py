@@ -25,6 +25,7 @@ from supervise_strategies.strategy import AutoShutdown, Strategy
 from .child import Child
 from .description import AutoShutdownName, Description, GiveUpAs, StrategyName
 from .host import Host
+from .recorder import Recorder, RecorderOption, check_recorder
 from .running import RunningSupervisor
 from .tree import Tree, WrongTask
 
@@ -53,12 +54,13 @@ class Watcher(Protocol):
 class Runnable(Description):
     """A description that can be run, again and again, but only once at a time. What runs is kept elsewhere."""
 
-    __slots__ = ("_tree", "listener", "log_arguments", "metrics", "on_crash", "on_dead_letter", "tracing")
+    __slots__ = ("_tree", "listener", "log_arguments", "metrics", "on_crash", "on_dead_letter", "recorder", "tracing")
     listener: Listener | None
     metrics: Watcher | None
     on_crash: OnCrash | None
     log_arguments: bool
     on_dead_letter: OnDeadLetter | None
+    recorder: RecorderOption
     tracing: TracingOption
     _tree: Tree | None
 
@@ -70,6 +72,7 @@ class Runnable(Description):
         on_dead_letter: OnDeadLetter | None,
         on_crash: OnCrash | None,
         log_arguments: bool,
+        recorder: RecorderOption,
     ) -> None:
         """What looks at the tree, if this is its root."""
         who = f"supervisor {self.name!r}"
@@ -83,7 +86,8 @@ class Runnable(Description):
             raise InvalidSpec(who, "on_crash", on_crash, "a function of an exception and an event, or None")
         if not isinstance(log_arguments, bool):
             raise InvalidSpec(who, "log_arguments", log_arguments, "True or False")
-        self.on_crash, self.log_arguments = on_crash, log_arguments
+        check_recorder(who, recorder)
+        self.on_crash, self.log_arguments, self.recorder = on_crash, log_arguments, recorder
         self.on_dead_letter = on_dead_letter
         self.listener, self.metrics, self.tracing = listener, metrics, tracing
 
@@ -99,6 +103,8 @@ class Runnable(Description):
             yield "on_crash", self.on_crash, "give it to the root, for all of the tree"
         if self.log_arguments:
             yield "log_arguments", self.log_arguments, "say it at the root, for all of the tree"
+        if self.recorder is not True:
+            yield "recorder", self.recorder, "say it at the root, for all of the tree"
         if self.tracing != "auto":
             yield "tracing", self.tracing, "say it at the root, for all of the tree"
 
@@ -160,7 +166,8 @@ class Runnable(Description):
         await self._left()
         instruments = _with_metrics(self.metrics, chosen(self.tracing), self.name)
         looks = instruments, self.on_dead_letter, self.on_crash, self.log_arguments
-        tree = Tree(current_backend(), self, self.listener, RunningSupervisor, *looks)
+        recorder = (Recorder() if self.recorder else None) if isinstance(self.recorder, bool) else self.recorder
+        tree = Tree(current_backend(), self, self.listener, RunningSupervisor, *looks, recorder)
         app = RunningSupervisor(tree.root)
         if self.metrics is not None:
             tree.unwatch = _watch(self.metrics, app)
@@ -276,9 +283,11 @@ class Supervisor(Runnable):
             exception keeps its frames, and so actors. What it raises is logged, and nothing else happens; a crash that it
             causes before it returns isn't told to it. Default: None.
         log_arguments: Whether the texts of messages in log records, events, dead letters and errors hold what was sent, as
-            `Orders.place('tea', 2)`, or only its types (default False: `Orders.place(str, int)`). Like `shutdown_budget`,
-            `listener`, `metrics`, `tracing`, `on_dead_letter` and `on_crash` it is refused (`InvalidSpec`) in a supervisor that
-            stands below another one.
+            `Orders.place('tea', 2)`, or only its types (default False: `Orders.place(str, int)`).
+        recorder: Whether a flight recorder keeps a root's last 20,000 facts, and writes them to a file when the tree gives up
+            (default True); `Recorder(…)` says where, and how many; False keeps and writes nothing. `supervise postmortem`
+            reads the file. Like `shutdown_budget`, `listener`, `metrics`, `tracing`, `on_dead_letter`, `on_crash` and
+            `log_arguments` it is refused (`InvalidSpec`) in a supervisor that stands below another one.
         required: Whether the tree above isn't ready (`supervise.health`) while something in it is down (default True); if
             not, that tree is only degraded.
 
@@ -307,6 +316,7 @@ class Supervisor(Runnable):
         on_dead_letter: OnDeadLetter | None = None,
         on_crash: OnCrash | None = None,
         log_arguments: bool = False,
+        recorder: RecorderOption = True,
         required: bool = True,
     ) -> None:
         super().__init__(
@@ -324,4 +334,4 @@ class Supervisor(Runnable):
             give_up_as=give_up_as,
             required=required,
         )
-        self._look_with(listener, metrics, tracing, on_dead_letter, on_crash, log_arguments)
+        self._look_with(listener, metrics, tracing, on_dead_letter, on_crash, log_arguments, recorder)

@@ -14,6 +14,7 @@ from supervise.errors import GaveUp, StartFailed
 from supervise.journal.bus import Bus
 from supervise.journal.crash_log import CrashLog
 from supervise.journal.event_log import EventLog
+from supervise.journal.facts import NO_FACTS, Facts, Lives
 from supervise.log import say
 from supervise.mailbox.dead_letters import DeadLetters, OnDeadLetter
 from supervise_strategies.directives import Cause, StopMode
@@ -26,6 +27,7 @@ from .agenda import Agenda
 from .branch import BranchPlace
 from .deadlines import Deadlines
 from .node import Node
+from .recorder import FlightRecorder, Recorder
 from .registry import Registry
 from .starts import Starts
 
@@ -82,6 +84,7 @@ class Tree:
         on_dead_letter: OnDeadLetter | None = None,
         on_crash: OnCrash | None = None,
         log_arguments: bool = False,
+        recorder: Recorder | None = None,
     ) -> None:
         self.backend = backend
         self.runs: RunQueue = RunQueue(backend)
@@ -94,6 +97,10 @@ class Tree:
         self.on_forgotten: tuple[Callable[[BranchPlace, Place], object], ...] = ()
         """Told of what is listed nowhere any more, after its last message: for who sums up. They neither raise nor wait."""
         self.bus: Bus = Bus(self.fatal, EventLog(backend.now, backend.call_at), on_crash, log_arguments=log_arguments)
+        self.recorder: FlightRecorder | None = None if recorder is None else FlightRecorder(self, recorder)
+        self.facts: Facts = NO_FACTS if self.recorder is None else self.recorder.facts
+        self.bus.facts = self.facts
+        self.lives: Lives = self.facts.lives("")
         backend.pass_up = self.fatal
         if listener is not None:
             self.bus.subscribe(listener)
@@ -119,6 +126,7 @@ class Tree:
         self._look: Handle | None = None  # for those who can't say that they have ended
         self._look_again = 0.05  # seconds
         self._root_node: Node | None = None
+        self._recorded = False
 
     def new_node(self, branch: BranchPlace, number: int) -> Node:
         node = Node(self, branch, number)
@@ -153,7 +161,7 @@ class Tree:
             if is_of(cause, KeyboardInterrupt, SystemExit):
                 raise cause
             if self.ended.cause is Cause.GAVE_UP:
-                cause = GaveUp(self.root.name, node.crashes if node is not None else ())
+                cause = self._gave_up()
             raise StartFailed(f"supervisor {self.root.name!r} didn't start: {self._why_not()}") from cause
         self.in_body = True
         if self.ended is not None:  # ready, and over before the host could look: the body is cancelled where it first waits
@@ -269,6 +277,9 @@ class Tree:
         self.root.forget()
         self.dead_letters.end()
         self.bus.end()
+        if self.recorder is not None and self.ended.cause is Cause.GAVE_UP and not self._recorded:
+            self._recorded = True
+            self.recorder.record_at_end("it gave up")
         self.over.set()
         self.started()
         if self.in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):
@@ -329,11 +340,15 @@ class Tree:
         )
 
     def _raise_gave_up(self, body: BaseException | None) -> None:
-        gave_up = GaveUp(self.root.name, self._root_node.crashes if self._root_node is not None else ())
+        gave_up = self._gave_up()
         try:
             raise gave_up
         finally:
             gave_up.__context__ = body  # the body's own error, never our cancellation of it
+
+    def _gave_up(self) -> GaveUp:
+        crashes = self._root_node.crashes if self._root_node is not None else ()
+        return GaveUp(self.root.name, crashes, None if self.recorder is None else self.recorder.written)
 
     async def _stop_shielded(self) -> None:
         """In order, for a while, although the host is cancelled; then by cancellation; then as long as it takes.

@@ -307,7 +307,8 @@ async def come_and_go(children: int, at_once: int = 1000) -> ComeAndGo:
     """So many dynamic children, some at a time, which end in all ways; as many as live at once came before the base line."""
     watch = left_over.watch()
     base = after = (0, 0, 0)
-    async with DynamicSupervisor("app", intensity=PATIENCE) as app:
+    # A flight recorder keeps facts on purpose, and here it would be asked whether anything is kept.
+    async with DynamicSupervisor("app", intensity=PATIENCE, recorder=False) as app:
         for _ in range(SETTLING):
             await _wave(app, min(at_once, children))
         base = _measured()

@@ -67,6 +67,14 @@ class Command:
                 raise AssertionError(f"it ended with {self._process.returncode}, and never said {text!r}: {self.said}")
             self._wait(f"says {text!r}")
 
+    def until_said_times(self, text: str, times: int) -> None:
+        """Wait until it has said this so often, wherever in a line."""
+        while self.said.count(text) < times:
+            if self._process.poll() is not None and not self._hear():
+                raise AssertionError(f"it ended with {self._process.returncode}, and didn't say {text!r}: {self.said}")
+            self._wait(f"says {text!r} {times} times")
+        self.until_said(self.said.rpartition("\n")[2])  # the whole line
+
     def until_asleep(self) -> None:
         """Wait until its main thread waits for something. A signal just before it does is only seen at the next one."""
         stat, before = Path(f"/proc/{self._process.pid}/stat"), ""

@@ -1,0 +1,240 @@
+"""A flight record: a tree at one instant, with what led there; and its text, one JSON object with a line for each fact.
+
+It is taken at once, in the tree's thread, and keeps texts and numbers alone. The text can be made anywhere, later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from supervise.events import as_dict
+from supervise.frame import Frame, frames_of_trail, place_of
+from supervise.journal import facts as sorts
+from supervise.journal.fingerprint import fingerprint
+from supervise.mailbox.account import Account
+from supervise.message import label_of, name_of
+from supervise_strategies.exception import interrupts
+from supervise_strategies.exit_reason import ExitKind, ExitReason
+from supervise_strategies.text import one_line
+
+from .place import ActorPlace
+from .pool_place import PoolPlace
+
+if TYPE_CHECKING:
+    from supervise.events import Event
+    from supervise.journal.facts import Fact, Facts, Kept
+    from supervise.mailbox.lane import Lane
+    from supervise_strategies.directives import Decision
+
+    from .branch import BranchPlace, Place
+    from .tree import Tree
+
+FORMAT: Final = "supervise flight record 1"
+MOST_BYTES: Final = 1024 * 1024
+"""Of one record. The oldest facts are left out where there are more."""
+MOST_ACTORS: Final = 1000
+"""Of which something is told; those that have something to tell come first."""
+FOR_ACTORS: Final = MOST_BYTES // 4
+"""Bytes that the actors may take."""
+LONGEST: Final = 4096
+"""Bytes of one line; a longer one is cut to what says who and when."""
+LOOKED_AT: Final = 1000
+"""Messages of one queue whose handlers are counted."""
+NAMES: Final = 10
+"""Names in one list: handlers that wait, children that are restarted together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One that was taken."""
+
+    name: str
+    """Of the tree's root."""
+    when: float
+    """Seconds since 1970."""
+    head: dict[str, Any]
+    actors: list[dict[str, Any]]
+    kept: Kept
+
+    def text(self) -> bytes:
+        """The file, at most 1 MiB, as UTF-8."""
+        actors = list(_within(map(_line, self.actors), FOR_ACTORS))
+        room = MOST_BYTES - sum(map(len, actors)) - 2 * len(actors) - 2 * LONGEST
+        newest = list(_within(map(_Text(self).line, reversed(self.kept.facts)), room))
+        left_out = {
+            "facts_left_out": self.kept.full or len(newest) < len(self.kept.facts),
+            "actors_left_out": self.head["actors"] - len(actors),
+        }
+        told, facts = b",\n".join(actors), b",\n".join(reversed(newest))
+        head = _line(self.head | left_out)
+        return b"".join((head[:-1], b',\n"actors_told": [\n', told, b'\n],\n"facts": [\n', facts, b"\n]}\n"))
+
+
+class _Text:
+    """Makes the lines of one record."""
+
+    def __init__(self, record: Record) -> None:
+        self._begin = record.when - record.kept.now
+        # Texts of crashes that hold arguments stand in what was decided because of them, too.
+        facts = record.kept.facts
+        ends = [fact for fact in facts if fact[1] == sorts.ENDED]
+        self._instead: dict[str, str] = {fact[6].detail: fact[7] for fact in ends if fact[6].detail != fact[7]}
+        # Where the end itself isn't there, as it was counted or is forgotten, it isn't known whose words its text has.
+        known = {(fact[2], fact[3], fact[4]) for fact in ends}
+        for above, child, decision in (fact[2:5] for fact in facts if fact[1] == sorts.DECIDED):
+            if decision.reason.detail and (above, child, decision.incarnation) not in known:
+                self._instead.setdefault(decision.reason.detail, "…")
+
+    def line(self, fact: Fact) -> bytes:
+        at, sort, above, name = fact[:4]
+        found: dict[str, Any] = {"at": self._clock(at), "fact": sort, "path": f"{above}/{name}" if above else name}
+        more = dict(zip(sorts.FIELDS[sort], fact[4:], strict=True))
+        if "handler" in more:
+            more["handler"] = label_of(more["handler"])
+        if "until" in more:
+            more["until"] = self._clock(more["until"])
+        match sort:
+            case sorts.ENDED:
+                more = self._ended(more)
+            case sorts.DECIDED:
+                more = self._decided(more["decision"])
+            case sorts.TOLD:
+                more = self._told(more["event"])
+            case _:
+                pass
+        return _line(found | more)
+
+    def _clock(self, at: float) -> str:
+        return _clock(self._begin + at)
+
+    def _clean(self, reason: ExitReason) -> str:
+        """The text of a reason that may be made of that of a crash."""
+        detail = self._instead.get(reason.detail)
+        if detail is None and reason.kind is ExitKind.GAVE_UP:
+            return reduce(lambda text, pair: text.replace(*pair), self._instead.items(), reason.detail)
+        return reason.detail if detail is None else detail
+
+    def _ended(self, fact: dict[str, Any]) -> dict[str, Any]:
+        reason: ExitReason = fact.pop("reason")
+        trail, detail = fact.pop("trail"), fact.pop("detail")
+        told = {key: value for key, value in fact.items() if key in ("incarnation", "was_ready", "waiting")}
+        told |= {"kind": reason.kind.value}
+        if not trail and not fact["handler"]:
+            return told | {"detail": self._clean(reason)}
+        frames: tuple[Frame, ...] = trail if trail and isinstance(trail[0], Frame) else frames_of_trail(trail)
+        error, where = detail.partition(": ")[0].rpartition("(")[2], place_of(frames)
+        return told | {
+            "detail": detail,
+            "error": error,
+            "handler": fact["handler"],
+            "called": fact["called"],
+            "fingerprint": fingerprint(error, frames, fact["handler"]),
+            "where": "" if where is None else str(where),
+        }
+
+    def _decided(self, decision: Decision) -> dict[str, Any]:
+        reason = decision.reason._replace(detail=self._clean(decision.reason))
+        few = decision._replace(affected=decision.affected[:NAMES], reason=reason, fingerprint="")
+        return {
+            "action": decision.action.value,
+            "incarnation": decision.incarnation,
+            "abnormal": decision.reason.abnormal,
+            "decision": one_line(str(few), LONGEST // 4),
+            "delay": decision.delay,
+            "affected": len(decision.affected),
+        }
+
+    def _told(self, event: Event) -> dict[str, Any]:
+        said = {key: value for key, value in as_dict(event).items() if key not in ("path", "stack")}
+        return said | {"text": one_line(str(event), LONGEST // 4)}
+
+
+def take(tree: Tree, facts: Facts, why: str) -> Record:
+    """Take it now, in the tree's thread; what can't be told of the tree in the middle of a change is left out."""
+    when, kept = time.time(), facts.kept()
+    rows: list[dict[str, Any]] = []
+    number, account = 0, Account()
+    try:
+        account = tree.root.account()
+        for place in tree.root.walk():
+            number += 1
+            if len(rows) < MOST_ACTORS and (row := _row(place)):
+                rows.append(row)
+    except BaseException as error:  # the tree may be in the middle of anything, where a signal came
+        if interrupts(error):
+            raise
+    head = {
+        "format": FORMAT,
+        "tree": tree.root.name,
+        "why": why,
+        "written": _clock(when),
+        "process": os.getpid(),
+        "python": platform.python_version(),
+        "ended": "" if tree.ended is None else tree.ended.cause.value,
+        "dead_letters": tree.dead_letters.count,
+        "actors": number,
+        "account": account._asdict(),
+    }
+    return Record(tree.root.name, when, head, rows, kept)
+
+
+def _row(place: Place) -> dict[str, Any]:
+    """One actor, pool or supervisor, if there is anything to tell: it isn't up, has ended before, or has something to do."""
+    above = cast("BranchPlace", place.above)
+    info = None if above.node is None else above.node.machine.child(place.name)
+    state = "stopped" if info is None else info.state.value
+    row: dict[str, Any] = {"path": place.path, "state": state, "incarnation": place.number}
+    if info is not None and info.last is not None:
+        row["ended"] = info.last.kind.value
+    if isinstance(place, ActorPlace):
+        account = place.mailbox.account()
+        turn = place.mailbox.turn
+        in_hand = [] if turn is None else [name_of(envelope[0]) for _, envelope in turn.held()]
+        row["in_hand"] = in_hand[:NAMES]
+        lanes: tuple[Lane, ...] = tuple(place.mailbox.lanes)
+    elif isinstance(place, PoolPlace):
+        account, lanes = place.own_account(), ()
+    else:
+        return {} if state == "running" and place.number <= 1 else row
+    if state == "running" and place.number <= 1 and account.handled == account.accepted:
+        return {}
+    row["account"] = account._asdict()
+    waiting = Counter(name_of(envelope[0]) for lane in lanes for envelope in islice(_own(lane), LOOKED_AT))
+    return row | ({"waiting": dict(waiting.most_common(NAMES))} if waiting else {})
+
+
+def _own(lane: Lane) -> Iterator[Any]:
+    """What waits there, if no code of the user's is in between."""
+    return iter([*lane.queue] if type(lane.queue).__module__ == "collections" else ())
+
+
+def _within(lines: Iterator[bytes], room: int) -> Iterator[bytes]:
+    """As many as there is room for."""
+    for line in lines:
+        room -= len(line) + 2
+        if room < 0:
+            return
+        yield line
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    line = json.dumps(values, ensure_ascii=False).encode(errors="backslashreplace")
+    if len(line) <= LONGEST:
+        return line
+    short = {key: one_line(value, 200) if isinstance(value, str) else value for key, value in values.items()}
+    line = json.dumps(short, ensure_ascii=True).encode()
+    return line if len(line) <= LONGEST else json.dumps({"cut": True, "fact": values.get("fact", "")}).encode()
+
+
+def _clock(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

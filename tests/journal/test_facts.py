@@ -1,0 +1,231 @@
+"""What a flight recorder keeps: plain facts, no argument of any message, and floods as numbers.
+
+Tested: what stands in a text instead of an argument, however it is written or cut; that what comes in floods is one fact a
+second; that starts and ends beyond a hundred a second are counted, but no give-up is; and what `NO_FACTS` keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn
+
+import pytest
+
+from supervise.errors import CallTimeout, MailboxFull
+from supervise.events import Asked, Raised, Started
+from supervise.frame import frames_of, frames_of_trail, trail_of
+from supervise.journal.facts import ENDED, FAILED, LIVES, LONG, LOST, MORE, NO_FACTS, STARTED, TOGETHER, WAITED, Facts, Lives
+from supervise.journal.redaction import redacted
+from supervise_strategies.directives import Action, Decision
+from supervise_strategies.exit_reason import NORMAL, crashed
+from supervise_strategies.text import LONG as MOST_CHARACTERS
+from supervise_strategies.text import one_line
+from tests.doubles import Boom
+
+
+@dataclass
+class Order:
+    item: str
+
+
+class Slim:
+    __slots__ = ("_never", "item")
+
+    def __init__(self, item: str) -> None:
+        self.item = item
+
+
+class Pair(NamedTuple):
+    item: str
+    number: int
+
+
+class Odd:
+    def __repr__(self) -> NoReturn:
+        raise Boom("in a repr")
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "said"),
+    [
+        ("no tea", ("tea",), "no <str>"),
+        ("'tea'", ("tea",), "'<str>'"),
+        ("steamed", ("tea",), "steamed"),  # too short to be found inside of a word
+        ("a teapot-full", ("teapot",), "a <str>-full"),
+        ("teapots", ("teapot",), "<str>s"),
+        ("7 of 17", (7,), "<int> of 17"),
+        ("7", (7,), "<int>"),
+        ("1712", (17,), "1712"),
+        ("it's", ("it's",), "<str>"),
+        ('"it\'s"', ("it's",), '"<str>"'),
+        ("no a\\nb here", ("a\nb",), "no <str> here"),
+        ("bad b'key-4711'", (b"key-4711",), "bad <bytes>"),
+        ("can't take Order(item='teapot')", (Order("teapot"),), "can't take <Order>"),
+        ("can't take teapot", (Order("teapot"),), "can't take <str>"),
+        ("can't take teapot", (Slim("teapot"),), "can't take <str>"),
+        ("can't take teapot", (Pair("teapot", 1),), "can't take <str>"),
+        ("can't take teapot", (["teapot"],), "can't take <str>"),
+        ("can't take teapot of ada", ({"ada": "teapot"},), "can't take <str> of <str>"),
+        ("True, None and False", (True, None, False, ""), "True, None and False"),
+        ("nothing of it", (Odd(),), "nothing of it"),
+        ("3.25 %", (3.25,), "<float> %"),
+    ],
+)
+def test_an_argument_in_a_text_is_its_type(text: str, args: tuple[Any, ...], said: str) -> None:
+    assert redacted(text, args, {}) == said
+    assert redacted(text, (), {f"a{n}": arg for n, arg in enumerate(args)}) == said
+
+
+def test_an_argument_that_was_cut_with_its_text_is_found() -> None:
+    secret = "correct horse battery staple " * 100
+    text = one_line(f"no {secret}", MOST_CHARACTERS)
+    assert text.endswith("…")
+    assert redacted(text, (secret,), {}) == "no <str>…"
+    assert redacted(text, (1, secret), {}) == "no <str>…"
+
+
+def raised(depth: int, *args: object) -> Exception:
+    def fail(left: int) -> NoReturn:
+        if left:
+            fail(left - 1)
+        raise Boom(*args)
+
+    try:
+        fail(depth)
+    except Boom as error:
+        return error
+
+
+@pytest.mark.parametrize("depth", [0, 3, 50])
+def test_a_trail_is_the_frames_of_a_traceback(depth: int) -> None:
+    error = raised(depth)
+    assert frames_of_trail(trail_of(error)) == frames_of(error)
+    assert frames_of_trail(trail_of(ExceptionGroup("two", [error, Boom()]))) == frames_of(error)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def text(make: Callable[..., str], *args: Any) -> str:
+    return make(*args)
+
+
+@pytest.fixture
+def facts(clock: Clock) -> Facts:
+    return Facts(clock, 1000, text)
+
+
+def place(item: str) -> None: ...
+
+
+def sorts(facts: Facts) -> list[str]:
+    return [fact[1] for fact in facts.kept().facts]
+
+
+def test_a_flood_of_losses_is_a_fact_a_second_with_a_number(clock: Clock, facts: Facts) -> None:
+    for _ in range(1000):
+        facts.lost("app", "orders", place, "full")
+    facts.lost("app", "orders", place, "late")
+    clock.now = TOGETHER
+    facts.lost("app", "orders", place, "full")
+    assert [(fact[0], *fact[2:6], fact[-1]) for fact in facts.kept().facts] == [
+        (0.0, "app", "orders", "place", "full", 1000),
+        (0.0, "app", "orders", "place", "late", 1),
+        (1.0, "app", "orders", "place", "full", 1),
+    ]
+
+
+def test_failed_and_refused_messages_are_counted_by_their_error(facts: Facts) -> None:
+    facts.refused("app", "orders", place, MailboxFull())
+    facts.failed("app", "orders", place, CallTimeout())
+    facts.timed_out("app", "orders", place, LONG)
+    facts.timed_out("app", "orders", place, LONG / 2)
+    assert [(fact[1], fact[-3], fact[-1]) for fact in facts.kept().facts if fact[1] != WAITED] == [
+        ("refused", "MailboxFull", 1),
+        ("failed", "CallTimeout", 3),
+    ]
+    assert sorts(facts).count(WAITED) == 1
+
+
+def test_an_error_that_was_an_answer_is_known_by_its_type(facts: Facts) -> None:
+    facts.told(Raised("app/orders", 1, "place('tea')", "KeyError: 'tea'", "reply"))
+    facts.told(Started("app/orders", 1))  # a fact of its own
+    facts.told(Asked("app/orders", "ada", "pause"))
+    [first, second] = facts.kept().facts
+    assert first[1:6] == [FAILED, "", "app/orders", "place", "KeyError"]
+    assert second[4].who == "ada"
+
+
+def decision(action: Action = Action.RESTART, child: str = "orders") -> Decision:
+    return Decision(action, child, 1, NORMAL, "permanent", 1, 1, 1.0, 0.0, (child,), 0.0)
+
+
+def crash(lives: Lives, number: int, now: float = 0.0) -> None:
+    error = raised(0, "tea")
+    lives.ended(now, "orders", number, crashed(error), True, 3, error, (place, ("tea",), {}, None))
+    lives.decided(decision())
+    lives.started(now, "orders", number + 1, 3)
+
+
+def test_a_crash_is_three_facts_without_the_argument(facts: Facts) -> None:
+    crash(facts.lives("app"), 1)
+    [ended, decided, started] = facts.kept().facts
+    assert ended[2:6] == ("app", "orders", 1, True)
+    assert ended[7:11] == ("Boom: <str>", "place", False, 3)
+    assert decided[4].action is Action.RESTART
+    assert started == (0.0, STARTED, "app", "orders", 2, 3)
+
+
+def test_a_crash_loop_is_told_a_hundred_times_a_second_and_then_counted(clock: Clock, facts: Facts) -> None:
+    lives, other = facts.lives("app"), facts.lives("app/other")
+    for number in range(1, 1001):
+        crash(lives, number)
+    crash(other, 1)
+    found = facts.kept().facts
+    assert sorts(facts).count(ENDED) == LIVES // 2 + 1
+    [more] = [fact for fact in found if fact[1] == MORE]
+    assert more[2:] == ["", "app", 0.0, 0, 1000 - LIVES // 2, 1000 - LIVES // 2]
+    lives.decided(decision(Action.GIVE_UP))
+    assert facts.kept().facts[-1][4].action is Action.GIVE_UP, "the one that counts most"
+    crash(lives, 1001, now=TOGETHER)
+    assert sorts(facts)[-3:] == ["ended", "decided", "started"]
+
+
+def test_starts_at_once_are_counted_from_the_hundredth_on(facts: Facts) -> None:
+    lives = facts.lives("app")
+    for number in range(1000):
+        lives.started(0.0, f"worker-{number}", 1, 3)
+    assert sorts(facts).count(STARTED) == LIVES
+    assert facts.kept().facts[-1][5] == 1000 - LIVES
+
+
+def test_only_the_last_facts_are_kept(clock: Clock) -> None:
+    facts = Facts(clock, 10, str)
+    assert not facts.kept().full
+    for number in range(20):
+        clock.now = float(number) * 2
+        facts.lost("app", "orders", place, "full")
+    kept = facts.kept()
+    assert kept.full
+    assert [fact[0] for fact in kept.facts] == [float(n) for n in range(20, 40, 2)]
+
+
+def test_what_keeps_no_facts_keeps_none() -> None:
+    lives = NO_FACTS.lives("app")
+    crash(lives, 1)
+    NO_FACTS.lost("app", "orders", place, LOST)
+    NO_FACTS.failed("app", "orders", place, CallTimeout())
+    NO_FACTS.refused("app", "orders", place, MailboxFull())
+    NO_FACTS.timed_out("app", "orders", place, LONG)
+    NO_FACTS.told(Asked("app/orders", "ada", "pause"))
+    assert NO_FACTS.kept().facts == []
