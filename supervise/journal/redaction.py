@@ -83,7 +83,7 @@ def _parts(value: Any, kind: type) -> Iterator[Any]:
             if type(own) is MemberDescriptorType or (type(own) is GetSetDescriptorType and own.__name__ == "__dict__"):
                 with suppress(AttributeError):  # a slot that is empty
                     found: Any = own.__get__(value)
-                    yield from _MEMBERS(found) if type(found) is dict else (found,)
+                    yield from (found,) if type(own) is MemberDescriptorType else _MEMBERS(found)
 
 
 def _without(text: str, value: str, name: str) -> str:
