@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="PATTERN", action="append", default=[], help="paths, e.g. 'chat/rooms/*'; repeatable"
     )
     reading.add_argument("--last", type=_records, metavar="N", help="only the last N records of those")
-    reading.add_argument("--follow", action="store_true", help="go on with what is written later")
+    reading.add_argument("--follow", action="store_true", help="go on with what is written later, as tail -F does")
     reading.add_argument("--width", type=int, metavar="N", help="characters (that of the terminal)")
     reading.add_argument("--html", metavar="OUT", help="write one page instead")
     reading.add_argument("--jaeger", metavar="URL", help="make trace ids links, e.g. http://localhost:16686")

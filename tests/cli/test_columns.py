@@ -1,8 +1,9 @@
 """`supervise columns`: a log as columns in a terminal. The page is in `test_columns_page.py`.
 
 Tested: a column for each actor, in the order of time; who finds no room shares the last one; wide characters; filters;
-following a file, new actors and cut files included; nothing in a log reaches the terminal as anything but text; links to
-traces; odd fields; bad input is one line with the cure, status 2; nothing that fits is one line, status 1; the runtime's logs.
+following a file, new actors, cut and rotated files included; nothing in a log reaches the terminal as anything but text; links
+to traces; odd fields; bad input is one line with the cure, status 2; nothing that fits is one line, status 1; logs of the
+runtime.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -358,6 +361,147 @@ def test_an_empty_log_is_empty_columns(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == ""
 
 
+# -- a file that is followed: each step is what happens between two looks at it ----------------------------------------------
+
+
+def interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def rows(path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *steps: Callable[[], object]) -> str:
+    """What is shown of each record, the first letter of its text, and "!" for each line on stderr, until Ctrl-C."""
+    following = iter([*steps, interrupt])
+    shown = ""
+
+    def sleep(_: float) -> None:
+        nonlocal shown
+        heard = capsys.readouterr()
+        shown += "".join(line[15] for line in heard.out.splitlines() if line.startswith("10:00")) + "!" * heard.err.count("\n")
+        next(following)()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert main(["columns", path, "--follow", "--width", "85"]) == 0
+    return shown
+
+
+def write(path: str, *lines: str, mode: str = "a") -> None:
+    with open(path, mode, encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+A, B, C, D = (record(n, "app/a", text) for n, text in enumerate("abcd"))
+
+
+def test_a_file_that_is_rotated_is_read_to_its_end_and_then_the_new_one_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A)
+    older = f"{path}.1"
+
+    def rotate() -> None:
+        write(path, B)  # since the last look
+        os.rename(path, older)
+        write(path, D, mode="x")
+        write(older, C)  # by a writer that hasn't opened the new one yet
+
+    assert rows(path, monkeypatch, capsys, rotate, lambda: None) == "abcd"
+
+
+def test_while_no_file_has_the_name_the_old_one_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A)
+    older = f"{path}.1"
+    steps = (lambda: os.rename(path, older), lambda: write(older, B), lambda: write(path, C), lambda: write(older, D))
+    assert rows(path, monkeypatch, capsys, *steps, lambda: write(path, D)) == "abcd"
+
+
+def test_each_of_several_rotations_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A)
+
+    def rotate(line: str) -> Callable[[], object]:
+        def step() -> None:
+            os.replace(path, f"{path}.1")
+            write(path, line, mode="x")
+
+        return step
+
+    assert rows(path, monkeypatch, capsys, *map(rotate, (B, C, D)), lambda: None) == "abcd"
+
+
+def test_a_file_that_was_cut_is_read_from_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A, B)
+    assert rows(path, monkeypatch, capsys, lambda: write(path, C, mode="w"), lambda: write(path, D)) == "abcd"
+
+
+@pytest.mark.parametrize("end", ["rotated", "cut"])
+def test_of_a_last_line_that_was_left_unfinished_it_is_said(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A, B[:20])
+
+    def step() -> None:
+        if end == "rotated":
+            os.rename(path, f"{path}.1")
+        write(path, C, mode="w")
+
+    said: list[str] = []
+    monkeypatch.setattr(sys.stderr, "write", said.append)
+    assert rows(path, monkeypatch, capsys, step, lambda: write(path, D)) == "acd"
+    assert "".join(said) == f"supervise: {path}: line 2, the last one, is cut off, and left out\n"
+
+
+def test_a_character_of_which_half_is_there_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A)
+    line = json.dumps(json.loads(record(1, "app/a", "é")), ensure_ascii=False).encode() + b"\n"
+    half = line.index("é".encode()) + 1
+
+    def add(part: bytes) -> Callable[[], object]:
+        def step() -> None:
+            with open(path, "ab") as file:
+                file.write(part)
+
+        return step
+
+    assert rows(path, monkeypatch, capsys, add(line[:half]), add(line[half:]), lambda: None) == "aé"
+
+
+def test_what_has_the_name_and_cant_be_read_is_said_once_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A)
+
+    def replace_by_folder() -> None:
+        os.rename(path, f"{path}.1")
+        os.mkdir(path)
+
+    steps = (replace_by_folder, lambda: None, lambda: None, lambda: os.rmdir(path), lambda: write(path, B))
+    assert rows(path, monkeypatch, capsys, *steps, lambda: None) == "a!b"
+
+
+def test_a_line_number_is_that_of_the_file_that_it_is_said_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = log(tmp_path, A, record(1, "app/a", "b", time="late"))
+
+    def rotate() -> None:
+        os.replace(path, f"{path}.1")
+        write(path, C, mode="x")
+
+    assert rows(path, monkeypatch, capsys, rotate, rotate, lambda: None) == "acc"  # that one has no time
+    assert "in line 2 of what had this name before;" in capsys.readouterr().err
+    following = iter([rotate, lambda: write(path, "no record\n"), interrupt])
+    monkeypatch.setattr(time, "sleep", lambda _: next(following)())
+    assert main(["columns", path, "--follow"]) == 2
+    assert f"{path}: line 2 isn't JSON" in capsys.readouterr().err
+
+
 # -- processes ---------------------------------------------------------------------------------------------------------------
 
 
@@ -402,6 +546,9 @@ def test_a_file_that_is_followed_is_shown_as_it_grows_with_new_actors(tmp_path: 
                 assert len(heard_until(process, "WARNING")) == 1
             Path(path).write_text(record(9, "app/b", "anew"), encoding="utf-8")  # it was cut
             heard_until(process, "anew")
+            os.rename(path, f"{path}.1")
+            Path(path).write_text(record(10, "app/b", "rotated"), encoding="utf-8")
+            heard_until(process, "rotated")
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=GUARD)
             assert (process.returncode, err) == (0, "")

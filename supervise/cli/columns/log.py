@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import IO, Any, Final, cast
 
 from .entry import Entry, entry_of
+from .growing import Growing
 
 STDIN: Final = "-"
-POLL: Final = 0.1  # seconds between two looks at a file that is followed
 _WRITE_SO: Final = "log with supervise.telemetry.json_handler()"
 _NAME_A_LOG: Final = "name a file of JSON records, as json_handler() writes it"
 
@@ -32,7 +31,7 @@ class Log:
         self._number = 0  # of the line
         self._before = datetime.min.replace(tzinfo=UTC)
         self._undated = 0
-        self._first_undated = 0
+        self._first_undated = ""
 
     def read(self) -> Iterator[Entry]:
         """Its records. A last line that is cut off, as a process leaves that was killed, is left out and said."""
@@ -40,14 +39,16 @@ class Log:
             yield from self.parse(stream)
 
     def follow(self) -> Iterator[Iterable[Entry]]:
-        """The records that are there, then each that is written, until the input ends: a file never does."""
-        with self._opened() as stream:
-            coming: Iterable[str] = stream
-            if self._file != STDIN:
-                lines = _Lines(stream)
-                yield self.parse(lines.there())
-                coming = lines.coming()
-            yield from ([entry] for entry in self.parse(coming))
+        """The records that are there, then each that is written, until the input ends: a file never does. It is followed by
+        its name, over its rotation.
+        """
+        if self._file == STDIN:
+            with self._opened() as stream:
+                yield from ([entry] for entry in self.parse(stream))
+            return
+        with Growing(self._file, self._named(), self._begin_anew) as lines:
+            yield self.parse(lines.there())
+            yield from ([entry] for entry in self.parse(lines.coming()))
 
     def parse(self, lines: Iterable[str]) -> Iterator[Entry]:
         """The records of some lines."""
@@ -62,13 +63,13 @@ class Log:
                 entry = entry_of(cast("dict[str, Any]", found), self._before)
             except (ValueError, RecursionError):
                 if not line.endswith("\n"):
-                    print(f"supervise: {self._here}, the last one, is cut off, and left out", file=sys.stderr)
+                    self._say_cut_off()
                     return
                 raise WrongInput(f"{self._here} isn't JSON: {_WRITE_SO}, or `supervise run --log`") from None
             self._before = entry.time
             if not entry.dated:
                 self._undated += 1
-                self._first_undated = self._first_undated or self._number
+                self._first_undated = self._first_undated or f"line {self._number}"
             yield entry
 
     def complaint(self) -> str:
@@ -78,7 +79,7 @@ class Log:
         who = "1 record has" if self._undated == 1 else f"{self._undated:,} records have"
         which = "in" if self._undated == 1 else "the first in"
         return (
-            f"{self.where}: {who} no `time` in ISO 8601, {which} line {self._first_undated}; "
+            f"{self.where}: {who} no `time` in ISO 8601, {which} {self._first_undated}; "
             f"such a one stands after the record before it: {_WRITE_SO}"
         )
 
@@ -86,12 +87,27 @@ class Log:
     def _here(self) -> str:
         return f"{self.where}: line {self._number}"
 
+    def _begin_anew(self, cut_off: bool) -> None:
+        """The file that is followed was cut, or another one has its name."""
+        if cut_off:
+            self._number += 1
+            self._say_cut_off()
+        self._number = 0
+        if self._first_undated and " of " not in self._first_undated:
+            self._first_undated += " of what had this name before"
+
+    def _say_cut_off(self) -> None:
+        print(f"supervise: {self._here}, the last one, is cut off, and left out", file=sys.stderr)
+
+    def _named(self) -> IO[bytes]:
+        try:
+            return open(self._file, "rb")
+        except OSError as error:
+            raise WrongInput(f"{self.where}: {error.strerror}: {_NAME_A_LOG}") from error
+
     def _opened(self) -> AbstractContextManager[IO[str]]:
         if self._file != STDIN:
-            try:
-                return open(self._file, encoding="utf-8")
-            except OSError as error:
-                raise WrongInput(f"{self.where}: {error.strerror}: {_NAME_A_LOG}") from error
+            return io.TextIOWrapper(self._named(), encoding="utf-8")
         stream = cast("IO[str] | None", sys.stdin)
         if stream is None:
             raise WrongInput(f"{self.where} is closed: {_NAME_A_LOG}")
@@ -106,28 +122,3 @@ class Log:
             raise WrongInput(f"{self.where}: {error.strerror}: {_NAME_A_LOG}") from error
         except UnicodeDecodeError as error:
             raise WrongInput(f"{self.where}: not UTF-8: {_NAME_A_LOG}") from error
-
-
-class _Lines:
-    """The lines of a file that grows, each when it is whole; from its beginning again when it was cut."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._part = ""
-
-    def there(self) -> Iterator[str]:
-        """Those that are there."""
-        while line := self._stream.readline():
-            self._part += line
-            if self._part.endswith("\n"):
-                whole, self._part = self._part, ""
-                yield whole
-
-    def coming(self) -> Iterator[str]:
-        """Those that will be, for ever."""
-        while True:
-            yield from self.there()
-            if os.fstat(self._stream.fileno()).st_size < self._stream.tell():
-                self._stream.seek(0)
-                self._part = ""
-            time.sleep(POLL)
