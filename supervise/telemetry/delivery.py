@@ -1,4 +1,5 @@
-"""What is between the SDK's batches and the exporter: services by type of actor, and one warning where each attempt fails.
+"""What is between the SDK's batches and the exporter: services by type of actor, the id of the process that a span is of, and
+one warning where each attempt fails.
 
 It subclasses the SDK's exporters: so only `configure` imports it, when there is something to deliver.
 """
@@ -6,12 +7,13 @@ It subclasses the SDK's exporters: so only `configure` imports it, when there is
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import PROCESS_PID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -56,20 +58,7 @@ class ActorServices(SpanExporter):
             kind = attributes.get(ACTOR_TYPE) or ("Supervisor" if SUPERVISOR_PATH in attributes else None)
         if not isinstance(kind, str):
             return span
-        return ReadableSpan(
-            name=span.name,
-            context=span.context,
-            parent=span.parent,
-            resource=self._resource(span.resource, kind),
-            attributes=span.attributes,
-            events=span.events,
-            links=span.links,
-            kind=span.kind,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
+        return _of(span, self._resource(span.resource, kind))
 
     def _resource(self, resource: Resource, kind: str) -> Resource:
         known = self._merged.get(kind)
@@ -80,12 +69,34 @@ class ActorServices(SpanExporter):
         return merged
 
 
+def _of(span: ReadableSpan, resource: Resource) -> ReadableSpan:
+    """The span with another resource."""
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=resource,
+        attributes=span.attributes,
+        events=span.events,
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
 class Deliverer(SpanExporter):
-    """Exports, and says once when that fails, rather than at each attempt of each batch."""
+    """Exports, and says once when that fails, rather than at each attempt of each batch.
+
+    A process that is forked off exports with the provider of its parent: what it exports has its own `process.pid`.
+    """
 
     def __init__(self, exporter: SpanExporter, where: str) -> None:
         self._exporter = exporter
         self._where = where
+        self._made_in = os.getpid()
         self._said = False
         self._over = False
         self.failed: bool = False
@@ -94,7 +105,7 @@ class Deliverer(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         _exporting.by = self
         try:
-            result = self._exporter.export(spans)
+            result = self._exporter.export(spans if os.getpid() == self._made_in else self._of_this_process(spans))
         except Exception as error:
             self.say(describe(error))
             result = SpanExportResult.FAILURE
@@ -107,6 +118,20 @@ class Deliverer(SpanExporter):
             self._said = False
             say(logging.INFO, "spans are delivered to %s again", self._where, to=logger)
         return result
+
+    def _of_this_process(self, spans: Sequence[ReadableSpan]) -> Sequence[ReadableSpan]:
+        """What the provider's maker said of itself, and nothing that OTEL_RESOURCE_ATTRIBUTES or a detector has said."""
+        here = Resource({PROCESS_PID: os.getpid()})
+        merged: dict[int, Resource] = {}
+        told: list[ReadableSpan] = []
+        for span in spans:
+            resource = span.resource
+            if resource.attributes.get(PROCESS_PID) == self._made_in:
+                if id(resource) not in merged:
+                    merged[id(resource)] = resource.merge(here)
+                span = _of(span, merged[id(resource)])
+            told.append(span)
+        return told
 
     def say(self, what: str) -> None:
         """One warning, until it works again."""

@@ -104,6 +104,9 @@ def configure(
     The provider becomes the global one, unless `as_global=False`. A global provider that somebody else has set is used
     instead, and left alone: it is neither replaced, nor given a processor, nor shut down.
 
+    A process that is forked off, by `multiprocessing` or as gunicorn's workers are of a preloaded application, goes on with the
+    provider: what ends there is delivered by itself, and its `process.pid` is that of the fork.
+
     What is wrong with an argument raises: ValueError for an endpoint that is no URL, ImportError when the exporter isn't
     installed. What is wrong with a variable is a warning, and nothing is sent.
     """
@@ -123,7 +126,8 @@ def configure(
     from .delivery import ActorServices, Deliverer
 
     deliverer = Deliverer(exporter, endpoint or next(filter(None, map(os.environ.get, _ENDPOINTS)), "the default endpoint"))
-    # Jaeger compares no clocks of spans that say the same host. What a variable says wins.
+    # Jaeger compares no clocks of spans that say the same host. What a variable says wins. In a fork the SDK keeps the pid
+    # that it was given; `deliverer` corrects it.
     resource = Resource({HOST_NAME: socket.gethostname(), PROCESS_PID: os.getpid()}).merge(Resource.create())
     if service_name and str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: service_name}))

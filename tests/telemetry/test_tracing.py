@@ -332,11 +332,16 @@ def test_without_the_option_all_is_one_service_and_the_application_s_own_spans_a
 # -- processes ---------------------------------------------------------------------------------------------------------------
 
 
-def run(code: str, collector: Collector) -> subprocess.CompletedProcess[str]:
+def run(code: str, collector: Collector, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}"}
     environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_SERVICE_NAME": "shop"}
     return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=GUARD * 3, check=False
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=GUARD * 3,
+        check=False,
     )
 
 
@@ -396,3 +401,41 @@ assert os.waitpid(child, 0)[1] == 0
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(span.name for span in collector.spans) == ["before", "in the child", "in the parent"]
     assert len({span.trace_id for span in collector.spans}) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform doesn't fork")
+@pytest.mark.parametrize("given", ["", "process.pid=7,zone=a"])
+def test_what_a_fork_delivers_says_the_process_that_it_is_of(given: str, collector: Collector) -> None:
+    code = """
+import os, sys, warnings
+from supervise.spans.attributes import ACTOR_TYPE
+from supervise.telemetry import tracing
+warnings.simplefilter("ignore", DeprecationWarning)  # that a thread runs: it is the SDK's, which looks after itself
+os.environ["OTEL_RESOURCE_ATTRIBUTES"] = sys.argv[1]
+configured = tracing.configure(actor_services=True)
+tracer = tracing.tracer(configured.provider)
+
+def fork(names):
+    child = os.fork() if names else 1
+    if child == 0:
+        for number in range(2):  # in one batch
+            tracer.start_span(names[0], attributes={"is": os.getpid(), ACTOR_TYPE: "Orders"}).end()
+        tracer.start_span(names[0], attributes={"is": os.getpid()}).end()
+        fork(names[1:])
+        os._exit(0 if configured.close() else 1)
+    assert not names or os.waitpid(child, 0)[1] == 0
+
+fork(["child", "grandchild"])
+tracer.start_span("parent", attributes={"is": os.getpid()}).end()
+assert configured.close()
+"""
+    done = run(code, collector, given)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [span.name for span in collector.spans]
+    assert [names.count(name) for name in ("parent", "child", "grandchild")] == [1, 3, 3]
+    assert len({span.attributes["is"] for span in collector.spans}) == 3
+    for span in collector.spans:
+        assert span.resource["process.pid"] == ("7" if given else span.attributes["is"])
+        assert span.resource["host.name"]
+        assert span.resource.get("zone") == ("a" if given else None)
+    assert {span.service for span in collector.spans} == {"shop", "shop/Orders"}
