@@ -16,7 +16,7 @@ from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitKind, ExitReason
 
 from .frame import Frame as Frame
-from .frame import place_of
+from .frame import in_place, listed, place_of
 
 
 class _Told:
@@ -122,8 +122,7 @@ class Stopped(_Told):
 
 def _place(event: StartFailed | Stopped) -> str:
     """Where a crash was, for a user, and whether it is told with its traceback elsewhere."""
-    frame = place_of(event.frames)
-    where = f" in {frame}" if frame is not None else ""
+    where = in_place(event.frames)
     return f"{where}; the same crash as before, {event.alike} times within 10 minutes" if event.alike > 1 else where
 
 
@@ -244,14 +243,16 @@ class Raised(_Told):
     `isolate=True`."""
     called: bool = False
     """It was a call, whose caller has gone."""
+    frames: tuple[Frame, ...] = ()
+    """The lines of its traceback, as in `Stopped`; none of what was expected."""
     level: ClassVar[int] = logging.WARNING
     template = "%s #%d: %s raised %s%s"
 
     def parts(self) -> tuple[object, ...]:
         what = {
             "expected": f"the expected {self.error}",
-            "reply": f"{self.error}; on_error='reply', so the actor lives on",
-            "isolated": f"{self.error}; it is isolated, so the actor lives on",
+            "reply": f"{self.error}{in_place(self.frames)}; on_error='reply', so the actor lives on",
+            "isolated": f"{self.error}{in_place(self.frames)}; it is isolated, so the actor lives on",
         }[self.why]
         return self.path, self.incarnation, self.message, what, "; its caller has gone" if self.called else ""
 
@@ -311,7 +312,7 @@ class Blocked(_Told):
             who = f" #{self.incarnation}: {self.message or 'its factory or a hook'}"
         else:
             who = ": something that isn't the task of an actor of it"
-        return self.path, who, self.seconds, _shown(self.stack)
+        return self.path, who, self.seconds, listed(self.stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,12 +330,7 @@ class Stuck(_Told):
     template = "%s #%d: %s is in hand for %g s and more%s"
 
     def parts(self) -> tuple[object, ...]:
-        return self.path, self.incarnation, self.message, self.seconds, _shown(self.stack)
-
-
-def _shown(stack: tuple[Frame, ...]) -> str:
-    lines = [f'\n  File "{frame.file}", line {frame.line}, in {frame.function}' for frame in stack]
-    return f", at{''.join(lines)}" if lines else ""
+        return self.path, self.incarnation, self.message, self.seconds, listed(self.stack)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,18 @@ def place_of(frames: Sequence[Frame]) -> Frame | None:
     return next((frame for frame in reversed(frames) if not is_ours(frame.file)), None)
 
 
+def in_place(frames: Sequence[Frame]) -> str:
+    """That, for a text which says what was raised; empty if there is none."""
+    place = place_of(frames)
+    return f" in {place}" if place is not None else ""
+
+
+def listed(stack: Sequence[Frame]) -> str:
+    """All of them, for the end of a text; empty if there is none."""
+    lines = [f'\n  File "{frame.file}", line {frame.line}, in {frame.function}' for frame in stack]
+    return f", at{''.join(lines)}" if lines else ""
+
+
 def from_users(traceback: TracebackType | None) -> TracebackType | None:
     """The traceback without its outermost lines that are ours; None if all are."""
     line = traceback

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from supervise._backends import give, is_cancellation
 from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Raised
+from supervise.frame import frames_of
 from supervise.log import say
 from supervise.mailbox.bad_call import bad_call
 from supervise.mailbox.envelope import is_beginning, message_of
@@ -178,6 +180,14 @@ def refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseErr
     mailbox.cut(lane, envelope, error, why, cause=error, loss=Loss.REFUSED, begun=False)
 
 
+def _say(life: Incarnation, envelope: Envelope, error: BaseException, why: Why) -> None:
+    """Nobody gets it. Of what wasn't expected the lines are told, so that it can be found."""
+    bus = life.owner.bus
+    shown, raised = bus.message_text(envelope), bus.text(describe, error)
+    frames = () if why == "expected" else frames_of(error)
+    bus.publish(Raised(life.mailbox.path, life.number, shown, raised, why, envelope[3] is not None, frames))
+
+
 def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:
     """Why it is an answer, by what the child says; None: it isn't."""
     answers = life.owner.answers
@@ -198,9 +208,8 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
     mailbox.failed += 1
     if life.extras.checkpoints is not None:
         life.extras.checkpoints.raised(envelope)
-    if reply is None or reply.done():
-        bus = life.owner.bus
-        shown, raised = bus.message_text(envelope), bus.text(describe, error)
-        bus.publish(Raised(mailbox.path, life.number, shown, raised, why, reply is not None))
+    if (reply is None or reply.done()) and life.owner.bus.hears(Raised.level):
+        with nullcontext() if mailbox.instrument is None else mailbox.instrument.told(life.owner.bus, envelope):
+            _say(life, envelope, error, why)
     if reply is not None:
         lane.fail(reply, deliverable(error))

@@ -165,7 +165,7 @@ def _safely(function: Callable[..., object], *args: object) -> None:
 def write_event(event: Event, level: int, error: BaseException | None = None) -> None:
     """One record of it, with the traceback of what it crashed with, if that is given. What a handler raises is raised."""
     frames: tuple[Frame, ...] = ()
-    if isinstance(event, Stopped | StartFailed):
+    if isinstance(event, Stopped | StartFailed | Raised):
         frames = event.frames
     elif isinstance(event, Starting | Late | Blocked | Stuck):
         frames = event.stack

@@ -81,6 +81,10 @@ class Instrument(Protocol):
         """A message is lost. What is said of it is published in the block."""
         ...
 
+    def told(self, bus: Bus, envelope: Envelope, /) -> AbstractContextManager[object]:
+        """Its handler has raised, and the actor lives on. What is said of it is published in the block."""
+        ...
+
     def lost(self, loss: Loss, /) -> None:
         """No more are lost for now; what wasn't said one by one may be summed up."""
         ...

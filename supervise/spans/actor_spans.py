@@ -187,6 +187,10 @@ class ActorSpans(MessageSpans):
             lost(raised, self.pass_up)
         return Within(bus, context)
 
+    def told(self, bus: Bus, envelope: Envelope, /) -> AbstractContextManager[object]:
+        message = None if envelope[5] is None else envelope[5].span
+        return Within(bus, message.failed_at or message.context if isinstance(message, MessageSpan) else None)
+
     def lost(self, loss: Loss, /) -> None:
         try:
             if self._drops is not None:

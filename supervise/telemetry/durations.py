@@ -291,6 +291,9 @@ class _Timing:
     ) -> AbstractContextManager[object]:
         return nullcontext()
 
+    def told(self, bus: Bus, envelope: Envelope, /) -> AbstractContextManager[object]:
+        return nullcontext()
+
     def lost(self, loss: Loss, /) -> None:
         pass
 

@@ -176,7 +176,9 @@ async def test_an_answer_to_a_caller_who_is_gone_is_counted_as_failed_and_said(w
         await at_rest()
         assert db.account().failed == 1
         (said,) = watched.of(Raised)
-        assert said.endswith("raised Boom: late; on_error='reply', so the actor lives on; its caller has gone")
+        what, where = said.split(f" raised Boom: late in Db.{way.__name__} ({__file__}:")
+        assert what == f"app/db #1: Db.{way.__name__}(Gate, Boom)"
+        assert where.lstrip("0123456789") == "); on_error='reply', so the actor lives on; its caller has gone"
         assert app.get_childspec("db").incarnation == 1
 
 

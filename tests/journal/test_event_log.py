@@ -17,6 +17,7 @@ import logging.handlers
 import queue
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import anyio
@@ -32,6 +33,7 @@ from supervise import (
     InvalidSpec,
     Supervisor,
     child,
+    concurrent,
     open_mailbox,
 )
 from supervise.events import Decided, Event, Frame, Lost, Raised, StartFailed, Stopped
@@ -91,7 +93,11 @@ class Importer:
         except KeyError as error:
             raise ValueError("bad row") from error
 
-    async def exec(self, function: Callable[[], None]) -> None:
+    @concurrent(isolate=True)
+    async def load_alone(self, row: dict[str, int]) -> None:
+        await self.load(row)
+
+    async def exec(self, function: Callable[[], object]) -> None:
         function()
 
 
@@ -139,6 +145,35 @@ async def test_so_is_a_start_that_fails(records: Records) -> None:
         "ERROR test_event_log.py:deepest app/neverready #1 failed to start: crashed (KeyError: 'price') in deep"
     )
     assert "in __init__" in told
+
+
+@pytest.mark.anyio
+async def test_what_nobody_gets_is_told_with_the_users_own_line_unless_it_was_expected(records: Records) -> None:
+    async with Supervisor("app") as app:
+        importer = await app.start(Importer, concurrency=3, expects=(KeyError,))
+        await importer.send(Importer.exec, lambda: None)
+        await importer.send(Importer.load_alone, {})
+        await importer.send(Importer.exec, partial(deepest, {}))
+        await at_rest()
+    alone, expected = records.all
+    text = alone.getMessage()
+    assert text.startswith("app/importer #1: Importer.load_alone(dict) raised ValueError: bad row in Importer.load (")
+    assert text.endswith(f"{__file__}:{alone.lineno}); it is isolated, so the actor lives on")
+    assert (alone.pathname, alone.funcName, alone.levelno) == (__file__, "Importer.load", logging.WARNING)
+    assert "raised the expected KeyError: 'price'" in expected.getMessage()
+    assert __file__ not in (expected.pathname, expected.getMessage())
+
+
+@pytest.mark.anyio
+async def test_of_a_flood_of_them_ten_a_second_are_told(records: Records) -> None:
+    async with Supervisor("app") as app:
+        importer = await app.start(Importer)
+        for _ in range(100):
+            await importer.send(Importer.load_alone, {})
+        await at_rest()
+    assert len(records.saying(" in Importer.load (")) == RECORDS
+    assert len(records.saying("and 90 more")) == 1
+    assert records.saying("90 errors that nobody got")
 
 
 @pytest.mark.anyio

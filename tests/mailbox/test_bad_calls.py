@@ -238,7 +238,8 @@ async def test_an_unexpected_error_of_an_isolated_handler_is_not_said_to_be_expe
         await at_rest()
     (event,) = [event for event in said if isinstance(event, Raised)]
     assert event.why == "isolated"
-    assert str(event) == "app/clerk #1: Clerk.tear() raised Boom: torn; it is isolated, so the actor lives on"
+    where = f"Clerk.tear ({__file__}:{event.frames[-1].line})"
+    assert str(event) == f"app/clerk #1: Clerk.tear() raised Boom: torn in {where}; it is isolated, so the actor lives on"
 
 
 async def test_child_not_found_names_the_children_that_are_there_now() -> None:
