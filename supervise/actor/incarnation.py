@@ -14,12 +14,16 @@ reaches in `cancellation.py`. Every other task speaks to it by flags: `stop` (af
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise._backends import is_cancellation
 from supervise.errors import HandlerLate
+from supervise.log import say
 from supervise.mailbox.envelope import stream_of
+from supervise.mailbox.stream_run import StreamStopped
 from supervise.mailbox.turn import IncarnationTurn, Turn
 from supervise_strategies.answers import CRASHES
 from supervise_strategies.exception import interrupts, leaves
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from supervise.mailbox.handler import Table
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
+    from supervise_strategies.answers import Why
 
     from .owner import Owner
 
@@ -233,13 +238,33 @@ class Incarnation(IncarnationTurn):
         return self.failure if is_of(self.failure, HandlerLate) else None
 
     def answers_with(self, error: BaseException, *, call: bool) -> bool:
-        answers = self.owner.answers
-        if answers is CRASHES:
+        cancelled = self.mailbox.backend.cancelled
+        if self.owner.answers is CRASHES or is_cancellation(error, cancelled) or is_of(error, StreamStopped):
             return False
+        why = self.judge(error, call=call)
+        self.own_extras().judged = error, call, why  # for those that ask next, in the same task and at once
+        return why is not None
+
+    def judge(self, error: BaseException, *, call: bool) -> Why | None:
+        """Why it is an answer, by what the child says; None: it isn't. A predicate is asked once, whoever wants to know."""
+        answers = self.owner.answers
+        if answers is CRASHES or is_cancellation(error, self.mailbox.backend.cancelled):
+            return None
+        judged = self.extras.judged
+        if judged is not None and judged[0] is error and judged[1] is call:
+            return judged[2]
         why, raised = answers.judge(error, call=call)
         if raised is not None and interrupts(raised):
             self.pass_up(raised)
-        return why is not None
+        elif raised is not None:
+            text = "%s #%d: its expects= raised %s, and so matches nothing"
+            say(logging.ERROR, text, self.mailbox.path, self.number, raised, pass_up=self.pass_up)
+        return why
+
+    def forget_judged(self) -> None:
+        """It is known what becomes of what the handler raised."""
+        if self.extras.judged is not None:
+            self.extras.judged = None
 
     def nursery(self) -> Nursery:
         """The incarnation's task group, made on first use; RuntimeError once the incarnation is over.

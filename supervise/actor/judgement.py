@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ from supervise._backends import give, is_cancellation
 from supervise.errors import NotAHandler, SuperviseError, UnknownHandler
 from supervise.events import Raised
 from supervise.frame import frames_of
-from supervise.log import say
 from supervise.mailbox.bad_call import bad_call
 from supervise.mailbox.envelope import is_beginning, message_of
 from supervise.mailbox.handler import class_of, unfinished, unfinished_result
@@ -19,7 +17,6 @@ from supervise.mailbox.losses import Loss
 from supervise.mailbox.refusal import deliverable
 from supervise.mailbox.stream_run import StreamStopped
 from supervise_strategies.answers import CRASHES
-from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import NORMAL, describe
 from supervise_strategies.kind import is_of
 
@@ -143,6 +140,7 @@ def left_of(life: Incarnation, envelope: Envelope, error: BaseException, *, foun
         misfit = bad_call(class_of(life.instance), envelope, error)
         if misfit is not None:
             life.in_hand = None
+            life.forget_judged()
             refuse(life.mailbox, life.extras.lane or life.mailbox, envelope, misfit)
             return None
     why = _answers(life, error, call=envelope[3] is not None)
@@ -189,16 +187,8 @@ def _say(life: Incarnation, envelope: Envelope, error: BaseException, why: Why) 
 
 
 def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:
-    """Why it is an answer, by what the child says; None: it isn't."""
-    answers = life.owner.answers
-    if answers is CRASHES or is_cancellation(error, life.mailbox.backend.cancelled):
-        return None
-    why, raised = answers.judge(error, call=call)
-    if raised is not None and interrupts(raised):
-        life.pass_up(raised)
-    elif raised is not None:
-        text = "%s #%d: its expects= raised %s, and so matches nothing"
-        say(logging.ERROR, text, life.mailbox.path, life.number, raised, pass_up=life.pass_up)
+    why = life.judge(error, call=call)
+    life.forget_judged()
     return why
 
 

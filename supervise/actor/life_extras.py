@@ -9,6 +9,7 @@ from supervise.mailbox.extras import Extras, shared
 if TYPE_CHECKING:
     from supervise._backends import Future, Handle, Scope
     from supervise.mailbox.lane import Lane
+    from supervise_strategies.answers import Why
     from supervise_strategies.exit_reason import ExitReason
 
     from .checkpoint import Checkpoints
@@ -27,6 +28,7 @@ class LifeExtras(Extras):
         "draining",
         "end_timer",
         "ended_waiters",
+        "judged",
         "lane",
         "leaving",
         "life_scope",
@@ -54,6 +56,7 @@ class LifeExtras(Extras):
         self.pipes: int = 0  # results that it waits for, to be brought to itself
         self.lane: Lane | None = None  # that the message in hand came from, if there are several
         self.throttle_timer: Handle | None = None
+        self.judged: tuple[BaseException, bool, Why | None] | None = None  # what an instrument was told of an error
         self.stop_reason: ExitReason | None = None
         self.draining: bool = False
         self.ordered: bool = False  # its supervisor asked for the end, and keeps the time

@@ -2,22 +2,28 @@
 
 Tested:
 - SEMANTICS 43: `on_error=`, and `expects=` as a predicate; both together; a caller who is gone; adapters
+- A predicate is asked of each exception once, with spans, with durations, with both, and with neither; and what it was asked of
+  isn't kept
 - SEMANTICS 85: `on_error="reply"` on a concurrent handler is as on a plain one
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
 from tenacity import retry_if_exception, retry_if_exception_type, retry_if_not_exception_type
 
 from supervise import ActorCrashed, Address, InvalidSpec, Supervisor, child, concurrent, current
 from supervise.adapters.runnable import runnable
 from supervise.adapters.service import service
 from supervise.events import DeadLetter, Event, Raised, Stopped
+from supervise.telemetry import Metrics
 from supervise.testing.virtual_time import at_rest
 from supervise_strategies.answers import Answers
 from tests.doubles import Boom, Gate
@@ -261,6 +267,95 @@ async def test_a_predicate_that_raises_does_not_match_and_that_is_logged(caplog:
             await app.find("db").call(Db.query, ValueError("v"))
         assert isinstance(raised.value.__cause__, ValueError)
         assert "app/db #1: its expects= raised Boom: in the predicate, and so matches nothing" in caplog.messages
+
+
+WATCHED_BY = {"nobody": (False, False), "spans": (True, False), "durations": (False, True), "both": (True, True)}
+
+
+def watched_by(whom: str) -> dict[str, Any]:
+    """Options of a tree."""
+    spans, durations = WATCHED_BY[whom]
+    found: dict[str, Any] = {"tracing": TracerProvider() if spans else False}
+    return found | ({"metrics": Metrics(MeterProvider(), durations=True)} if durations else {})
+
+
+class Asked:
+    """A predicate that counts; it expects what is a Boom."""
+
+    def __init__(self) -> None:
+        self.of: list[str] = []
+
+    def __call__(self, error: Exception) -> bool:
+        self.of.append(str(error))
+        return type(error) is Boom
+
+
+@pytest.mark.parametrize("whom", WATCHED_BY)
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_predicate_is_asked_of_each_exception_once_whoever_watches(way: Any, whom: str) -> None:
+    asked = Asked()
+    async with Supervisor("app", child(Db, expects=asked), **watched_by(whom)) as app:
+        db: Address[Any] = app.find("db")
+        with pytest.raises(Boom):
+            await db.call(way, Boom("a call"))
+        await db.send(way, Boom("a send"))
+        await at_rest()
+        same = Boom("the same one again")
+        for _ in range(2):
+            with pytest.raises(Boom):
+                await db.call(way, same)
+        with pytest.raises(ActorCrashed):
+            await db.call(way, ValueError("a crash"))
+        await at_rest()
+        await db.send(way, ValueError("of a send"))
+        await at_rest()
+        assert app.get_childspec("db").incarnation == 3
+    assert asked.of == ["a call", "a send", *["the same one again"] * 2, "a crash", "of a send"]
+
+
+@pytest.mark.parametrize("whom", WATCHED_BY)
+async def test_handlers_that_raise_beside_each_other_are_each_asked_of_once(whom: str) -> None:
+    asked = Asked()
+    async with Supervisor("app", child(Db, expects=asked), **watched_by(whom)) as app:
+        db: Address[Any] = app.find("db")
+        gate = Gate()
+        for number in range(3):
+            await db.send(Db.query_behind_beside, gate, Boom(f"beside {number}"))
+        await db.send(Db.query_behind, gate, Boom("in turn"))
+        gate.open()
+        await at_rest()
+        assert db.account().failed == 4
+    assert sorted(asked.of) == ["beside 0", "beside 1", "beside 2", "in turn"]
+
+
+@pytest.mark.parametrize("whom", WATCHED_BY)
+async def test_what_raises_in_a_predicate_is_logged_once(whom: str, caplog: pytest.LogCaptureFixture) -> None:
+    def ask(error: Exception) -> bool:
+        raise Boom("in the predicate")
+
+    async with Supervisor("app", child(Db, expects=ask), **watched_by(whom)) as app:
+        await app.find("db").send(Db.query, ValueError("v"))
+        await at_rest()
+    assert len([text for text in caplog.messages if "its expects= raised" in text]) == 1
+
+
+@pytest.mark.parametrize("whom", WATCHED_BY)
+async def test_no_exception_is_kept_once_it_is_judged(whom: str) -> None:
+    def errors() -> list[BaseException]:
+        gc.collect()
+        return [each for each in gc.get_objects() if type(each) in (Boom, TypeError) and "to_be_forgotten" in str(each)]
+
+    def misfit(_: Db, *, to_be_forgotten: int) -> None: ...
+
+    async with Supervisor("app", child(Db, expects=Asked()), **watched_by(whom)) as app:
+        db: Address[Any] = app.find("db")
+        await db.send(Db.query, Boom("to_be_forgotten"))
+        await db.send(Db.query_beside, Boom("to_be_forgotten"))
+        await at_rest()
+        await db.send(cast("Any", misfit))
+        await at_rest()
+        assert (app.get_childspec("db").incarnation, db.account().failed, db.account().dead_lettered) == (1, 2, 1)
+        assert not errors()
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
