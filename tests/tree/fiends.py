@@ -184,16 +184,25 @@ class Fiend:
     async def yields(self, argument: object = None) -> AsyncGenerator[object]:
         part = self.part
         closes, items = part.random.choice(CLOSES), part.random.choice([0, 1, 3, 20, 300])
+        hidden: BaseException | None = None
         try:
             for number in range(items):
                 if number < 3:
                     await part.patience(part.random.choice([0.0, 0.0, 0.1, 0.5]))
-                    await part.site("generator", "yields").later()
+                    try:
+                        await part.site("generator", "yields").later()
+                    except BaseException as error:
+                        hidden = error
+                        raise
                 yield argument
         except GeneratorExit:
             with anyio.CancelScope(shield=closes == "stubborn"):
                 await anyio.sleep(0.3 if closes in ("stubborn", "late") else 0)
-            await part.site("generator", "closed").later()
+            try:
+                await part.site("generator", "closed").later()
+            except BaseException as error:
+                hidden = error
+                raise
             if closes == "swallows":
                 return
             for _ in range({"yields": 1, "yields for a while": 5}.get(closes, 0)):
@@ -201,7 +210,14 @@ class Fiend:
                     yield "more"
             raise
         finally:  # what it awaited here would hide what it raises, as it does in any task that is cancelled
-            part.site("generator", "finally").at_once()
+            try:
+                part.site("generator", "finally").at_once()
+            except BaseException:
+                if hidden is not None:  # by what is raised here instead
+                    part.malice.swallow(hidden)
+                raise
+            finally:
+                del hidden
 
     yields_beside = beside_others(yields)
 

@@ -16,6 +16,7 @@ from supervise import GaveUp, StartFailed, Supervisor
 from supervise.mailbox import observers
 from supervise.testing import left_over, virtual_time
 from supervise_strategies.directives import Cause
+from supervise_strategies.exception import interrupts
 
 from .fiends import Callback, HostileMetrics, Innocent, provider
 from .guards import Hung, guards, tear_down_in, torn_down_if_no_time_passes
@@ -236,7 +237,7 @@ class HostilePlay:
                 raise
             except BaseException as error:
                 del self._asking[address.path]
-                if type(error) is KeyboardInterrupt:  # out of an instrument, which the call asks in its caller's task
+                if interrupts(error):  # out of an instrument, which the call asks in its caller's task
                     self.malice.swallow(error)
                     continue
                 if not self._tree.ending.is_set():
