@@ -21,10 +21,10 @@ A_PROGRAM = "supervise.cli.columns.command"  # which Ctrl-C ends, and which runs
 
 def complaints(source: str) -> list[str]:
     """What is asked of an exception that it may answer as it likes, in words."""
-    tree = ast.parse(source)
-    flags = {name for name in NAMES if _is_flag(tree, name)}
+    nodes = [*ast.walk(ast.parse(source))]
+    flags = {*map(_flag, nodes)}
     wrong: list[str] = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in ASKED_OF_ITS_CLASS:
             wrong.append(f"line {node.lineno}: {ast.unparse(node)}: use {ASKED_OF_ITS_CLASS[node.attr]}()")
         if isinstance(node, ast.ExceptHandler) and node.type is not None and ast.unparse(node.type) == "KeyboardInterrupt":
@@ -46,15 +46,11 @@ def _conditions(node: ast.AST) -> Iterator[ast.expr]:
         yield node.test
 
 
-def _is_flag(tree: ast.AST, name: str) -> bool:
-    """It is said to be a bool."""
-    return any(
-        isinstance(node, ast.arg | ast.AnnAssign)
-        and (node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)) == name
-        and node.annotation is not None
-        and ast.unparse(node.annotation) == "bool"
-        for node in ast.walk(tree)
-    )
+def _flag(node: ast.AST) -> str:
+    """The name of what is said to be a bool there; empty if nothing is."""
+    if not isinstance(node, ast.arg | ast.AnnAssign) or node.annotation is None or ast.unparse(node.annotation) != "bool":
+        return ""
+    return node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {HOME, A_PROGRAM}))
