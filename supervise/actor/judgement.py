@@ -198,8 +198,11 @@ def _tell(life: Incarnation, lane: Lane, envelope: Envelope, error: BaseExceptio
     mailbox.failed += 1
     if life.extras.checkpoints is not None:
         life.extras.checkpoints.raised(envelope)
-    if (reply is None or reply.done()) and life.owner.bus.hears(Raised.level):
-        with nullcontext() if mailbox.instrument is None else mailbox.instrument.told(life.owner.bus, envelope):
-            _say(life, envelope, error, why)
+    if reply is None or reply.done():
+        bus = life.owner.bus
+        bus.facts.raised(mailbox.parent, mailbox.name, envelope[0], error)
+        if bus.hears(Raised.level):
+            with nullcontext() if mailbox.instrument is None else mailbox.instrument.told(bus, envelope):
+                _say(life, envelope, error, why)
     if reply is not None:
         lane.fail(reply, deliverable(error))

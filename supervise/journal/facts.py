@@ -24,6 +24,7 @@ from supervise.frame import Frame, Trail, trail_of
 from supervise.message import name_of
 from supervise_strategies.directives import Action
 from supervise_strategies.exit_reason import ExitKind, ExitReason
+from supervise_strategies.kind import name_of_kind
 
 from .redaction import redacted
 
@@ -127,6 +128,10 @@ class Facts:
         """An accepted call was answered by an error of ours."""
         self._count(FAILED, parent, name, _name(handler), type(error).__name__)
 
+    def raised(self, parent: str, name: str, handler: AnyHandler, error: BaseException) -> None:
+        """A handler raised what was an answer, and nobody got it."""
+        self._count(FAILED, parent, name, _name(handler), name_of_kind(type(error)))
+
     def refused(self, parent: str, name: str, handler: AnyHandler, error: SuperviseError) -> None:
         """A message wasn't accepted, and its sender was told."""
         self._count(REFUSED, parent, name, _name(handler), type(error).__name__)
@@ -157,9 +162,6 @@ class Facts:
     def told(self, event: Event) -> None:
         """An event; those that are facts of their own are passed over."""
         if type(event) in _OTHERWISE:
-            return
-        if isinstance(event, Raised):  # the error's text may be that of an argument
-            self._count(FAILED, "", event.path, event.message.partition("(")[0], event.error.partition(":")[0])
             return
         self.add((self._now(), TOLD, "", event.path, event))
 
@@ -300,4 +302,4 @@ _NONE: Final[Trail | tuple[Frame, ...]] = ()
 _GIVE_UP: Final = Action.GIVE_UP
 NO_FACTS: Final[Facts] = _NoFacts()
 NO_LIVES: Final[Lives] = _NoLives(NO_FACTS, "")
-_OTHERWISE: Final = frozenset({Started, StartFailed, Stopped, Decided, DeadLetter, Lost})
+_OTHERWISE: Final = frozenset({Started, StartFailed, Stopped, Decided, DeadLetter, Lost, Raised})

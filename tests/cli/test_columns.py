@@ -497,7 +497,11 @@ def test_a_line_number_is_that_of_the_file_that_it_is_said_of(
     assert rows(path, monkeypatch, capsys, rotate, rotate, lambda: None) == "acc"  # that one has no time
     assert "in line 2 of what had this name before;" in capsys.readouterr().err
     following = iter([rotate, lambda: write(path, "no record\n"), interrupt])
-    monkeypatch.setattr(time, "sleep", lambda _: next(following)())
+
+    def go_on(_: float) -> None:
+        next(following)()
+
+    monkeypatch.setattr(time, "sleep", go_on)
     assert main(["columns", path, "--follow"]) == 2
     assert f"{path}: line 2 isn't JSON" in capsys.readouterr().err
 

@@ -158,11 +158,12 @@ def test_failed_and_refused_messages_are_counted_by_their_error(facts: Facts) ->
 
 
 def test_an_error_that_was_an_answer_is_known_by_its_type(facts: Facts) -> None:
+    facts.raised("app", "orders", place, KeyError("tea"))
     facts.told(Raised("app/orders", 1, "place('tea')", "KeyError: 'tea'", "reply"))
     facts.told(Started("app/orders", 1))  # a fact of its own
     facts.told(Asked("app/orders", "ada", "pause"))
     [first, second] = facts.kept().facts
-    assert first[1:6] == [FAILED, "", "app/orders", "place", "KeyError"]
+    assert first[1:6] == [FAILED, "app", "orders", "place", "KeyError"]
     assert second[4].who == "ada"
 
 
