@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .events import Decided
+    from .frame import Frame
     from .message import Message
 
 
@@ -159,6 +160,9 @@ class WouldDeadlock(SuperviseError):
 
 class HandlerLate(SuperviseError, TimeoutError):
     """A handler took longer than the `handler_deadline` of its child: it was cancelled, and this is why the actor crashed."""
+
+    stack: tuple[Frame, ...] = ()
+    """What it was waiting in, outermost line first, as far as it could be seen."""
 
 
 class StartLate(SuperviseError, TimeoutError):

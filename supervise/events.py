@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 from supervise_strategies.answers import Why
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitKind, ExitReason
+from supervise_strategies.text import printable
 
 from .frame import Frame as Frame
 from .frame import in_place, listed, place_of
@@ -54,7 +55,7 @@ class Started(_Told):
     template = "%s #%d started"
 
     def parts(self) -> tuple[object, ...]:
-        return self.path, self.incarnation
+        return printable(self.path), self.incarnation
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class StartFailed(_Told):
 
     def parts(self) -> tuple[object, ...]:
         what = "ignored its start" if self.ignored else "failed to start"
-        return self.path, self.incarnation, what, self.reason, _place(self)
+        return printable(self.path), self.incarnation, what, self.reason, _place(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,9 @@ class Stopped(_Told):
     """An incarnation, or a supervisor, is over: nothing of it runs any more.
 
     `waiting` is how many messages its mailbox held then; `cause` says for a supervisor what made it end. For a crash, `frames`
-    are the lines of the traceback, `fingerprint` is equal for all crashes of the same type from the same lines, and `alike` how
-    often the tree had that since its traceback was logged, at most 10 minutes ago, this time included.
+    are the lines of the traceback (of a `HandlerLate` those that it waited in), `fingerprint` is equal for all crashes of the
+    same type from the same lines, and `alike` how often the tree had that since its traceback was logged, at most 10 minutes
+    ago, this time included.
     """
 
     path: str
@@ -117,7 +119,7 @@ class Stopped(_Told):
 
     def parts(self) -> tuple[object, ...]:
         waiting = f"; {self.waiting} {'messages wait' if self.waiting > 1 else 'message waits'}" if self.waiting else ""
-        return self.path, self.incarnation, self.reason, _place(self), waiting
+        return printable(self.path), self.incarnation, self.reason, _place(self), waiting
 
 
 def _place(event: StartFailed | Stopped) -> str:
@@ -142,7 +144,7 @@ class Starting(_Told):
     def parts(self) -> tuple[object, ...]:
         where = place_of(self.stack)
         at = f", and waits in {where}" if where is not None else ""
-        return self.path, self.incarnation, self.seconds, at, f"; {self.cure}" if self.cure else ""
+        return printable(self.path), self.incarnation, self.seconds, at, f"; {self.cure}" if self.cure else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class Decided(_Told):
         return logging.WARNING if decision.reason.abnormal else logging.DEBUG
 
     def parts(self) -> tuple[object, ...]:
-        return self.supervisor, self.decision
+        return printable(self.supervisor), self.decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class Overran(_Told):
     template = "%s #%d is unstoppable: it was cancelled and still runs"
 
     def parts(self) -> tuple[object, ...]:
-        return self.path, self.incarnation
+        return printable(self.path), self.incarnation
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ class DeadLetter(_Told):
     template = "%s: dead letter %s: %s"
 
     def parts(self) -> tuple[object, ...]:
-        return self.path, self.message, self.why
+        return printable(self.path), self.message, self.why
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ class Lost(_Told):
             what = f"{self.first} is lost: "
         else:
             what = f"{self.count} more lost, {'first ' if self.count > 1 else ''}{self.first}: "
-        return self.path, what, self.why, self.cure
+        return printable(self.path), what, self.why, self.cure
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ class Raised(_Told):
             "reply": f"{self.error}{in_place(self.frames)}; on_error='reply', so the actor lives on",
             "isolated": f"{self.error}{in_place(self.frames)}; it is isolated, so the actor lives on",
         }[self.why]
-        return self.path, self.incarnation, self.message, what, "; its caller has gone" if self.called else ""
+        return printable(self.path), self.incarnation, self.message, what, "; its caller has gone" if self.called else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,7 @@ class AddressDropped(_Told):
     template = "%s: its last strong address is gone before any message came; keep the address"
 
     def parts(self) -> tuple[object, ...]:
-        return (self.path,)
+        return (printable(self.path),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +287,8 @@ class Late(_Told):
     template = "%s #%d: %s took longer than %g s%s; it is crashed"
 
     def parts(self) -> tuple[object, ...]:
-        where = f" ({self.stack[-1].file}:{self.stack[-1].line})" if self.stack else ""
-        return self.path, self.incarnation, self.message, self.seconds, where
+        where = place_of(self.stack)
+        return printable(self.path), self.incarnation, self.message, self.seconds, "" if where is None else f" in {where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +314,7 @@ class Blocked(_Told):
             who = f" #{self.incarnation}: {self.message or 'its factory or a hook'}"
         else:
             who = ": something that isn't the task of an actor of it"
-        return self.path, who, self.seconds, listed(self.stack)
+        return printable(self.path), who, self.seconds, listed(self.stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +332,7 @@ class Stuck(_Told):
     template = "%s #%d: %s is in hand for %g s and more%s"
 
     def parts(self) -> tuple[object, ...]:
-        return self.path, self.incarnation, self.message, self.seconds, listed(self.stack)
+        return printable(self.path), self.incarnation, self.message, self.seconds, listed(self.stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +349,7 @@ class Asked(_Told):
     template = "%s: %s asks to %s"
 
     def parts(self) -> tuple[object, ...]:
-        return self.path, self.who, self.what
+        return printable(self.path), printable(self.who), self.what
 
 
 Event: TypeAlias = (

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from supervise_strategies import kind
 from supervise_strategies.exception import leaves, traceback_of
+from supervise_strategies.text import printable
 
 MOST: Final = 20
 """Lines of one traceback that are kept."""
@@ -28,7 +29,7 @@ class Frame(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        return f"{self.function} ({self.file}:{self.line})"
+        return printable(f"{self.function} ({self.file}:{self.line})")
 
 
 Trail: TypeAlias = tuple[CodeType | int, ...]
@@ -125,7 +126,7 @@ def in_place(frames: Sequence[Frame]) -> str:
 
 def listed(stack: Sequence[Frame]) -> str:
     """All of them, for the end of a text; empty if there is none."""
-    lines = [f'\n  File "{frame.file}", line {frame.line}, in {frame.function}' for frame in stack]
+    lines = [f'\n  File "{printable(frame.file)}", line {frame.line}, in {frame.function}' for frame in stack]
     return f", at{''.join(lines)}" if lines else ""
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from supervise_strategies.exception import ExcInfo, exc_info_of, interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of, name_of_kind
-from supervise_strategies.text import shown
+from supervise_strategies.text import printable, shown
 
 logger: Final = logging.getLogger("supervise")
 
@@ -33,7 +33,7 @@ def say(
     to: logging.Logger = logger,
     pass_up: Callable[[BaseException], object] | None = None,
 ) -> None:
-    """Write one record; of an argument that is an exception, what `describe` says of it.
+    """Write one record; of an argument that is an exception, what `describe` says of it. A text among others is one line.
 
     What a handler or a filter raises is told on standard error. A KeyboardInterrupt goes to `pass_up`, which whoever is in the
     middle of a change has to give; else it is let through.
@@ -43,7 +43,7 @@ def say(
             if would_write(level, to):
                 here = sys._getframe(1)
                 code = here.f_code
-                told = tuple(map(_described, args))
+                told = tuple(_described(arg, alone=text == "%s") for arg in args)
                 exc_info = None if error is None else exc_info_of(error)
                 write(to.makeRecord(to.name, level, code.co_filename, here.f_lineno, text, told, exc_info, code.co_name), to)
         except BaseException as raised:
@@ -56,8 +56,10 @@ def say(
         pass_up(struck)
 
 
-def _described(value: object) -> object:
-    return describe(value) if is_of(value, BaseException) else value
+def _described(value: object, *, alone: bool) -> object:
+    if is_of(value, BaseException):
+        return describe(value)
+    return printable(value) if is_of(value, str) and not alone else value  # a name in a path may hold anything
 
 
 def would_write(level: int, to: logging.Logger = logger) -> bool:
@@ -77,7 +79,7 @@ def write(record: logging.LogRecord, to: logging.Logger = logger) -> None:
     """
     exc_info, text = record.exc_info, None
     if exc_info:
-        text, instead = _formatted(exc_info)
+        text, instead = traceback_text(exc_info)
         if instead:  # a handler would lose the record, or fill the disk
             record.exc_info, record.exc_text = None, text
     try:
@@ -92,21 +94,31 @@ def write(record: logging.LogRecord, to: logging.Logger = logger) -> None:
             record.exc_info, record.exc_text = None, record.exc_text or text  # for a handler that formats it later
 
 
-def _formatted(exc_info: ExcInfo) -> tuple[str, bool]:
-    """The traceback as text, and whether it has to be told by that text: it can't be formatted, or is too long."""
+def traceback_text(exc_info: ExcInfo) -> tuple[str, bool]:
+    """The traceback as text, bounded; and whether `logging` itself would write another one: too long, or half a character.
+
+    If it can't be formatted at all, the text says what can be said.
+    """
     try:
         text = _FORMATTER.formatException(exc_info)
     except BaseException as raised:
         if interrupts(raised):
             raise
-        return half_formatted(exc_info, raised), True
-    if len(text) <= LONGEST_LINE:
-        return text, False
-    lines = text.split("\n")
-    if len(lines) > MOST_LINES:  # the last ones say what was raised
-        lines = [*lines[: MOST_LINES // 4], "  …", *lines[-3 * MOST_LINES // 4 :]]
-    cut = "\n".join(line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…" for line in lines)
-    return cut, cut != text
+        return _encodable(half_formatted(exc_info, raised)), True
+    if len(text) > LONGEST_LINE:
+        lines = text.split("\n")
+        if len(lines) > MOST_LINES:  # the last ones say what was raised
+            lines = [*lines[: MOST_LINES // 4], "  …", *lines[-3 * MOST_LINES // 4 :]]
+        bounded = "\n".join(line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…" for line in lines)
+    else:
+        bounded = text
+    bounded = _encodable(bounded)
+    return bounded, bounded != text
+
+
+def _encodable(text: str) -> str:
+    """With half a character, a lone surrogate, spelled out: a file in UTF-8 would lose the record, a collector the text."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def half_formatted(exc_info: Any, raised: BaseException) -> str:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from .exit_reason import ExitReason
+from .text import printable
 
 
 class StopMode(Enum):
@@ -162,9 +163,11 @@ class Decision(NamedTuple):
         return self.apart or f"restart {self.used} of {self.allowed} within {self.per:g} s"
 
     def __str__(self) -> str:
-        what = f"{self.child} #{self.incarnation} ended: {self.reason}; {self.rule}"
+        what = f"{printable(self.child)} #{self.incarnation} ended: {self.reason}; {self.rule}"
         if self.action is Action.RESTART:
-            others = f" with {', '.join(i for i in self.affected if i != self.child)}" if len(self.affected) > 1 else ""
+            others = (
+                f" with {', '.join(printable(i) for i in self.affected if i != self.child)}" if len(self.affected) > 1 else ""
+            )
             after = f" after {self.delay:g} s" if self.delay else ""
             return f"{what} -> {self.ordinal}{others}{after}"
         if self.action is Action.GIVE_UP:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from .exception import leaves
 from .kind import name_of_kind
-from .text import LONG, one_line, plain_text, text_of
+from .text import LONG, one_line, plain_text, printable, text_of
 
 
 class ExitKind(StrEnum):
@@ -40,7 +40,7 @@ class ExitReason(NamedTuple):
         return self.kind not in _ORDERLY
 
     def __str__(self) -> str:
-        return f"{self.kind.value} ({self.detail})" if self.detail else self.kind.value
+        return f"{self.kind.value} ({printable(self.detail)})" if self.detail else self.kind.value
 
 
 _ORDERLY: Final = frozenset({ExitKind.NORMAL, ExitKind.SHUTDOWN})

@@ -74,10 +74,16 @@ def cut(text: str, limit: int) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """The same, without what would break the line, or an encoder."""
-    text = str.__getitem__(text, slice(limit + 1))
-    if not text.isprintable():
-        text = "".join([c if c.isprintable() or c in _SPACES else c.encode("unicode_escape").decode("ascii") for c in text])
+    text = printable(str.__getitem__(text, slice(limit + 1)))
     return text if len(text) <= limit else cut(text, limit)
+
+
+def printable(text: str) -> str:
+    """The whole text, without what would break the line, or an encoder. The result is a plain `str`, whatever was given."""
+    text = str.__str__(text)
+    if text.isprintable():
+        return text
+    return "".join([c if c.isprintable() or c in _SPACES else c.encode("unicode_escape").decode("ascii") for c in text])
 
 
 def _shown(value: object, room: int, depth: int) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from supervise.errors import HandlerLate
 from supervise.frame import Frame, frames_of
 from supervise_strategies.exit_reason import ExitKind
+from supervise_strategies.kind import is_of
 
 from .fingerprint import fingerprint_of
 
@@ -52,6 +54,8 @@ class CrashLog:
             return NO_CRASH
         frames = frames_of(error)
         fingerprint = bus.text(fingerprint_of, error, handler, frames)
+        if is_of(error, HandlerLate):  # it was raised nowhere, but there is a line that it is about
+            frames = frames or error.stack
         return Crash(frames, fingerprint, self.note(fingerprint, now) if bus.hears(logging.ERROR) else 0)
 
     def note(self, fingerprint: str, now: float) -> int:

@@ -16,11 +16,24 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from supervise.events import Blocked, Decided, Late, Lost, Raised, StartFailed, Starting, Stopped, Stuck
+from supervise.events import (
+    AddressDropped,
+    Blocked,
+    Decided,
+    Late,
+    Lost,
+    Overran,
+    Raised,
+    StartFailed,
+    Starting,
+    Stopped,
+    Stuck,
+)
 from supervise.frame import Frame, from_users, place_of
 from supervise.log import complain, logger, would_write, write
 from supervise_strategies.exception import interrupts, traceback_of, unwrapped
 from supervise_strategies.kind import full_name_of_kind
+from supervise_strategies.text import printable
 
 from .budget import RECORDS, SUMMARY, TRACEBACKS, Budget
 
@@ -127,7 +140,7 @@ class EventLog:
         if not number:
             return
         text = "%s: and %s more in %.3g s: %s"
-        details = path, f"{number:,}", seconds, budget.summary()
+        details = printable(path), f"{number:,}", seconds, budget.summary()
         extra: dict[str, Any] = {"actor": path, "actor_id": 0, "incarnation": 0}
         _safely(_write, logging.WARNING, _HERE, text, details, None, extra)
 
@@ -139,6 +152,9 @@ _WHAT: Final[dict[type, str]] = {
     Lost: "losses",
     Raised: "errors that nobody got",
     Late: "late handlers",
+    Starting: "slow starts",
+    AddressDropped: "dropped addresses",
+    Overran: "actors that are unstoppable",
 }
 """Events that can come in floods, and what a number of them is called."""
 

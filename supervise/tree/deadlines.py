@@ -90,4 +90,6 @@ class _Round:
             stack = handler_stack(incarnation)
             actor.bus.publish(Late(actor.mailbox.path, incarnation.number, message, self._seconds, stack))
             text = f"{actor.mailbox.path}: {message} was in hand for longer than its handler_deadline of {self._seconds:g} s"
-            actor.crash(HandlerLate(text))
+            late = HandlerLate(text)
+            late.stack = stack
+            actor.crash(late)

@@ -85,13 +85,15 @@ async def test_the_event_says_who_which_message_and_where_it_waits() -> None:
     assert (late.path, late.incarnation, late.message, late.seconds) == ("app/sleeper", 1, "Sleeper.sleep(1000)", 10)
     assert [frame.function for frame in late.stack[:2]] == ["Sleeper.sleep", "Sleeper.deeper"]
     assert __file__ == late.stack[0].file
-    assert str(late).startswith("app/sleeper #1: Sleeper.sleep(1000) took longer than 10 s (")
+    where = f"Sleeper.deeper ({__file__}:{late.stack[1].line})"  # the user's own innermost line, not the library's below it
+    assert str(late) == f"app/sleeper #1: Sleeper.sleep(1000) took longer than 10 s in {where}; it is crashed"
     after = heard[heard.index(late) + 1 :]
     letter = next(event for event in after if isinstance(event, DeadLetter))
     assert letter.message == "Sleeper.sleep(1000)"
     stopped = next(event for event in after if isinstance(event, Stopped))
     assert stopped.reason.kind is ExitKind.CRASHED
     assert stopped.reason.detail.startswith("HandlerLate: app/sleeper: Sleeper.sleep(1000) was in hand")
+    assert f") in {where}" in str(stopped)
 
 
 async def test_it_is_restarted_under_the_same_budget() -> None:
