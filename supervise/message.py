@@ -62,7 +62,7 @@ def outline(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 def owner_of(handler: AnyHandler) -> str | None:
     """The class named in a function's qualified name, or None for a function of no class."""
-    return _class_in(_named(handler, "__qualname__"))
+    return _class_in(named(handler, "__qualname__"))
 
 
 def _class_in(qualified_name: str) -> str | None:
@@ -74,7 +74,7 @@ def _class_in(qualified_name: str) -> str | None:
 
 def short_name_of(handler: AnyHandler) -> str:
     """The name of a function, or of the class of any other callable."""
-    return _named(handler, "__name__") or name_of_kind(type(handler))
+    return named(handler, "__name__") or name_of_kind(type(handler))
 
 
 def name_of(handler: AnyHandler) -> str:
@@ -98,9 +98,9 @@ def _label(qualified_name: str, name: str) -> str:
     return one_line(name[:1000] if owner is None else f"{owner}.{name[:1000]}", LONG)
 
 
-def _named(handler: AnyHandler, attribute: str) -> str:
+def named(handler: AnyHandler, attribute: str) -> str:
     """One of the names of a callable, which may be anybody's object: empty if it has none, or raises."""
-    if type(handler) is FunctionType:
+    if type(handler) is FunctionType and attribute != "__module__":
         found: object = handler.__qualname__ if attribute == "__qualname__" else handler.__name__
     else:
         try:

@@ -83,8 +83,10 @@ class ActorSpans(MessageSpans):
     ) -> None:
         super().__init__(settings, path, kind, now, mailbox, pass_up)
         self._above = above
-        self._made_by = kind
-        self.shown: str = kind if mailbox is not None else f"{kind} {path.rpartition('/')[2]}"  # in the names of its own spans
+        self._made_by = self.kind
+        self.shown: str = (
+            self.kind if mailbox is not None else f"{self.kind} {self.path.rpartition('/')[2]}"
+        )  # in the names of its own spans
         self.origin: tuple[Context, bool] | None = None  # the restart that the next start belongs to; True: by a link
         self.failed_in: Context | None = None  # what a decision belongs to
         self.unrecorded: BaseException | None = None  # what ended the life, and stands on no span yet

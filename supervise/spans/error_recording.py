@@ -8,15 +8,19 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
+from supervise.log import traceback_text
 from supervise_strategies.error_type import error_type_of
-from supervise_strategies.exception import interrupts
+from supervise_strategies.exception import exc_info_of
 from supervise_strategies.kind import full_name_of_kind
 from supervise_strategies.text import said
 
 from . import attributes as key
+from .lost_spans import lost
 
 MOST: Final = 500
 """Characters of the description of a status."""
+LONGEST: Final = 16_000
+"""Characters of a traceback; of a longer one there are both ends, since the last line says what was raised."""
 SIGNALS: Final = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
 
@@ -31,25 +35,33 @@ class ErrorRecording:
         self.as_logs: bool = bool(signals & {"logs", "logs/dup"})
 
     def record(self, span: Span, error: BaseException) -> None:
-        """The exception, where it was raised, and only there."""
-        if self.as_events:
-            try:
-                span.record_exception(error, {"exception.message": said(error)})
-            except BaseException as raised:  # its traceback can't be had
-                if interrupts(raised):
-                    raise
-                kind = full_name_of_kind(type(error))
-                span.add_event("exception", {"exception.type": kind, "exception.message": said(error)})
-        if self.as_logs:
-            from opentelemetry._logs import SeverityNumber, get_logger
+        """The exception, where it was raised, and only there. What is raised meanwhile loses the record, and not the span."""
+        try:
+            told = {
+                "exception.type": full_name_of_kind(type(error)),
+                "exception.message": said(error),
+                "exception.stacktrace": _stacktrace_of(error),
+            }
+            if self.as_events:
+                span.add_event("exception", told)
+            if self.as_logs:
+                from opentelemetry._logs import SeverityNumber, get_logger
 
-            name, version, schema = key.scope()
-            get_logger(name, version, schema_url=schema).emit(
-                context=trace.set_span_in_context(span),
-                severity_number=SeverityNumber.ERROR,
-                event_name="supervise.actor.process.exception",
-                exception=error,
-            )
+                name, version, schema = key.scope()
+                get_logger(name, version, schema_url=schema).emit(
+                    context=trace.set_span_in_context(span),
+                    severity_number=SeverityNumber.ERROR,
+                    event_name="supervise.actor.process.exception",
+                    attributes=told,
+                )
+        except BaseException as raised:
+            lost(raised)
+
+
+def _stacktrace_of(error: BaseException) -> str:
+    """Bounded, and whatever its class does: the SDK would put a text of any length on the span, and lose it with its batch."""
+    text, _ = traceback_text(exc_info_of(error))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 4]}…{text[1 - 3 * LONGEST // 4 :]}"
 
 
 def say_failure(span: Span, error: BaseException) -> None:

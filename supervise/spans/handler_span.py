@@ -13,8 +13,9 @@ from opentelemetry.trace import Span, SpanKind
 from supervise._backends import is_cancellation
 from supervise.mailbox.handler import Concurrency, asked_for, awaitable
 from supervise.mailbox.stream_run import StreamStopped
-from supervise.message import AnyHandler, owner_of, short_name_of
+from supervise.message import AnyHandler, named, owner_of, short_name_of
 from supervise_strategies.kind import is_of
+from supervise_strategies.text import printable
 
 from . import attributes as key
 from .error_recording import ErrorRecording, say_failure
@@ -47,12 +48,12 @@ def _around(
 ) -> Callable[..., Any]:
     """The handler with a span around it."""
     owner = owner_of(handler)
-    message = "exec" if owner is None else short_name_of(handler)
+    message = "exec" if owner is None else printable(short_name_of(handler))
     name = "" if actor.settings.excluded(actor.kind, message) else f"process {actor.kind}.{message}"
     own: Attributes = {**actor.who, key.ACTOR_TYPE: actor.kind, key.ACTOR_INCARNATION: life.number}
-    qualified: str | None = getattr(function, "__qualname__", None)
-    if qualified is not None:
-        own["code.function.name"] = f"{getattr(function, '__module__', None) or ''}.{qualified}".lstrip(".")
+    qualified = named(function, "__qualname__")
+    if qualified:
+        own["code.function.name"] = printable(f"{named(function, '__module__')}.{qualified}".lstrip("."))
     called = own | {"rpc.system.name": key.SCOPE, "rpc.method": f"{actor.kind}/{message}"}
     sent = own | messaging("process", actor.kind, actor.path)
 
@@ -175,9 +176,11 @@ class HandlerSpan:
                 self._is_answered(error)
             return
         try:
-            if error is not None and span.is_recording():
-                self._say_raised(span, error)
-            span.end()
+            try:
+                if error is not None and span.is_recording():
+                    self._say_raised(span, error)
+            finally:
+                span.end()
         except BaseException as raised:
             lost(raised, self._actor.pass_up)
 

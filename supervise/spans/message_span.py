@@ -17,7 +17,9 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind
 
 from supervise.mailbox.turn import current_turn
 from supervise.message import AnyHandler, owner_of, short_name_of
+from supervise_strategies.exception import interrupts
 from supervise_strategies.kind import is_of
+from supervise_strategies.text import printable
 
 from . import attributes as key
 from .branch import Branch, links_of
@@ -35,6 +37,7 @@ HOPS: Final = 20
 """Sends, each from the handler that the one before has set off, that are in one trace."""
 Attributes: TypeAlias = dict[str, Any]
 Description: TypeAlias = tuple[str, Attributes]
+Known: TypeAlias = dict[tuple[AnyHandler | None, str | None], Description]
 _EXCLUDED: Final[Description] = ("", {})
 
 
@@ -112,16 +115,16 @@ class MessageSpans:
         pass_up: PassUp,
     ) -> None:
         self.settings: SpanSettings = settings
-        self.path: str = path
-        self.kind: str = kind  # the class of the live instance; before there is one, what its factory is called
+        self.path: str = printable(path)
+        self.kind: str = printable(kind)  # the class of the live instance; before there is one, what its factory is called
         self.now: Callable[[], float] = now
         self.mailbox: Mailbox | None = mailbox
         self.pass_up: PassUp = pass_up
         self.number: int = 0  # of the present life
         self.context: Context | None = None  # of its own start or stop, while that is under way
         self._known: Attributes | None = None
-        self._calls: dict[tuple[AnyHandler | None, str | None], Description] = {}
-        self._sends: dict[tuple[AnyHandler | None, str | None], Description] = {}
+        self._calls: Known = {}
+        self._sends: Known = {}
 
     @property
     def who(self) -> Attributes:
@@ -196,7 +199,7 @@ class MessageSpans:
         turn: Turn | None,
         kind: SpanKind,
         answered: SpanKind,
-        known: dict[tuple[AnyHandler | None, str | None], Description],
+        known: Known,
         describe: Callable[[AnyHandler, str | None], Description],
     ) -> MessageSpan:
         context = contexts.get_current()
@@ -218,13 +221,14 @@ class MessageSpans:
         span: Span | None = None
         skip = False
         try:
-            described = known.get((handler, by))
+            described = _known(known, handler, by)
             if described is None:
                 named = handler if owner_of(handler) is not None else None  # a closure would be kept for ever
-                described = known.get((named, by))
+                described = _known(known, named, by)
                 if described is None:
                     excluded = self.settings.excluded(*self._message(handler))
-                    described = known[named, by] = _EXCLUDED if excluded else describe(handler, by)
+                    described = _EXCLUDED if excluded else describe(handler, by)
+                    _keep(known, named, by, described)
             if described is _EXCLUDED:
                 return self._without_span(context, answered, around, skip=True)
             if not self.settings.sends and kind is SpanKind.PRODUCER:
@@ -259,8 +263,8 @@ class MessageSpans:
     def _message(self, handler: AnyHandler) -> tuple[str, str]:
         """The names of an actor's type and of a message."""
         owner = owner_of(handler)
-        kind = self.kind if self.number or owner is None else owner
-        return kind, "exec" if owner is None else short_name_of(handler)
+        kind = self.kind if self.number or owner is None else printable(owner)
+        return kind, "exec" if owner is None else printable(short_name_of(handler))
 
     def _describe_call(self, handler: AnyHandler, by: str | None) -> Description:
         kind, message = self._message(handler)
@@ -271,6 +275,24 @@ class MessageSpans:
         kind, message = self._message(handler)
         described = {**messaging("send", kind, self.path), **self.who}
         return f"send {kind}.{message}", described if by is None else described | {key.SENDER_TYPE: by}
+
+
+def _known(known: Known, handler: AnyHandler | None, by: str | None) -> Description | None:
+    """What is known of it already. A callable may have no hash, or one that raises: of that nothing is kept."""
+    try:
+        return known.get((handler, by))
+    except BaseException as error:
+        if interrupts(error):
+            raise
+        return None
+
+
+def _keep(known: Known, handler: AnyHandler | None, by: str | None, described: Description) -> None:
+    try:
+        known[handler, by] = described
+    except BaseException as error:
+        if interrupts(error):
+            raise
 
 
 def messaging(operation: str, kind: str, path: str) -> Attributes:

@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from supervise_strategies.kind import is_of
+from supervise_strategies.text import printable
 
 from . import attributes as key
 from .error_recording import say_failure
@@ -26,7 +27,7 @@ class OperatorSpan:
 
     def __init__(self, of: ActorSpans, who: str, what: str, in_words: str) -> None:
         self._of = of
-        self._what = what, {**of.who, key.OPERATOR: who, key.REASON: in_words}
+        self._what = what, {**of.who, key.OPERATOR: printable(who), key.REASON: in_words}
         self._span: Span | None = None
         self._token: Any = None
 

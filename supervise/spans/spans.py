@@ -43,7 +43,7 @@ from opentelemetry.trace import StatusCode
 
 from supervise_strategies.directives import Action
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.text import cut
+from supervise_strategies.text import cut, printable
 
 from . import attributes as key
 from .actor_spans import ActorSpans
@@ -176,7 +176,7 @@ class Spans:
 
     def _describe(self, span: trace.Span, event: Decided, what: str, strategy: str, child: ActorSpans) -> None:
         decision = event.decision
-        span.set_attribute(key.SUPERVISOR_PATH, event.supervisor)
+        span.set_attribute(key.SUPERVISOR_PATH, printable(event.supervisor))
         span.set_attribute(key.ACTOR_INCARNATION, decision.incarnation)
         span.set_attribute(key.REASON, decision.rule)
         if what == "stop":

@@ -23,7 +23,7 @@ from supervise._backends import is_cancellation
 from supervise.log import say
 from supervise.mailbox.handler import Concurrency, awaitable
 from supervise.mailbox.stream_run import StreamStopped
-from supervise.message import AnyHandler
+from supervise.message import AnyHandler, named
 from supervise.spans import attributes as key
 from supervise.spans.lost_spans import PassUp
 from supervise_strategies.error_type import error_type_of
@@ -168,9 +168,8 @@ def _timed(
 
     timed: Any = make if way is True else begin
     for attribute in ("__module__", "__name__", "__qualname__"):  # for spans around it
-        named = getattr(function, attribute, None)
-        if type(named) is str:
-            setattr(timed, attribute, named)
+        if name := named(function, attribute):
+            setattr(timed, attribute, name)
     named_alike: AnyHandler = timed
     return named_alike
 

@@ -11,6 +11,7 @@ from supervise.message import short_name_of
 from supervise.tree.branch import BranchPlace, Place
 from supervise.tree.pool_place import PoolPlace
 from supervise_strategies.kind import is_of, kind_of, name_of_kind
+from supervise_strategies.text import printable
 
 UNKNOWN: Final = "unknown"
 """The type of an actor that is gone already."""
@@ -83,7 +84,7 @@ class Kinds:
         made_by = factory
         while is_of(made_by, functools.partial):
             made_by = made_by.func
-        return self._name(made_by, short_name_of(made_by))
+        return self._name(made_by, printable(short_name_of(made_by)))
 
     def _name(self, source: Any, name: str) -> str:
         known = self._names.get(id(source))

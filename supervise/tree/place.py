@@ -20,6 +20,7 @@ from supervise.mailbox.envelope import MessageOptions
 from supervise.mailbox.instrument import tell_start
 from supervise.mailbox.lifetime import Lifetime
 from supervise.mailbox.mailbox import Mailbox
+from supervise.message import named
 from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Stop, StopMode
 from supervise_strategies.error_type import error_type_of_end
@@ -57,7 +58,7 @@ class ActorPlace:
         if child.rules.lifetime == "addresses":
             self.mailbox.lifetime = Lifetime(backend.from_anywhere(), self._lost)
         if node.tree.instruments is not None:
-            kind = getattr(child.factory, "__name__", child.spec.id)
+            kind = named(child.factory, "__name__") or child.spec.id
             self.mailbox.instrument = node.tree.instruments.for_actor(self.mailbox, node.branch.instrument, kind)
         self.incarnation: Incarnation | None = None
         self.timer: Handle | None = None

@@ -10,6 +10,7 @@ from supervise._backends import give
 from supervise.mailbox import observers
 from supervise.mailbox.mailbox import Mailbox
 from supervise.mailbox.pool_mailbox import PoolMailbox, PoolTurn, WorkerMailbox
+from supervise.message import named
 from supervise_strategies.child_spec import DEFAULT_SECONDS
 from supervise_strategies.directives import Cause, Stop, StopMode
 from supervise_strategies.errors import (
@@ -83,7 +84,7 @@ class PoolPlace(BranchPlace):
             tree.backend, above, name, description.mailbox_options, tree.dead_letters, description.key_of
         )
         if tree.instruments is not None:
-            kind = getattr(description.worker.factory, "__name__", name)
+            kind = named(description.worker.factory, "__name__") or name
             instrument = None if parent is None else parent.branch.instrument
             self.mailbox.instrument = tree.instruments.for_actor(self.mailbox, instrument, kind)
 

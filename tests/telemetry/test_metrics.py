@@ -32,6 +32,7 @@ from supervise import (
     Address,
     DynamicSupervisor,
     GaveUp,
+    IgnoreStart,
     Intensity,
     InvalidSpec,
     MailboxClosed,
@@ -697,3 +698,14 @@ async def test_a_pool_that_shrinks_keeps_its_counts(meter: Meter) -> None:
         await app.find(jobs).call(Scribe.note, 3)
         assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 3}
     assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 3}
+
+
+async def test_a_factorys_name_can_be_a_label_whatever_it_is(meter: Meter) -> None:
+    """Half a character would fail the whole scrape."""
+
+    def make() -> Scribe:
+        raise IgnoreStart
+
+    make.__name__ = "m\udce4ker"
+    async with Supervisor("app", child(make, name="maker"), metrics=meter.metrics):
+        assert meter.counted("supervise.actor.status") == {("stopped", r"m\udce4ker"): 1}
