@@ -7,7 +7,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of
@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.command == "columns":
+        if cast("TextIO | None", sys.stdout) is None:  # it was closed before
+            unbreak()
         return columns.main(
             options.file,
             only=options.only,

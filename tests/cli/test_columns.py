@@ -96,6 +96,20 @@ def test_a_last_line_that_is_cut_off_is_left_out_and_said(tmp_path: Path, capsys
     assert "line 2, the last one, is cut off" in heard.err
 
 
+@pytest.mark.parametrize("cut", [1, 12, 40, -2])
+def test_what_was_appended_to_a_line_that_is_cut_off_is_shown(
+    cut: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process that was killed as it wrote leaves half a line, and the next one goes on in the same file."""
+    after = STORY[1].replace('"message"', '"extra": {"time": "now", "of": {"time": "then"}}, "message"')
+    assert main(["columns", log(tmp_path, STORY[0], STORY[0][:cut] + after, STORY[2]), "--width", "85"]) == 0
+    heard = capsys.readouterr()
+    rows = [line.split("|")[0].strip() for line in heard.out.split("\n")[2:]]
+    assert [row for row in rows if row] == ["10:00:01.000", "10:00:02.250", "10:00:03.000"]
+    [line] = heard.err.strip().split("\n")
+    assert "line 2 begins with a record that is cut off, and is left out" in line
+
+
 def test_a_terminal_gets_the_link_around_the_text(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w+") as out:
         entries = list(Log("log").parse([record(1, "app/a", "x", trace_id=TRACE)]))
@@ -359,6 +373,22 @@ def test_an_empty_log_is_empty_columns(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["columns", log(tmp_path, "\n")]) == 0
     assert main(["columns", log(tmp_path), "--html", str(tmp_path / "out.html")]) == 0
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--last", "1"], ["--follow"]])
+def test_a_full_disk_is_one_line_and_status_2(arguments: list[str], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "supervise.cli.main", "columns", log(tmp_path, *STORY), *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=GUARD, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "supervise: standard output: No space left on device\n")
+
+
+def test_a_closed_stdout_is_nobody_who_reads(tmp_path: Path) -> None:
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "supervise.cli.main", "columns", log(tmp_path, *STORY)]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, timeout=GUARD, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # -- a file that is followed: each step is what happens between two looks at it ----------------------------------------------

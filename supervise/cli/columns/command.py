@@ -45,12 +45,21 @@ def main(
         return 2
     except KeyboardInterrupt:
         status = 0
-    except BrokenPipeError:  # `| head` has seen enough; at the exit nothing more is written into it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `| head` has seen enough
+        _write_no_more()
         status = 0
+    except OSError as error:  # those of the log, and of the page, are WrongInput
+        _write_no_more()
+        print(f"supervise: standard output: {error.strerror}", file=sys.stderr)
+        return 2
     if complaint := log.complaint():
         print(f"supervise: {complaint}", file=sys.stderr)
     return status
+
+
+def _write_no_more() -> None:
+    """At the exit, either, into what takes nothing any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show(log: Log, choice: _Choice, follow: bool, width: int | None, page: str | None, traces: str | None) -> int:

@@ -15,6 +15,8 @@ from .growing import Growing
 
 STDIN: Final = "-"
 _WRITE_SO: Final = "log with supervise.telemetry.json_handler()"
+_BEGINNING: Final = '{"time": "'  # of each record, as json_handler() writes it
+_NONE: Final = object()  # no JSON
 _NAME_A_LOG: Final = "name a file of JSON records, as json_handler() writes it"
 
 
@@ -56,16 +58,19 @@ class Log:
             self._number += 1
             if not line.strip():
                 continue
-            try:
-                found: object = json.loads(line)
-                if not isinstance(found, dict):
-                    raise WrongInput(f"{self._here} is no JSON object: {_WRITE_SO}, or `supervise run --log`")
-                entry = entry_of(cast("dict[str, Any]", found), self._before)
-            except (ValueError, RecursionError):
-                if not line.endswith("\n"):
+            found = _value_of(line)
+            if found is _NONE:
+                found = _appended_to(line)
+                if found is not _NONE:
+                    print(f"supervise: {self._here} begins with a record that is cut off, and is left out", file=sys.stderr)
+                elif line.endswith("\n"):
+                    raise WrongInput(f"{self._here} isn't JSON: {_WRITE_SO}, or `supervise run --log`")
+                else:
                     self._say_cut_off()
                     return
-                raise WrongInput(f"{self._here} isn't JSON: {_WRITE_SO}, or `supervise run --log`") from None
+            if not isinstance(found, dict):
+                raise WrongInput(f"{self._here} is no JSON object: {_WRITE_SO}, or `supervise run --log`")
+            entry = entry_of(cast("dict[str, Any]", found), self._before)
             self._before = entry.time
             if not entry.dated:
                 self._undated += 1
@@ -122,3 +127,23 @@ class Log:
             raise WrongInput(f"{self.where}: {error.strerror}: {_NAME_A_LOG}") from error
         except UnicodeDecodeError as error:
             raise WrongInput(f"{self.where}: not UTF-8: {_NAME_A_LOG}") from error
+
+
+def _value_of(line: str) -> object:
+    """What stands there in JSON."""
+    try:
+        found: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return _NONE
+    return found
+
+
+def _appended_to(line: str) -> object:
+    """The record at the end of a line whose beginning is cut off: a process was killed, and the next one has gone on."""
+    begin = line.find(_BEGINNING, 1)
+    while begin > 0:
+        found = _value_of(line[begin:])
+        if found is not _NONE:
+            return found
+        begin = line.find(_BEGINNING, begin + 1)
+    return _NONE
