@@ -19,6 +19,7 @@ from supervise.errors import MailboxClosed, Unsupervised
 from supervise.journal.bus import Bus
 from supervise.journal.crash_log import NO_CRASH, CrashLog
 from supervise.journal.event_log import EventLog
+from supervise.journal.listening import check_listener
 from supervise.mailbox import observers
 from supervise.mailbox.account import Account
 from supervise.mailbox.choice import Choice
@@ -75,8 +76,7 @@ class OpenMailbox(Generic[A]):
     def __init__(self, name: str, options: MailboxOptions, listener: Listener | None) -> None:
         check_name("mailbox", name)
         options = options.checked(f"mailbox {name!r}")
-        if listener is not None and not callable(listener):
-            raise InvalidSpec(f"mailbox {name!r}", "listener", listener, "a function of one event, or None")
+        check_listener(f"mailbox {name!r}", "listener", listener)
         self._backend = current_backend()
         # Its addresses don't keep alive what nobody else has, and so nobody can run: what they lead to knows it weakly.
         self._bus = Bus(partial(_interrupt, WeakMethod(self._interrupted)), EventLog(self._backend.now))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from supervise.journal.listening import is_called_at_once
 from supervise_strategies.child_spec import is_count
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.kind import is_of
@@ -71,8 +71,6 @@ def check_on_cancel(who: str, on_cancel: object) -> None:
 
 def check_on_dead_letter(who: str, hook: object) -> None:
     """InvalidSpec for what can't be called, or would have to be awaited."""
-    if hook is None:
-        return
-    if not callable(hook) or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
+    if hook is not None and not is_called_at_once(hook):
         cure = "a plain function of one Undelivered, which doesn't wait: address.try_send, queue.put_nowait, list.append"
         raise InvalidSpec(who, "on_dead_letter", hook, cure)

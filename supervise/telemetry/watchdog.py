@@ -31,6 +31,7 @@ from supervise.actor.in_hand import LOOKS, InHand
 from supervise.actor.stack import handler_stack, runs_now, thread_stack
 from supervise.events import Blocked, Stuck
 from supervise.journal.event_log import tell
+from supervise.journal.listening import check_listener
 from supervise.log import say
 from supervise.message import name_of
 from supervise.tree.running import RunningSupervisor
@@ -74,8 +75,7 @@ class Watchdog:
         for field, seconds in (("blocked_after", blocked_after), ("stuck_after", stuck_after)):
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
                 raise InvalidSpec(f"watchdog of {app.path!r}", field, seconds, "seconds, more than 0")
-        if listener is not None and not callable(listener):
-            raise InvalidSpec(f"watchdog of {app.path!r}", "listener", listener, "a function of one event, or None")
+        check_listener(f"watchdog of {app.path!r}", "listener", listener)
         self._branch = app._branch
         self._blocked_after = blocked_after
         self._stuck_after = stuck_after

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, Unpack, 
 from supervise.address.address import Address, WeakAddress, address_of
 from supervise.address.ping import Pong, ping_all
 from supervise.address.view import cant_be_pickled
+from supervise.journal.listening import check_listener
 from supervise.mailbox.account import Account
 from supervise.mailbox.subscription import Subscription, WhenFull
 from supervise_strategies.child_spec import check_name
@@ -343,8 +344,7 @@ class RunningSupervisor:
 
         It must be quick, and must not wait. If it raises, that is logged, and nothing else happens.
         """
-        if not callable(listener):
-            raise InvalidSpec("subscribe", "listener", listener, "a function of one event")
+        check_listener("subscribe", "listener", listener, optional=False)
         self._branch.check_here()
         return self._branch.tree.bus.subscribe(listener)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from anyio import TASK_STATUS_IGNORED
 
 from supervise._backends import current_backend
+from supervise.journal.listening import A_CRASH, check_listener
 from supervise.log import say
 from supervise.mailbox.dead_letters import OnDeadLetter
 from supervise.mailbox.mailbox_options import check_on_dead_letter
@@ -76,14 +77,12 @@ class Runnable(Description):
     ) -> None:
         """What looks at the tree, if this is its root."""
         who = f"supervisor {self.name!r}"
-        if listener is not None and not callable(listener):
-            raise InvalidSpec(who, "listener", listener, "a function of one event, or None")
+        check_listener(who, "listener", listener)
         if metrics is not None and not callable(getattr(metrics, "watch", None)):
             raise InvalidSpec(who, "metrics", metrics, "Metrics(…) of supervise.telemetry, or None")
         check_option(who, tracing)
         check_on_dead_letter(who, on_dead_letter)
-        if on_crash is not None and not callable(on_crash):
-            raise InvalidSpec(who, "on_crash", on_crash, "a function of an exception and an event, or None")
+        check_listener(who, "on_crash", on_crash, A_CRASH)
         if not isinstance(log_arguments, bool):
             raise InvalidSpec(who, "log_arguments", log_arguments, "True or False")
         check_recorder(who, recorder)
