@@ -223,11 +223,8 @@ class Lost(_Told):
     template = "%s: %s%s; %s"
 
     def parts(self) -> tuple[object, ...]:
-        if not self.first:
-            what = ""
-        elif not self.more:
-            what = f"{self.first} is lost: "
-        else:
+        what = f"{self.first} is lost: " if self.first else ""
+        if self.first and self.more:
             what = f"{self.count} more lost, {'first ' if self.count > 1 else ''}{self.first}: "
         return printable(self.path), what, self.why, self.cure
 
@@ -246,15 +243,16 @@ class Raised(_Told):
     called: bool = False
     """It was a call, whose caller has gone."""
     frames: tuple[Frame, ...] = ()
-    """The lines of its traceback, as in `Stopped`; none of what was expected."""
+    """The lines of its traceback, as in `Stopped`."""
     level: ClassVar[int] = logging.WARNING
     template = "%s #%d: %s raised %s%s"
 
     def parts(self) -> tuple[object, ...]:
+        raised = f"{self.error}{in_place(self.frames)}"
         what = {
-            "expected": f"the expected {self.error}",
-            "reply": f"{self.error}{in_place(self.frames)}; on_error='reply', so the actor lives on",
-            "isolated": f"{self.error}{in_place(self.frames)}; it is isolated, so the actor lives on",
+            "expected": f"the expected {raised}",
+            "reply": f"{raised}; on_error='reply', so the actor lives on",
+            "isolated": f"{raised}; it is isolated, so the actor lives on",
         }[self.why]
         return printable(self.path), self.incarnation, self.message, what, "; its caller has gone" if self.called else ""
 

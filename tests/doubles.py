@@ -6,7 +6,8 @@ import heapq
 import itertools
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -19,6 +20,12 @@ from supervise.testing.virtual_time import at_rest
 
 class Boom(Exception):
     """What a test's actor crashes with."""
+
+
+def raised_in(function: Callable[..., object], line: int) -> str:
+    """Where a function raises, as a text for people has it: so many lines below its first one."""
+    code = cast("FunctionType", function).__code__
+    return f"{code.co_qualname} ({code.co_filename}:{code.co_firstlineno + line})"
 
 
 class Gate:

@@ -179,11 +179,10 @@ def refuse(mailbox: Mailbox, lane: Lane, envelope: Envelope, error: SuperviseErr
 
 
 def _say(life: Incarnation, envelope: Envelope, error: BaseException, why: Why) -> None:
-    """Nobody gets it. Of what wasn't expected the lines are told, so that it can be found."""
+    """Nobody gets it, so its lines are told, that it can be found."""
     bus = life.owner.bus
     shown, raised = bus.message_text(envelope), bus.text(describe, error)
-    frames = () if why == "expected" else frames_of(error)
-    bus.publish(Raised(life.mailbox.path, life.number, shown, raised, why, envelope[3] is not None, frames))
+    bus.publish(Raised(life.mailbox.path, life.number, shown, raised, why, envelope[3] is not None, frames_of(error)))
 
 
 def _answers(life: Incarnation, error: BaseException, *, call: bool) -> Why | None:

@@ -26,7 +26,7 @@ from supervise.events import DeadLetter, Event, Raised, Stopped
 from supervise.telemetry import Metrics
 from supervise.testing.virtual_time import at_rest
 from supervise_strategies.answers import Answers
-from tests.doubles import Boom, Gate
+from tests.doubles import Boom, Gate, raised_in
 
 pytestmark = pytest.mark.anyio
 
@@ -164,7 +164,7 @@ async def test_with_both_calls_are_answered_and_expects_decides_sends() -> None:
         await db.send(Db.query, Boom("said"))
         await at_rest()
         assert app.get_childspec("db").incarnation == 1
-        assert watched.of(Raised) == ["app/db #1: Db.query(Boom) raised the expected Boom: said"]
+        assert watched.of(Raised) == [f"app/db #1: Db.query(Boom) raised the expected Boom: said in {raised_in(Db.query, 2)}"]
         await db.send(Db.query, KeyError("k"))
         await at_rest()
         assert app.get_childspec("db").incarnation == 2
@@ -182,9 +182,8 @@ async def test_an_answer_to_a_caller_who_is_gone_is_counted_as_failed_and_said(w
         await at_rest()
         assert db.account().failed == 1
         (said,) = watched.of(Raised)
-        what, where = said.split(f" raised Boom: late in Db.{way.__name__} ({__file__}:")
-        assert what == f"app/db #1: Db.{way.__name__}(Gate, Boom)"
-        assert where.lstrip("0123456789") == "); on_error='reply', so the actor lives on; its caller has gone"
+        where = raised_in(way, 2 + (way is Db.query_behind_beside))  # below its decorator
+        assert said.endswith(f"raised Boom: late in {where}; on_error='reply', so the actor lives on; its caller has gone")
         assert app.get_childspec("db").incarnation == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from supervise import ActorCrashed, Address, Supervisor, child, current
 from supervise.testing import virtual_time
-from tests.doubles import Scribe
+from tests.doubles import Scribe, raised_in
 
 
 class Bank:
@@ -57,7 +57,8 @@ async def test_an_expected_exception_of_a_send_is_said_and_counted() -> None:
         bank: Address[Bank] = app.find("bank")
         await bank.send(Bank.withdraw, 11)
         assert await bank.call(Bank.withdraw, 1) == 9
-        assert "app/bank #1: Bank.withdraw(int) raised the expected ValueError: only 10 left" in heard
+        where = raised_in(Bank.withdraw, 2)
+        assert f"app/bank #1: Bank.withdraw(int) raised the expected ValueError: only 10 left in {where}" in heard
         assert bank.account()[:3] == (2, 1, 1)
 
 

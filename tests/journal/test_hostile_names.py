@@ -1,8 +1,8 @@
 """The log, whatever stands in names, tracebacks and file names; and how many records those get that nobody counted on.
 
 Tested (TRACING 4.8): a record is one line though a name isn't; no record is lost in a file of UTF-8, though a name or a
-traceback has half a character; what is told of a handler that was too late names the user's line; no class of events that can
-come in a flood comes in one.
+traceback has half a character; what is told of a handler that was too late, or of an error that nobody gets, names the user's
+line; no class of events that can come in a flood comes in one.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import anyio
 import pytest
 
 from supervise import ActorCrashed, Supervisor, child
-from supervise.events import AddressDropped, Asked, Decided, Event, Frame, Late, Lost, Overran, Starting, Stopped
+from supervise.events import AddressDropped, Asked, Decided, Event, Frame, Late, Lost, Overran, Raised, Starting, Stopped
 from supervise.journal.budget import RECORDS
 from supervise.journal.event_log import EventLog
 from supervise.log import say
 from supervise.testing.virtual_time import at_rest
 from supervise_strategies.directives import Action, Decision
 from supervise_strategies.exit_reason import ExitKind, ExitReason
-from tests.doubles import Scribe
+from tests.doubles import Scribe, raised_in
 
 FORGED: Final = "ada\nERROR supervise: all is on fire \x1b[2J\udcff"
 """As somebody may call a room, or a session, who wants to be read."""
@@ -146,3 +146,22 @@ def test_a_flood_of_any_class_is_ten_records_and_a_number(event: Any, called: st
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == RECORDS + 1
     assert told[-1] == f"app: and 490 more in 0 s: 490 {called}"
+
+
+class Replying:
+    async def look_up(self, name: str) -> int:
+        return {"ada": 1}[name]
+
+
+@pytest.mark.anyio
+async def test_an_error_that_nobody_gets_is_told_with_the_users_line(caplog: pytest.LogCaptureFixture) -> None:
+    """It has no traceback: the text is all there is."""
+    async with Supervisor("app") as app:
+        replying = await app.start(Replying, expects=(KeyError,))
+        await replying.send(Replying.look_up, "nobody")
+        await replying.ping()
+        await at_rest()
+    [record] = [record for record in caplog.records if record.msg == Raised.template]
+    line = Replying.look_up.__code__.co_firstlineno + 1
+    assert (record.pathname, record.lineno, record.funcName) == (__file__, line, "Replying.look_up")
+    assert f"KeyError: 'nobody' in {raised_in(Replying.look_up, 1)}" in record.getMessage()

@@ -16,7 +16,7 @@ import pytest
 from supervise import ActorCrashed, BadCall, ChildNotFound, Supervisor, child, concurrent
 from supervise.events import DeadLetter, Event, Raised, Stopped
 from supervise.testing.virtual_time import at_rest
-from tests.doubles import Boom
+from tests.doubles import Boom, raised_in
 
 pytestmark = pytest.mark.anyio
 
@@ -238,7 +238,7 @@ async def test_an_unexpected_error_of_an_isolated_handler_is_not_said_to_be_expe
         await at_rest()
     (event,) = [event for event in said if isinstance(event, Raised)]
     assert event.why == "isolated"
-    where = f"Clerk.tear ({__file__}:{event.frames[-1].line})"
+    where = raised_in(Clerk.tear, 2)  # below its decorator
     assert str(event) == f"app/clerk #1: Clerk.tear() raised Boom: torn in {where}; it is isolated, so the actor lives on"
 
 

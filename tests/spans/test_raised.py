@@ -63,8 +63,8 @@ def said(caplog: pytest.LogCaptureFixture) -> Any:
 @pytest.mark.parametrize(
     ("handler", "words", "function"),
     [
-        (Db.query, "raised the expected Boom: no", "_write"),
-        (Db.query_beside, "raised the expected Boom: no", "_write"),
+        (Db.query, "raised the expected Boom: no", "Db.query"),
+        (Db.query_beside, "raised the expected Boom: no", "Db.query_beside"),
         (Db.query_isolated, "raised KeyError: 'k' in Db.query_isolated (", "Db.query_isolated"),
     ],
 )
@@ -122,4 +122,4 @@ async def test_where_only_durations_are_measured_it_is_said_without_a_trace(said
         await app.find("db").send(Db.query)
         await app.find("db").send(Db.query_isolated)
         await at_rest()
-    assert [(trace_id, place) for trace_id, _, _, place in said()] == [("", "_write"), ("", "Db.query_isolated")]
+    assert [(trace_id, place) for trace_id, _, _, place in said()] == [("", "Db.query"), ("", "Db.query_isolated")]
