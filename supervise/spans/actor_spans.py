@@ -107,8 +107,11 @@ class ActorSpans(MessageSpans):
         around = self.settings.around
         return {} if known is None else known, finder(self, life, find if around is None else around(life, find))
 
+    @harmless
     def asked_for(self, here: object, /) -> None:
-        self._came_from = under(here)[0] if isinstance(here, Context) else None
+        self._came_from = None
+        if isinstance(here, Context):
+            self._came_from = under(here)[0]
 
     def asked_by(self, who: str, what: str, in_words: str, /) -> OperatorSpan:
         return OperatorSpan(self, who, what, in_words)

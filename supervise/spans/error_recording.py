@@ -8,11 +8,12 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
 
+from supervise.errors import HandlerLate
 from supervise.log import traceback_text
 from supervise_strategies.error_type import error_type_of
 from supervise_strategies.exception import exc_info_of
-from supervise_strategies.kind import full_name_of_kind
-from supervise_strategies.text import said
+from supervise_strategies.kind import full_name_of_kind, is_of
+from supervise_strategies.text import printable, said
 
 from . import attributes as key
 from .lost_spans import lost
@@ -61,6 +62,9 @@ class ErrorRecording:
 def _stacktrace_of(error: BaseException) -> str:
     """Bounded, and whatever its class does: the SDK would put a text of any length on the span, and lose it with its batch."""
     text, _ = traceback_text(exc_info_of(error))
+    if is_of(error, HandlerLate) and error.stack:  # it was raised nowhere
+        lines = (f'  File "{printable(frame.file)}", line {frame.line}, in {frame.function}\n' for frame in error.stack)
+        text = f"It waited in:\n{''.join(lines)}{text}"
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 4]}…{text[1 - 3 * LONGEST // 4 :]}"
 
 

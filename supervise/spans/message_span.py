@@ -142,9 +142,20 @@ class MessageSpans:
         self._sends.clear()
 
     def calls(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan:
-        return self._message_span(handler, turn, SpanKind.CLIENT, SpanKind.SERVER, self._calls, self._describe_call)
+        try:
+            return self._message_span(handler, turn, SpanKind.CLIENT, SpanKind.SERVER, self._calls, self._describe_call)
+        except BaseException as raised:  # by the span that is current, which may be of anybody's own class
+            lost(raised, self.pass_up)
+            return MessageSpan(None, NOTHING, SpanKind.SERVER, (), self.now())
 
     def sends(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan:
+        try:
+            return self._send_span(handler, turn)
+        except BaseException as raised:
+            lost(raised, self.pass_up)
+            return MessageSpan(None, NOTHING, SpanKind.CONSUMER, (), self.now())
+
+    def _send_span(self, handler: AnyHandler, turn: Turn | None) -> MessageSpan:
         if turn is not None and turn.mailbox is self.mailbox:  # it would never end, and its trace would grow with it
             return MessageSpan(None, NOTHING, SpanKind.CONSUMER, link_to(contexts.get_current()), self.now(), "self")
         message_span = self._message_span(handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send)
@@ -184,7 +195,11 @@ class MessageSpans:
         return message_span
 
     def noted(self) -> object:
-        return next(iter(link_to(contexts.get_current())), None)
+        try:
+            return next(iter(link_to(contexts.get_current())), None)
+        except BaseException as raised:
+            lost(raised, self.pass_up)
+            return None
 
     @harmless
     def branch(self) -> None:

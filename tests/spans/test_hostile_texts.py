@@ -2,7 +2,8 @@
 
 Tested: a traceback arrives whole or cut, whatever the exception's text is, as an event and as a log record; no name and
 no path keeps a span from arriving; a callable that can't be kept in a table has spans; what callables, factories and their
-metaclasses raise when they are asked for their names harms nobody, also where durations are measured.
+metaclasses raise when they are asked for their names harms nobody, also where durations are measured; nor does a current span
+that raises.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import pytest
-from opentelemetry import _logs
+from opentelemetry import _logs, context, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan
 
 from supervise import ActorCrashed, Intensity, Supervisor, child, pool
 from supervise.spans import attributes as key
 from supervise.spans import lost_spans
 from supervise.spans.error_recording import LONGEST, SIGNALS
 from supervise.telemetry.metrics import Metrics
-from tests.doubles import Scribe
+from tests.doubles import Boom, Scribe
 from tests.hostile import rude
 
 from .watch import Watch
@@ -217,3 +219,34 @@ async def test_what_has_no_name_works_as_without_telemetry(traced: bool, measure
         assert await app.find(several).call(Nameless()) == 0
     provider.shutdown()
     meters.shutdown()
+
+
+class Rude(NonRecordingSpan):
+    """Somebody's own span, which raises whatever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(INVALID_SPAN_CONTEXT)
+
+    def __getattribute__(self, name: str) -> NoReturn:
+        raise Boom(name)
+
+
+async def test_a_current_span_that_raises_harms_nobody(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_spans, "_said_at", -math.inf)
+    provider = TracerProvider(shutdown_on_exit=False)
+    token = context.attach(trace.set_span_in_context(Rude()))
+    try:
+        async with Supervisor("app", child(Scribe), tracing=provider) as app:
+            scribe = app.find("scribe")
+            other = await app.start(Scribe, name="other")
+            for each in scribe, other:
+                await each.send(Scribe.crash)
+                assert await each.call(Scribe.note, "a") == 1
+            await app.operator("ada").restart("other")
+            assert await other.call(Scribe.note, "a") == 1
+    finally:
+        context.detach(token)
+    assert caplog.text.count("spans are lost") == 1
+    provider.shutdown()

@@ -121,7 +121,11 @@ async def test_a_handler_that_takes_too_long_is_red_with_its_decision_below_it(w
     call, process, restart = watch.one("call Scribe.hold"), watch.one("process Scribe.hold"), watch.one("restart Scribe")
     assert (process.status, process.attributes["error.type"]) == ("ERROR", "timeout")
     assert restart.attributes["error.type"] == process.attributes["error.type"]
-    assert [event.name for event in process.events] == ["exception"]
+    [event] = process.events
+    waited, *_, raised = event.attributes["exception.stacktrace"].split("\n")
+    assert event.name == "exception"
+    assert (waited, raised.split(":")[0]) == ("It waited in:", "supervise.errors.HandlerLate")
+    assert f'", line {Scribe.hold.__code__.co_firstlineno + 1}, in Scribe.hold\n' in event.attributes["exception.stacktrace"]
     assert (process.parent_id, restart.parent_id) == (call.span_id, process.span_id)
     assert red(watch) == {"call Scribe.hold", "process Scribe.hold"}
     assert [span.name for span in recorded(watch)] == ["process Scribe.hold"]
