@@ -1,8 +1,9 @@
 """examples/observability: the dashboard shows what is exported, and all is reached under the addresses that are named.
 
 Tested: the queries of the dashboard and of the README name series, and labels, that a scrape really finds; where there is a
-Prometheus, it answers them with data, while a tree is busy and over the length of a demo; promtool has no complaint; the
-commands of the README run; each file that is mounted is there; nothing listens elsewhere than on loopback.
+Prometheus, it answers them with data, while a tree is busy and over the length of a demo, and then says that it is gone;
+promtool has no complaint; the commands of the README run; each file that is mounted is there; nothing listens elsewhere than on
+loopback.
 
 A real Prometheus takes 6 s. What is exported doesn't depend on the backend, so in short a busy tree runs on trio alone, and the
 demo on asyncio. What this leaves out, each of them on the other one:
@@ -126,6 +127,19 @@ def test_a_real_prometheus_answers_each_query_with_data_while_a_tree_is_busy(bac
             assert asks is not None
             series, label = asks.groups()
             assert prometheus.until_there_is(f"count by ({label}) ({series}{{{label}!=''}})")
+
+
+@needs_prometheus
+def test_a_program_that_is_gone_is_told_by_what_prometheus_says_alone(tmp_path: Path) -> None:
+    (gone,) = re.findall(r"`(up\{.+?)`", README)
+    with ExitStack() as stack:
+        with serving(*TRAFFIC) as (_, url):
+            prometheus = stack.enter_context(Prometheus(tmp_path, url.split("/")[2]))
+            for query in advised():
+                prometheus.until_there_is(concrete(query))
+            assert prometheus.ask("query", query=gone)["result"] == []
+        assert prometheus.until_there_is(gone) == [0.0]
+        assert prometheus.ask("query", query="supervise_tree_ready")["result"] == []
 
 
 @needs_prometheus
