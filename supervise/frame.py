@@ -12,7 +12,7 @@ from types import CodeType, TracebackType
 from typing import Final, NamedTuple, TypeAlias
 
 from supervise_strategies import kind
-from supervise_strategies.exception import leaves, traceback_of
+from supervise_strategies.exception import raised_inside, traceback_of
 from supervise_strategies.text import printable
 
 MOST: Final = 20
@@ -39,16 +39,16 @@ Trail: TypeAlias = tuple[CodeType | int, ...]
 def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
     """The lines of its traceback, outermost first, at most 20 of them; of a group, those of the first one inside.
 
-    Of more it is the last ones, and in any case the user's own three innermost.
+    Of more it is the last ones, and in any case the user's own three innermost. What is inside may have been put there by hand,
+    and never raised: then they are those of the group.
     """
     return () if error is None else tuple(map(_frame, _lines_of(error)))
 
 
 def trail_of(error: BaseException) -> Trail:
     """The same lines, for who keeps them and hardly ever reads them: to look up a line's number takes a microsecond."""
-    leaf = next(leaves(error)) if issubclass(type(error), BaseExceptionGroup) else error
     trail: list[CodeType | int] = []
-    line = traceback_of(leaf)
+    line = traceback_of(raised_inside(error))
     while line is not None:
         trail.append(line.tb_frame.f_code)
         trail.append(line.tb_lasti)
@@ -74,8 +74,7 @@ def _line_of(code: CodeType, at: int) -> int:
 
 def _lines_of(error: BaseException) -> list[TracebackType]:
     lines: list[TracebackType] = []
-    leaf = next(leaves(error)) if issubclass(type(error), BaseExceptionGroup) else error  # to look is 1 us, in each crash
-    traceback: TracebackType | None = traceback_of(leaf)
+    traceback: TracebackType | None = traceback_of(raised_inside(error))
     while traceback is not None:
         lines.append(traceback)
         traceback = traceback.tb_next

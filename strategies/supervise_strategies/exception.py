@@ -52,11 +52,24 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             waiting.extend(reversed(_inside(found)))
 
 
-def unwrapped(error: BaseException) -> BaseException:
-    """The exception inside of groups that hold a single one: a task group wraps even one."""
+def unwrapped(error: BaseException, *, raised: bool = False) -> BaseException:
+    """The exception inside of groups that hold a single one: a task group wraps even one. `raised`: only if it was raised."""
+    found = error
     while is_of(error, BaseExceptionGroup) and len(inside := _inside(error)) == 1:
         error = inside[0]
-    return error
+        if not raised or _traceback(error) is not None:
+            found = error
+    return found
+
+
+def raised_inside(error: BaseException) -> BaseException:
+    """What is innermost of it and was raised: of groups the first one inside, unless that has been put there by hand."""
+    found = error
+    while is_of(error, BaseExceptionGroup):
+        error = _inside(error)[0]
+        if _traceback(error) is not None:
+            found = error
+    return found
 
 
 def interrupts(error: BaseException) -> bool:

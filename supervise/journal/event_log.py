@@ -198,7 +198,7 @@ def _write(
     error: BaseException | None,
     extra: dict[str, Any] | None = None,
 ) -> None:
-    exc_info = None if error is None else _exc_info(unwrapped(error))
+    exc_info = None if error is None else _exc_info(unwrapped(error, raised=True))
     record = logger.makeRecord(logger.name, level, place.file, place.line, template, parts, exc_info, place.function, extra)
     write(record)
 

@@ -42,7 +42,7 @@ from supervise.journal.event_log import EventLog, write_event
 from supervise.testing.virtual_time import at_rest
 from supervise_strategies import ChildStartFailed
 from supervise_strategies.exit_reason import ExitKind, ExitReason
-from tests.doubles import Boom, Scribe, fill
+from tests.doubles import Boom, Scribe, fill, raised_in
 
 CRASH = ExitReason(ExitKind.CRASHED, "Boom: no")
 MANY = Intensity(100_000)
@@ -133,6 +133,32 @@ async def test_a_crash_is_one_error_with_its_traceback_and_its_cause(records: Re
     assert (record.pathname, record.funcName) == (__file__, "Importer.load")
     decided = [record for record in records.all if "-> restart 1" in record.getMessage()]
     assert [record.levelname for record in decided] == ["WARNING"]
+
+
+class Validating:
+    async def check(self, *errors: Exception) -> None:
+        raise ExceptionGroup("not valid", errors)
+
+    async def check_deeply(self, *errors: Exception) -> None:
+        raise ExceptionGroup("not valid", [ExceptionGroup("a part of it", errors)])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("handler", [Validating.check, Validating.check_deeply])
+@pytest.mark.parametrize("errors", [(Boom("one"),), (Boom("one"), Boom("two"))], ids=len)
+async def test_a_group_of_what_was_never_raised_is_told_with_the_line_that_raised_it(
+    handler: Any, errors: tuple[Exception, ...], records: Records
+) -> None:
+    async with Supervisor("app") as app:
+        await (await app.start(Validating)).send(handler, *errors)
+        await at_rest()
+    [record] = [record for record in records.all if record.levelno >= logging.ERROR]
+    [told] = records.saying("Traceback")
+    where = raised_in(handler, 1)
+    assert f" in {where}" in record.getMessage()
+    assert (record.pathname, record.funcName) == (__file__, handler.__qualname__)
+    assert f'File "{__file__}", line {record.lineno}, in {handler.__name__}\n' in told
+    assert all(f"Boom: {error}" in told for error in errors)
 
 
 @pytest.mark.anyio
