@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 CallAt: TypeAlias = "Callable[[float, Callable[[], object]], Handle]"
 WINDOW: Final = 60.0
 """Seconds in which the losses of one actor for one reason are said once, after the first."""
-MOST: Final = 30
-"""Actors, and reasons, that are remembered; beyond that the oldest are said at once."""
+MOST: Final = 1000
+"""Actors, and reasons, that are remembered; beyond that the oldest are said at once, and so is each loss of theirs anew."""
 
 
 class Loss(Enum):

@@ -25,6 +25,7 @@ from supervise import (
     open_mailbox,
 )
 from supervise.events import Event, Lost
+from supervise.mailbox import losses
 from supervise.testing.virtual_time import at_rest
 from tests.doubles import Boom, Gate, Scribe
 
@@ -255,6 +256,37 @@ async def test_in_service_the_first_is_said_at_once_and_the_others_once_a_minute
         await scribe.send(Scribe.note, "later")
         gate.open()
     assert "1 more lost, Scribe.note('later'): " in lost(events)[-1], "the last ones are said at the end"
+
+
+async def lose_in_turns(actors: int, rounds: int, at_a_time: int = 1) -> list[Lost]:
+    """What was said of it within a minute: so many messages of each actor after the other, again and again."""
+    events: list[Event] = []
+    gates: list[Gate] = []
+    async with Supervisor("app", listener=events.append) as app:
+        full = [await app.start(Scribe, name=f"n{n}", capacity=1, overflow="drop_newest") for n in range(actors)]
+        for scribe in full:
+            gates.append(await hold(scribe))
+            await scribe.send(Scribe.note, 0)
+        for scribe in full * rounds:
+            for _ in range(at_a_time):
+                await scribe.send(Scribe.note, 1)
+        await anyio.sleep(losses.WINDOW + 1)
+        said = [event for event in events if isinstance(event, Lost)]
+        for gate in gates:
+            gate.open()
+        await at_rest()
+    return said
+
+
+async def test_of_many_actors_that_lose_in_turns_each_is_said_once_a_minute() -> None:
+    said = await lose_in_turns(100, 10)
+    assert [(loss.path, loss.count) for loss in said] == [(f"app/n{n}", count) for count in (1, 9) for n in range(100)]
+
+
+async def test_of_more_than_are_remembered_none_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "MOST", 3)
+    said = await lose_in_turns(5, 4, at_a_time=3)
+    assert sum(loss.count for loss in said) == 5 * 4 * 3
 
 
 async def test_each_reason_has_its_cure(caplog: pytest.LogCaptureFixture) -> None:
