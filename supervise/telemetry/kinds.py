@@ -15,6 +15,8 @@ from supervise_strategies.text import printable
 
 UNKNOWN: Final = "unknown"
 """The type of an actor that is gone already."""
+FEW: Final = 256
+"""Classes and factories that may be remembered before those that are gone are looked for, where nobody reads."""
 
 
 class Kinds:
@@ -28,6 +30,7 @@ class Kinds:
         self._lock = threading.Lock()
         self._names: dict[int, tuple[Any, str]] = {}  # by id, since what is somebody's own may have no hash
         self._made: dict[int, tuple[Any, str]] = {}  # what a factory made last
+        self._room = FEW  # for so many, before those that are gone are looked for
 
     def of(self, place: Place | None) -> str:
         """The type of the actor there; of a pool that of its workers, of a supervisor its class."""
@@ -55,6 +58,7 @@ class Kinds:
         if name != self._factory_name(factory) or not self._is_known(factory):
             with self._lock:
                 self._made[id(factory)] = (_weak(factory), name)
+                self._make_room()
 
     def is_known(self, place: Place) -> bool:
         """Whether `of` won't call it otherwise when it is ready."""
@@ -72,10 +76,18 @@ class Kinds:
     def living(self) -> set[str]:
         """The names of all types that there are now. What is gone is forgotten."""
         with self._lock:
-            for known in (self._names, self._made):
-                for key in [key for key, (alive, _) in known.items() if alive() is None]:
-                    del known[key]
+            self._forget()
             return {name for _, name in self._names.values()} | {UNKNOWN}
+
+    def _make_room(self) -> None:
+        if len(self._names) + len(self._made) > self._room:
+            self._forget()
+            self._room = max(FEW, 2 * (len(self._names) + len(self._made)))
+
+    def _forget(self) -> None:
+        for known in (self._names, self._made):
+            for key in [key for key, (alive, _) in known.items() if alive() is None]:
+                del known[key]
 
     def _factory_name(self, factory: Any) -> str:
         made = self._made.get(id(factory))
@@ -91,6 +103,7 @@ class Kinds:
         if known is None or known[0]() is not source or known[1] != name:
             with self._lock:
                 self._names[id(source)] = (_weak(source), name)
+                self._make_room()
         return name
 
 

@@ -49,6 +49,7 @@ from supervise.health import health
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY
 from supervise.telemetry import metrics
 from supervise.telemetry.durations import MOST_ERRORS
+from supervise.telemetry.kinds import FEW
 from supervise.telemetry.metrics import Metrics
 from supervise.testing.virtual_time import at_rest
 from supervise.tree.branch import BranchPlace
@@ -698,6 +699,18 @@ async def test_a_pool_that_shrinks_keeps_its_counts(meter: Meter) -> None:
         await app.find(jobs).call(Scribe.note, 3)
         assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 3}
     assert meter.read("supervise.mailbox.accepted") == {("Scribe",): 3}
+
+
+async def test_factories_that_are_gone_are_forgotten_though_nobody_reads(meter: Meter) -> None:
+    """Each of them is another object, as that of a session may be."""
+    async with DynamicSupervisor("app", metrics=meter.metrics) as app:
+        for _ in range(10):
+            kept = [await app.start(functools.partial(Scribe, [n]), lifetime="addresses") for n in range(2 * FEW)]
+            del kept
+            await at_rest()
+            gc.collect()
+        kinds = meter.metrics._kinds
+        assert max(len(kinds._names), len(kinds._made)) <= 5 * FEW
 
 
 async def test_a_factorys_name_can_be_a_label_whatever_it_is(meter: Meter) -> None:
