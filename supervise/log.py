@@ -79,9 +79,11 @@ def write(record: logging.LogRecord, to: logging.Logger = logger) -> None:
     """
     exc_info, text = record.exc_info, None
     if exc_info:
-        text, instead = traceback_text(exc_info)
-        if instead:  # a handler would lose the record, or fill the disk
-            record.exc_info, record.exc_text = None, text
+        text, differs, harms = traceback_text(exc_info)
+        if differs:
+            record.exc_text = text  # a formatter of `logging` takes that, whoever wants the exception that
+        if harms:
+            record.exc_info = None
     try:
         if not to.disabled:
             to.handle(record)
@@ -94,8 +96,9 @@ def write(record: logging.LogRecord, to: logging.Logger = logger) -> None:
             record.exc_info, record.exc_text = None, record.exc_text or text  # for a handler that formats it later
 
 
-def traceback_text(exc_info: ExcInfo) -> tuple[str, bool]:
-    """The traceback as text, bounded; and whether `logging` itself would write another one: too long, or half a character.
+def traceback_text(exc_info: ExcInfo) -> tuple[str, bool, bool]:
+    """The traceback as text, bounded; whether `logging` itself would write another one, too long, or with half a character; and
+    whether a handler that did so would lose the record, or fill the disk.
 
     If it can't be formatted at all, the text says what can be said.
     """
@@ -104,7 +107,7 @@ def traceback_text(exc_info: ExcInfo) -> tuple[str, bool]:
     except BaseException as raised:
         if interrupts(raised):
             raise
-        return _encodable(half_formatted(exc_info, raised)), True
+        return _encodable(half_formatted(exc_info, raised)), True, True
     if len(text) > LONGEST_LINE:
         lines = text.split("\n")
         if len(lines) > MOST_LINES:  # the last ones say what was raised
@@ -113,7 +116,7 @@ def traceback_text(exc_info: ExcInfo) -> tuple[str, bool]:
     else:
         bounded = text
     bounded = _encodable(bounded)
-    return bounded, bounded != text
+    return bounded, bounded != text, len(text) > MOST_LINES * LONGEST_LINE
 
 
 def _encodable(text: str) -> str:

@@ -61,7 +61,7 @@ class ErrorRecording:
 
 def _stacktrace_of(error: BaseException) -> str:
     """Bounded, and whatever its class does: the SDK would put a text of any length on the span, and lose it with its batch."""
-    text, _ = traceback_text(exc_info_of(error))
+    text, *_ = traceback_text(exc_info_of(error))
     if is_of(error, HandlerLate) and error.stack:  # it was raised nowhere
         lines = (f'  File "{printable(frame.file)}", line {frame.line}, in {frame.function}\n' for frame in error.stack)
         text = f"It waited in:\n{''.join(lines)}{text}"

@@ -219,10 +219,8 @@ class ActorPlace:
         """Say that a life is over, or a start has failed; the answer is the crash, where anybody wants to know it."""
         tree, mailbox, number = self.node.tree, self.mailbox, incarnation.number
         heard = tree.bus.hears(events.Stopped.level_of(reason))
-        if ignored or not (heard or self.child.rules.spec.quarantine is not None):
-            crash = NO_CRASH
-        else:
-            crash = tree.crash_log.look_at(reason, error, handler, tree.bus, now)
+        looks = not ignored and (heard or self.child.rules.spec.quarantine is not None)
+        crash = tree.crash_log.look_at(reason, error, handler, tree.bus, now) if looks else NO_CRASH
         if heard:
             kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
             if incarnation.running:

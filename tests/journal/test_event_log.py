@@ -18,6 +18,7 @@ import queue
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
@@ -309,6 +310,37 @@ async def test_an_exception_that_cant_be_formatted_is_told_as_far_as_it_can_be(
     assert capsys.readouterr().err == ""
     [told] = records.saying("in crash")
     assert "Cagey: inside <its traceback can't be formatted: SystemExit>" in told
+
+
+class Verbose:
+    async def crash(self, text: str) -> None:
+        raise Boom(text)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("text", "is_given"),
+    [("x" * 5_000, True), ("x\n" * 5_000, True), ("m\udce4rz", True), ("x" * 2_000_000, False)],
+    ids=["line", "lines", "half a character", "huge"],
+)
+async def test_a_long_traceback_is_cut_where_it_is_written_and_whole_for_who_takes_the_exception(
+    text: str, is_given: bool, records: Records, tmp_path: Path
+) -> None:
+    """As Sentry does, which has one issue for all crashes without one. Only what would fill a disk is kept from it."""
+    file = logging.FileHandler(tmp_path / "app.log", encoding="utf-8")
+    logging.getLogger("supervise").addHandler(file)
+    try:
+        async with Supervisor("app") as app:
+            await (await app.start(Verbose)).send(Verbose.crash, text)
+            await at_rest()
+    finally:
+        logging.getLogger("supervise").removeHandler(file)
+        file.close()
+    assert any(records.with_traceback) is is_given
+    written = (tmp_path / "app.log").read_text(encoding="utf-8")
+    for told in written, *records.saying("Traceback"):
+        assert "raise Boom(text)" in told
+        assert len(told) < 10_000
 
 
 # -- templates ---------------------------------------------------------------------------------------------------------------

@@ -261,6 +261,7 @@ async def test_in_service_the_first_is_said_at_once_and_the_others_once_a_minute
 async def lose_in_turns(actors: int, rounds: int, at_a_time: int = 1) -> list[Lost]:
     """What was said of it within a minute: so many messages of each actor after the other, again and again."""
     events: list[Event] = []
+    said: list[Lost] = []
     gates: list[Gate] = []
     async with Supervisor("app", listener=events.append) as app:
         full = [await app.start(Scribe, name=f"n{n}", capacity=1, overflow="drop_newest") for n in range(actors)]
@@ -271,7 +272,7 @@ async def lose_in_turns(actors: int, rounds: int, at_a_time: int = 1) -> list[Lo
             for _ in range(at_a_time):
                 await scribe.send(Scribe.note, 1)
         await anyio.sleep(losses.WINDOW + 1)
-        said = [event for event in events if isinstance(event, Lost)]
+        said += [event for event in events if isinstance(event, Lost)]
         for gate in gates:
             gate.open()
         await at_rest()

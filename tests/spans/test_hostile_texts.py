@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import pytest
-from opentelemetry import _logs, context, trace
+from opentelemetry import context, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -87,7 +87,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryLogRecordExporte
     kept = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]  # the SDK declares no types there
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(kept))
-    monkeypatch.setattr(_logs._internal, "_LOGGER_PROVIDER", provider)
+    monkeypatch.setattr("opentelemetry._logs._internal._LOGGER_PROVIDER", provider)
     monkeypatch.setenv(SIGNALS, "logs")
     yield kept
     provider.shutdown()
@@ -116,7 +116,7 @@ async def test_a_span_ends_though_the_logs_provider_raises(watch: Watch, monkeyp
         def get_logger(self, *_: Any, **__: Any) -> NoReturn:
             raise OSError("no logger")
 
-    monkeypatch.setattr(_logs._internal, "_LOGGER_PROVIDER", Broken(shutdown_on_exit=False))
+    monkeypatch.setattr("opentelemetry._logs._internal._LOGGER_PROVIDER", Broken(shutdown_on_exit=False))
     monkeypatch.setenv(SIGNALS, "logs")
     async with Supervisor("app", child(Scribe), tracing=watch.provider) as app:
         with pytest.raises(ActorCrashed):
