@@ -88,7 +88,7 @@ def _read(path: Path) -> Fact:
 
 def story(record: Fact, everything: bool = False) -> Iterator[str]:
     """A record in words, line by line. What an odd record raises is the caller's."""
-    facts: list[Fact] = [fact for fact in record["facts"] if "cut" not in fact]
+    facts: list[Fact] = [*filter(_says_something, record["facts"])]
     yield (
         f"{record['tree']}: flight record, as {record['why']}; {record['written']}, process {record['process']}, "
         f"Python {record['python']}"
@@ -100,6 +100,10 @@ def story(record: Fact, everything: bool = False) -> Iterator[str]:
     yield from _section("Messages that were lost, failed or refused:", _messages(facts))
     yield from _section("Waits of a second and more:", _waits(facts))
     yield from _section("What was there then:", _there(record))
+
+
+def _says_something(fact: Fact) -> bool:
+    return fact["fact"] != "more" or bool(fact["starts"] or fact["ends"])
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
@@ -254,13 +258,17 @@ def _there(record: Fact) -> Iterator[str]:
     account: dict[str, int] = record["account"]
     numbers = [f"{number:,} {name.replace('_', ' ')}" for name, number in account.items() if number]
     yield f"all messages: {', '.join(numbers) or 'none'}"
+    stopped = 0
     for actor in record["actors_told"]:
-        if "cut" in actor:
+        if record["ended"] and actor["state"] == "stopped" and not actor.get("in_hand") and not actor.get("waiting"):
+            stopped += 1  # as all are after the end
             continue
         ended = f", its last end {actor['ended']}" if actor.get("ended") else ""
         hand = f"; in hand: {', '.join(actor['in_hand'])}" if actor.get("in_hand") else ""
         waiting = "".join(f"; {number:,} x {handler} waiting" for handler, number in actor.get("waiting", {}).items())
         yield f"{actor['path']} #{actor['incarnation']} {actor['state']}{ended}{hand}{waiting}"
+    if stopped:
+        yield f"{stopped:,} {'actors and supervisors, all' if stopped > 1 else 'actor or supervisor, and it is'} stopped"
     if record["actors_left_out"]:
         yield f"and {record['actors_left_out']:,} others"
 

@@ -6,20 +6,25 @@ Theory of operation
   object of the user's is kept: neither an actor, nor a message, nor an exception.
 - A message is never written down when all goes well: that would cost more than handling it.
 - What comes in floods is one fact a second, with a number: losses, refusals and failed calls for each actor, handler and
-  cause; starts and ends for each supervisor, from the hundredth in a second on, with what was decided of them. So a crash loop,
-  or children that come and go, neither push out what else happened nor make each restart a tenth slower.
+  cause; for each supervisor starts and orderly ends, and apart from them other ends with what was decided of them, from the
+  hundredth in a second on. So neither a crash loop, nor children that come and go, push out what else happened, make each
+  restart a tenth slower, or hide a crash among a thousand starts.
 - No fact says what a message held. A crash's text may (`KeyError: 'alice'`): what is in it of the arguments of the message that
-  crashed is replaced by its type, there and, when a record is made, in what was decided because of it.
+  crashed is replaced by its type, there and, when a record is made, in texts that are made of it: of what was decided, of a
+  give-up, of the crash of who had called.
+- Of a crash that no message is known to have caused (a start, an exit hook, a task of the nursery) the text stays as it is.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from supervise.events import DeadLetter, Decided, Lost, Raised, Started, StartFailed, Stopped
+from supervise.errors import SuperviseError
+from supervise.events import Blocked, DeadLetter, Decided, Late, Lost, Raised, Started, StartFailed, Stopped, Stuck
 from supervise.frame import Frame, Trail, trail_of
 from supervise.message import name_of
 from supervise_strategies.directives import Action
@@ -29,7 +34,6 @@ from supervise_strategies.kind import name_of_kind
 from .redaction import redacted
 
 if TYPE_CHECKING:
-    from supervise.errors import SuperviseError
     from supervise.events import Event
     from supervise.message import AnyHandler
     from supervise_strategies.directives import Decision
@@ -67,8 +71,6 @@ LONG: Final = 1.0
 """Seconds from which on a wait is a fact."""
 KINDS: Final = 1000
 """Sorts of losses that are told apart at a time."""
-RECENT: Final = 100
-"""Texts of crashes of which it is known what is said instead."""
 
 
 class Kept(NamedTuple):
@@ -84,7 +86,7 @@ class Kept(NamedTuple):
 class Facts:
     """Those of one tree. All of it is for the tree's thread; `kept` is for a signal's handler in that thread, too."""
 
-    __slots__ = ("_alike", "_facts", "_now", "_redacted", "_text", "add")
+    __slots__ = ("_alike", "_facts", "_now", "_text", "add")
 
     def __init__(self, now: Callable[[], float], most: int, text: Callable[..., str]) -> None:
         self._now = now
@@ -92,7 +94,6 @@ class Facts:
         self._facts: deque[Fact] = deque(maxlen=most)
         self.add: Callable[[Fact], object] = self._facts.append
         self._alike: dict[tuple[str, ...], list[Any]] = {}
-        self._redacted: dict[str, str] = {}  # of crashes, what is said instead of their text; the newest stands last
 
     def kept(self) -> Kept:
         """All that is known now. It is copied at once, whatever this thread was doing."""
@@ -101,18 +102,8 @@ class Facts:
 
     def redact(self, detail: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         """The text of a crash, `Type: text`, without what the message held."""
-        known = self._redacted.get(detail)
-        if known is not None:
-            return known
         head, _, tail = detail.partition(": ")  # the first is the name of a class
-        if not tail:
-            return detail
-        instead = f"{head}: {self._text(redacted, tail, args, kwargs)}"
-        if instead != detail:
-            if len(self._redacted) >= RECENT:
-                del self._redacted[next(iter(self._redacted))]
-            self._redacted[detail] = instead
-        return instead
+        return f"{head}: {self._text(redacted, tail, args, kwargs)}" if tail else detail
 
     def lives(self, path: str) -> Lives:
         """For the supervisor of that path."""
@@ -163,30 +154,37 @@ class Facts:
         """An event; those that are facts of their own are passed over."""
         if type(event) in _OTHERWISE:
             return
+        if isinstance(event, Late | Blocked | Stuck) and event.message is not None:
+            event = replace(event, message=event.message.partition("(")[0])  # with `log_arguments=True` it has them
         self.add((self._now(), TOLD, "", event.path, event))
 
 
 class Lives:
     """The starts and ends of one supervisor's children, and what was decided of them.
 
-    Each is a fact, up to 100 a second. Beyond that the starts and ends are counted, and what was decided of a counted end isn't
-    told, but for a give-up.
+    Each is a fact: a second up to 100 starts and orderly ends, and, apart from these, up to 100 other ends. So a crash is told
+    where many children start or stop. Beyond that they are counted, and what was decided of a counted end isn't told; but for a
+    give-up, which is told with its end.
     """
 
-    __slots__ = ("_facts", "_more", "_muted", "_number", "_path", "_since")
+    __slots__ = ("_crashes", "_facts", "_last", "_more", "_muted", "_number", "_path", "_since")
 
     def __init__(self, facts: Facts, path: str) -> None:
         self._facts = facts
         self._path = path
         self._since = 0.0
-        self._number = 0  # since then
+        self._number = 0  # since then, of starts and orderly ends
+        self._crashes = 0  # and of other ends
         self._more: list[Any] = []  # the fact that counts
         self._muted: str | None = None  # the child whose end was the last, if that was only counted
+        self._last: tuple[Any, ...] = ()  # that end, until it is decided what follows
 
     def started(self, now: float, name: str, number: int, waiting: int = 0) -> None:
         """A child is ready."""
-        if self._muted == name and number > 1:
-            return
+        if self._muted == name:
+            self._last = ()
+            if number > 1:
+                return
         self._number += 1
         if self._number > LIVES and self._counts(now):
             self._more[5] += 1
@@ -206,17 +204,36 @@ class Lives:
         frames: tuple[Frame, ...] = (),
     ) -> None:
         """A life is over, or a start has failed: not `ready`. `culprit` is the message that ended it; `frames`: if known."""
-        self._number += 1
-        if self._number > LIVES and self._counts(now):
-            self._muted = name
+        kind = reason.kind
+        if kind is _NORMAL or kind is _SHUTDOWN:
+            self._number = number_of_them = self._number + 1
+        else:
+            self._crashes = number_of_them = self._crashes + 1
+        if number_of_them > LIVES and self._counts(now):
+            self._muted, self._last = name, (now, name, number, reason, ready, waiting, error, culprit, frames)
             self._more[6] += 1
-            self._more[7] += reason.kind is _CRASHED
+            self._more[7] += kind is _CRASHED
             return
-        self._muted = None
+        self._muted, self._last = None, ()
+        self._tell(now, name, number, reason, ready, waiting, error, culprit, frames)
+
+    def _tell(
+        self,
+        now: float,
+        name: str,
+        number: int,
+        reason: ExitReason,
+        ready: bool,
+        waiting: int,
+        error: BaseException | None,
+        culprit: Sequence[Any] | None,
+        frames: tuple[Frame, ...],
+    ) -> None:
         detail, handler, called, trail = reason.detail, "", False, _NONE
         if error is not None and reason.kind is _CRASHED:
             if culprit is not None:
-                handler, called = _name(culprit[0]), culprit[3] is not None
+                reply, handler = culprit[3], _name(culprit[0])
+                called = reply is not None and _failed(reply)
                 if culprit[1] or culprit[2]:
                     detail = self._facts.redact(detail, culprit[1], culprit[2])
             trail = frames or trail_of(error)
@@ -224,13 +241,24 @@ class Lives:
 
     def decided(self, decision: Decision) -> None:
         """What follows from an end."""
-        if self._muted != decision.child or decision.action is _GIVE_UP:
-            self._facts.add((decision.at, DECIDED, self._path, decision.child, decision))
+        if self._muted == decision.child:
+            last, self._last = self._last, ()
+            if decision.action is not _GIVE_UP:
+                return
+            if last:
+                self._more[6] -= 1
+                self._more[7] -= last[3].kind is _CRASHED
+                self._tell(*last)
+        self._facts.add((decision.at, DECIDED, self._path, decision.child, decision))
+
+    def rest(self) -> None:
+        """The supervisor has ended."""
+        self._muted, self._last = None, ()
 
     def _counts(self, now: float) -> bool:
         """Whether one more is only counted, as there were so many within a second."""
         if now - self._since >= TOGETHER:
-            self._since, self._number, self._more = now, 1, []
+            self._since, self._number, self._crashes, self._more = now, 1, 1, []
             return False
         if not self._more:
             self._more = [now, MORE, "", self._path, now, 0, 0, 0]
@@ -290,6 +318,11 @@ def _never() -> float:
     return 0.0
 
 
+def _failed(reply: Any) -> bool:
+    """Whether a call has ended by our error. Else it is tried again, or its caller had gone."""
+    return reply.done() and not reply.cancelled() and issubclass(type(reply.exception()), SuperviseError)
+
+
 def _name(handler: AnyHandler) -> str:
     """A handler as `label_of` reads it. Where it is a plain function no text is made: 0.3 us in each crash."""
     if type(handler) is FunctionType and type(handler.__qualname__) is str:
@@ -297,6 +330,8 @@ def _name(handler: AnyHandler) -> str:
     return name_of(handler)
 
 
+_NORMAL: Final = ExitKind.NORMAL
+_SHUTDOWN: Final = ExitKind.SHUTDOWN
 _CRASHED: Final = ExitKind.CRASHED
 _NONE: Final[Trail | tuple[Frame, ...]] = ()
 _GIVE_UP: Final = Action.GIVE_UP

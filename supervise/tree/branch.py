@@ -190,6 +190,7 @@ class BranchPlace:
         now, ignored = tree.backend.now(), cause is Cause.IGNORED
         lives = tree.lives if parent is None else parent.branch.lives
         lives.ended(now, self.name, number, reason, node.ready)
+        self.lives.rest()
         if node.ready:
             tree.bus.publish(events.Stopped(self.path, number, reason, 0, cause, error_type=error_type_of_end(reason, error)))
         else:

@@ -1,21 +1,42 @@
 """What a flight recorder keeps: plain facts, no argument of any message, and floods as numbers.
 
-Tested: what stands in a text instead of an argument, however it is written or cut; that what comes in floods is one fact a
-second; that starts and ends beyond a hundred a second are counted, but no give-up is; and what `NO_FACTS` keeps.
+Tested: what stands in a text instead of an argument, however it is written or cut, or changes; that what comes in floods is one
+fact a second; that starts and ends beyond a hundred a second are counted, but neither a crash among them nor a give-up is; what
+is told of a call; and what `NO_FACTS` keeps.
 """
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
 
 from supervise.errors import CallTimeout, MailboxFull
-from supervise.events import Asked, Raised, Started
+from supervise.events import Asked, Blocked, Late, Raised, Started, Stuck
 from supervise.frame import frames_of, frames_of_trail, trail_of
-from supervise.journal.facts import ENDED, FAILED, LIVES, LONG, LOST, MORE, NO_FACTS, STARTED, TOGETHER, WAITED, Facts, Lives
+from supervise.journal import redaction
+from supervise.journal.facts import (
+    DECIDED,
+    ENDED,
+    FAILED,
+    LIVES,
+    LONG,
+    LOST,
+    MORE,
+    NO_FACTS,
+    STARTED,
+    TOGETHER,
+    WAITED,
+    Facts,
+    Lives,
+)
 from supervise.journal.redaction import redacted
 from supervise_strategies.directives import Action, Decision
 from supervise_strategies.exit_reason import NORMAL, crashed
@@ -70,11 +91,68 @@ class Odd:
         ("True, None and False", (True, None, False, ""), "True, None and False"),
         ("nothing of it", (Odd(),), "nothing of it"),
         ("3.25 %", (3.25,), "<float> %"),
+        ("no alice smith", ("alice", "alice smith"), "no <str>"),  # the one is a part of the other
+        ("no bobby@example.org", ({"name": "bobby", "mail": "bobby@example.org"},), "no <str>"),
+        (
+            "a {'k-1': 2}, no list",
+            ("dict", {"k-1": 2}, "list"),
+            "a <dict>, no <str>",
+        ),  # and not what stands in the name of a type
+        ("no alice", (deque(["alice"]),), "no <str>"),
+        ("no alice", (OSError(2, "alice"),), "no <str>"),
+        ("no alice", (partial(print, "alice"),), "no <str>"),
+        ("no alice", (b"alice",), "no <bytes>"),
+        ("no 'alice smith'", ('{"name": "alice smith"}',), "no '<str>'"),  # a piece that is quoted
+        ("no user k-4711.", ("a user of key k-4711",), "no user <str>."),  # or is no common word
+        ("no user 'k-4711'", (b"a user of key k-4711",), "no user '<bytes>'"),
     ],
 )
 def test_an_argument_in_a_text_is_its_type(text: str, args: tuple[Any, ...], said: str) -> None:
     assert redacted(text, args, {}) == said
     assert redacted(text, (), {f"a{n}": arg for n, arg in enumerate(args)}) == said
+
+
+class Changing:
+    """Asked for its text, it changes what it stands in."""
+
+    def __init__(self, within: dict[object, object]) -> None:
+        self._within = within
+
+    def __repr__(self) -> str:
+        self._within[f"more-{len(self._within)}"] = self.one_more = 1
+        return "changing"
+
+
+class Liar(type):
+    def __getattribute__(cls, name: str) -> Any:
+        raise Boom(name)
+
+
+class Lied(metaclass=Liar):
+    pass
+
+
+class Unmapped(dict[str, str]):
+    def __iter__(self) -> NoReturn:
+        raise Boom("in a loop")
+
+    keys = values = items = __iter__
+
+
+def test_what_changes_or_lies_meanwhile_raises_nothing() -> None:
+    within: dict[object, object] = {}
+    within |= {1: Changing(within), 2: "teapot", 3: Changing(within)}
+    for given in (within, Lied(), Lied, Unmapped(item="teapot"), [Changing(within)]):
+        assert redacted("no teapot or changing", (given, "teapot"), {}).startswith("no <str> or ")
+    assert len(within) > 3
+
+
+def test_what_cant_be_looked_at_leaves_nothing_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> NoReturn:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    monkeypatch.setattr(redaction, "_parts", fails)
+    assert redacted("no teapot", (["teapot"],), {}) == "…"
 
 
 def test_an_argument_that_was_cut_with_its_text_is_found() -> None:
@@ -193,9 +271,9 @@ def test_a_crash_loop_is_told_a_hundred_times_a_second_and_then_counted(clock: C
         crash(lives, number)
     crash(other, 1)
     found = facts.kept().facts
-    assert sorts(facts).count(ENDED) == LIVES // 2 + 1
+    assert sorts(facts).count(ENDED) == LIVES + 1
     [more] = [fact for fact in found if fact[1] == MORE]
-    assert more[2:] == ["", "app", 0.0, 0, 1000 - LIVES // 2, 1000 - LIVES // 2]
+    assert more[2:] == ["", "app", 0.0, 0, 1000 - LIVES, 1000 - LIVES]
     lives.decided(decision(Action.GIVE_UP))
     assert facts.kept().facts[-1][4].action is Action.GIVE_UP, "the one that counts most"
     crash(lives, 1001, now=TOGETHER)
@@ -208,6 +286,78 @@ def test_starts_at_once_are_counted_from_the_hundredth_on(facts: Facts) -> None:
         lives.started(0.0, f"worker-{number}", 1, 3)
     assert sorts(facts).count(STARTED) == LIVES
     assert facts.kept().facts[-1][5] == 1000 - LIVES
+
+
+def test_a_crash_is_told_while_many_start_and_stop(facts: Facts) -> None:
+    lives = facts.lives("app")
+    for number in range(1000):
+        lives.started(0.0, f"worker-{number}", 1)
+        lives.ended(0.0, f"worker-{number}", 1, NORMAL, True)
+    crash(lives, 1)
+    assert [fact[1] for fact in facts.kept().facts[-2:]] == [ENDED, DECIDED], "its start is one of the many"
+    assert facts.kept().facts[-2][7] == "Boom: <str>"
+
+
+def test_the_crash_that_leads_to_a_give_up_is_told_in_any_flood(facts: Facts) -> None:
+    lives = facts.lives("app")
+    for number in range(1, 1001):
+        crash(lives, number)
+    error = raised(0, "coffee")
+    lives.ended(0.0, "orders", 1001, crashed(error), True, 3, error, (place, ("coffee",), {}, None))
+    lives.decided(decision(Action.GIVE_UP))
+    ended, decided = facts.kept().facts[-2:]
+    assert (ended[1], ended[4], ended[7]) == (ENDED, 1001, "Boom: <str>")
+    assert decided[4].action is Action.GIVE_UP
+    [more] = [fact for fact in facts.kept().facts if fact[1] == MORE]
+    assert more[6:] == [1000 - LIVES, 1000 - LIVES]
+
+
+@pytest.mark.parametrize(
+    "after", [lambda lives: lives.rest(), lambda lives: lives.started(0.0, "orders", 1002), lambda lives: crash(lives, 1002)]
+)
+def test_a_counted_crash_isnt_kept(facts: Facts, after: Callable[[Lives], object]) -> None:
+    lives = facts.lives("app")
+    for number in range(1, 1001):
+        crash(lives, number)
+    error = raised(0, "tea")
+    known = weakref.ref(error)
+    lives.ended(0.0, "orders", 1001, crashed(error), True, 3, error, (place, ("tea",), {}, None))
+    del error
+    after(lives)
+    gc.collect()
+    assert known() is None
+
+
+def test_the_same_text_may_hold_other_arguments(facts: Facts) -> None:
+    said = "Conflict: alice and bobby"
+    assert facts.redact(said, ("bobby",), {}) == "Conflict: alice and <str>"
+    assert facts.redact(said, ("alice",), {}) == "Conflict: <str> and bobby"
+
+
+def test_events_about_a_message_are_told_without_its_arguments(facts: Facts) -> None:
+    text = "Orders.place('alice')"
+    facts.told(Late("app/orders", 1, text, 2.0))
+    facts.told(Stuck("app/orders", 1, text, 2.0))
+    facts.told(Blocked("app/orders", 1, text, 2.0))
+    facts.told(Blocked("app/orders", 1, None, 2.0))
+    assert [fact[4].message for fact in facts.kept().facts] == ["Orders.place"] * 3 + [None]
+
+
+@pytest.mark.parametrize(("settled", "called"), [("failed", True), ("given up", False), ("late", False), ("", False)])
+def test_a_crash_tells_of_the_call_that_failed_by_it(facts: Facts, settled: str, called: bool) -> None:
+    """And not of one that is tried again, or whose caller had gone."""
+    reply, error = Future[object](), raised(0)
+    match settled:
+        case "failed":
+            reply.set_exception(CallTimeout())
+        case "given up":
+            reply.cancel()
+        case "late":
+            reply.set_exception(TimeoutError())
+        case _:
+            pass
+    facts.lives("app").ended(0.0, "orders", 1, crashed(error), True, 0, error, (place, (), {}, reply))
+    assert facts.kept().facts[-1][9] is called
 
 
 def test_only_the_last_facts_are_kept(clock: Clock) -> None:
