@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import reduce
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -25,7 +25,7 @@ from supervise.mailbox.account import Account
 from supervise.message import label_of, name_of
 from supervise_strategies.exception import interrupts
 from supervise_strategies.exit_reason import ExitKind, ExitReason
-from supervise_strategies.text import one_line
+from supervise_strategies.text import one_line, shown
 
 from .place import ActorPlace
 from .pool_place import PoolPlace
@@ -50,8 +50,16 @@ LONGEST: Final = 4096
 """Bytes of one line; a longer one is cut to what says who and when."""
 LOOKED_AT: Final = 1000
 """Messages of one queue whose handlers are counted."""
+RECENT: Final = 100
+"""Texts of crashes among which one is looked for that was cut."""
 NAMES: Final = 10
 """Names in one list: handlers that wait, children that are restarted together."""
+
+_QUOTING: Final = re.compile(
+    r"(?:child |its last worker left: |(?:\w*Group\()*(?:Actor|Child|Start|GaveUp)\w*: )"
+    r".*?(?:crashed \(|didn't start: |crashed(?: with .*? in hand)?: )"
+)
+"""The beginning of a text of ours that goes on with that of a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +93,14 @@ class _Text:
 
     def __init__(self, record: Record) -> None:
         self._begin = record.when - record.kept.now
-        # Texts of crashes that hold arguments stand in what was decided because of them, too.
-        facts = record.kept.facts
-        ends = [fact for fact in facts if fact[1] == sorts.ENDED]
-        self._instead: dict[str, str] = {fact[6].detail: fact[7] for fact in ends if fact[6].detail != fact[7]}
-        # Where the end itself isn't there, as it was counted or is forgotten, it isn't known whose words its text has.
-        known = {(fact[2], fact[3], fact[4]) for fact in ends}
-        for above, child, decision in (fact[2:5] for fact in facts if fact[1] == sorts.DECIDED):
-            if decision.reason.detail and (above, child, decision.incarnation) not in known:
-                self._instead.setdefault(decision.reason.detail, "…")
+        # A crash's text stands in others, too: in what was decided, in a give-up above, in the crash of who had called. There
+        # it is what its own fact says, and where that isn't there, as it was counted or is forgotten, it is left out.
+        self._of_life: dict[tuple[str, str, int], str] = {}
+        self._instead: dict[str, str] = {}
+        for fact in record.kept.facts:
+            if fact[1] == sorts.ENDED and (fact[8] or fact[11]):
+                told = self._of_life[fact[2], fact[3], fact[4]] = self._clean(fact[7])
+                self._instead[_bare(fact[7])] = self._instead[_bare(fact[6].detail)] = self._instead[_bare(told)] = told
 
     def line(self, fact: Fact) -> bytes:
         at, sort, above, name = fact[:4]
@@ -107,7 +114,7 @@ class _Text:
             case sorts.ENDED:
                 more = self._ended(more)
             case sorts.DECIDED:
-                more = self._decided(more["decision"])
+                more = self._decided(above, more["decision"])
             case sorts.TOLD:
                 more = self._told(more["event"])
             case _:
@@ -117,12 +124,20 @@ class _Text:
     def _clock(self, at: float) -> str:
         return _clock(self._begin + at)
 
-    def _clean(self, reason: ExitReason) -> str:
-        """The text of a reason that may be made of that of a crash."""
-        detail = self._instead.get(reason.detail)
-        if detail is None and reason.kind is ExitKind.GAVE_UP:
-            return reduce(lambda text, pair: text.replace(*pair), self._instead.items(), reason.detail)
-        return reason.detail if detail is None else detail
+    def _clean(self, detail: str) -> str:
+        """A text of ours that may hold that of a crash."""
+        quoting = _QUOTING.match(detail)
+        if quoting is None:
+            return detail
+        head, quoted = detail[: quoting.end()], detail[quoting.end() :]
+        instead = self._instead.get(_bare(quoted))
+        if instead is None and _QUOTING.match(quoted):
+            instead = self._clean(_bare(quoted))
+        if instead is None and quoted.endswith("…"):
+            last = islice(reversed(self._instead.items()), RECENT)
+            instead = next((told for known, told in last if known.startswith(quoted[:-1])), None)
+        closing = ")" * (head.count("(") - head.count(")"))
+        return f"{head}{'…' if instead is None else instead}{closing}"
 
     def _ended(self, fact: dict[str, Any]) -> dict[str, Any]:
         reason: ExitReason = fact.pop("reason")
@@ -130,11 +145,11 @@ class _Text:
         told = {key: value for key, value in fact.items() if key in ("incarnation", "was_ready", "waiting")}
         told |= {"kind": reason.kind.value}
         if not trail and not fact["handler"]:
-            return told | {"detail": self._clean(reason)}
+            return told | {"detail": self._clean(reason.detail)}
         frames: tuple[Frame, ...] = trail if trail and isinstance(trail[0], Frame) else frames_of_trail(trail)
-        error, where = detail.partition(": ")[0].rpartition("(")[2], place_of(frames)
+        error, where = _name_in(detail), place_of(frames)
         return told | {
-            "detail": detail,
+            "detail": self._clean(detail),
             "error": error,
             "handler": fact["handler"],
             "called": fact["called"],
@@ -142,8 +157,13 @@ class _Text:
             "where": "" if where is None else str(where),
         }
 
-    def _decided(self, decision: Decision) -> dict[str, Any]:
-        reason = decision.reason._replace(detail=self._clean(decision.reason))
+    def _decided(self, above: str, decision: Decision) -> dict[str, Any]:
+        detail = self._of_life.get((above, decision.child, decision.incarnation))
+        if detail is None:
+            detail = self._clean(decision.reason.detail)
+            if decision.reason.kind is ExitKind.CRASHED and not _QUOTING.match(detail):
+                detail = self._instead.get(_bare(detail), detail and "…")
+        reason = decision.reason._replace(detail=detail)
         few = decision._replace(affected=decision.affected[:NAMES], reason=reason, fingerprint="")
         return {
             "action": decision.action.value,
@@ -228,12 +248,34 @@ def _within(lines: Iterator[bytes], room: int) -> Iterator[bytes]:
 
 
 def _line(values: dict[str, Any]) -> bytes:
-    line = json.dumps(values, ensure_ascii=False).encode(errors="backslashreplace")
-    if len(line) <= LONGEST:
-        return line
-    short = {key: one_line(value, 200) if isinstance(value, str) else value for key, value in values.items()}
-    line = json.dumps(short, ensure_ascii=True).encode()
-    return line if len(line) <= LONGEST else json.dumps({"cut": True, "fact": values.get("fact", "")}).encode()
+    line = b""
+    for limit in (None, 200, 60, 20):
+        told = values if limit is None else _cut(values, limit)
+        line = json.dumps(told, ensure_ascii=False, default=shown).encode(errors="backslashreplace")
+        if len(line) <= LONGEST:
+            break
+    return line
+
+
+def _cut(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return one_line(value, limit)
+    if isinstance(value, list):
+        return [_cut(one, limit) for one in value]
+    if isinstance(value, dict):
+        return {_cut(key, limit): _cut(one, limit) for key, one in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def _bare(detail: str) -> str:
+    """A text by which it is known again among brackets."""
+    return detail.rstrip(")")
+
+
+def _name_in(detail: str) -> str:
+    """The type in the text of a crash; of a group, that of the first one inside."""
+    found = re.match(r"(?:[^:;()]*\()*([^:;()]*)", detail)
+    return detail if found is None else found[1]
 
 
 def _clock(when: float) -> str:

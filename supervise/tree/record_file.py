@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+MOST_BYTES: Final = 120
+"""Of the tree's name in that of a file, which may have 255."""
 ABANDONED: Final = 3600.0
 """Seconds after which a file that is only half written has no writer any more."""
 
@@ -33,7 +35,8 @@ def write(folder: Path, name: str, when: float, data: bytes, keep: int) -> Path:
     Nobody sees half of it, and nothing is left of it where it fails: OSError.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stem = re.sub(r"[^\w.-]", "_", name).lstrip(".")[:60] or "tree"
+    plain = re.sub(r"[^\w.-]", "_", name).lstrip(".")
+    stem = plain.encode()[:MOST_BYTES].decode(errors="ignore") or "tree"
     file = folder / f"{stem}-{datetime.fromtimestamp(when, UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}.json"
     aside = folder / f".{file.name}.part"
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
@@ -45,16 +48,17 @@ def write(folder: Path, name: str, when: float, data: bytes, keep: int) -> Path:
         with contextlib.suppress(OSError):
             aside.unlink()
         raise
-    _remove_old(folder, stem, keep)
+    _remove_old(folder, stem, keep, file.name)
     return file
 
 
-def _remove_old(folder: Path, stem: str, keep: int) -> None:
+def _remove_old(folder: Path, stem: str, keep: int, newest: str) -> None:
     """Best effort: another process may do the same, or own them."""
     written = re.compile(rf"{re.escape(stem)}-\d{{8}}T\d{{6}}\.\d{{6}}Z-\d+\.json")
     with contextlib.suppress(OSError):
         names = sorted(name for name in os.listdir(folder) if written.fullmatch(name.removeprefix(".").removesuffix(".part")))
-        whole = [name for name in names if written.fullmatch(name)]
+        # The one that was just written is none of the older ones, whatever the clock says.
+        whole = [*(name for name in names if written.fullmatch(name) and name != newest), newest]
         for name in whole[:-keep]:
             with contextlib.suppress(OSError):
                 (folder / name).unlink()

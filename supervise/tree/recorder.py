@@ -47,7 +47,7 @@ class Recorder:
 
     `folder`: where records are written; it is made if it isn't there. Default: what the variable SUPERVISE_RECORDS says, else
     `supervise` in the user's folder for state (`~/.local/state`). `facts`: how many are kept, the last ones; each takes some
-    150 bytes. `keep`: how many records of trees of this name stay in the folder; older ones are removed.
+    300 bytes. `keep`: how many records of trees of this name stay in the folder; older ones are removed.
     """
 
     folder: str | os.PathLike[str] | None = None
@@ -74,15 +74,13 @@ def check_recorder(who: str, option: object) -> None:
 class FlightRecorder:
     """That of one tree that runs, or has run."""
 
-    __slots__ = ("_options", "_tree", "_writing", "facts", "written")
+    __slots__ = ("_options", "_tree", "_writing", "facts")
 
     def __init__(self, tree: Tree, options: Recorder) -> None:
         self._tree = tree
         self._options = options
         self._writing = False
         self.facts: Facts = Facts(tree.backend.now, options.facts, tree.bus.text)
-        self.written: Path | None = None
-        """The last record."""
 
     async def record(self) -> Path | None:
         """Write one now; where it is, or None if it can't be written, which is logged."""
@@ -90,27 +88,33 @@ class FlightRecorder:
         own = anyio.CapacityLimiter(1)  # the tree's threads may all be busy, and that be what there is to find out
         return await anyio.to_thread.run_sync(self._write, record, abandon_on_cancel=True, limiter=own)
 
-    def record_at_end(self, why: str) -> None:
-        """Write one, and wait for it, as the tree is over."""
-        done = _thread.allocate_lock()
+    def record_at_end(self, why: str) -> Path | None:
+        """Write one, and wait for it, as the tree is over; where it is, or None if it can't be written, or takes too long."""
+        done, found = _thread.allocate_lock(), list[Path | None]()
         done.acquire()
-        self._in_thread(take(self._tree, self.facts, why), done.release)
-        done.acquire(timeout=PATIENCE)
+
+        def then(file: Path | None) -> None:
+            found.append(file)
+            done.release()
+
+        self._in_thread(take(self._tree, self.facts, why), then)
+        return found[0] if done.acquire(timeout=PATIENCE) else None
 
     def record_at_signal(self, why: str, then: Callable[[Path], object]) -> bool:
         """Write one, from a signal's handler in the tree's own thread, and tell where it is. False: one is being written."""
         if self._writing:
             return False
-        self._in_thread(take(self._tree, self.facts, why), lambda: self.written and then(self.written))
+        self._in_thread(take(self._tree, self.facts, why), lambda file: file and then(file))
         return True
 
-    def _in_thread(self, record: Record, then: Callable[[], object]) -> None:
+    def _in_thread(self, record: Record, then: Callable[[Path | None], object]) -> None:
         def run() -> None:
+            file: Path | None = None
             try:
-                self._write(record)
+                file = self._write(record)
             finally:
                 self._writing = False
-                then()
+                then(file)
 
         self._writing = True
         try:
@@ -124,12 +128,12 @@ class FlightRecorder:
         try:
             where = Path(self._options.folder) if self._options.folder is not None else default_folder()
             folder = where
-            self.written = write(where, record.name, record.when, record.text(), self._options.keep)
+            file = write(where, record.name, record.when, record.text(), self._options.keep)
         except BaseException as error:
             if interrupts(error):
                 raise
             text = "%s: its flight record can't be written to %s: %s; SUPERVISE_RECORDS, or Recorder(folder), says where"
             say(logging.WARNING, text, record.name, "any folder" if folder is None else str(folder), describe(error))
             return None
-        say(logging.INFO, "%s: its flight record is in %s", record.name, str(self.written))
-        return self.written
+        say(logging.INFO, "%s: its flight record is in %s", record.name, str(file))
+        return file

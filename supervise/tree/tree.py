@@ -33,6 +33,7 @@ from .starts import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from supervise._backends import Backend, Handle
     from supervise.events import Listener
@@ -127,6 +128,7 @@ class Tree:
         self._look_again = 0.05  # seconds
         self._root_node: Node | None = None
         self._recorded = False
+        self._record: Path | None = None
 
     def new_node(self, branch: BranchPlace, number: int) -> Node:
         node = Node(self, branch, number)
@@ -279,7 +281,7 @@ class Tree:
         self.bus.end()
         if self.recorder is not None and self.ended.cause is Cause.GAVE_UP and not self._recorded:
             self._recorded = True
-            self.recorder.record_at_end("it gave up")
+            self._record = self.recorder.record_at_end("it gave up")
         self.over.set()
         self.started()
         if self.in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):
@@ -348,7 +350,7 @@ class Tree:
 
     def _gave_up(self) -> GaveUp:
         crashes = self._root_node.crashes if self._root_node is not None else ()
-        return GaveUp(self.root.name, crashes, None if self.recorder is None else self.recorder.written)
+        return GaveUp(self.root.name, crashes, self._record)
 
     async def _stop_shielded(self) -> None:
         """In order, for a while, although the host is cancelled; then by cancellation; then as long as it takes.

@@ -12,9 +12,11 @@ import gc
 import json
 import logging
 import os
+import shutil
 import stat
 import threading
 import weakref
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,7 +51,7 @@ SECRET = "correct-horse-battery"
 
 
 class Stock:
-    async def take(self, item: str, number: int = 1) -> NoReturn:
+    async def take(self, item: object, number: int = 1) -> NoReturn:
         raise KeyError(item, number)
 
     async def put(self, item: str) -> None: ...
@@ -228,6 +230,130 @@ async def test_no_argument_is_written_where_its_crash_is_forgotten(tmp_path: Pat
     assert SECRET not in json.dumps(found)
 
 
+@pytest.mark.parametrize("kept", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("give_up_as", ["gave_up", "shutdown"])
+async def test_no_argument_is_written_in_the_text_of_a_give_up(tmp_path: Path, kept: int, give_up_as: Any) -> None:
+    found: dict[str, Any] = {}
+    inner = Supervisor("inner", child(Stock, name="stock"), intensity=Intensity(0, per=5), give_up_as=give_up_as)
+    async with Supervisor("shop", Supervisor("mid", inner), recorder=Recorder(tmp_path, facts=kept)) as app:
+        await app.find("mid/inner/stock").send(Stock.take, SECRET)
+        await anyio.sleep(1)
+        found |= taken(app)
+    assert SECRET not in json.dumps(found)
+
+
+class Broken:
+    """It starts once."""
+
+    begun = 0
+
+    async def __aenter__(self) -> Broken:
+        Broken.begun += 1
+        if Broken.begun > 1:
+            raise OSError("no database")
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def take(self, item: str) -> NoReturn:
+        raise KeyError(item)
+
+
+async def test_what_a_start_failed_by_is_told_up_to_the_root(tmp_path: Path) -> None:
+    Broken.begun = 0
+    inner = Supervisor("inner", child(Broken, name="stock"), intensity=Intensity(1, per=5))
+    with pytest.raises(GaveUp) as caught:
+        async with Supervisor("shop", inner, intensity=Intensity(1, per=5), recorder=Recorder(tmp_path)) as app:
+            await app.find("inner/stock").send(Broken.take, SECRET)
+            await anyio.sleep_forever()
+    found = read(caught.value.record)
+    assert (
+        facts(found, "ended")[-1]["detail"] == "child 'inner' ended: crashed (child 'stock' didn't start: OSError: no database)"
+    )
+    assert SECRET not in json.dumps(found)
+
+
+class Desk:
+    """Asks `stock` for what nobody has sent to itself."""
+
+    async def order(self) -> None:
+        await self._ask("stock", Stock.take, SECRET)
+
+    async def forward(self) -> None:
+        await self._ask("desk", Desk.order)
+
+    async def all_together(self) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.order)
+
+    async def _ask(self, whom: str, handler: Any, *args: Any) -> None:
+        app: Any = current().supervisor()
+        await app.find(whom).call(handler, *args)
+
+
+@pytest.mark.parametrize("kept", [3, 100])
+async def test_no_argument_is_written_in_the_crash_of_who_had_called(tmp_path: Path, kept: int) -> None:
+    found: dict[str, Any] = {}
+    children = (child(Stock, name="stock"), child(Desk, name="desk"), child(Desk, name="front"))
+    async with Supervisor("shop", *children, intensity=Intensity(20, per=100), recorder=Recorder(tmp_path, facts=kept)) as app:
+        for whom, handler in (("desk", Desk.order), ("front", Desk.forward), ("front", Desk.all_together)):
+            await app.find(whom).send(handler)
+            await anyio.sleep(1)
+        found |= taken(app)
+    assert SECRET not in json.dumps(found)
+    last = facts(found, "ended")[-1]["detail"]
+    what = "KeyError: ('<str>', 1)" if kept == 100 else "…"
+    assert last == f"ExceptionGroup(ActorCrashed: shop/stock #3 crashed with Stock.take in hand: {what})"
+
+
+class Changing:
+    """Asked for its text, it changes what it stands in."""
+
+    def __init__(self, within: dict[object, object]) -> None:
+        self._within = within
+
+    def __repr__(self) -> str:
+        self._within[len(self._within)] = None
+        return "changing"
+
+
+async def test_an_argument_that_changes_as_its_text_is_asked_for_ends_nothing(tmp_path: Path) -> None:
+    found: dict[str, Any] = {}
+    within: dict[object, object] = {"item": SECRET}
+    within |= {"first": Changing(within), "second": Changing(within)}
+    async with Supervisor("shop", child(Stock, name="stock"), recorder=Recorder(tmp_path)) as app:
+        await app.find("stock").send(Stock.take, within)
+        await anyio.sleep(1)
+        found |= taken(app)
+    assert [fact["incarnation"] for fact in facts(found, "started") if fact["path"] == "shop/stock"] == [1, 2]
+    assert SECRET not in json.dumps(found)
+
+
+async def test_a_crash_right_after_the_start_of_many_is_told(tmp_path: Path) -> None:
+    many = [child(Stock, name=f"stock-{number}") for number in range(400)]
+    with pytest.raises(GaveUp) as caught:
+        async with Supervisor("shop", *many, intensity=Intensity(0, per=5), recorder=Recorder(tmp_path)) as app:
+            await app.find("stock-7").send(Stock.take, SECRET)
+            await anyio.sleep_forever()
+    [crash] = [fact for fact in facts(read(caught.value.record), "ended") if fact["kind"] == "crashed"]
+    assert (crash["path"], crash["detail"]) == ("shop/stock-7", "KeyError: ('<str>', 1)")
+
+
+async def test_the_name_of_what_a_group_holds_is_known(tmp_path: Path) -> None:
+    class Groups:
+        async def crash(self) -> NoReturn:
+            raise ExceptionGroup("several", [ExceptionGroup("one", [Boom()]), KeyError("x")])
+
+    found: dict[str, Any] = {}
+    async with Supervisor("shop", child(Groups, name="groups"), recorder=Recorder(tmp_path)) as app:
+        await app.find("groups").send(Groups.crash)
+        await anyio.sleep(1)
+        found |= taken(app)
+    [crash] = facts(found, "ended")
+    assert crash["error"] == "Boom"
+    assert crash["fingerprint"].startswith("Boom")
+
+
 # -- files -----------------------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +397,33 @@ async def test_texts_that_no_encoder_takes_are_written(tmp_path: Path) -> None:
     assert odd["why"].endswith("…")
 
 
+async def test_a_line_that_is_too_long_is_cut_and_still_says_who(tmp_path: Path) -> None:
+    def wordy(number: int) -> Any:
+        async def handle(_: Stock) -> None:
+            await anyio.sleep(10)
+
+        handle.__name__ = handle.__qualname__ = f"{number}{'ж' * 190}"
+        return handle
+
+    found: dict[str, Any] = {}
+    async with Supervisor("shop", child(Stock, name="ж" * 1000), recorder=Recorder(tmp_path)) as app:
+        for number in range(11):
+            await app.find("ж" * 1000).send(wordy(number))
+        await anyio.sleep(1)
+        found |= taken(app)
+    [row] = found["actors_told"]
+    assert row["path"].startswith("shop/жж")
+    assert len(row["waiting"]) == record.NAMES
+
+
+async def test_what_json_doesnt_know_is_told_by_its_repr(tmp_path: Path) -> None:
+    found: dict[str, Any] = {}
+    async with Supervisor("shop", recorder=Recorder(tmp_path)) as app:
+        app._branch.tree.facts.add((0.0, "waited", "", "shop", "f", Decimal("1.5"), 2.0))
+        found |= taken(app)
+    assert facts(found, "waited")[0]["why"] == "Decimal('1.5')"
+
+
 async def test_what_cant_be_written_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -280,6 +433,35 @@ async def test_what_cant_be_written_is_one_warning(tmp_path: Path, caplog: pytes
     [said] = [entry for entry in caplog.records if "flight record" in entry.getMessage()]
     assert said.levelno == logging.WARNING
     assert said.getMessage().startswith(f"shop: its flight record can't be written to {blocked}: FileExistsError")
+
+
+async def test_a_give_up_that_cant_be_written_names_no_older_record(tmp_path: Path) -> None:
+    folder = tmp_path / "records"
+    with pytest.raises(GaveUp) as caught:
+        async with Supervisor(
+            "shop", child(Stock, name="stock"), intensity=Intensity(0, per=5), recorder=Recorder(folder)
+        ) as app:
+            tree = app._branch.tree
+            assert tree.recorder is not None
+            earlier = tree.recorder.record_at_end("asked for")
+            assert earlier is not None
+            shutil.rmtree(folder)
+            folder.write_text("")
+            await app.find("stock").send(Stock.take, SECRET)
+            await anyio.sleep_forever()
+    assert caught.value.record is None
+
+
+def test_any_name_makes_a_file_and_the_newest_one_stays(tmp_path: Path) -> None:
+    for name in ("𠮷" * 200, "x" * 1000, "../../up", "\ud800", "", "."):
+        file = record_file.write(tmp_path, name, 0.0, b"{}", 1)
+        assert file.parent == tmp_path
+        assert file.read_bytes() == b"{}"
+    later = record_file.write(tmp_path, "shop", 10.0, b"{}", 1)
+    assert later.exists()
+    earlier = record_file.write(tmp_path, "shop", 5.0, b"{}", 1)  # the clock was set back
+    assert earlier.exists()
+    assert not later.exists()
 
 
 @on_the_real_clock
