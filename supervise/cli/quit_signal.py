@@ -6,6 +6,7 @@ its own keeps it, and so does one that was started with the signal ignored.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -29,8 +30,13 @@ def record_at_quit(app: RunningSupervisor) -> Generator[None]:
         yield
         return
 
+    process = os.getpid()
+
     def heard(*_: object) -> None:
-        if not recorder.record_at_signal("asked for by SIGQUIT", _tell):
+        if os.getpid() != process:  # a fork has the handler too, but isn't the command
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGQUIT)
+        elif not recorder.record_at_signal("asked for by SIGQUIT", _tell):
             say("supervise: SIGQUIT: a flight record is being written already")
 
     signal.signal(signal.SIGQUIT, heard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import resource
 import signal
 from typing import NoReturn
@@ -39,6 +40,26 @@ class Quiet:
         pass
 
 
+class Forks:
+    """Has a copy of this process, as `multiprocessing` makes them, and says how that ended."""
+
+    async def __aenter__(self) -> Forks:
+        readable, writable = os.pipe()
+        copy = os.fork()
+        if not copy:
+            os.write(writable, b".")
+            while True:
+                signal.pause()
+        os.read(readable, 1)
+        os.kill(copy, signal.SIGQUIT)
+        _, status = os.waitpid(copy, 0)  # noqa: ASYNC222 - it ends at once, and nothing else is to be done
+        print(f"the copy ended with {-os.waitstatus_to_exitcode(status)}", flush=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
 def on_quit(*_: object) -> None:
     print("my own", flush=True)
 
@@ -60,4 +81,5 @@ def with_nothing() -> Supervisor:
 
 DOOMED = Supervisor("shop", child(Orders, name="orders"), intensity=Intensity(2, per=5))
 SERVES = Supervisor("shop", child(Quiet, name="quiet"))
+FORKS = Supervisor("shop", child(Forks, name="forks"))
 OFF = Supervisor("shop", child(Quiet, name="quiet"), recorder=False)

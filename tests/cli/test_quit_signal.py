@@ -82,6 +82,16 @@ def test_a_program_that_has_it_keeps_it(module: str, said: str) -> None:
 
 
 @side_by_side
+def test_a_fork_ends_by_it_as_it_would_without_us() -> None:
+    with folder() as there:
+        with Command("tests.cli.doomed:FORKS", SUPERVISE_RECORDS=str(there)) as command:
+            command.until_said(f"the copy ended with {QUIT.value}")
+            command.send(TERM)
+            assert command.status() == 0, command.said
+        assert records(there) == []
+
+
+@side_by_side
 def test_without_a_recorder_it_keeps_its_meaning() -> None:
     with folder() as there:
         with Command("tests.cli.doomed:OFF", SUPERVISE_RECORDS=str(there)) as command:
