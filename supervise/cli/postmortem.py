@@ -53,7 +53,7 @@ def main(file: str | None, everything: bool = False) -> int:
         record = _read(found)
         try:
             lines = [one_line(line, WIDEST) for line in story(record, everything)]
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             raise NoRecord(f"{found} is no whole flight record: {describe(error)}") from None
         print("\n".join(lines))
     except NoRecord as error:
@@ -95,6 +95,8 @@ def story(record: Fact, everything: bool = False) -> Iterator[str]:
     )
     if record["facts_left_out"]:
         yield f"(the last {len(facts):,} facts; older ones weren't kept)"
+    yield "(#2 is the second life of an actor or supervisor, after its first restart; in hand is what it was handling)"
+    yield from _section("Why it gave up:", _why(facts) if record["ended"] else ())
     yield from _section("Crashes, by where they come from:", _crashes(facts))
     yield from _section("What happened (UTC):", _told(facts, everything))
     yield from _section("Messages that were lost, failed or refused:", _messages(facts))
@@ -112,6 +114,25 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield ""
         yield title
         yield from (f"  {line}" for line in found)
+
+
+def _why(facts: list[Fact]) -> Iterator[str]:
+    """The give-up of the root, those below that it came from, and the end that was the last straw; in their order in time."""
+    chain: list[Fact] = []
+    for fact in reversed(facts):
+        match fact["fact"]:
+            case "decided" if fact["action"] == "give_up" and (not chain or _above(fact) == chain[-1]["path"]):
+                chain.append(fact)
+            case "ended" if chain and fact["path"] == chain[-1]["path"] and fact["kind"] != "gave_up":
+                yield _ended(fact, {})
+                break
+            case _:
+                pass
+    yield from (_decided(fact, {}).strip() for fact in reversed(chain))
+
+
+def _above(fact: Fact) -> str:
+    return str(fact["path"]).rpartition("/")[0]
 
 
 def _crashes(facts: list[Fact]) -> Iterator[str]:
@@ -182,7 +203,7 @@ def _ended(fact: Fact, _: dict[str, Fact]) -> str:
 
 
 def _decided(fact: Fact, _: dict[str, Fact]) -> str:
-    return f"    {fact['path'].rpartition('/')[0]} decides: {fact['decision']}"
+    return f"    {_above(fact)} decides: {fact['decision']}"
 
 
 def _lost(fact: Fact, _: dict[str, Fact]) -> str:

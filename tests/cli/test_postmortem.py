@@ -35,6 +35,15 @@ SECRET = "correct-horse-battery"
 on_both = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
+WHOLE = {"format": FORMAT, "tree": "shop", "why": "asked for", "written": "", "process": 1, "python": "", "ended": ""} | {
+    "facts_left_out": False,
+    "actors_left_out": 0,
+    "actors_told": [],
+    "account": {},
+}
+WAITED = {"fact": "waited", "at": "2026-01-01T00:00:00Z", "path": "shop/orders", "handler": "place", "why": "room"}
+
+
 class Orders:
     async def place(self, item: str, by: str) -> NoReturn:
         raise KeyError(f"{by} wants {item}")
@@ -94,8 +103,14 @@ def test_a_give_up_is_read_back_with_each_crash_decision_and_loss_and_no_argumen
     for secret in (SECRET, "ada"):
         assert secret not in said
         assert secret not in file.read_text(encoding="utf-8")
-    crashes, story, messages, waits, _ = (part.split("\n") for part in said.split("\n\n")[1:])
+    why, crashes, story, messages, waits, _ = (part.split("\n") for part in said.split("\n\n")[1:])
     here = Path(__file__)
+    assert [line.partition(f" ({here}:")[0] for line in why] == [
+        "Why it gave up:",
+        "  shop/orders #3 ended with Orders.refund in hand: crashed (ValueError: no refunds today), in Orders.refund",
+        "  shop decides: orders #3 ended: crashed (ValueError: no refunds today); permanent -> gives up: more than 2 restarts "
+        "within 60 s",
+    ]
     assert [line.strip().partition(f" ({here}:")[0] for line in crashes[1:]] == [
         "2 x ValueError at Orders.refund",
         "of shop/orders #2, shop/orders #3; last: ValueError: no refunds today",
@@ -174,6 +189,33 @@ def test_what_was_in_hand_and_waited_is_told() -> None:
     assert said[-2:] == [
         "  all messages: 3 accepted, 2 queued, 1 in hand",
         "  shop/payments #1 running; in hand: Payments.check; 2 x Payments.check waiting",
+    ]
+
+
+async def deep(folder: Path) -> Path:
+    """The give-up of an inner supervisor ends all; that of another one before didn't."""
+
+    def branch(name: str) -> Supervisor:
+        return Supervisor(name, child(Orders, name="orders"), intensity=Intensity(0, per=1))
+
+    tree = Supervisor("shop", branch("north"), branch("south"), intensity=Intensity(1, per=60), recorder=Recorder(folder))
+    with pytest.raises(GaveUp) as caught:
+        async with tree as app:
+            for name in ("north", "south"):
+                await app.find(f"{name}/orders").send(Orders.refund, SECRET)
+                await anyio.sleep(1)
+    assert caught.value.record is not None
+    return caught.value.record
+
+
+def test_why_it_gave_up_is_told_from_the_crash_to_the_root(tmp_path: Path) -> None:
+    record = json.loads(virtual_time.run("asyncio", deep, tmp_path).read_text(encoding="utf-8"))
+    said = list(postmortem.story(record))
+    begin = said.index("Why it gave up:")
+    assert [line.partition(" ended")[0] for line in said[begin + 1 : said.index("", begin)]] == [
+        "  shop/south/orders #1",
+        "  shop/south decides: orders #1",
+        "  shop decides: south #1",
     ]
 
 
@@ -260,6 +302,7 @@ def test_the_newest_record_is_read_where_none_is_named(
         ('{"format": "another"}', "its format isn't"),
         (json.dumps({"format": FORMAT}), "is no whole flight record: KeyError: 'facts'"),
         (json.dumps({"format": FORMAT, "facts": [3]}), "is no whole flight record: TypeError"),
+        (json.dumps(WHOLE | {"facts": [WAITED | {"seconds": 10**400}]}), "is no whole flight record: OverflowError"),
     ],
 )
 def test_what_is_no_record_is_said(text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
