@@ -586,3 +586,23 @@ async def test_facts_pin_neither_actors_nor_messages_nor_exceptions(tmp_path: Pa
         gc.collect()
         assert [one() for one in seen] == [None, None, None]
         assert len(facts(taken(app), "ended")) == 1
+
+
+async def test_the_last_of_many_crashes_at_a_stop_isnt_kept(tmp_path: Path) -> None:
+    class Clumsy:
+        async def __aenter__(self) -> Clumsy:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            error = Boom()
+            seen.append(weakref.ref(error))
+            raise error
+
+    seen: list[weakref.ref[Boom]] = []
+    many = [child(Clumsy, name=f"clumsy-{number}") for number in range(300)]
+    async with Supervisor("shop", *many, recorder=Recorder(tmp_path)) as app:
+        pass
+    gc.collect()
+    assert len(seen) == 300
+    assert [error for one in seen if (error := one()) is not None] == []
+    assert len(facts(taken(app), "ended")) < 300
