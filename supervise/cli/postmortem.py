@@ -98,7 +98,7 @@ def story(record: Fact, everything: bool = False) -> Iterator[str]:
     yield "(#2 is the second life of an actor or supervisor, after its first restart; in hand is what it was handling)"
     yield from _section("Why it gave up:", _why(facts) if record["ended"] else ())
     yield from _section("Crashes, by where they come from:", _crashes(facts))
-    yield from _section("What happened (UTC):", _told(facts, everything))
+    yield from _section("What happened (UTC):", _told(facts, everything, record["written"][:10]))
     yield from _section("Messages that were lost, failed or refused:", _messages(facts))
     yield from _section("Waits of a second and more:", _waits(facts))
     yield from _section("What was there then:", _there(record))
@@ -147,7 +147,7 @@ def _crashes(facts: list[Fact]) -> Iterator[str]:
         yield f"    of {', '.join(lives[:LISTED])}{more}; last: {those[-1]['detail']}"
 
 
-def _told(facts: list[Fact], everything: bool) -> Iterator[str]:
+def _told(facts: list[Fact], everything: bool, today: str) -> Iterator[str]:
     lines: list[str] = []
     ends: dict[str, Fact] = {}
     plain: Counter[str] = Counter()
@@ -156,7 +156,8 @@ def _told(facts: list[Fact], everything: bool) -> Iterator[str]:
         if what and not everything:
             plain[what] += 1
         else:
-            lines.append(f"{fact['at'][11:23]}  {_words(fact, ends)}")
+            day = "" if fact["at"][:10] == today else f"{fact['at'][:10]} "
+            lines.append(f"{day}{fact['at'][11:23]}  {_words(fact, ends)}")
         if fact["fact"] == "ended":
             ends[fact["path"]] = fact
     if plain:

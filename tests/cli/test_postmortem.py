@@ -273,6 +273,16 @@ def test_that_all_are_stopped_after_the_end_is_one_line(tmp_path: Path) -> None:
     ]
 
 
+def test_what_was_on_another_day_is_told_with_it() -> None:
+    told = {"fact": "told", "path": "shop", "text": "something"}
+    record = WHOLE | {"written": "2026-01-02T00:00:01.000Z"}
+    record["facts"] = [told | {"at": "2026-01-01T23:59:59.900Z"}, told | {"at": "2026-01-02T00:00:00.500Z"}]
+    assert [line for line in postmortem.story(record) if "something" in line] == [
+        "  2026-01-01 23:59:59.900  something",
+        "  00:00:00.500  something",
+    ]
+
+
 def test_a_number_of_none_is_no_line() -> None:
     record = virtual_time.run("asyncio", at_work)
     more = {"at": record["written"], "fact": "more", "path": "shop", "until": record["written"]}
