@@ -164,7 +164,9 @@ class _Text:
             if decision.reason.kind is ExitKind.CRASHED and not _QUOTING.match(detail):
                 detail = self._instead.get(_bare(detail), detail and "…")
         reason = decision.reason._replace(detail=detail)
-        few = decision._replace(affected=decision.affected[:NAMES], reason=reason, fingerprint="")
+        others = len(decision.affected) - NAMES
+        affected = (*decision.affected[:NAMES], *([f"{others:,} more"] if others > 0 else ()))
+        few = decision._replace(affected=affected, reason=reason, fingerprint="")
         return {
             "action": decision.action.value,
             "incarnation": decision.incarnation,

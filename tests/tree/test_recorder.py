@@ -339,6 +339,18 @@ async def test_a_crash_right_after_the_start_of_many_is_told(tmp_path: Path) -> 
     assert (crash["path"], crash["detail"]) == ("shop/stock-7", "KeyError: ('<str>', 1)")
 
 
+async def test_of_many_that_are_restarted_together_it_is_told_how_many(tmp_path: Path) -> None:
+    found: dict[str, Any] = {}
+    many = [child(Stock, name=f"stock-{number}") for number in range(30)]
+    async with Supervisor("shop", *many, strategy="one_for_all", recorder=Recorder(tmp_path)) as app:
+        await app.find("stock-0").send(Stock.take, SECRET)
+        await anyio.sleep(1)
+        found |= taken(app)
+    [decided] = [fact for fact in facts(found, "decided") if fact["action"] == "restart"]
+    assert decided["affected"] == 30
+    assert decided["decision"].endswith(f" with {', '.join(f'stock-{number}' for number in range(1, 10))}, 20 more")
+
+
 async def test_the_name_of_what_a_group_holds_is_known(tmp_path: Path) -> None:
     class Groups:
         async def crash(self) -> NoReturn:
