@@ -163,11 +163,11 @@ class Lives:
     """The starts and ends of one supervisor's children, and what was decided of them.
 
     Each is a fact: a second up to 100 starts and orderly ends, and, apart from these, up to 100 other ends. So a crash is told
-    where many children start or stop. Beyond that they are counted, and what was decided of a counted end isn't told; but for a
-    give-up, which is told with its end.
+    where many children start or stop. Beyond that they are counted, and what was decided of a counted end isn't told; but for
+    the first crash of a child meanwhile, and a give-up, which is told with its end.
     """
 
-    __slots__ = ("_crashes", "_facts", "_last", "_more", "_muted", "_number", "_path", "_since")
+    __slots__ = ("_crashes", "_facts", "_last", "_more", "_muted", "_number", "_path", "_seen", "_since")
 
     def __init__(self, facts: Facts, path: str) -> None:
         self._facts = facts
@@ -176,6 +176,7 @@ class Lives:
         self._number = 0  # since then, of starts and orderly ends
         self._crashes = 0  # and of other ends
         self._more: list[Any] = []  # the fact that counts
+        self._seen: set[str] = set()  # whose crashes were told meanwhile
         self._muted: str | None = None  # the child whose end was the last, if that was only counted
         self._last: tuple[Any, ...] = ()  # that end, until it is decided what follows
 
@@ -205,11 +206,12 @@ class Lives:
     ) -> None:
         """A life is over, or a start has failed: not `ready`. `culprit` is the message that ended it; `frames`: if known."""
         kind = reason.kind
-        if kind is _NORMAL or kind is _SHUTDOWN:
+        orderly = kind is _NORMAL or kind is _SHUTDOWN
+        if orderly:
             self._number = number_of_them = self._number + 1
         else:
             self._crashes = number_of_them = self._crashes + 1
-        if number_of_them > LIVES and self._counts(now):
+        if number_of_them > LIVES and self._counts(now) and (orderly or name in self._seen or not self._is_first(name)):
             self._muted, self._last = name, (now, name, number, reason, ready, waiting, error, culprit, frames)
             self._more[6] += 1
             self._more[7] += kind is _CRASHED
@@ -255,12 +257,20 @@ class Lives:
         """The supervisor has ended."""
         self._muted, self._last = None, ()
 
+    def _is_first(self, name: str) -> bool:
+        """Whether a crash is told that is the first of its child since they are counted: another's loop doesn't hide it."""
+        if len(self._seen) >= LIVES:
+            return False
+        self._seen.add(name)
+        return True
+
     def _counts(self, now: float) -> bool:
         """Whether one more is only counted, as there were so many within a second."""
         if now - self._since >= TOGETHER:
             self._since, self._number, self._crashes, self._more = now, 1, 1, []
             return False
         if not self._more:
+            self._seen = set()
             self._more = [now, MORE, "", self._path, now, 0, 0, 0]
             self._facts.add(self._more)
         self._more[4] = now

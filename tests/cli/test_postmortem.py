@@ -161,7 +161,7 @@ def test_a_crash_loop_is_folded(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file = virtual_time.run("asyncio", crash_loop, tmp_path)
     assert main(["postmortem", str(file)]) == 0
     said = capsys.readouterr().out
-    assert "and 200 ends more of its children within a second, 200 of them crashes" in said, said
+    assert "and 2 starts and 199 ends more of its children within a second, 199 of them crashes" in said
     assert "301 x Orders.refund to shop/orders lost: in hand when a life ended" in said
     assert "(and 2 first starts: --all shows them)" in said
     assert main(["postmortem", "--all", str(file)]) == 0

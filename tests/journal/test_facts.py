@@ -271,9 +271,10 @@ def test_a_crash_loop_is_told_a_hundred_times_a_second_and_then_counted(clock: C
         crash(lives, number)
     crash(other, 1)
     found = facts.kept().facts
-    assert sorts(facts).count(ENDED) == LIVES + 1
+    told = LIVES + 1  # and the first one after these
+    assert sorts(facts).count(ENDED) == told + 1
     [more] = [fact for fact in found if fact[1] == MORE]
-    assert more[2:] == ["", "app", 0.0, 0, 1000 - LIVES, 1000 - LIVES]
+    assert more[2:] == ["", "app", 0.0, 1, 1000 - told, 1000 - told]
     lives.decided(decision(Action.GIVE_UP))
     assert facts.kept().facts[-1][4].action is Action.GIVE_UP, "the one that counts most"
     crash(lives, 1001, now=TOGETHER)
@@ -309,7 +310,19 @@ def test_the_crash_that_leads_to_a_give_up_is_told_in_any_flood(facts: Facts) ->
     assert (ended[1], ended[4], ended[7]) == (ENDED, 1001, "Boom: <str>")
     assert decided[4].action is Action.GIVE_UP
     [more] = [fact for fact in facts.kept().facts if fact[1] == MORE]
-    assert more[6:] == [1000 - LIVES, 1000 - LIVES]
+    assert more[6:] == [999 - LIVES, 999 - LIVES]
+
+
+def test_a_crash_loop_hides_no_other_child_but_where_all_crash(facts: Facts) -> None:
+    lives, error = facts.lives("app"), raised(0)
+    for number in range(1, 501):
+        crash(lives, number)
+    for number in range(1, 1001):
+        lives.ended(0.0, f"worker-{number}", 1, crashed(error), True, 0, error)
+        lives.decided(decision(child=f"worker-{number}"))
+    told = [fact[3] for fact in facts.kept().facts if fact[1] == ENDED and fact[3] != "orders"]
+    assert told == [f"worker-{number}" for number in range(1, LIVES)]
+    assert [fact[3] for fact in facts.kept().facts if fact[1] == DECIDED][-1] == f"worker-{LIVES - 1}"
 
 
 @pytest.mark.parametrize(
