@@ -39,7 +39,8 @@ _CONTAINERS: Final[tuple[tuple[type, Callable[[Any], Iterable[Any]]], ...]] = (
     (frozenset, frozenset[Any].__iter__),
     (deque, deque[Any].__iter__),
     (BaseException, BaseException.__dict__["args"].__get__),
-    (partial, lambda made: (*_PARTIAL_ARGS(made), *_PARTIAL_NAMED(made).values())),
+    (partial, _PARTIAL_ARGS),
+    (partial, lambda made: _MEMBERS(_PARTIAL_NAMED(made))),
 )
 _ATOMS: Final = frozenset({str, bytes, bytearray, int, float, complex})
 # As the interpreter sees them, whatever a metaclass says.
@@ -151,20 +152,20 @@ def _values(values: Iterable[Any], depth: int) -> Iterator[Any]:
 
 def _parts(value: Any, kind: type) -> Iterator[Any]:
     """Those of it itself. Each list is made at once: another thread may change what it is made of."""
+    classes = _MRO(kind)
     if issubclass(kind, dict):
         yield from [*islice(_KEYS(value), MOST)]
         yield from [*islice(_MEMBERS(value), MOST)]
     for base, each in _CONTAINERS:
         if issubclass(kind, base):
             yield from [*islice(each(value), MOST)]
-    for above in _MRO(kind):
+    for above in classes:
         if not _FLAGS(above) & _WRITTEN_IN_PYTHON or full_name_of_kind(above).startswith("supervise."):
             continue  # a function has its module's globals, and an address a whole tree
         for own in [*_DICT(above).values()]:
             if type(own) is MemberDescriptorType or (type(own) is GetSetDescriptorType and own.__name__ == "__dict__"):
                 with suppress(AttributeError):  # a slot that is empty
                     found: Any = own.__get__(value)
-                    # All of them at once: a text that is asked for may change where they are.
                     yield from (found,) if type(own) is MemberDescriptorType else [*islice(_MEMBERS(found), MOST)]
 
 

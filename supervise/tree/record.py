@@ -263,7 +263,8 @@ def _cut(value: Any, limit: int) -> Any:
     if isinstance(value, str):
         return one_line(value, limit)
     if isinstance(value, list):
-        return [_cut(one, limit) for one in value]
+        parts: list[Any] = value
+        return [_cut(one, limit) for one in parts]
     if isinstance(value, dict):
         return {_cut(key, limit): _cut(one, limit) for key, one in cast("dict[str, Any]", value).items()}
     return value

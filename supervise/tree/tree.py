@@ -281,11 +281,18 @@ class Tree:
         self.bus.end()
         if self.recorder is not None and self.ended.cause is Cause.GAVE_UP and not self._recorded:
             self._recorded = True
-            self._record = self.recorder.record_at_end("it gave up")
+            self.bus.then(self._record_give_up)  # when all has been told of it
         self.over.set()
         self.started()
         if self.in_body and (self.ended.cause is not Cause.ASKED or self._error is not None or self._broken is not None):
             self._scope.cancel()
+
+    def _record_give_up(self) -> None:
+        if self.recorder is not None:
+            try:
+                self._record = self.recorder.record_at_end("it gave up")
+            except BaseException as struck:  # Ctrl-C, where its thread is waited for
+                self.fatal(struck)
 
     async def close(self, exc: BaseException | None) -> bool:
         """Leave the body: stop what runs, and say whether `exc` was only our own cancellation of the body.

@@ -35,7 +35,15 @@ SECRET = "correct-horse-battery"
 on_both = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
-WHOLE = {"format": FORMAT, "tree": "shop", "why": "asked for", "written": "", "process": 1, "python": "", "ended": ""} | {
+WHOLE: dict[str, Any] = {
+    "format": FORMAT,
+    "tree": "shop",
+    "why": "asked for",
+    "written": "",
+    "process": 1,
+    "python": "",
+    "ended": "",
+} | {
     "facts_left_out": False,
     "actors_left_out": 0,
     "actors_told": [],

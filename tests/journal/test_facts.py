@@ -325,9 +325,15 @@ def test_a_crash_loop_hides_no_other_child_but_where_all_crash(facts: Facts) -> 
     assert [fact[3] for fact in facts.kept().facts if fact[1] == DECIDED][-1] == f"worker-{LIVES - 1}"
 
 
-@pytest.mark.parametrize(
-    "after", [lambda lives: lives.rest(), lambda lives: lives.started(0.0, "orders", 1002), lambda lives: crash(lives, 1002)]
-)
+def start_again(lives: Lives) -> None:
+    lives.started(0.0, "orders", 1002)
+
+
+def crash_again(lives: Lives) -> None:
+    crash(lives, 1002)
+
+
+@pytest.mark.parametrize("after", [Lives.rest, start_again, crash_again])
 def test_a_counted_crash_isnt_kept(facts: Facts, after: Callable[[Lives], object]) -> None:
     lives = facts.lives("app")
     for number in range(1, 1001):
