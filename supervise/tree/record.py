@@ -260,14 +260,15 @@ def _line(values: dict[str, Any]) -> bytes:
 
 
 def _cut(value: Any, limit: int) -> Any:
-    if isinstance(value, str):
-        return one_line(value, limit)
-    if isinstance(value, list):
-        parts: list[Any] = value
-        return [_cut(one, limit) for one in parts]
-    if isinstance(value, dict):
-        return {_cut(key, limit): _cut(one, limit) for key, one in cast("dict[str, Any]", value).items()}
-    return value
+    match value:
+        case str():
+            return one_line(value, limit)
+        case [*parts]:
+            return [_cut(one, limit) for one in parts]
+        case {**pairs}:
+            return {_cut(key, limit): _cut(one, limit) for key, one in pairs.items()}
+        case _:
+            return value
 
 
 def _bare(detail: str) -> str:
