@@ -19,6 +19,7 @@ from supervise_strategies.text import LONG, SHORT, one_line, shown
 AnyHandler: TypeAlias = Callable[..., Any]
 
 
+_PLAIN: Final = frozenset({str, int, float, bool, bytes, list, dict, tuple, set, type(None)})
 LONGEST: Final = 500
 """Characters of the text of a message."""
 
@@ -50,14 +51,23 @@ def describe(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any])
 def outline(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """The same without what users sent, for logs and errors: `Counter.add(int, by=str)`."""
     name = name_of(handler)
-    if not args and not kwargs:
-        return f"{name}()"
+    if not kwargs:
+        kinds = tuple(map(kind_of, args))
+        if _PLAIN.issuperset(kinds):
+            return _plain_outline(name, kinds)
     parts = [name_of_kind(kind_of(arg)) for arg in args[:5]]
     if kwargs:
         parts += [f"{one_line(k, SHORT)}={name_of_kind(kind_of(v))}" for k, v in islice(kwargs.items(), 5)]
     if len(args) > 5 or len(kwargs) > 5:
         parts.append("…")
     return one_line(f"{name}({', '.join(parts)})", LONGEST)
+
+
+@functools.lru_cache(maxsize=1000)
+def _plain_outline(name: str, kinds: tuple[type, ...]) -> str:
+    """Of builtin types, which may be kept for ever. Each message that is lost has its outline made: 1 us of a restart."""
+    parts = [kind.__name__ for kind in kinds[:5]]
+    return one_line(f"{name}({', '.join([*parts, '…'] if len(kinds) > 5 else parts)})", LONGEST)
 
 
 def owner_of(handler: AnyHandler) -> str | None:

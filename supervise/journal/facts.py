@@ -27,7 +27,6 @@ from supervise.errors import SuperviseError
 from supervise.events import Blocked, DeadLetter, Decided, Late, Lost, Raised, Started, StartFailed, Stopped, Stuck
 from supervise.frame import Frame, Trail, trail_of
 from supervise.message import name_of
-from supervise_strategies.directives import Action
 from supervise_strategies.exit_reason import ExitKind, ExitReason
 from supervise_strategies.kind import name_of_kind
 
@@ -112,20 +111,20 @@ class Facts:
     # -- messages --------------------------------------------------------------------------------------------------------
 
     def lost(self, parent: str, name: str, handler: AnyHandler, why: str) -> None:
-        """An accepted message is a dead letter; `why` is one word."""
-        self._count(LOST, parent, name, _name(handler), why)
+        """An accepted message is a dead letter; `why` is one word, as a `Loss` is called."""
+        self._count((LOST, parent, name, _name(handler), why))
 
     def failed(self, parent: str, name: str, handler: AnyHandler, error: SuperviseError) -> None:
         """An accepted call was answered by an error of ours."""
-        self._count(FAILED, parent, name, _name(handler), type(error).__name__)
+        self._count((FAILED, parent, name, _name(handler), type(error).__name__))
 
     def raised(self, parent: str, name: str, handler: AnyHandler, error: BaseException) -> None:
         """A handler raised what was an answer, and nobody got it."""
-        self._count(FAILED, parent, name, _name(handler), name_of_kind(type(error)))
+        self._count((FAILED, parent, name, _name(handler), name_of_kind(type(error))))
 
     def refused(self, parent: str, name: str, handler: AnyHandler, error: SuperviseError) -> None:
         """A message wasn't accepted, and its sender was told."""
-        self._count(REFUSED, parent, name, _name(handler), type(error).__name__)
+        self._count((REFUSED, parent, name, _name(handler), type(error).__name__))
 
     def waited(self, parent: str, name: str, handler: AnyHandler, why: str, seconds: float) -> None:
         """For something that was over by now; it isn't kept if it was short."""
@@ -135,9 +134,9 @@ class Facts:
     def timed_out(self, parent: str, name: str, handler: AnyHandler, seconds: float) -> None:
         """A call that had no answer in time."""
         self.waited(parent, name, handler, "an answer", seconds)
-        self._count(FAILED, parent, name, _name(handler), "CallTimeout")
+        self._count((FAILED, parent, name, _name(handler), "CallTimeout"))
 
-    def _count(self, *alike: str) -> None:
+    def _count(self, alike: tuple[str, ...]) -> None:
         now, fact = self._now(), self._alike.get(alike)
         if fact is not None and now - fact[0] < TOGETHER:
             fact[-2] = now
@@ -167,7 +166,7 @@ class Lives:
     the first crash of a child meanwhile, and a give-up, which is told with its end.
     """
 
-    __slots__ = ("_crashes", "_facts", "_last", "_more", "_muted", "_number", "_path", "_seen", "_since")
+    __slots__ = ("_crashes", "_facts", "_more", "_number", "_path", "_seen", "_since", "last", "muted")
 
     def __init__(self, facts: Facts, path: str) -> None:
         self._facts = facts
@@ -177,15 +176,14 @@ class Lives:
         self._crashes = 0  # and of other ends
         self._more: list[Any] = []  # the fact that counts
         self._seen: set[str] = set()  # whose crashes were told meanwhile
-        self._muted: str | None = None  # the child whose end was the last, if that was only counted
-        self._last: tuple[Any, ...] = ()  # that end, until it is decided what follows
+        self.muted: str | None = None
+        """The child whose end was the last, if that was only counted. Its next start isn't told, nor what is decided of it
+        unless that is a give-up: who knows of them looks here first. In a crash loop a call is a hundredth of a restart."""
+        self.last: tuple[Any, ...] = ()
+        """That end, until it is decided what follows."""
 
     def started(self, now: float, name: str, number: int, waiting: int = 0) -> None:
         """A child is ready."""
-        if self._muted == name:
-            self._last = ()
-            if number > 1:
-                return
         self._number += 1
         if self._number > LIVES and self._counts(now):
             self._more[5] += 1
@@ -212,11 +210,11 @@ class Lives:
         else:
             self._crashes = number_of_them = self._crashes + 1
         if number_of_them > LIVES and self._counts(now) and (orderly or name in self._seen or not self._is_first(name)):
-            self._muted, self._last = name, (now, name, number, reason, ready, waiting, error, culprit, frames)
+            self.muted, self.last = name, (now, name, number, reason, ready, waiting, error, culprit, frames)
             self._more[6] += 1
             self._more[7] += kind is _CRASHED
             return
-        self._muted, self._last = None, ()
+        self.muted, self.last = None, ()
         self._tell(now, name, number, reason, ready, waiting, error, culprit, frames)
 
     def _tell(
@@ -242,20 +240,17 @@ class Lives:
         self._facts.add((now, ENDED, self._path, name, number, ready, reason, detail, handler, called, waiting, trail))
 
     def decided(self, decision: Decision) -> None:
-        """What follows from an end."""
-        if self._muted == decision.child:
-            last, self._last = self._last, ()
-            if decision.action is not _GIVE_UP:
-                return
-            if last:
-                self._more[6] -= 1
-                self._more[7] -= last[3].kind is _CRASHED
-                self._tell(*last)
+        """What follows from an end: from one that was told, or a give-up, with which its end is told after all."""
+        last, self.last = self.last, ()
+        if last and self.muted == decision.child:
+            self._more[6] -= 1
+            self._more[7] -= last[3].kind is _CRASHED
+            self._tell(*last)
         self._facts.add((decision.at, DECIDED, self._path, decision.child, decision))
 
     def rest(self) -> None:
         """The supervisor has ended."""
-        self._muted, self._last = None, ()
+        self.muted, self.last = None, ()
 
     def _is_first(self, name: str) -> bool:
         """Whether a crash is told that is the first of its child since they are counted: another's loop doesn't hide it."""
@@ -291,7 +286,7 @@ class _NoFacts(Facts):
     def waited(self, parent: str, name: str, handler: AnyHandler, why: str, seconds: float) -> None:
         pass
 
-    def _count(self, *alike: str) -> None:
+    def _count(self, alike: tuple[str, ...]) -> None:
         pass
 
     def told(self, event: Event) -> None:
@@ -344,7 +339,6 @@ _NORMAL: Final = ExitKind.NORMAL
 _SHUTDOWN: Final = ExitKind.SHUTDOWN
 _CRASHED: Final = ExitKind.CRASHED
 _NONE: Final[Trail | tuple[Frame, ...]] = ()
-_GIVE_UP: Final = Action.GIVE_UP
 NO_FACTS: Final[Facts] = _NoFacts()
 NO_LIVES: Final[Lives] = _NoLives(NO_FACTS, "")
 _OTHERWISE: Final = frozenset({Started, StartFailed, Stopped, Decided, DeadLetter, Lost, Raised})

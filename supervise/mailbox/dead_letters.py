@@ -80,7 +80,7 @@ class DeadLetters:
         """Count one, keep its text, tell the listeners; hand it to whoever has a hook. `str()` of `why` says why."""
         self.count += 1
         bus, path = self.bus, mailbox.path
-        bus.facts.lost(mailbox.parent, mailbox.name, envelope[0], loss.code)
+        bus.facts.lost(mailbox.parent, mailbox.name, envelope[0], loss._name_)
         text = bus.message_text(envelope)
         self._last.append((path, text, why, loss))
         if mailbox.instrument is not None:

@@ -265,7 +265,11 @@ class Node:
     def _report(self, directive: do.Report) -> None:
         decision = directive.decision
         action = decision.action
-        self.branch.lives.decided(decision)
+        lives = self.branch.lives
+        if lives.muted != decision.child or action is _GIVE_UP:
+            lives.decided(decision)
+        else:
+            lives.last = ()
         if action is _RESTART or action is _GIVE_UP:  # a normal end counts as well, and what is left alone doesn't
             self._crashes.append((self.path, decision))
         if self.tree.instruments is None:

@@ -149,7 +149,8 @@ class ActorPlace:
             else:
                 unbuilt.on_built[self] = None
         now, name, number = node.tree.backend.now(), self.mailbox.name, incarnation.number
-        node.branch.lives.started(now, name, number, self.mailbox.waiting)
+        if node.branch.lives.muted != name:
+            node.branch.lives.started(now, name, number, self.mailbox.waiting)
         node.step(node.machine.child_started, name, number, now)
 
     def tree_started(self) -> None:

@@ -115,6 +115,8 @@ class _Text:
                 more = self._ended(more)
             case sorts.DECIDED:
                 more = self._decided(above, more["decision"])
+            case sorts.LOST:
+                more["why"] = more["why"].lower()
             case sorts.TOLD:
                 more = self._told(more["event"])
             case _:
