@@ -20,7 +20,7 @@ from supervise_strategies.text import printable
 from . import attributes as key
 from .error_recording import ErrorRecording, say_failure
 from .lost_spans import lost
-from .message_span import Attributes, MessageSpan, MessageSpans, messaging
+from .message_span import ANSWERED, Attributes, MessageSpan, MessageSpans, messaging
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope
@@ -201,7 +201,9 @@ class HandlerSpan:
         say_failure(span, error)
 
     def _is_answered(self, error: BaseException) -> bool:
-        self._message.answered = answered = self._life.answers_with(error, call=self._awaited)
+        answered = self._life.answers_with(error, call=self._awaited)
+        if answered:
+            self._message.recorded = ANSWERED
         return answered
 
 

@@ -38,14 +38,15 @@ HOPS: Final = 20
 Attributes: TypeAlias = dict[str, Any]
 Description: TypeAlias = tuple[str, Attributes]
 Known: TypeAlias = dict[tuple[AnyHandler | None, str | None], Description]
+ANSWERED: Final = -1
 _EXCLUDED: Final[Description] = ("", {})
+_UNSAID: Final[Description] = ("", {"sends": False})
 
 
 class MessageSpan:
     """The span of a call or send, and what its handler needs to know of it."""
 
     __slots__ = (
-        "answered",
         "context",
         "failed_at",
         "first",
@@ -59,10 +60,6 @@ class MessageSpan:
         "span",
         "trigger",
     )
-    answered: bool
-    """What the handler raised is its answer."""
-    over: bool
-    """The handler has ended."""
 
     def __init__(
         self,
@@ -84,8 +81,9 @@ class MessageSpan:
         self.failed_at: Context | None = None
         """The context of the handler that raised."""
         self.recorded: int = 0
-        """The identity of what that raised, if it was recorded on the handler's span."""
-        self.answered = self.over = False
+        """The identity of what that raised, if it was recorded on the handler's span; `ANSWERED` if it is an answer."""
+        self.over: bool = False
+        """The handler has ended."""
         self.hops: int = 0
         """Which send of its chain it is, from 1, or which one its caller handles."""
         self.first: Link | None = None
@@ -97,7 +95,7 @@ class MessageSpan:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /) -> None:
         span, self.span = self.span, None
         if span is not None:
-            _end(span, error, answered=self.answered)
+            _end(span, error, answered=self.recorded == ANSWERED)
 
 
 class MessageSpans:
@@ -150,15 +148,20 @@ class MessageSpans:
 
     def sends(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan:
         try:
-            return self._send_span(handler, turn)
+            if turn is not None and turn.mailbox is self.mailbox:  # it would never end, and its trace would grow with it
+                return MessageSpan(None, NOTHING, SpanKind.CONSUMER, link_to(contexts.get_current()), self.now(), "self")
+            message_span = self._message_span(
+                handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send
+            )
+            if message_span.skip and not self.settings.links_sends:  # nothing of it is recorded, nor of what it sets off
+                return message_span
+            return self._linked(message_span)
         except BaseException as raised:
             lost(raised, self.pass_up)
             return MessageSpan(None, NOTHING, SpanKind.CONSUMER, (), self.now())
 
-    def _send_span(self, handler: AnyHandler, turn: Turn | None) -> MessageSpan:
-        if turn is not None and turn.mailbox is self.mailbox:  # it would never end, and its trace would grow with it
-            return MessageSpan(None, NOTHING, SpanKind.CONSUMER, link_to(contexts.get_current()), self.now(), "self")
-        message_span = self._message_span(handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send)
+    def _linked(self, message_span: MessageSpan) -> MessageSpan:
+        """A send whose handler has a span of its own: it is linked to this one, and counted."""
         span = message_span.span
         if span is not None:
             if not message_span.skip and span is not INVALID_SPAN:
@@ -166,7 +169,7 @@ class MessageSpans:
                 message_span.links = (sent,)
                 if message_span.first is None:
                     message_span.first = sent
-            if self.settings.send_links == "link":
+            if self.settings.links_sends:
                 message_span.context, message_span.skip = NOTHING, False
         elif not message_span.skip:
             self._link_to_sender(message_span)
@@ -183,7 +186,7 @@ class MessageSpans:
         sender = next(iter(link_to(message_span.context)), None)
         if message_span.first is None:
             message_span.first = sender
-        if self.settings.send_links == "link" or message_span.hops >= HOPS:
+        if self.settings.links_sends or message_span.hops >= HOPS:
             message_span.links = links_of(*message_span.links, sender)
             message_span.context = NOTHING
 
@@ -236,18 +239,20 @@ class MessageSpans:
         span: Span | None = None
         skip = False
         try:
-            described = _known(known, handler, by)
+            try:
+                described = known.get((handler, by))
+            except BaseException as raised:  # a callable may have no hash, or one that raises
+                if interrupts(raised):
+                    raise
+                described = None
             if described is None:
                 named = handler if owner_of(handler) is not None else None  # a closure would be kept for ever
                 described = _known(known, named, by)
                 if described is None:
-                    excluded = self.settings.excluded(*self._message(handler))
-                    described = _EXCLUDED if excluded else describe(handler, by)
+                    described = self._without_name(handler, kind) or describe(handler, by)
                     _keep(known, named, by, described)
-            if described is _EXCLUDED:
-                return self._without_span(context, answered, around, skip=True)
-            if not self.settings.sends and kind is SpanKind.PRODUCER:
-                return self._without_span(context, answered, around, links)
+            if not described[0]:
+                return self._without_span(context, answered, around, links, skip=described is _EXCLUDED)
             span = self.settings.tracer.start_span(described[0], context, kind, described[1], links)
             context = trace.set_span_in_context(span, context)
             skip = self.settings.sampling.off_below_off and not span.is_recording()
@@ -258,6 +263,12 @@ class MessageSpans:
         if around is not None and not links:
             message_span.hops, message_span.first = around.hops, around.first
         return message_span
+
+    def _without_name(self, handler: AnyHandler, kind: SpanKind) -> Description | None:
+        """Of a message that gets no span."""
+        if self.settings.excluded(*self._message(handler)):
+            return _EXCLUDED
+        return _UNSAID if kind is SpanKind.PRODUCER and not self.settings.sends else None
 
     def _without_span(
         self,

@@ -23,7 +23,8 @@ class SpanSettings(NamedTuple):
 
     tracer: Tracer
     sampling: Sampling
-    send_links: SendLinks
+    links_sends: bool
+    """What a send sets off is a trace of its own, with a link."""
     ticks: bool
     sends: bool
     excluded: Excluded

@@ -97,7 +97,7 @@ class Spans:
         self.provider: trace.TracerProvider = provider
         tracer = provider.get_tracer(*key.scope())
         self.settings: SpanSettings = SpanSettings(
-            tracer, sampling_of(provider), send_links, ticks, sends, excluded, ErrorRecording()
+            tracer, sampling_of(provider), send_links == "link", ticks, sends, excluded, ErrorRecording()
         )
 
     def excluding(self, exclude: Iterable[str]) -> Spans:
