@@ -276,7 +276,7 @@ async def test_one_that_ends_at_once_has_been_started(
     """Without `ready=`, whichever is heard first: that it runs, or that it has ended."""
     if ended_first:
         monkeypatch.setattr(Process, "begun", _nothing)
-    async with tree(process([program]), restart="temporary") as (_, _, witness):
+    async with witnessed(process([program])) as (_, witness):
         await witness.ended()
         assert len(witness.of(Started)) == 2, "it, and the tree"
         assert [str(event.reason) for event in witness.of(Stopped)] == [reason]
