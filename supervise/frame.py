@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import islice
-from types import CodeType, TracebackType
-from typing import Final, NamedTuple, TypeAlias
+from types import TracebackType
+from typing import Final, NamedTuple
 
 from supervise_strategies import kind
 from supervise_strategies.exception import raised_inside, traceback_of
@@ -32,53 +32,20 @@ class Frame(NamedTuple):
         return printable(f"{self.function} ({self.file}:{self.line})")
 
 
-Trail: TypeAlias = tuple[CodeType | int, ...]
-"""The lines of a traceback as CPython has them: a code object, how far it was, the next one. It pins no frame."""
-
-
 def frames_of(error: BaseException | None) -> tuple[Frame, ...]:
     """The lines of its traceback, outermost first, at most 20 of them; of a group, those of the first one inside.
 
     Of more it is the last ones, and in any case the user's own three innermost. What is inside may have been put there by hand,
     and never raised: then they are those of the group.
     """
-    return () if error is None else tuple(map(_frame, _lines_of(error)))
-
-
-def trail_of(error: BaseException) -> Trail:
-    """The same lines, for who keeps them and hardly ever reads them: to look up a line's number takes a microsecond."""
-    trail: list[CodeType | int] = []
-    line = traceback_of(raised_inside(error))
-    while line is not None:
-        trail.append(line.tb_frame.f_code)
-        trail.append(line.tb_lasti)
-        line = line.tb_next
-    if len(trail) > 2 * MOST:
-        trail = [part for kept in _lines_of(error) for part in (kept.tb_frame.f_code, kept.tb_lasti)]
-    return tuple(trail)
-
-
-def frames_of_trail(trail: Trail) -> tuple[Frame, ...]:
-    return tuple(
-        Frame(code.co_filename, _line_of(code, at), code.co_qualname)
-        for code, at in zip(trail[::2], trail[1::2], strict=True)
-        if isinstance(code, CodeType) and isinstance(at, int)
-    )
-
-
-def _line_of(code: CodeType, at: int) -> int:
-    """The number of the line to which an instruction belongs, as `tb_lineno` tells it."""
-    found = next((line for start, end, line in code.co_lines() if start <= at < end), None)
-    return code.co_firstlineno if found is None else found
-
-
-def _lines_of(error: BaseException) -> list[TracebackType]:
+    if error is None:
+        return ()
     lines: list[TracebackType] = []
     traceback: TracebackType | None = traceback_of(raised_inside(error))
     while traceback is not None:
         lines.append(traceback)
         traceback = traceback.tb_next
-    return lines if len(lines) <= MOST else _innermost(lines)
+    return tuple(map(_frame, lines if len(lines) <= MOST else _innermost(lines)))
 
 
 def _frame(line: TracebackType) -> Frame:

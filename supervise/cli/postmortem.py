@@ -207,16 +207,8 @@ def _decided(fact: Fact, _: dict[str, Fact]) -> str:
     return f"    {_above(fact)} decides: {fact['decision']}"
 
 
-def _lost(fact: Fact, _: dict[str, Fact]) -> str:
-    return f"{fact['path']}: {_many(fact)} lost: {LOSSES.get(fact['why'], fact['why'])}"
-
-
-def _failed(fact: Fact, _: dict[str, Fact]) -> str:
-    return f"{fact['path']}: {_many(fact)} failed: {fact['why']}"
-
-
-def _refused(fact: Fact, _: dict[str, Fact]) -> str:
-    return f"{fact['path']}: {_many(fact)} refused: {fact['why']}"
+def _messages_ended(fact: Fact, _: dict[str, Fact]) -> str:
+    return f"{fact['path']}: {_many(fact)} {fact['fact']}: {LOSSES.get(fact['why'], fact['why'])}"
 
 
 def _waited(fact: Fact, _: dict[str, Fact]) -> str:
@@ -237,9 +229,9 @@ _WORDS: Final[dict[str, Callable[[Fact, dict[str, Fact]], str]]] = {
     "started": _started,
     "ended": _ended,
     "decided": _decided,
-    "lost": _lost,
-    "failed": _failed,
-    "refused": _refused,
+    "lost": _messages_ended,
+    "failed": _messages_ended,
+    "refused": _messages_ended,
     "waited": _waited,
     "told": _event,
     "more": _more,

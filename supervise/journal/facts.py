@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from supervise.errors import SuperviseError
 from supervise.events import Blocked, DeadLetter, Decided, Late, Lost, Raised, Started, StartFailed, Stopped, Stuck
-from supervise.frame import Frame, Trail, trail_of
+from supervise.frame import Frame, frames_of
 from supervise.message import name_of
 from supervise_strategies.exit_reason import ExitKind, ExitReason
 from supervise_strategies.kind import name_of_kind
@@ -52,7 +52,7 @@ TOLD: Final = "told"
 
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     STARTED: ("incarnation", "waiting"),
-    ENDED: ("incarnation", "was_ready", "reason", "detail", "handler", "called", "waiting", "trail"),
+    ENDED: ("incarnation", "was_ready", "reason", "detail", "handler", "called", "waiting", "frames"),
     DECIDED: ("decision",),
     FAILED: ("handler", "why", "until", "number"),
     LOST: ("handler", "why", "until", "number"),
@@ -229,15 +229,15 @@ class Lives:
         culprit: Sequence[Any] | None,
         frames: tuple[Frame, ...],
     ) -> None:
-        detail, handler, called, trail = reason.detail, "", False, _NONE
+        detail, handler, called = reason.detail, "", False
         if error is not None and reason.kind is _CRASHED:
             if culprit is not None:
                 reply, handler = culprit[3], _name(culprit[0])
                 called = reply is not None and _failed(reply)
                 if culprit[1] or culprit[2]:
                     detail = self._facts.redact(detail, culprit[1], culprit[2])
-            trail = frames or trail_of(error)
-        self._facts.add((now, ENDED, self._path, name, number, ready, reason, detail, handler, called, waiting, trail))
+            frames = frames or frames_of(error)
+        self._facts.add((now, ENDED, self._path, name, number, ready, reason, detail, handler, called, waiting, frames))
 
     def decided(self, decision: Decision) -> None:
         """What follows from an end: from one that was told, or a give-up, with which its end is told after all."""
@@ -298,21 +298,10 @@ class _NoLives(Lives):
 
     __slots__ = ()
 
-    def started(self, now: float, name: str, number: int, waiting: int = 0) -> None:
+    def started(self, *_: Any, **__: Any) -> None:
         pass
 
-    def ended(
-        self,
-        now: float,
-        name: str,
-        number: int,
-        reason: ExitReason,
-        ready: bool,
-        waiting: int = 0,
-        error: BaseException | None = None,
-        culprit: Sequence[Any] | None = None,
-        frames: tuple[Frame, ...] = (),
-    ) -> None:
+    def ended(self, *_: Any, **__: Any) -> None:
         pass
 
     def decided(self, decision: Decision) -> None:
@@ -338,7 +327,6 @@ def _name(handler: AnyHandler) -> str:
 _NORMAL: Final = ExitKind.NORMAL
 _SHUTDOWN: Final = ExitKind.SHUTDOWN
 _CRASHED: Final = ExitKind.CRASHED
-_NONE: Final[Trail | tuple[Frame, ...]] = ()
 NO_FACTS: Final[Facts] = _NoFacts()
 NO_LIVES: Final[Lives] = _NoLives(NO_FACTS, "")
 _OTHERWISE: Final = frozenset({Started, StartFailed, Stopped, Decided, DeadLetter, Lost, Raised})

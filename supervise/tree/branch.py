@@ -63,7 +63,7 @@ class BranchPlace:
         self.path: str = name if parent is None else f"{parent.path}/{name}"
         self.description: Description = description
         self.places: dict[str, ActorPlace | BranchPlace] = {}
-        self.lives: Lives = tree.facts.lives(self.path)
+        self.lives: Lives = tree.bus.facts.lives(self.path)
         self.node: Node | None = None
         self.gone: Account = Account()  # of the children that were forgotten
         self.streams: tuple[Subscription[events.Event], ...] | None = ()  # of the events below; None once it is gone for good

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from supervise.events import as_dict
-from supervise.frame import Frame, frames_of_trail, place_of
+from supervise.frame import Frame, place_of
 from supervise.journal import facts as sorts
 from supervise.journal.fingerprint import fingerprint
 from supervise.mailbox.account import Account
@@ -32,7 +32,7 @@ from .pool_place import PoolPlace
 
 if TYPE_CHECKING:
     from supervise.events import Event
-    from supervise.journal.facts import Fact, Facts, Kept
+    from supervise.journal.facts import Fact, Kept
     from supervise.mailbox.lane import Lane
     from supervise_strategies.directives import Decision
 
@@ -143,12 +143,12 @@ class _Text:
 
     def _ended(self, fact: dict[str, Any]) -> dict[str, Any]:
         reason: ExitReason = fact.pop("reason")
-        trail, detail = fact.pop("trail"), fact.pop("detail")
+        frames: tuple[Frame, ...] = fact.pop("frames")
+        detail: str = fact.pop("detail")
         told = {key: value for key, value in fact.items() if key in ("incarnation", "was_ready", "waiting")}
         told |= {"kind": reason.kind.value}
-        if not trail and not fact["handler"]:
+        if not frames and not fact["handler"]:
             return told | {"detail": self._clean(reason.detail)}
-        frames: tuple[Frame, ...] = trail if trail and isinstance(trail[0], Frame) else frames_of_trail(trail)
         error, where = _name_in(detail), place_of(frames)
         return told | {
             "detail": self._clean(detail),
@@ -183,9 +183,9 @@ class _Text:
         return said | {"text": one_line(str(event), LONGEST // 4)}
 
 
-def take(tree: Tree, facts: Facts, why: str) -> Record:
+def take(tree: Tree, why: str) -> Record:
     """Take it now, in the tree's thread; what can't be told of the tree in the middle of a change is left out."""
-    when, kept = time.time(), facts.kept()
+    when, kept = time.time(), tree.bus.facts.kept()
     rows: list[dict[str, Any]] = []
     number, account = 0, Account()
     try:
@@ -239,7 +239,7 @@ def _row(place: Place) -> dict[str, Any]:
 
 def _own(lane: Lane) -> Iterator[Any]:
     """What waits there, if no code of the user's is in between."""
-    return iter([*lane.queue] if type(lane.queue).__module__ == "collections" else ())
+    return iter(lane.queue) if type(lane.queue) is deque else iter(())
 
 
 def _within(lines: Iterator[bytes], room: int) -> Iterator[bytes]:

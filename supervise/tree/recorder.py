@@ -74,17 +74,17 @@ def check_recorder(who: str, option: object) -> None:
 class FlightRecorder:
     """That of one tree that runs, or has run."""
 
-    __slots__ = ("_options", "_tree", "_writing", "facts")
+    __slots__ = ("_options", "_tree", "_writing")
 
     def __init__(self, tree: Tree, options: Recorder) -> None:
         self._tree = tree
         self._options = options
         self._writing = False
-        self.facts: Facts = Facts(tree.backend.now, options.facts, tree.bus.text)
+        tree.bus.facts = Facts(tree.backend.now, options.facts, tree.bus.text)
 
     async def record(self) -> Path | None:
         """Write one now; where it is, or None if it can't be written, which is logged."""
-        record = take(self._tree, self.facts, "asked for")
+        record = take(self._tree, "asked for")
         own = anyio.CapacityLimiter(1)  # the tree's threads may all be busy, and that be what there is to find out
         return await anyio.to_thread.run_sync(self._write, record, abandon_on_cancel=True, limiter=own)
 
@@ -97,14 +97,14 @@ class FlightRecorder:
             found.append(file)
             done.release()
 
-        self._in_thread(take(self._tree, self.facts, why), then)
+        self._in_thread(take(self._tree, why), then)
         return found[0] if done.acquire(timeout=PATIENCE) else None
 
     def record_at_signal(self, why: str, then: Callable[[Path], object]) -> bool:
         """Write one, from a signal's handler in the tree's own thread, and tell where it is. False: one is being written."""
         if self._writing:
             return False
-        self._in_thread(take(self._tree, self.facts, why), lambda file: file and then(file))
+        self._in_thread(take(self._tree, why), lambda file: file and then(file))
         return True
 
     def _in_thread(self, record: Record, then: Callable[[Path | None], object]) -> None:

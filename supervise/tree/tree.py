@@ -14,7 +14,7 @@ from supervise.errors import GaveUp, StartFailed
 from supervise.journal.bus import Bus
 from supervise.journal.crash_log import CrashLog
 from supervise.journal.event_log import EventLog
-from supervise.journal.facts import NO_FACTS, Facts, Lives
+from supervise.journal.facts import Lives
 from supervise.log import say
 from supervise.mailbox.dead_letters import DeadLetters, OnDeadLetter
 from supervise_strategies.directives import Cause, StopMode
@@ -99,9 +99,7 @@ class Tree:
         """Told of what is listed nowhere any more, after its last message: for who sums up. They neither raise nor wait."""
         self.bus: Bus = Bus(self.fatal, EventLog(backend.now, backend.call_at), on_crash, log_arguments=log_arguments)
         self.recorder: FlightRecorder | None = None if recorder is None else FlightRecorder(self, recorder)
-        self.facts: Facts = NO_FACTS if self.recorder is None else self.recorder.facts
-        self.bus.facts = self.facts
-        self.lives: Lives = self.facts.lives("")
+        self.lives: Lives = self.bus.facts.lives("")  # of the root alone
         backend.pass_up = self.fatal
         if listener is not None:
             self.bus.subscribe(listener)

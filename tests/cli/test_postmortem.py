@@ -178,7 +178,7 @@ def test_a_crash_loop_is_folded(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def of_now(app: RunningSupervisor) -> dict[str, Any]:
     tree = app._branch.tree
-    found: dict[str, Any] = json.loads(take(tree, tree.facts, "asked for").text())
+    found: dict[str, Any] = json.loads(take(tree, "asked for").text())
     return found
 
 

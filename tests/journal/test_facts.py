@@ -20,7 +20,6 @@ import pytest
 
 from supervise.errors import CallTimeout, MailboxFull
 from supervise.events import Asked, Blocked, Late, Raised, Started, Stuck
-from supervise.frame import frames_of, frames_of_trail, trail_of
 from supervise.journal import redaction
 from supervise.journal.facts import (
     DECIDED,
@@ -173,13 +172,6 @@ def raised(depth: int, *args: object) -> Exception:
         fail(depth)
     except Boom as error:
         return error
-
-
-@pytest.mark.parametrize("depth", [0, 3, 50])
-def test_a_trail_is_the_frames_of_a_traceback(depth: int) -> None:
-    error = raised(depth)
-    assert frames_of_trail(trail_of(error)) == frames_of(error)
-    assert frames_of_trail(trail_of(ExceptionGroup("two", [error, Boom()]))) == frames_of(error)
 
 
 class Clock:

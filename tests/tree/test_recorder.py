@@ -69,7 +69,7 @@ def read(file: Path | None) -> dict[str, Any]:
 def taken(app: RunningSupervisor) -> dict[str, Any]:
     """What would be written now, without the thread that does it, which virtual time doesn't wait for."""
     tree = app._branch.tree
-    text = take(tree, tree.facts, "asked for").text()
+    text = take(tree, "asked for").text()
     assert len(text) <= record.MOST_BYTES
     found: dict[str, Any] = json.loads(text)
     return found
@@ -393,7 +393,7 @@ async def test_a_record_has_at_most_a_mebibyte_and_the_newest_facts(tmp_path: Pa
     long = "ж" * 150
     async with DynamicSupervisor("shop", recorder=Recorder(tmp_path)) as app:
         for number in range(10_000):
-            app._branch.tree.facts.waited("shop", long, lambda: None, str(number), 2.0)
+            app._branch.tree.bus.facts.waited("shop", long, lambda: None, str(number), 2.0)
         found |= taken(app)
     assert len(json.dumps(found, ensure_ascii=False).encode()) > 0.9 * record.MOST_BYTES
     assert found["facts_left_out"] is True
@@ -403,7 +403,7 @@ async def test_a_record_has_at_most_a_mebibyte_and_the_newest_facts(tmp_path: Pa
 async def test_texts_that_no_encoder_takes_are_written(tmp_path: Path) -> None:
     found: dict[str, Any] = {}
     async with Supervisor("shop", recorder=Recorder(tmp_path)) as app:
-        app._branch.tree.facts.waited("shop", "\ud800 \x1b[2J \u2028", lambda: None, "x" * 10_000, 2.0)
+        app._branch.tree.bus.facts.waited("shop", "\ud800 \x1b[2J \u2028", lambda: None, "x" * 10_000, 2.0)
         found |= taken(app)
     [odd] = facts(found, "waited")
     assert odd["why"].endswith("…")
@@ -431,7 +431,7 @@ async def test_a_line_that_is_too_long_is_cut_and_still_says_who(tmp_path: Path)
 async def test_what_json_doesnt_know_is_told_by_its_repr(tmp_path: Path) -> None:
     found: dict[str, Any] = {}
     async with Supervisor("shop", recorder=Recorder(tmp_path)) as app:
-        app._branch.tree.facts.add((0.0, "waited", "", "shop", "f", Decimal("1.5"), 2.0))
+        app._branch.tree.bus.facts.add((0.0, "waited", "", "shop", "f", Decimal("1.5"), 2.0))
         found |= taken(app)
     assert facts(found, "waited")[0]["why"] == "Decimal('1.5')"
 
@@ -570,7 +570,7 @@ def test_a_recorder_that_makes_no_sense_is_refused(given: dict[str, Any]) -> Non
 
 def test_a_recorder_stands_at_the_root() -> None:
     with pytest.raises(InvalidSpec, match="recorder"):
-        Supervisor("app", recorder="yes")  # type: ignore[arg-type]
+        Supervisor("app", recorder="yes")  # type: ignore[arg-type]  # which is what is tried
     with pytest.raises(InvalidSpec, match="say it at the root"):
         Supervisor("app", Supervisor("inner", recorder=False))
 
