@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from supervise import Address, Intensity, Message, Supervisor
+from supervise.message import outline
 from tests.hostile import rude
 
 
@@ -102,3 +103,20 @@ async def test_a_message_that_is_looked_at_shows_itself_in_short() -> None:
         assert repr(message) == f"<Message {message}>"
         assert len(str(message)) < 200
         desk.drop(lambda _: True)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "said"),
+    [
+        ((), {}, "place()"),
+        ((1, "a", None, b"b", 2.5), {}, "place(int, str, NoneType, bytes, float)"),
+        ((1, 2, 3, 4, 5, 6), {}, "place(int, int, int, int, int, …)"),
+        ((type("Text", (str,), {})(),), {}, "place(Text)"),
+        ((1,), {"by": "ada"}, "place(int, by=str)"),
+    ],
+)
+def test_the_outline_of_a_message_has_types_alone(args: tuple[Any, ...], kwargs: dict[str, Any], said: str) -> None:
+    def place(*_: object, **__: object) -> None: ...
+
+    for _ in range(2):  # the second time it may be known
+        assert outline(place, args, kwargs) == said

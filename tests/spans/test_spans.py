@@ -21,7 +21,7 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler, SamplingResult
 from tenacity import wait_fixed
 
 from supervise import (
@@ -195,6 +195,29 @@ async def test_with_send_links_what_a_send_sets_off_is_a_trace_of_its_own(watch:
     assert process.trace_id != send.trace_id
     assert process.parent_id == ""
     assert [(link.trace_id, link.span_id) for link in process.links] == [(send.trace_id, send.span_id)]
+
+
+class ProcessAlone(Sampler):
+    """Of what begins a trace, it samples a handler."""
+
+    def should_sample(self, parent_context: Any, trace_id: int, name: str, *_: Any, **__: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if name.startswith("process ") else Decision.DROP)
+
+    def get_description(self) -> str:
+        return "ProcessAlone"
+
+
+async def test_with_send_links_the_trace_of_a_handler_is_its_own_also_where_the_send_isnt_sampled() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ParentBased(ProcessAlone()), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    for spans, sampled in ((Spans(provider), 0), (Spans(provider, send_links="link"), 1)):
+        kept.clear()
+        async with Supervisor("app", tracing=spans) as app:
+            await (await app.start(Scribe)).send(Scribe.note, "a")
+            await at_rest()
+        assert [span.name for span in kept.get_finished_spans()].count("process Scribe.note") == sampled
+    provider.shutdown()
 
 
 def exec_it(scribe: Scribe) -> int:
