@@ -25,7 +25,7 @@ HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise.actor",),
     ("supervise.spans",),
     ("supervise.tree",),
-    ("supervise.telemetry", "supervise.adapters", "supervise.health", "supervise.testing"),
+    ("supervise.telemetry", "supervise.adapters", "supervise.health", "supervise.live", "supervise.testing"),
     ("supervise_pytest",),  # fixtures, which pytest finds by itself
     ("supervise.cli",),
     ("supervise.__main__",),

@@ -189,10 +189,21 @@ class Slot:
     def info(self) -> ChildInfo:
         """What its supervisor shows of it."""
         spec = self.spec if self.spec.id == self.id else replace(self.spec, id=self.id)  # a spec may be shared
-        finished = self.finished and self.state is STOPPED
         history = self.history or _NO_HISTORY
         row = ("", 0) if history.row is None else (history.row.fingerprint, history.row.number)
-        return ChildInfo(self.id, self.state, self.number, spec, self.due, history.restarts, history.last, finished, *row)
+        return ChildInfo(
+            self.id, self.state, self.number, spec, self.due, history.restarts, history.last, self.is_finished, *row
+        )
+
+    @property
+    def is_finished(self) -> bool:
+        """Stopped, and that is in order: see `ChildInfo.finished`."""
+        return self.finished and self.state is STOPPED
+
+    @property
+    def past(self) -> History:
+        """What was decided of it, empty if nothing was."""
+        return self.history or _NO_HISTORY
 
 
 _NO_HISTORY: Final = History()

@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 import anyio
 
 from supervise.actor.in_hand import LOOKS, InHand
-from supervise.actor.stack import handler_stack, runs_now, thread_stack
+from supervise.actor.stack import handler_stack
 from supervise.events import Blocked, Stuck
 from supervise.journal.event_log import tell
 from supervise.journal.listening import check_listener
 from supervise.log import say
-from supervise.message import name_of
+from supervise.tree.blocking import who_blocks
 from supervise.tree.running import RunningSupervisor
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.text import shown
@@ -129,14 +129,7 @@ class Watchdog:
         self._soon(over)
 
     def _blocked(self) -> Blocked:
-        stack = thread_stack(self._watched)
-        for place in self._branch.actors():
-            incarnation = place.incarnation
-            if incarnation is not None and runs_now(incarnation):
-                envelope = incarnation.in_hand
-                message = None if envelope is None else name_of(envelope[0])
-                return Blocked(place.mailbox.path, incarnation.number, message, self._blocked_after, stack)
-        return Blocked(self._branch.path, 0, None, self._blocked_after, stack)
+        return who_blocks(self._branch, self._watched, self._blocked_after)
 
     def _tell(self, finding: Finding) -> None:
         tell(finding)

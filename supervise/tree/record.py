@@ -183,6 +183,15 @@ class _Text:
         return said | {"text": one_line(str(event), LONGEST // 4)}
 
 
+def told(kept: Kept, when: float, facts: list[Fact]) -> list[dict[str, Any]]:
+    """Some of the facts that are kept, as a record taken at that instant would tell them.
+
+    What a fact quotes of another that isn't among them is left out.
+    """
+    text = _Text(Record("", when, {}, [], kept._replace(facts=facts)))
+    return [json.loads(text.line(fact)) for fact in facts]
+
+
 def take(tree: Tree, why: str) -> Record:
     """Take it now, in the tree's thread; what can't be told of the tree in the middle of a change is left out."""
     when, kept = time.time(), tree.bus.facts.kept()

@@ -29,7 +29,7 @@ from .running import RunningSupervisor
 from .supervisor import Runnable
 
 if TYPE_CHECKING:
-    from supervise_strategies.child_state import ChildInfo
+    from supervise_strategies.child_state import Slot
 
     from .node import Node
 
@@ -195,18 +195,18 @@ def is_required(place: Place, above: BranchPlace) -> bool:
 def state_of(place: Place, above: BranchPlace) -> str:
     """Where it stands, in the words of `ChildHealth.state`. It may be asked for in another thread."""
     node = above.node
-    info = None if node is None else node.machine.child(place.name)
-    return _state(node, info)
+    return state_in(node, None if node is None else node.machine.slot(place.name))
 
 
-def _state(node: Node | None, info: ChildInfo | None) -> str:
-    if node is None or info is None:  # its supervisor is down
-        return ChildState.STOPPED.value
-    if info.finished:
+def state_in(node: Node | None, slot: Slot | None) -> str:
+    """The same, for who has what its supervisor keeps of it."""
+    if node is None or slot is None:  # its supervisor is down
+        return "stopped"
+    if slot.is_finished:
         return "finished"
-    if info.state is ChildState.STOPPED and node.machine.phase is Phase.STARTING:
-        return ChildState.STARTING.value  # its turn comes
-    return info.state.value
+    if slot.state is ChildState.STOPPED and node.machine.phase is Phase.STARTING:
+        return "starting"  # its turn comes
+    return slot.state.value
 
 
 def is_well(place: Place, state: str) -> bool:
@@ -239,23 +239,23 @@ def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:
     else:
         kind, path, queued, paused = "supervisor", place.path, 0, False
     node = above.node
-    info = None if node is None else node.machine.child(place.name)
-    if node is None or info is None:  # its supervisor is down
+    slot = None if node is None else node.machine.slot(place.name)
+    if node is None or slot is None:  # its supervisor is down
         return ChildHealth(path, kind, required, "stopped", place.number, 0, 0, None, queued, paused, "", workers, up)
     now = above.tree.backend.now()
-    state = _state(node, info)
+    last = slot.past.last
     return ChildHealth(
         path,
         kind,
         required,
-        state,
-        info.incarnation,
-        info.restarts,
+        state_in(node, slot),
+        slot.number,
+        slot.past.restarts,
         node.machine.left(place.name, now),
-        None if info.due is None else max(0.0, info.due - now),
+        None if slot.due is None else max(0.0, slot.due - now),
         queued,
         paused,
-        "" if info.last is None else str(info.last),
+        "" if last is None else str(last),
         workers,
         up,
     )

@@ -1,0 +1,361 @@
+"""The server: a thread with an event loop of its own, which answers also while the tree's loop is blocked.
+
+It is a daemon thread that ends, with all its connections, when the `async with` of `serve` is left. Nothing of it runs in the
+tree's loop but what it asks for there, in slices, and the actions of operators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import secrets
+import socket
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from supervise._backends import current_backend
+from supervise.log import say
+from supervise.tree.running import RunningSupervisor
+from supervise.tree.supervisor import Runnable
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.kind import is_of
+
+from .board import plain
+from .endpoint import Endpoint
+from .folder import folder_of_user, made, socket_for
+from .gate import LOOPBACK, Gate, Peer, name_in, peer_of
+from .hand import Hand
+from .log_feed import LogFeed
+from .lookout import Lookout
+from .request import LONGEST_HEAD, Gone, Refused, Request, answer, begin, read
+
+if TYPE_CHECKING:
+    from supervise.tree.snapshot import Source
+
+CONNECTIONS: Final = 64
+"""At a time, on the socket, and as many over HTTP; what comes above is closed at once."""
+PATIENCE: Final = 5.0
+"""Seconds that a client may take to say what it wants."""
+SLOWNESS: Final = 10.0
+"""Seconds for which an answer may wait for a client that doesn't read; then its connection is cut."""
+BUFFER: Final = 64 * 1024
+"""Bytes that wait for a client."""
+
+
+class CantServe(Exception):
+    """It can't listen there; the text says where, why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a tree is served."""
+
+    socket: Path
+    url: str | None = None
+    """Over HTTP, with the token after `#`, where no server is told it."""
+
+
+@asynccontextmanager
+async def serve(
+    tree: Source, where: str | os.PathLike[str] | None = None, /, *, operate: bool = False
+) -> AsyncGenerator[Served]:
+    """Let a running tree be seen from outside, for as long as the block lasts, and handled from there with `operate=True`.
+
+        async with serve(app, "run/app.sock"): …
+
+    `where` is the path of a unix socket; or `HOST:PORT`, for HTTP and the page (port 0 is any that is free), beside a socket
+    in the user's run-time folder. That alone is the default. It is entered in the tree's own event loop. The tree is a running
+    one, or its description, which needn't run yet.
+
+    Nothing runs in the tree while nobody looks. A survey of it is taken in its loop in slices of 1 ms, each at least 100 times
+    its own cost after the one before; everything else is done in a thread. Raises `CantServe`, `InvalidSpec`, `WrongFolder`.
+    """
+    _check_tree(tree)
+    url = file = None
+    address = None if where is None or isinstance(where, os.PathLike) else _host_and_port(where)
+    with contextlib.ExitStack() as stack:
+        if where is None or address is not None:
+            path = socket_for(made(folder_of_user()), tree.name)
+        else:
+            path = Path(os.path.abspath(where))  # noqa: ASYNC240 - it asks for the working directory alone
+        unix = stack.enter_context(_unix_socket(path))
+        token = secrets.token_urlsafe(24)
+        hosts: tuple[str, ...] = LOOPBACK
+        tcp: socket.socket | None = None
+        if address is not None:
+            host, port = address
+            tcp = stack.enter_context(_tcp_socket(host, port))
+            port = tcp.getsockname()[1]
+            hosts = (*LOOPBACK, name_in(f"[{host}]" if ":" in host else host))
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}/#token={token}"
+            file = path.with_suffix(".url")
+            _write(file, url)
+            stack.callback(_remove, file)
+        raised: BaseException | None = None
+        async with anyio.create_task_group() as group:
+            hand = Hand(group)
+            group.start_soon(hand.run)
+            server = _Server(Lookout(tree, current_backend()), Gate(token, hosts, operate), hand, unix, tcp)
+            await server.start()
+            try:
+                yield Served(path, url)
+            except BaseException as error:  # it leaves as it is, and in no group
+                if is_of(error, anyio.get_cancelled_exc_class(), GeneratorExit):
+                    raise
+                raised = error
+            finally:
+                await server.stop()
+                group.cancel_scope.cancel()
+        if raised is not None:
+            raise raised
+
+
+class _Server:
+    """One thread."""
+
+    def __init__(self, lookout: Lookout, gate: Gate, hand: Hand, unix: socket.socket, tcp: socket.socket | None) -> None:
+        self._lookout = lookout
+        self._gate = gate
+        self._hand = hand
+        self._sockets = (unix, tcp)
+        self._soon = current_backend().from_anywhere()
+        self._began = anyio.Event()
+        self._over = anyio.Event()
+        self._thread = threading.Thread(target=self._run, name=f"live view of {lookout.name}", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._open: set[asyncio.Task[None]] = set()
+        self._count = {True: 0, False: 0}
+        self._endpoint: Endpoint | None = None
+
+    # -- in the tree's loop ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._thread.start()
+        with anyio.CancelScope(shield=True):
+            await self._began.wait()
+
+    async def stop(self) -> None:
+        """End it, and wait for that: no request takes long, and none is waited for."""
+        loop, stopping = self._loop, self._stopping
+        if loop is not None and stopping is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(stopping.set)
+        with anyio.CancelScope(shield=True):
+            await self._over.wait()
+        self._thread.join()
+
+    # -- in the thread -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            say(logging.ERROR, "the live view of %s has ended", self._lookout.name, error=error)
+        finally:
+            self._soon(self._began.set)
+            self._soon(self._over.set)
+
+    async def _serve(self) -> None:
+        self._loop = self._hand.loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._endpoint = endpoint = Endpoint(self._lookout, self._gate, self._hand, LogFeed())
+        unix, tcp = self._sockets
+        servers: list[asyncio.Server] = []
+        servers.append(await asyncio.start_unix_server(self._accept(True), sock=unix, limit=LONGEST_HEAD))
+        if tcp is not None:
+            servers.append(await asyncio.start_server(self._accept(False), sock=tcp, limit=LONGEST_HEAD))
+        self._soon(self._began.set)
+        await self._stopping.wait()
+        for server in servers:
+            server.close()
+        endpoint.feeds.end()
+        endpoint.logs.end()
+        for task in [*self._open]:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def _accept(self, local: bool) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._count[local] >= CONNECTIONS:
+                writer.transport.abort()
+                return
+            self._count[local] += 1
+            task = asyncio.get_running_loop().create_task(self._converse(reader, writer, local))
+            self._open.add(task)
+            task.add_done_callback(lambda task: self._left(task, local))
+
+        return accept
+
+    def _left(self, task: asyncio.Task[None], local: bool) -> None:
+        self._open.discard(task)
+        self._count[local] -= 1
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, local: bool) -> None:
+        writer.transport.set_write_buffer_limits(high=BUFFER)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                request = await read(reader)
+            peer = peer_of(writer.get_extra_info("socket")) if local else Peer()
+            await self._answer(request, peer, reader, writer)
+        except Refused as refused:
+            body = plain({"error": str(refused)})
+            with contextlib.suppress(OSError, TimeoutError):
+                await _send(writer, answer(refused.status, body, "application/json", *refused.headers))
+        except (Gone, TimeoutError, OSError):
+            pass
+        except Exception as error:
+            say(logging.ERROR, "the live view of %s couldn't answer", self._lookout.name, error=error)
+            with contextlib.suppress(OSError, TimeoutError):
+                await _send(writer, answer(500, plain({"error": f"it couldn't be told: {type(error).__name__}"})))
+        finally:
+            await _close(writer)
+
+    async def _answer(self, request: Request, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self._endpoint is not None
+        found = await self._endpoint.answer(request, peer)
+        if isinstance(found, bytes):
+            await _send(writer, found)
+            return
+        left = asyncio.ensure_future(_until_left(reader))
+        try:
+            async with contextlib.aclosing(found):
+                await _send(writer, begin(200, "text/event-stream"))
+                while not left.done():
+                    part = asyncio.ensure_future(anext(found))
+                    try:
+                        await asyncio.wait([part, left], return_when=asyncio.FIRST_COMPLETED)
+                        if not part.done():
+                            return
+                        await _send(writer, part.result())
+                    except StopAsyncIteration:
+                        return
+                    finally:
+                        part.cancel()
+                        await asyncio.gather(part, return_exceptions=True)
+        finally:
+            left.cancel()
+
+
+async def _until_left(reader: asyncio.StreamReader) -> None:
+    """Until a client that is told something closes its side."""
+    with contextlib.suppress(OSError):
+        while await reader.read(1024):
+            pass
+
+
+async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """All of it, if the client goes on taking it. Raises TimeoutError, OSError."""
+    for at in range(0, len(data), BUFFER):
+        writer.write(data[at : at + BUFFER])
+        async with asyncio.timeout(SLOWNESS):
+            await writer.drain()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Let what was written go out, and hang up."""
+    try:
+        if writer.can_write_eof():
+            writer.write_eof()
+        async with asyncio.timeout(SLOWNESS):
+            writer.close()
+            await writer.wait_closed()
+    except (OSError, TimeoutError, RuntimeError):
+        writer.transport.abort()
+
+
+# -- where it listens ----------------------------------------------------------------------------------------------------
+
+
+def _host_and_port(where: str) -> tuple[str, int] | None:
+    """`HOST:PORT`; None: it is a path."""
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^/\\:\s]+):(\d{1,5})", where)
+    if match is None or int(match[2]) > 65535:
+        return None
+    return match[1].removeprefix("[").removesuffix("]"), int(match[2])
+
+
+@contextlib.contextmanager
+def _unix_socket(path: Path) -> Generator[socket.socket]:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_stale(path):
+            path.unlink()
+        before = os.umask(0o177)  # from its first moment on it is for its user alone
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(before)
+        listening.listen(100)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        why = error.strerror or str(error)
+        raise CantServe(
+            f"{path}: a socket can't be made there ({why}): say another place, with a path of at most 100 characters"
+        ) from error
+    inode = path.stat().st_ino
+    try:
+        yield listening
+    finally:
+        listening.close()
+        with contextlib.suppress(OSError):
+            if path.stat().st_ino == inode:  # else somebody has put another one there
+                path.unlink()
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether a socket is there to which nobody listens."""
+    if not path.is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trying:
+        trying.settimeout(1.0)
+        try:
+            trying.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+@contextlib.contextmanager
+def _tcp_socket(host: str, port: int) -> Generator[socket.socket]:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.create_server(address[:2], family=family, backlog=100)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CantServe(
+            f"{host}:{port}: can't listen there ({why}): choose another port, or end what listens on this one"
+        ) from error
+    listening.setblocking(False)
+    with listening:
+        yield listening
+
+
+def _write(file: Path, text: str) -> None:
+    """For its user alone, also if it was there."""
+    with contextlib.suppress(FileNotFoundError):
+        file.unlink()
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _remove(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _check_tree(tree: object) -> None:
+    if not isinstance(tree, RunningSupervisor | Runnable):
+        raise InvalidSpec("serve", "tree", tree, "a running tree, or the Supervisor that describes it")
