@@ -16,6 +16,7 @@ from supervise_strategies.suggestion import did_you_mean
 from . import demo, postmortem, run, show
 from .columns import command as columns
 from .listening import WrongAddress
+from .live import arguments as live
 from .outputs import unbreak
 from .telemetry import Telemetry, WrongTelemetry, show_records
 
@@ -30,13 +31,18 @@ exit status:
   2          the command line, or MODULE:TREE, is wrong
   70         something still ran when the budget was spent and it had been cancelled; it was left behind
   128 + n    signal n came second: 130 for SIGINT, 143 for SIGTERM"""
+STANDS: Final = "where the Supervisor stands, e.g. shop.trees:TREE, or shop/trees.py:TREE"
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit status (2: the command line itself is wrong)."""
     parser = _parser()
-    options = parser.parse_args(argv)
+    options, more = parser.parse_known_args(argv)
+    if more and options.command == "explain" and not any(word.startswith("-") for word in more):
+        options.words += more  # argparse takes words on one side of an option alone
+    elif more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     if options.command == "columns":
         if cast("TextIO | None", sys.stdout) is None:  # it was closed before
             unbreak()
@@ -49,13 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             page=options.html,
             jaeger=options.jaeger,
         )
+    if _asks_live(parser, options):
+        from .live import command  # loaded only for who asks a running tree
+
+        return command.main(options)
     unbreak()
     if options.command == "postmortem":
         return postmortem.main(options.file, options.all)
     if options.command == "tree":
         return show.tree(options.target, options.factory)
     if options.command == "explain":
-        return show.explain(options.target, options.path, options.factory)
+        return show.explain(*options.words, factory=options.factory)
     lacking = _lacking(options.backend)
     if lacking:
         print(f"supervise: --backend {options.backend}: {lacking}", file=sys.stderr)
@@ -78,7 +88,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
-        return run.main(options.target, options.backend, options.shutdown_budget, telemetry, options.health, options.factory)
+        return run.main(
+            options.target,
+            options.backend,
+            options.shutdown_budget,
+            telemetry,
+            options.health,
+            options.factory,
+            _live_options(parser, options),
+        )
     except (WrongTelemetry, WrongAddress) as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
@@ -88,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="supervise", description="Run and watch supervisor trees.")
+    parser = argparse.ArgumentParser(prog="supervise", description="Run, watch and handle supervisor trees.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     running = commands.add_parser(
@@ -97,19 +115,33 @@ def _parser() -> argparse.ArgumentParser:
         epilog=ENDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    printing = commands.add_parser("tree", help="print a tree with its policies, and check it, without running it")
-    explaining = commands.add_parser("explain", help="say what a crash of a child would do, without running anything")
+    printing = commands.add_parser("tree", help="print a tree with its policies, running or as it is written")
+    explaining = commands.add_parser("explain", help="say what a crash of a child would do, running or as it is written")
     showing = commands.add_parser("demo", help="crash a chat server while its clients talk, and account for every message")
     reading = commands.add_parser("columns", help="show a JSON log with one column for each actor")
     after = commands.add_parser("postmortem", help="tell what led to a crash, from a flight record")
 
+    running.add_argument("target", metavar="MODULE:TREE", nargs="?", help=STANDS)
+    printing.add_argument("target", metavar="MODULE:TREE | TREE", nargs="?", help=f"{STANDS}; or a running tree: {live.WHERE}")
+    explaining.add_argument(
+        "words",
+        metavar="MODULE:TREE PATH | PATH [TREE]",
+        nargs="+",
+        help=f"a tree as it is written, and the path of a child, e.g. workers/3; or the path, and a running tree: {live.WHERE}",
+    )
     for command in (running, printing, explaining):
-        command.add_argument(
-            "target", metavar="MODULE:TREE", help="where the Supervisor stands, e.g. shop.trees:TREE, or shop/trees.py:TREE"
-        )
         command.add_argument("--factory", action="store_true", help="TREE is a function without arguments that returns it")
-    explaining.add_argument("path", metavar="PATH", help="of the child, relative to the tree, e.g. workers/3")
+    for command in (printing, explaining):
+        command.add_argument("--json", action="store_true", help="of a running tree: as it tells it, for programs")
     running.add_argument("--shutdown-budget", type=_seconds, metavar="SECONDS", help="for the ordered stop (25)")
+    running.add_argument(
+        "--live",
+        metavar="PATH | HOST:PORT",
+        nargs="?",
+        const="",
+        help="let it be seen from outside, by a socket, or by HTTP with a page, e.g. 127.0.0.1:8080",
+    )
+    running.add_argument("--operate", action="store_true", help="and handled: restart, stop, start, pause, resume, change")
     running.add_argument("--health", metavar="HOST:PORT", help="answer /live, /ready and /tree there, e.g. 127.0.0.1:8080")
     running.add_argument(
         "--trace-exclude",
@@ -139,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--actor-services", action="store_true", help="make each type of actor a service in the spans")
 
+    live.add(commands)
     after.add_argument("file", metavar="FILE", nargs="?", help="the record (the newest one, where trees write them)")
     after.add_argument("--all", action="store_true", help="tell of orderly starts and ends, too, and all lines")
     reading.add_argument("file", metavar="FILE", help="as --log writes it; - for standard input")
@@ -151,6 +184,33 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument("--html", metavar="OUT", help="write one page instead")
     reading.add_argument("--jaeger", metavar="URL", help="make trace ids links, e.g. http://localhost:16686")
     return parser
+
+
+def _asks_live(parser: argparse.ArgumentParser, options: argparse.Namespace) -> bool:
+    """Whether a running tree is meant. Of `explain` it is, where the first word is no MODULE:TREE."""
+    if options.command != "explain":
+        return options.command in live.ALL or (options.command == "tree" and live.is_live(options.target))
+    words: list[str] = options.words
+    if len(words) > 2:
+        parser.error(f"explain: {words[2]!r} is one too many: give MODULE:TREE and PATH, or PATH and a running tree")
+    if len(words) == 2 and live.is_live(words[0]):
+        return True
+    if len(words) == 1 and not live.is_live(words[0]):
+        parser.error(f"explain: give the path of a child, too: supervise explain {words[0]} PATH")
+    return len(words) == 1
+
+
+def _live_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> run.Live | None:
+    """Where the tree is to be seen. `run --live MODULE:TREE` has the tree where a place could stand."""
+    if options.target is None and options.live and not live.is_live(options.live):
+        options.target, options.live = options.live, ""
+    if options.target is None:
+        parser.error("the following arguments are required: MODULE:TREE")
+    if options.live is None:
+        if options.operate:
+            parser.error("--operate needs --live: it says who may handle the tree from there")
+        return None
+    return run.Live(options.live or None, options.operate)
 
 
 class _Version(argparse.Action):

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 from supervise.tree.record import FORMAT
 from supervise.tree.record_file import default_folder
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.text import one_line
 
-Fact: TypeAlias = dict[str, Any]
+from .fact import LONG, LOSSES, Fact, above, decided, ended, life, messages_of, seconds_between, waited, words
 
 LINES: Final = 200
 """Of the story; the last ones, unless all are wanted."""
@@ -26,21 +25,8 @@ WIDEST: Final = 1000
 """Characters of a line."""
 LISTED: Final = 5
 """Lives in one line."""
-LONG: Final = 1.0
-"""Seconds between two lives from which on the wait is told."""
 SUMS: Final = 30
 """Lines of each sum."""
-
-LOSSES: Final = {
-    "in_hand": "in hand when a life ended",
-    "stopped": "waiting when the actor was stopped",
-    "overran": "in hand, and cancelled at the stop",
-    "spent": "tried again as often as redeliver= allows",
-    "full": "the mailbox was full",
-    "refused": "no such handler, or arguments that don't fit",
-    "late": "it came after the actor's end",
-    "by_hand": "taken out by hand",
-}
 
 
 class NoRecord(Exception):
@@ -121,18 +107,14 @@ def _why(facts: list[Fact]) -> Iterator[str]:
     chain: list[Fact] = []
     for fact in reversed(facts):
         match fact["fact"]:
-            case "decided" if fact["action"] == "give_up" and (not chain or _above(fact) == chain[-1]["path"]):
+            case "decided" if fact["action"] == "give_up" and (not chain or above(fact) == chain[-1]["path"]):
                 chain.append(fact)
             case "ended" if chain and fact["path"] == chain[-1]["path"] and fact["kind"] != "gave_up":
-                yield _ended(fact, {})
+                yield ended(fact, {})
                 break
             case _:
                 pass
-    yield from (_decided(fact, {}).strip() for fact in reversed(chain))
-
-
-def _above(fact: Fact) -> str:
-    return str(fact["path"]).rpartition("/")[0]
+    yield from (decided(fact, {}).strip() for fact in reversed(chain))
 
 
 def _crashes(facts: list[Fact]) -> Iterator[str]:
@@ -141,7 +123,7 @@ def _crashes(facts: list[Fact]) -> Iterator[str]:
         if fact["fact"] == "ended" and fact.get("fingerprint"):
             alike[fact["fingerprint"]].append(fact)
     for fingerprint, those in sorted(alike.items(), key=lambda item: -len(item[1])):
-        lives = [_life(fact) for fact in those]
+        lives = [life(fact) for fact in those]
         more = f" and {len(lives) - LISTED:,} more" if len(lives) > LISTED else ""
         yield f"{len(those):,} x {fingerprint}"
         yield f"    of {', '.join(lives[:LISTED])}{more}; last: {those[-1]['detail']}"
@@ -157,7 +139,7 @@ def _told(facts: list[Fact], everything: bool, today: str) -> Iterator[str]:
             plain[what] += 1
         else:
             day = "" if fact["at"][:10] == today else f"{fact['at'][:10]} "
-            lines.append(f"{day}{fact['at'][11:23]}  {_words(fact, ends)}")
+            lines.append(f"{day}{fact['at'][11:23]}  {words(fact, ends)}")
         if fact["fact"] == "ended":
             ends[fact["path"]] = fact
     if plain:
@@ -181,63 +163,6 @@ def _plain(fact: Fact) -> str:
             return ""
 
 
-def _words(fact: Fact, ends: dict[str, Fact]) -> str:
-    words = _WORDS.get(fact["fact"])
-    return f"{fact['path']}: {fact['fact']}" if words is None else words(fact, ends)
-
-
-def _started(fact: Fact, ends: dict[str, Fact]) -> str:
-    before = ends.get(fact["path"])
-    since = 0.0 if before is None else _seconds(before["at"], fact["at"])
-    after = f" {since:.3g} s after the end of #{before['incarnation']}" if before is not None and since >= LONG else ""
-    return f"{_life(fact)} started{after}{_waiting(fact)}"
-
-
-def _ended(fact: Fact, _: dict[str, Fact]) -> str:
-    what = "ended" if fact["was_ready"] else "failed to start"
-    if not fact.get("error"):
-        detail = f" ({fact['detail']})" if fact["detail"] else ""
-        return f"{_life(fact)} {what}: {fact['kind']}{detail}{_waiting(fact)}"
-    held = f" with {fact['handler']} in hand" if fact["handler"] else ""
-    where = f", in {fact['where']}" if fact["where"] else ""
-    return f"{_life(fact)} {what}{held}: {fact['kind']} ({fact['detail']}){where}{_waiting(fact)}"
-
-
-def _decided(fact: Fact, _: dict[str, Fact]) -> str:
-    return f"    {_above(fact)} decides: {fact['decision']}"
-
-
-def _messages_ended(fact: Fact, _: dict[str, Fact]) -> str:
-    return f"{fact['path']}: {_many(fact)} {fact['fact']}: {LOSSES.get(fact['why'], fact['why'])}"
-
-
-def _waited(fact: Fact, _: dict[str, Fact]) -> str:
-    return f"{fact['path']}: {fact['handler']} waited for {fact['why']} for {fact['seconds']:.3g} s"
-
-
-def _more(fact: Fact, _: dict[str, Fact]) -> str:
-    counted = [f"{fact[what]:,} {what}" for what in ("starts", "ends") if fact[what]]
-    crashes = f", {fact['crashes']:,} of them crashes" if fact["crashes"] else ""
-    return f"{fact['path']}: and {' and '.join(counted) or 'none'} more of its children within a second{crashes}"
-
-
-def _event(fact: Fact, _: dict[str, Fact]) -> str:
-    return str(fact["text"])
-
-
-_WORDS: Final[dict[str, Callable[[Fact, dict[str, Fact]], str]]] = {
-    "started": _started,
-    "ended": _ended,
-    "decided": _decided,
-    "lost": _messages_ended,
-    "failed": _messages_ended,
-    "refused": _messages_ended,
-    "waited": _waited,
-    "told": _event,
-    "more": _more,
-}
-
-
 def _messages(facts: list[Fact]) -> Iterator[str]:
     sums: Counter[tuple[str, str, str, str]] = Counter()
     for fact in facts:
@@ -257,13 +182,13 @@ def _waits(facts: list[Fact]) -> Iterator[str]:
     found: list[tuple[float, str]] = []
     for fact in facts:
         if fact["fact"] == "waited":
-            found.append((fact["seconds"], _waited(fact, ends)))
+            found.append((fact["seconds"], waited(fact, ends)))
         elif fact["fact"] == "ended":
             ends[fact["path"]] = fact
         elif fact["fact"] == "started" and fact["waiting"] and (before := ends.get(fact["path"])) is not None:
-            seconds = _seconds(before["at"], fact["at"])
+            seconds = seconds_between(before["at"], fact["at"])
             if seconds >= LONG:
-                waiting = _messages_of(fact["waiting"])
+                waiting = messages_of(fact["waiting"])
                 found.append((seconds, f"{fact['path']}: {waiting} for #{fact['incarnation']}, for {seconds:.3g} s"))
     yield from (text for _, text in sorted(found, key=lambda one: -one[0])[:SUMS])
 
@@ -285,23 +210,3 @@ def _there(record: Fact) -> Iterator[str]:
         yield f"{stopped:,} {'actors and supervisors, all' if stopped > 1 else 'actor or supervisor, and it is'} stopped"
     if record["actors_left_out"]:
         yield f"and {record['actors_left_out']:,} others"
-
-
-def _life(fact: Fact) -> str:
-    return f"{fact['path']} #{fact['incarnation']}"
-
-
-def _many(fact: Fact) -> str:
-    return f"{fact['number']:,} x {fact['handler']}" if fact["number"] > 1 else str(fact["handler"])
-
-
-def _waiting(fact: Fact) -> str:
-    return f"; {_messages_of(fact['waiting'])}" if fact.get("waiting") else ""
-
-
-def _messages_of(number: int) -> str:
-    return f"{number:,} {'messages wait' if number > 1 else 'message waits'}"
-
-
-def _seconds(first: str, then: str) -> float:
-    return (datetime.fromisoformat(then) - datetime.fromisoformat(first)).total_seconds()

@@ -5,7 +5,7 @@
 | SIGTERM or SIGINT, at any time: what has started is stopped in order, within the budget | 0 |
 | the tree ended by itself in an orderly way | 0 |
 | it gave up, or didn't start: the chain of crashes is on stderr | 1 |
-| MODULE:TREE isn't one, or --log, --otlp, --metrics or --health can't be done: why is on stderr | 2 |
+| MODULE:TREE isn't one, or --log, --otlp, --metrics, --health or --live can't be done: why is on stderr | 2 |
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
 | a second signal: all process groups are killed, and the process is left at once | 128 + its number |
 
@@ -24,6 +24,7 @@ import shlex
 import signal
 import sys
 from contextlib import AsyncExitStack
+from typing import NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -33,6 +34,9 @@ from supervise._signals import say, signals
 from supervise.adapters.processes.keeper import kill_all
 from supervise.errors import GaveUp, StartFailed
 from supervise.health import ServiceManager, serve
+from supervise.live.folder import WrongFolder
+from supervise.live.server import CantServe
+from supervise.live.server import serve as show_live
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.exception import cause_of
@@ -49,6 +53,14 @@ from .telemetry import Telemetry, shows
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
 
 
+class Live(NamedTuple):
+    """What --live and --operate say."""
+
+    where: str | None
+    """A socket's path, or HOST:PORT; None: the usual place."""
+    operate: bool
+
+
 def main(
     target: str,
     backend: str,
@@ -56,6 +68,7 @@ def main(
     telemetry: Telemetry,
     probes: str | None = None,
     factory: bool = False,
+    live: Live | None = None,
 ) -> int:
     """Load the tree and serve it."""
     unbreak()
@@ -64,13 +77,21 @@ def main(
         signals.take()
     signals.on_second = kill_all
     try:
-        return _main(target, backend, budget, telemetry, probes, factory)
+        return _main(target, backend, budget, telemetry, probes, factory, live)
     finally:
         if not as_command:  # else they are ours until the interpreter has ended, which may take its time, too
             signals.give_back()
 
 
-def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry, probes: str | None, factory: bool) -> int:
+def _main(
+    target: str,
+    backend: str,
+    budget: float | None,
+    telemetry: Telemetry,
+    probes: str | None,
+    factory: bool,
+    live: Live | None,
+) -> int:
     try:
         listen = None if probes is None else host_and_port("--health", probes, 8080)
         description = _load_unless_asked_to_end(target, factory)
@@ -90,8 +111,8 @@ def _main(target: str, backend: str, budget: float | None, telemetry: Telemetry,
     description = telemetry.applied(description)
     within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
-        return anyio.run(_Service(description, Ending(within, telemetry.close), listen).serve, backend=backend)
-    except WrongAddress as error:
+        return anyio.run(_Service(description, Ending(within, telemetry.close), listen, live).serve, backend=backend)
+    except (WrongAddress, CantServe, WrongFolder) as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
 
@@ -118,8 +139,9 @@ def _remember() -> None:
 class _Service:
     """One run of a tree, from its start to its exit status."""
 
-    def __init__(self, description: Runnable, ending: Ending, listen: tuple[str, int] | None) -> None:
+    def __init__(self, description: Runnable, ending: Ending, listen: tuple[str, int] | None, live: Live | None) -> None:
         self._listen = listen
+        self._live = live
         self._manager = ServiceManager.from_environment()
         self._description = description
         self._ending = ending
@@ -157,6 +179,8 @@ class _Service:
         async with AsyncExitStack() as stack:
             if self._listen is not None:
                 await self._answer_probes(stack, *self._listen)
+            if self._live is not None:
+                await self._let_see(stack, self._live)
             group = await stack.enter_async_context(anyio.create_task_group())
             group.start_soon(self._accompany)
             try:
@@ -181,6 +205,12 @@ class _Service:
         except OSError as error:
             raise taken("--health", host, port, error) from error
         print(f"supervise: health at http://{shown(host, chosen)}/live, /ready and /tree", file=sys.stderr, flush=True)
+
+    async def _let_see(self, stack: AsyncExitStack, live: Live) -> None:
+        """The same, for who watches and handles the tree from outside."""
+        served = await stack.enter_async_context(show_live(self._description, live.where, operate=live.operate))
+        page = "" if served.url is None else f", and the page at {served.url}"
+        print(f"supervise: live at {served.socket}{page}", file=sys.stderr, flush=True)
 
     async def _accompany(self) -> None:
         """Beside the tree, from the beginning of its start on: stop it when it is asked for, and look after its end."""

@@ -33,7 +33,7 @@ def tree(target: str, factory: bool = False) -> int:
     return 0
 
 
-def explain(target: str, path: str, factory: bool = False) -> int:
+def explain(target: str, path: str, *, factory: bool = False) -> int:
     """Print what a crash would do just after the start of the tree."""
     try:
         found = _checked(target, factory)

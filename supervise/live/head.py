@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .row import LONGEST
@@ -40,8 +41,9 @@ class Head:
         found: dict[str, Any] = {
             "schema": SCHEMA,
             "seq": board.seq,
-            "at": 0.0 if survey is None else survey.at + time.monotonic() - board.taken,
-            "seen": 0.0 if survey is None else survey.at,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "at": 0.0 if survey is None else round(survey.at + time.monotonic() - board.taken, 4),
+            "seen": 0.0 if survey is None else round(survey.at, 4),
             "interval": round(max([feed.interval, *feed.every[:1]]), 3),
             "tree": self._tree(feed),
             "operate": self._operate,

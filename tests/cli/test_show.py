@@ -57,7 +57,7 @@ def test_a_dynamic_supervisor_itself_is_explained(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["tree", TREES], ["MODULE:TREE"]),
+        (["tree", f"{TREES}:"], ["MODULE:TREE"]),
         (["tree", "no_such_module:TREE"], ["there is no module 'no_such_module'"]),
         (["tree", f"{TREES}:NUMBER"], ["int", "name a Supervisor"]),
         (["tree", f"{TREES}:WRONG_ARGUMENTS"], ["'app/below/a'", "too many positional", "mend its child(…)"]),
