@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_records(options.log_level)
     if options.metrics_durations and options.metrics is None:
         parser.error("--metrics-durations needs --metrics HOST:PORT")
+    seen = _live_options(parser, options) if options.command == "run" else None
     telemetry: Telemetry | None = None
     try:
         telemetry = Telemetry(
@@ -95,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             telemetry,
             options.health,
             options.factory,
-            _live_options(parser, options),
+            seen,
         )
     except (WrongTelemetry, WrongAddress) as error:
         print(f"supervise: {error}", file=sys.stderr)

@@ -34,9 +34,6 @@ from supervise._signals import say, signals
 from supervise.adapters.processes.keeper import kill_all
 from supervise.errors import GaveUp, StartFailed
 from supervise.health import ServiceManager, serve
-from supervise.live.folder import WrongFolder
-from supervise.live.server import CantServe
-from supervise.live.server import serve as show_live
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.exception import cause_of
@@ -112,7 +109,7 @@ def _main(
     within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
         return anyio.run(_Service(description, Ending(within, telemetry.close), listen, live).serve, backend=backend)
-    except (WrongAddress, CantServe, WrongFolder) as error:
+    except WrongAddress as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
 
@@ -208,7 +205,12 @@ class _Service:
 
     async def _let_see(self, stack: AsyncExitStack, live: Live) -> None:
         """The same, for who watches and handles the tree from outside."""
-        served = await stack.enter_async_context(show_live(self._description, live.where, operate=live.operate))
+        from supervise.live.server import CantServe, WrongFolder, serve  # it takes 30 ms to load, asyncio for trio, too
+
+        try:
+            served = await stack.enter_async_context(serve(self._description, live.where, operate=live.operate))
+        except (CantServe, WrongFolder) as error:
+            raise WrongAddress(f"--live: {error}") from error
         page = "" if served.url is None else f", and the page at {served.url}"
         print(f"supervise: live at {served.socket}{page}", file=sys.stderr, flush=True)
 

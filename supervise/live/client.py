@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -21,6 +21,8 @@ from .request import object_of
 
 TIMEOUT: Final = 15.0
 """Seconds for which an answer is waited for."""
+TRUSTED: Final = (0,)
+"""Whose sockets are taken for a tree's, beside one's own: root could do anything anyway."""
 SILENCE: Final = 30.0
 """Seconds after which a stream that says nothing is taken for dead; it says something each 5 s."""
 LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -87,11 +89,11 @@ class Client:
         found: list[dict[str, Any]] = self._get("events", under=under, last=last)["events"]
         return found
 
-    def stream(self, *, under: str = "", every: float = 1.0) -> Iterator[tuple[str, dict[str, Any]]]:
+    def stream(self, *, under: str = "", every: float = 1.0) -> Generator[tuple[str, dict[str, Any]]]:
         """`("snapshot", …)` first, then `("change", …)`, until the tree is served no more; then it ends."""
         return self._follow("stream", under=under, every=every)
 
-    def logs(self, *, under: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    def logs(self, *, under: str = "") -> Generator[tuple[str, dict[str, Any]]]:
         """`("log", …)`, one for each record that is written from now on."""
         return self._follow("logs", under=under)
 
@@ -131,7 +133,7 @@ class Client:
             raise LiveError(one_line(str(found.get("error", status)), 1000), status)
         return found
 
-    def _follow(self, what: str, **query: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _follow(self, what: str, **query: object) -> Generator[tuple[str, dict[str, Any]]]:
         connection, response = self._request("GET", _address(what, query), None, SILENCE)
         try:
             if response.status != 200:
@@ -222,7 +224,7 @@ def _trusted(path: Path) -> Path:
         raise NoTree(f"{path}: there is no socket ({error.strerror})") from error
     if stat.S_ISLNK(found.st_mode) or not stat.S_ISSOCK(found.st_mode):
         raise NoTree(f"{path} is no socket")
-    if found.st_uid not in (0, os.getuid()):
+    if found.st_uid not in (*TRUSTED, os.getuid()):
         raise NoTree(f"{path} belongs to uid {found.st_uid}, who could be anybody: you are uid {os.getuid()}")
     return path
 

@@ -69,6 +69,8 @@ def _intensity(said: object) -> Intensity:
 async def do(deed: Deed, app: RunningSupervisor, who: str) -> str:
     """Do it, in the tree's loop; the answer says in words what was done. Raises what the operator's methods do."""
     path = relative(app, deed.path)
+    if not path and deed.name != "change":
+        raise Refused(409, f"{app.name} is the root: a signal to its process stops it, and {deed.name} is for what is below it")
     if deed.name == "change":
         return await _change(deed, app, path, who)
     operator = app.operator(who)

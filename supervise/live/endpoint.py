@@ -21,13 +21,14 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise.frame import in_place
 from supervise_strategies.errors import ChildNotFound, InvalidSpec, StrategyError
 from supervise_strategies.text import said
 
 from .board import encoded, plain
 from .deed import Deed, deed_of, do, relative
 from .detail import detail
-from .feed import Feeds, NotRunning, TooManyWatchers
+from .feed import Feed, Feeds, NotRunning, TooManyWatchers
 from .head import SCHEMA, Head
 from .history import ends_of, facts_of, kept_of
 from .lookout import Lookout, LoopBlocked, LoopGone
@@ -100,7 +101,7 @@ class Endpoint:
         blocked = self._lookout.blocked()
         if blocked is None:
             return f"{self._lookout.name} didn't answer in time, and answers again: ask once more"
-        where = f" at {blocked.stack[-1]}" if blocked.stack else ""
+        where = in_place(blocked.stack)
         handler = f" ({blocked.message})" if blocked.message else ""
         return f"the event loop is blocked for {blocked.seconds:.1f} s by {blocked.path}{handler}{where}"
 
@@ -194,22 +195,29 @@ class Endpoint:
     async def _stream(self, under: str, every: float) -> AsyncGenerator[bytes]:
         async with self.feeds.watching(under, every) as feed:
             with contextlib.suppress(LoopBlocked, LoopGone, NotRunning):
+                await self.feeds.listen()  # first, so that nothing happens unheard after what is told first
                 await feed.renew()
             events = self.feeds.events
             number, seq, board = events.last, feed.board.seq, feed.board
-            whole = plain(self._head.of(feed))[:-1] + b',"rows":' + await encoded(board.all()) + b"}"
-            yield frame("snapshot", whole)
+            yield await self._whole(feed)
             while await self.feeds.rung(QUIET):
-                changes = board.since(seq)
-                seq = board.seq
-                happened, missed, number = events.since(number, self._full({"under": under}))
-                head = self._head.of(feed)
-                if changes is None:
-                    yield frame("snapshot", plain(head)[:-1] + b',"rows":' + await encoded(board.all()) + b"}")
-                changed, gone = changes or ((), ())
-                rows = await encoded(changed)
-                more = plain({"gone": gone, "events": happened, "missed": missed})
+                with feed.telling():
+                    changes = board.since(seq)
+                    seq = board.seq
+                    happened, missed, number = events.since(number, self._full({"under": under}))
+                    head = self._head.of(feed)
+                    whole = b"" if changes is not None else await self._whole(feed)
+                    changed, gone = changes or ((), ())
+                    rows = await encoded(changed)
+                    more = plain({"gone": gone, "events": happened, "missed": missed})
+                if whole:
+                    yield whole
                 yield frame("change", plain(head)[:-1] + b',"rows":' + rows + b"," + more[1:])
+
+    async def _whole(self, feed: Feed) -> bytes:
+        """All of it, as a frame."""
+        head = plain(self._head.of(feed))
+        return frame("snapshot", head[:-1] + b',"rows":' + await encoded(feed.board.all()) + b"}")
 
     # -- what is done ------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from supervise_strategies.errors import StrategyError
@@ -57,7 +57,7 @@ class Feed:
         self.every: list[float] = []
         """What those who watch have asked for."""
         self._lock = asyncio.Lock()
-        self._spent = time.thread_time()
+        self._told = 0.0  # seconds of the server's thread
         self.used: float = time.monotonic()
         self.lost: str = ""
         """Why what is watched can't be seen now."""
@@ -83,12 +83,22 @@ class Feed:
             while not done:
                 await asyncio.sleep(SLICE)  # it is the others' turn for as long
                 done = await lookout.ask(survey.go_on)
-            await self.board.take(survey, self._feeds.sampler.shares())
+            with self.telling():
+                await self.board.take(survey, self._feeds.sampler.shares())
             self.lost = ""
             self._feeds.sampler.look_at(self.board)
-            spent, self._spent = self._spent, time.thread_time()
-            cost = max(OF_LOOP * survey.cost, OF_ALL * (survey.cost + self._spent - spent))
+            told, self._told = self._told, 0.0
+            cost = max(OF_LOOP * survey.cost, OF_ALL * (survey.cost + told))
             self.interval = cost * max(1, self._feeds.number)
+
+    @contextmanager
+    def telling(self) -> Generator[None]:
+        """What is done in the block is a part of what a survey costs: it is told to who watches."""
+        begun = time.thread_time()
+        try:
+            yield
+        finally:
+            self._told += time.thread_time() - begun
 
     def _begin(self) -> Survey:
         return Survey(self._feeds.branch(self.under))
@@ -172,6 +182,10 @@ class Feeds:
         self._ended = True
         self.ring()
 
+    async def listen(self) -> None:
+        """Hear what happens in the tree that runs now. Raises `NotRunning`, `LoopBlocked`, `LoopGone`."""
+        await self.lookout.ask(self._listen)
+
     async def _deaf(self) -> None:
         try:
             await self.lookout.ask(self.events.stop)
@@ -185,7 +199,7 @@ class Feeds:
         while True:
             state = "running"
             try:
-                await self.lookout.ask(self._listen)  # it tells, too, whether the loop is blocked
+                await self.listen()  # it tells, too, whether the loop is blocked
                 for feed in [*self._by_path.values()]:
                     if feed.every and not feed.due and time.monotonic() - feed.board.taken >= min(feed.every):
                         await self._renew(feed)

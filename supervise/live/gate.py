@@ -22,6 +22,7 @@ from supervise_strategies.text import one_line
 
 from .request import Refused, Request
 
+ROOT: Final = 0
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 LONGEST_NAME: Final = 60
 """Characters of the name that somebody gives."""
@@ -55,7 +56,7 @@ class Gate(NamedTuple):
     def check(self, request: Request, peer: Peer) -> None:
         """Raise `Refused` for what isn't let through."""
         if peer.is_local:
-            if peer.uid is not None and peer.uid not in (0, os.getuid()):
+            if peer.uid is not None and peer.uid not in (ROOT, os.getuid()):
                 raise Refused(403, f"the socket is that of uid {os.getuid()}, and you are uid {peer.uid}")
         else:
             self._check_http(request)

@@ -9,6 +9,8 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise.frame import place_of
+
 from .row import LONGEST
 from .survey import Sums
 
@@ -65,7 +67,7 @@ class Head:
         app, survey = self._lookout.app, feed.board.survey
         ended = None if app is None else app.ended
         up = app is not None and ended is None
-        amiss = "isn't running" if app is None else "" if survey is None else survey.amiss
+        amiss = "isn't running" if app is None else "" if survey is None or not survey.amiss else f"is {survey.amiss}"
         down = [] if survey is None or not up else survey.down
         return {
             "name": self._lookout.name,
@@ -75,7 +77,7 @@ class Head:
             "live": up,
             "ready": up and survey is not None and not amiss and not down,
             "degraded": up and survey is not None and survey.degraded,
-            "why": [text[:LONGEST] for text in ([f"{self._lookout.name} is {amiss}"] if amiss else []) + down],
+            "why": [text[:LONGEST] for text in ([f"{self._lookout.name} {amiss}"] if amiss else []) + down],
             "ended": "" if ended is None else str(ended)[:LONGEST],
         }
 
@@ -95,5 +97,6 @@ def _blocked(blocked: Blocked) -> dict[str, Any]:
         "path": blocked.path,
         "life": blocked.incarnation,
         "handler": blocked.message or "",
+        "where": str(place_of(blocked.stack) or ""),
         "stack": [str(frame) for frame in blocked.stack],
     }

@@ -82,12 +82,13 @@ class Lookout:
     def name(self) -> str:
         return self._tree.path if isinstance(self._tree, RunningSupervisor) else self._tree.name
 
-    async def ask(self, function: Callable[[], T], within: float = BLOCKED_AFTER) -> T:
+    async def ask(self, function: Callable[[], T], within: float | None = None) -> T:
         """Run a function in the tree's loop, and wait for what it returns or raises.
 
-        Raises `LoopBlocked` if it hasn't begun in so many seconds: then it never will. `LoopGone`.
+        Raises `LoopBlocked` if it hasn't begun in so many seconds, or else in those after which a loop is called blocked: then
+        it never will. `LoopGone`.
         """
-        if within <= BLOCKED_AFTER and self.blocked_for:  # what was asked before is still to be answered
+        if within is None and self.blocked_for:  # what was asked before is still to be answered
             raise LoopBlocked
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
@@ -115,7 +116,7 @@ class Lookout:
         try:
             if not self._soon(run):
                 raise LoopGone
-            done, _ = await asyncio.wait([answer], timeout=within)
+            done, _ = await asyncio.wait([answer], timeout=BLOCKED_AFTER if within is None else within)
             if not done and wish.withdraw():
                 raise LoopBlocked
             result, error = await answer

@@ -31,6 +31,7 @@ from supervise_strategies.kind import is_of
 
 from .board import plain
 from .endpoint import Endpoint
+from .folder import WrongFolder as WrongFolder
 from .folder import folder_of_user, made, socket_for
 from .gate import LOOPBACK, Gate, Peer, name_in, peer_of
 from .hand import Hand
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = 64
 """At a time, on the socket, and as many over HTTP; what comes above is closed at once."""
+BACKLOG: Final = 1024
+"""That the system keeps until they are taken. With 100, one in 200 of a flood waited a second for its next try (tried)."""
 PATIENCE: Final = 5.0
 """Seconds that a client may take to say what it wants."""
 SLOWNESS: Final = 10.0
@@ -171,9 +174,9 @@ class _Server:
         self._endpoint = endpoint = Endpoint(self._lookout, self._gate, self._hand, LogFeed())
         unix, tcp = self._sockets
         servers: list[asyncio.Server] = []
-        servers.append(await asyncio.start_unix_server(self._accept(True), sock=unix, limit=LONGEST_HEAD))
+        servers.append(await asyncio.start_unix_server(self._accept(True), sock=unix, limit=LONGEST_HEAD, backlog=BACKLOG))
         if tcp is not None:
-            servers.append(await asyncio.start_server(self._accept(False), sock=tcp, limit=LONGEST_HEAD))
+            servers.append(await asyncio.start_server(self._accept(False), sock=tcp, limit=LONGEST_HEAD, backlog=BACKLOG))
         self._soon(self._began.set)
         await self._stopping.wait()
         for server in servers:
@@ -295,7 +298,7 @@ def _unix_socket(path: Path) -> Generator[socket.socket]:
             listening.bind(str(path))
         finally:
             os.umask(before)
-        listening.listen(100)
+        listening.listen(BACKLOG)
         listening.setblocking(False)
     except OSError as error:
         listening.close()
@@ -332,7 +335,7 @@ def _is_stale(path: Path) -> bool:
 def _tcp_socket(host: str, port: int) -> Generator[socket.socket]:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.create_server(address[:2], family=family, backlog=100)
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         why = error.strerror or str(error)
         raise CantServe(

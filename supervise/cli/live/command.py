@@ -174,7 +174,7 @@ def _print_head(found: dict[str, Any]) -> None:
         print(f"! {why}")
     blocked = loop["blocked"]
     if blocked:
-        where = f" at {blocked['stack'][-1]}" if blocked["stack"] else ""
+        where = f" in {blocked['where']}" if blocked["where"] else ""
         handler = f" ({blocked['handler']})" if blocked["handler"] else ""
         print(f"! the event loop is blocked for {blocked['for']:.1f} s by {blocked['path']}{handler}{where}")
     if not found.get("all", True):
