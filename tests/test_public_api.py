@@ -85,6 +85,7 @@ PATHS: dict[str, set[str]] = {
     "supervise.health": {
         "ChildHealth", "Endpoint", "Health", "Readiness", "ServiceManager", "health", "readiness", "serve",
     },
+    "supervise.live": {"CantServe", "Client", "Found", "LiveError", "NoTree", "Served", "WrongFolder", "serve", "trees"},
     "supervise.testing": {
         "Chaos", "FakeAddress", "Heard", "Holder", "NotSurvived", "Recording", "Sabotage", "Sent", "Strike", "Trap",
         "assert_story", "at_rest", "call", "chaos", "crash_on", "holders", "record", "settle", "survives", "virtual_time",

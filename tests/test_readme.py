@@ -21,6 +21,7 @@ import pytest
 import supervise
 import supervise.events
 import supervise.health
+import supervise.live
 import supervise.telemetry
 import supervise.testing
 from tests.benchmarks.contestant import CONTESTANTS
@@ -121,5 +122,5 @@ def test_classes_that_are_named_exist() -> None:
     named = set(re.findall(r"`([A-Z][A-Za-z]+)(?!\w)", outside_blocks)) - {"Protocol", "FastAPI"}
     named -= set(re.findall(r"`([A-Z][A-Za-z]+)(?!\w)", of_others))
     assert "ActorCrashed" in named
-    homes = (supervise, supervise.events, supervise.health, supervise.telemetry, supervise.testing, builtins)
+    homes = (supervise, supervise.events, supervise.health, supervise.live, supervise.telemetry, supervise.testing, builtins)
     assert not [name for name in named if not any(hasattr(home, name) for home in homes)]

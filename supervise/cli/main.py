@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         help="let it be seen from outside, by a socket, or by HTTP with a page, e.g. 127.0.0.1:8080",
     )
     running.add_argument("--operate", action="store_true", help="and handled: restart, stop, start, pause, resume, change")
-    running.add_argument("--health", metavar="HOST:PORT", help="answer /live, /ready and /tree there, e.g. 127.0.0.1:8080")
+    running.add_argument("--health", metavar="HOST:PORT", help="answer /live and /ready there, e.g. 127.0.0.1:8080")
     running.add_argument(
         "--trace-exclude",
         metavar="PATTERN",

@@ -201,7 +201,7 @@ class _Service:
             chosen = await stack.enter_async_context(serve(self._description, host, port))
         except OSError as error:
             raise taken("--health", host, port, error) from error
-        print(f"supervise: health at http://{shown(host, chosen)}/live, /ready and /tree", file=sys.stderr, flush=True)
+        print(f"supervise: health at http://{shown(host, chosen)}/live and /ready", file=sys.stderr, flush=True)
 
     async def _let_see(self, stack: AsyncExitStack, live: Live) -> None:
         """The same, for who watches and handles the tree from outside."""

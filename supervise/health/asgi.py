@@ -1,4 +1,4 @@
-"""`/live`, `/ready` and `/tree` as an ASGI application, without a framework."""
+"""`/live` and `/ready` as an ASGI application, without a framework."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
 from supervise.log import say
-from supervise.tree.snapshot import Source, health, is_live, readiness
+from supervise.tree.snapshot import Source, is_live, readiness
 from supervise_strategies.exception import interrupts
 
 Scope = MutableMapping[str, Any]
@@ -29,9 +29,8 @@ class Endpoint:
 
     | path | status | body, as JSON |
     |---|---|---|
-    | `/live` | 200 while the tree runs, else 503 | `live`, `ready`, `why` |
-    | `/ready` | 200 while it is ready, else 503 | the same |
-    | `/tree` | 200 | the whole `Health` |
+    | `/live` | 200 while the tree runs, else 503 | `live`, `ready`, `degraded`, `why` |
+    | `/ready` | 200 while it is ready, degraded or not, else 503 | the same |
 
     It is for GET and HEAD. Where something that it asks raises, a queue of your own for one, the answer is 500 and the log
     says why. It has to run in the tree's own event loop, where nothing changes while it looks. The tree is a
@@ -55,13 +54,12 @@ class Endpoint:
     def _answer(self, method: str, path: str) -> Answer:
         if method not in ("GET", "HEAD"):
             return _json(405, {"error": f"{method} isn't for this: use GET"}, (b"allow", b"GET, HEAD"))
-        if path == "/tree":
-            return _json(200, health(self._tree).as_dict())
         if path not in ("/live", "/ready"):
-            return _json(404, {"error": "there are /live, /ready and /tree"})
+            return _json(404, {"error": "there are /live and /ready; the whole tree is told by supervise.live"})
         found = readiness(self._tree)
         good = found.live if path == "/live" else found.ready
-        return _json(200 if good else 503, {"live": found.live, "ready": found.ready, "why": found.why})
+        told = {"live": found.live, "ready": found.ready, "degraded": found.degraded, "why": found.why}
+        return _json(200 if good else 503, told)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

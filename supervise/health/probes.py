@@ -32,7 +32,7 @@ COMPLAIN_EVERY: Final = 5.0  # seconds, of that
 
 @asynccontextmanager
 async def serve(tree: Source, host: str, port: int) -> AsyncGenerator[int]:
-    """Answer `/live`, `/ready` and `/tree` on that address, and yield the port, which is chosen if `port` is 0.
+    """Answer `/live` and `/ready` on that address, and yield the port, which is chosen if `port` is 0.
 
     When no connection can be taken, since the process has no file descriptors left, it complains and goes on trying. Raises
     `OSError` if it can't listen there.

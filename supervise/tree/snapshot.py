@@ -15,8 +15,8 @@ its whole cost. `queued` is free, and `await address.ping()` tells how long an a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import InvalidSpec
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from .node import Node
 
 Source: TypeAlias = RunningSupervisor | Runnable
+
+OPTIONAL: Final = 1000
+"""Of what isn't required, so many are looked at to know whether a tree is degraded: half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Readiness:
     live: bool
     ready: bool
     why: tuple[str, ...] = ()
+    degraded: bool = False
+    """Whether something is down that isn't required, as far as the first 1,000 of these tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +132,33 @@ def health(source: Source, /) -> Health:
 
 
 def readiness(source: Source, /) -> Readiness:
-    """Whether a tree is live and ready now: only what is required is looked at, so many sessions cost nothing much."""
+    """Whether a tree is live and ready now, and whether it is degraded. Of what isn't required only the first 1,000 are looked
+    at, so many sessions cost nothing much.
+    """
     app = _running(source)
     if app is None:
         return Readiness(False, False, (f"{source.name} isn't running",))
-    return _judge(app, [child for child in _children(app._branch, True, everything=False) if not child.well])
+    found = _judge(app, [child for child in _children(app._branch, True, everything=False) if not child.well])
+    return replace(found, degraded=_is_degraded(app._branch))
+
+
+def _is_degraded(root: BranchPlace) -> bool:
+    """Whether any of what isn't required is down, or a pool has fewer workers than it is to have."""
+    needed, left = {root: True}, OPTIONAL
+    for place in root.walk(lambda below: not isinstance(below, PoolPlace)):
+        above = place.above or root
+        required = needed[above] and is_required(place, above)
+        if isinstance(place, BranchPlace):
+            needed[place] = required
+        if required and not isinstance(place, PoolPlace):
+            continue
+        state = state_of(place, above)
+        if not is_whole(place, state) and (not required or is_well(place, state)):
+            return True
+        left -= not required
+        if left == 0:
+            break
+    return False
 
 
 def is_live(source: Source, /) -> bool:

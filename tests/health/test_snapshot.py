@@ -31,6 +31,7 @@ from supervise import (
 from supervise.health import ChildHealth, Readiness, health, readiness
 from supervise.mailbox.mailbox import Mailbox
 from supervise.testing.virtual_time import at_rest
+from supervise.tree import snapshot
 from tests.doubles import Boom, Scribe, fill
 from tests.members import Member
 
@@ -94,7 +95,16 @@ async def test_an_optional_child_that_is_down_only_degrades(where: str) -> None:
         assert (found.ready, found.degraded) == (True, True)
         assert found.why[0].startswith(f"app/{path} is ")
         assert str(found).startswith("app: ready, degraded\n")
-        assert readiness(app) == Readiness(True, True)
+        assert readiness(app) == Readiness(True, True, degraded=True)
+
+
+async def test_of_many_optional_ones_the_first_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "OPTIONAL", 3)
+    async with Supervisor("app", *(child(Member, name=str(number), required=False) for number in range(5))) as app:
+        await app.operator("ada").stop("3")
+        assert not readiness(app).degraded
+        await app.operator("ada").stop("2")
+        assert readiness(app).degraded
 
 
 async def test_a_dynamic_child_can_be_required() -> None:
