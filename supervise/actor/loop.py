@@ -351,6 +351,7 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
             life.own_extras().throttle_timer = mailbox.backend.call_at(min(held_back.values()), mailbox.wake)
         return mailbox.queue, 0
     lane.mailbox.count_begun()
+    mailbox.tally_next(lane)
     life.own_extras().lane = lane
     lane.admit(leaving=1)
     if lane is not mailbox:

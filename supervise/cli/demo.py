@@ -26,8 +26,9 @@ GUARD = 60.0  # seconds after which a demo that hangs is given up; it takes abou
 class Client:
     """A scripted member: says lines, and keeps all that it hears."""
 
-    def __init__(self, nick: str) -> None:
+    def __init__(self, nick: str, room: str = ROOM) -> None:
         self.nick = nick
+        self.room = room
         self.heard: list[str] = []
         self.said: list[str] = []
         self.times_connected: int = 0
@@ -40,12 +41,16 @@ class Client:
         while True:
             async with await anyio.connect_tcp("127.0.0.1", port) as self._stream:
                 lines = BufferedByteReceiveStream(self._stream)
-                await self._stream.send(f"NICK {self.nick}\nJOIN {ROOM}\n".encode())
+                await self._stream.send(f"NICK {self.nick}\nJOIN {self.room}\n".encode())
                 try:
                     while True:
                         self._hear((await lines.receive_until(b"\n", 4096)).decode())
                 except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
-                    _tell(f"client {self.nick} was disconnected, and connects again")
+                    self.tell(f"client {self.nick} was disconnected, and connects again")
+
+    def tell(self, text: str) -> None:
+        """Say what has become of it."""
+        _tell(text)
 
     def _hear(self, line: str) -> None:
         if line.startswith("OK "):
@@ -99,7 +104,7 @@ def _tell(text: str) -> None:
     print(f"{time.monotonic() - _begun:6.2f} s  {text}", flush=True)
 
 
-async def _sabotage(_: object) -> None:
+async def sabotage(_: object) -> None:
     """Run in an actor's own turn, as any callable can be: it holds up the actor for a while, and then crashes it."""
     await anyio.sleep(0.05)
     raise RuntimeError("sabotage")
@@ -144,7 +149,7 @@ async def _talk(app: RunningSupervisor, clients: list[Client]) -> int:
             for client in clients:
                 group.start_soon(_say_all, client, number)
             if number % 4 == 1:
-                await room.send(_sabotage)
+                await room.send(sabotage)
             elif number % 4 == 2:
                 await cy.say("poison")
                 poisoned += 1
@@ -154,7 +159,7 @@ async def _talk(app: RunningSupervisor, clients: list[Client]) -> int:
         if number % 4 == 3:
             before = bob.times_connected
             members = await app.find(chat.REGISTRY).call(chat.Registry.members, ROOM)
-            await next(m.connection for m in members if m.nick == bob.nick).send(_sabotage)
+            await next(m.connection for m in members if m.nick == bob.nick).send(sabotage)
             await bob.joined(before + 1)
     return poisoned
 

@@ -87,6 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             metrics=options.metrics,
             durations=options.metrics_durations,
         )
+        if options.command == "demo" and options.live is not None:
+            from . import endless_demo
+
+            return endless_demo.main(options.backend, telemetry, options.live)
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
         return run.main(
@@ -141,6 +145,13 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         help="let it be seen from outside, by a socket, or by HTTP with a page, e.g. 127.0.0.1:8080",
+    )
+    showing.add_argument(
+        "--live",
+        metavar="HOST:PORT",
+        nargs="?",
+        const="127.0.0.1:0",
+        help="talk and crash until Ctrl-C, with the page of the live view there (any port of this machine)",
     )
     running.add_argument("--operate", action="store_true", help="and handled: restart, stop, start, pause, resume, change")
     running.add_argument("--health", metavar="HOST:PORT", help="answer /live and /ready there, e.g. 127.0.0.1:8080")

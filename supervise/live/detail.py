@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from supervise.mailbox.lane import Lane
     from supervise.tree.running import RunningSupervisor
 
+    from .tally import Tallies
+
 LOOKED_AT: Final = 1000
 """Messages that wait in one lane and whose handlers are counted."""
 NAMES: Final = 20
@@ -28,7 +30,7 @@ EXPLAINED: Final = 4000
 """Characters of what a crash would cause."""
 
 
-def detail(app: RunningSupervisor, path: str) -> dict[str, Any]:
+def detail(app: RunningSupervisor, path: str, tallies: Tallies) -> dict[str, Any]:
     """Of what stands there, relative to the root; an empty path is the root. Raises `ChildNotFound`."""
     root = app._branch
     if not path:
@@ -39,7 +41,7 @@ def detail(app: RunningSupervisor, path: str) -> dict[str, Any]:
     found: dict[str, Any] = {"row": row.as_dict(), "explain": _explained(app, path)}
     if isinstance(place, BranchPlace):
         return found | _about_supervisor(place)
-    return found | _about_actor(place)
+    return found | _about_actor(place) | {"begun": tallies.of(place.mailbox)}
 
 
 def _explained(app: RunningSupervisor, path: str) -> str:

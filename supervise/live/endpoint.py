@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .gate import Gate, Peer
     from .hand import Hand
     from .log_feed import LogFeed
+    from .tally import Tallies
 
 BEGINS_WITHIN: Final = 5.0
 """Seconds for which an action waits for the loop; then it is withdrawn."""
@@ -70,11 +71,12 @@ SORTS: Final[dict[str, Callable[[Seen], Any]]] = {
 class Endpoint:
     """Of one tree."""
 
-    def __init__(self, lookout: Lookout, gate: Gate, hand: Hand, logs: LogFeed) -> None:
+    def __init__(self, lookout: Lookout, gate: Gate, hand: Hand, logs: LogFeed, tallies: Tallies) -> None:
         self._lookout = lookout
         self._gate = gate
         self._hand = hand
         self.logs: LogFeed = logs
+        self._tallies = tallies
         self.feeds: Feeds = Feeds(lookout)
         self._head = Head(lookout, gate.operate)
 
@@ -169,7 +171,7 @@ class Endpoint:
             app = self._app()
             inside = relative(app, path)
             full = f"{app.path}/{inside}" if inside else app.path
-            return detail(app, inside), kept_of(app._branch), full
+            return detail(app, inside, self._tallies), kept_of(app._branch), full
 
         found, kept, full = await self._lookout.ask(look)
         feed = self.feeds.of("")

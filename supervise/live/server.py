@@ -38,6 +38,7 @@ from .hand import Hand
 from .log_feed import LogFeed
 from .lookout import Lookout
 from .request import LONGEST_HEAD, Gone, Refused, Request, answer, begin, read
+from .tally import Tallies
 
 if TYPE_CHECKING:
     from supervise.tree.snapshot import Source
@@ -130,6 +131,7 @@ class _Server:
         self._gate = gate
         self._hand = hand
         self._sockets = (unix, tcp)
+        self._tallies = Tallies()
         self._soon = current_backend().from_anywhere()
         self._began = anyio.Event()
         self._over = anyio.Event()
@@ -156,6 +158,7 @@ class _Server:
         with anyio.CancelScope(shield=True):
             await self._over.wait()
         self._thread.join()
+        self._tallies.end()
 
     # -- in the thread -----------------------------------------------------------------------------------------------
 
@@ -171,7 +174,7 @@ class _Server:
     async def _serve(self) -> None:
         self._loop = self._hand.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._endpoint = endpoint = Endpoint(self._lookout, self._gate, self._hand, LogFeed())
+        self._endpoint = endpoint = Endpoint(self._lookout, self._gate, self._hand, LogFeed(), self._tallies)
         unix, tcp = self._sockets
         servers: list[asyncio.Server] = []
         servers.append(await asyncio.start_unix_server(self._accept(True), sock=unix, limit=LONGEST_HEAD, backlog=BACKLOG))

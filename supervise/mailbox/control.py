@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from supervise._backends import give
-from supervise.message import Message
+from supervise.message import Message, name_of
 
 from .envelope import Envelope, is_held_back
 from .lanes import Lanes
@@ -44,7 +45,11 @@ class Control(Lanes):
         """Whether messages are taken from one queue, as fast as they are handled."""
         extras = self.extras
         return extras is NO_EXTRAS or (
-            extras.side is None and extras.bucket is None and not extras.paused and not extras.held_back_until
+            extras.side is None
+            and extras.bucket is None
+            and extras.tally is None
+            and not extras.paused
+            and not extras.held_back_until
         )
 
     @property
@@ -126,6 +131,20 @@ class Control(Lanes):
         """For its throttle: a message is taken out to be begun; -1: it couldn't be."""
         if self.extras.bucket is not None:
             self.extras.bucket.take(messages)
+
+    def tally(self, *, on: bool) -> None:
+        """Count begun messages by handler from now on, or no more. Meanwhile each message is looked at."""
+        if not on:
+            self.own_extras().tally = None
+        elif self.extras.tally is None:
+            self.own_extras().tally = Counter()
+            self.attention = True
+
+    def tally_next(self, lane: Lane) -> None:
+        """The next message of a lane is about to begin."""
+        tally = self.extras.tally
+        if tally is not None and type(lane.queue) is deque:  # who has a queue of one's own knows what is next there
+            tally[name_of(lane.queue[0][0])] += 1
 
     @property
     def causes(self) -> dict[int, BaseException] | None:

@@ -8,6 +8,8 @@ from .choice import STRICT, Choosing
 from .extras import Extras, shared
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from supervise._backends import Future
 
     from .lane import Lane
@@ -28,6 +30,7 @@ class MailboxExtras(Extras):
         "paused",
         "pings",
         "side",
+        "tally",
     )
 
     def __init__(self) -> None:
@@ -40,6 +43,7 @@ class MailboxExtras(Extras):
         self.fail_fast: int = 0  # queued calls that asked for on_restart="fail"
         self.abandoned: int = 0
         self.pings: list[Future] | None = None
+        self.tally: Counter[str] | None = None  # begun messages by handler, while somebody watches
         self.kept: tuple[Any, int, float] | None = None  # by the actor, for its next life: value, number of the life, instant
 
 

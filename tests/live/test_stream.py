@@ -16,11 +16,13 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from supervise import DynamicSupervisor, RunningSupervisor, Supervisor, child
 from supervise.live import Client, LiveError, NoTree, serve
 from supervise.live import lookout as lookouts
 from supervise.live.event_feed import KEPT, EventFeed
+from supervise.telemetry import Spans
 from tests.real_clock import on_the_real_clock
 
 from .asked import Frames, Gate, ask, following, told, until
@@ -80,6 +82,20 @@ async def test_a_crash_is_told_at_once_with_what_followed() -> None:
         assert (crash["path"], crash["level"], crash["life"]) == ("app/echo", "ERROR", 1)
         assert crash["text"].startswith("app/echo #1 ended: crashed (ValueError: secret) in Echo.boom (")
         assert change["missed"] == 0
+
+
+async def test_events_of_a_message_that_is_traced_say_its_trace() -> None:
+    spans = Spans(TracerProvider())
+    async with Supervisor("app", child(Echo, name="echo"), tracing=spans) as app, serve(app) as at:
+        frames = Client(at.socket).stream(every=0.25)
+        await following(frames)
+        with spans.provider.get_tracer("test").start_as_current_span("test") as span:
+            await app.find("echo").send(Echo.boom, "x")
+        change = await told(frames, lambda data: any(event["event"] == "Decided" for event in data["events"]))
+        trace_id = f"{span.get_span_context().trace_id:032x}"
+        traces = {event["event"]: event.get("trace") for event in change["events"]}
+        assert (traces["Stopped"], traces["Decided"]) == (trace_id, trace_id)
+        await ask(frames.close)
 
 
 async def test_a_part_is_watched_alone() -> None:
