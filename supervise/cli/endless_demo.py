@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import anyio
 
-from supervise.live.server import CantServe, WrongFolder, serve
+from supervise.live import CantServe, WrongFolder, serve
 from supervise.tree.running import RunningSupervisor
 
 from . import chat

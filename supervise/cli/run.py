@@ -205,7 +205,7 @@ class _Service:
 
     async def _let_see(self, stack: AsyncExitStack, live: Live) -> None:
         """The same, for who watches and handles the tree from outside."""
-        from supervise.live.server import CantServe, WrongFolder, serve  # it takes 30 ms to load, asyncio for trio, too
+        from supervise.live import CantServe, WrongFolder, serve  # it takes 30 ms to load, asyncio for trio, too
 
         try:
             served = await stack.enter_async_context(serve(self._description, live.where, operate=live.operate))
@@ -213,6 +213,8 @@ class _Service:
             raise WrongAddress(f"--live: {error}") from error
         page = "" if served.url is None else f", and the page at {served.url}"
         print(f"supervise: live at {served.socket}{page}", file=sys.stderr, flush=True)
+        if served.beyond:
+            print("supervise: --live: other machines can reach that, in clear text: a port forward is safer", file=sys.stderr)
 
     async def _accompany(self) -> None:
         """Beside the tree, from the beginning of its start on: stop it when it is asked for, and look after its end."""

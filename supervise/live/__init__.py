@@ -6,6 +6,7 @@ The names here are the public ones. This room may import `tree/` and what is bel
 
 from .client import Client, LiveError, NoTree, trees
 from .folder import Found, WrongFolder
-from .server import CantServe, Served, serve
+from .listening import CantServe
+from .server import Served, serve
 
 __all__ = ("CantServe", "Client", "Found", "LiveError", "NoTree", "Served", "WrongFolder", "serve", "trees")

@@ -125,9 +125,8 @@ def _is_supervisor(app: RunningSupervisor, path: str) -> bool:
 
 
 def relative(app: RunningSupervisor, path: str) -> str:
-    """A path as `find` takes it; with the root's name before it, as rows and events have it, it is the same."""
+    """A path as `find` takes it; with that of the served supervisor before it, as rows and events have it, it is the same."""
     path = path.strip("/")
-    first, _, rest = path.partition("/")
-    if first == app.name and first not in app._branch.places:
-        return rest
+    if f"{path}/".startswith(f"{app.path}/") and path.partition("/")[0] not in app._branch.places:
+        return path[len(app.path) :].lstrip("/")
     return path

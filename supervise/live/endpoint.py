@@ -111,8 +111,8 @@ class Endpoint:
         path = request.path
         if path.startswith("/live/") and request.method == "POST":
             return await self._act(path.removeprefix("/live/"), request, peer)
-        if request.method not in ("GET", "HEAD"):
-            raise Refused(405, f"{request.method} isn't for this", ("allow", "GET, HEAD, POST"))
+        if request.method != "GET" and not (path == "/" and request.method == "HEAD"):
+            raise Refused(405, f"{request.method} isn't for this", ("allow", "GET, POST"))
         query = request.query
         match path:
             case "/":

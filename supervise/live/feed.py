@@ -33,6 +33,8 @@ OF_ALL: Final = 60
 """and so many times what it, and what was told of it, took of both threads."""
 LISTENS: Final = 0.25
 """Seconds between two looks at what happened, and at whether the loop is blocked."""
+IDLE: Final = 16
+"""Parts that are remembered though nobody watches them."""
 FORGOTTEN: Final = 60.0
 """Seconds after which what nobody looks at any more is forgotten."""
 
@@ -135,6 +137,9 @@ class Feeds:
         for path, old in [*self._by_path.items()]:
             if not old.every and now - old.used > max(FORGOTTEN, old.interval):
                 del self._by_path[path]
+        idle = [path for path, old in self._by_path.items() if not old.every]
+        for path in idle[: len(idle) - IDLE]:
+            del self._by_path[path]
         feed = self._by_path.get(under)
         if feed is None:
             feed = self._by_path[under] = Feed(self, under)

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import os
 import socket
 import struct
@@ -51,6 +52,8 @@ class Gate(NamedTuple):
 
     token: str
     hosts: tuple[str, ...] = LOOPBACK
+    by_number: bool = False
+    """Whether any address in numbers is one of ours, too: it is served beyond this machine. No name is rebound to that."""
     operate: bool = False
 
     def check(self, request: Request, peer: Peer) -> None:
@@ -68,7 +71,8 @@ class Gate(NamedTuple):
 
     def _check_http(self, request: Request) -> None:
         host = request.headers.get("host", "")
-        if name_in(host) not in self.hosts:
+        name = name_in(host)
+        if name not in self.hosts and not (self.by_number and is_number(name)):
             raise Refused(403, "this host isn't served here: use the address that was printed")
         origin = request.headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host.lower()}":
@@ -89,6 +93,20 @@ def name_in(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
+
+
+def is_number(name: str) -> bool:
+    """Whether it is an IP address, and no name."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    return host == "localhost" or (is_number(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def peer_of(connection: Any) -> Peer:

@@ -10,15 +10,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import secrets
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 import anyio
 
@@ -31,10 +31,10 @@ from supervise_strategies.kind import is_of
 
 from .board import plain
 from .endpoint import Endpoint
-from .folder import WrongFolder as WrongFolder
 from .folder import folder_of_user, made, socket_for
-from .gate import LOOPBACK, Gate, Peer, name_in, peer_of
+from .gate import LOOPBACK, Gate, Peer, is_loopback, name_in, peer_of
 from .hand import Hand
+from .listening import BACKLOG, host_and_port, remove, tcp_socket, unix_socket, write
 from .log_feed import LogFeed
 from .lookout import Lookout
 from .request import LONGEST_HEAD, Gone, Refused, Request, answer, begin, read
@@ -45,18 +45,12 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = 64
 """At a time, on the socket, and as many over HTTP; what comes above is closed at once."""
-BACKLOG: Final = 1024
-"""That the system keeps until they are taken. With 100, one in 200 of a flood waited a second for its next try (tried)."""
 PATIENCE: Final = 5.0
 """Seconds that a client may take to say what it wants."""
 SLOWNESS: Final = 10.0
 """Seconds for which an answer may wait for a client that doesn't read; then its connection is cut."""
 BUFFER: Final = 64 * 1024
 """Bytes that wait for a client."""
-
-
-class CantServe(Exception):
-    """It can't listen there; the text says where, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +60,8 @@ class Served:
     socket: Path
     url: str | None = None
     """Over HTTP, with the token after `#`, where no server is told it."""
+    beyond: bool = False
+    """Whether other machines can reach it over HTTP. What is said there, the token too, is in clear."""
 
 
 @asynccontextmanager
@@ -85,33 +81,34 @@ async def serve(
     """
     _check_tree(tree)
     url = file = None
-    address = None if where is None or isinstance(where, os.PathLike) else _host_and_port(where)
+    address = None if where is None or isinstance(where, os.PathLike) else host_and_port(where)
     with contextlib.ExitStack() as stack:
         if where is None or address is not None:
             path = socket_for(made(folder_of_user()), tree.name)
         else:
             path = Path(os.path.abspath(where))  # noqa: ASYNC240 - it asks for the working directory alone
-        unix = stack.enter_context(_unix_socket(path))
+        unix = stack.enter_context(unix_socket(path))
         token = secrets.token_urlsafe(24)
         hosts: tuple[str, ...] = LOOPBACK
         tcp: socket.socket | None = None
+        beyond = address is not None and not is_loopback(address[0])
         if address is not None:
             host, port = address
-            tcp = stack.enter_context(_tcp_socket(host, port))
+            tcp = stack.enter_context(tcp_socket(host, port))
             port = tcp.getsockname()[1]
             hosts = (*LOOPBACK, name_in(f"[{host}]" if ":" in host else host))
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}/#token={token}"
             file = path.with_suffix(".url")
-            _write(file, url)
-            stack.callback(_remove, file)
+            write(file, url)
+            stack.callback(remove, file)
         raised: BaseException | None = None
         async with anyio.create_task_group() as group:
             hand = Hand(group)
             group.start_soon(hand.run)
-            server = _Server(Lookout(tree, current_backend()), Gate(token, hosts, operate), hand, unix, tcp)
+            server = _Server(Lookout(tree, current_backend()), Gate(token, hosts, beyond, operate), hand, unix, tcp)
             await server.start()
             try:
-                yield Served(path, url)
+                yield Served(path, url, beyond)
             except BaseException as error:  # it leaves as it is, and in no group
                 if is_of(error, anyio.get_cancelled_exc_class(), GeneratorExit):
                     raise
@@ -139,8 +136,19 @@ class _Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.StreamWriter] = set()
         self._count = {True: 0, False: 0}
         self._endpoint: Endpoint | None = None
+        _all.add(self)
+
+    def forked(self) -> None:
+        """In a process that was forked off, where nobody answers: let go of what clients would wait for there."""
+        for listening in self._sockets:
+            if listening is not None:
+                listening.close()
+        for writer in self._connections:
+            with contextlib.suppress(OSError):
+                os.close(writer.get_extra_info("socket").fileno())
 
     # -- in the tree's loop ------------------------------------------------------------------------------------------
 
@@ -208,6 +216,7 @@ class _Server:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, local: bool) -> None:
         writer.transport.set_write_buffer_limits(high=BUFFER)
+        self._connections.add(writer)
         try:
             async with asyncio.timeout(PATIENCE):
                 request = await read(reader)
@@ -225,6 +234,7 @@ class _Server:
                 await _send(writer, answer(500, plain({"error": f"it couldn't be told: {type(error).__name__}"})))
         finally:
             await _close(writer)
+            self._connections.discard(writer)
 
     async def _answer(self, request: Request, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._endpoint is not None
@@ -279,89 +289,18 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-# -- where it listens ----------------------------------------------------------------------------------------------------
-
-
-def _host_and_port(where: str) -> tuple[str, int] | None:
-    """`HOST:PORT`; None: it is a path."""
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^/\\:\s]+):(\d{1,5})", where)
-    if match is None or int(match[2]) > 65535:
-        return None
-    return match[1].removeprefix("[").removesuffix("]"), int(match[2])
-
-
-@contextlib.contextmanager
-def _unix_socket(path: Path) -> Generator[socket.socket]:
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if _is_stale(path):
-            path.unlink()
-        before = os.umask(0o177)  # from its first moment on it is for its user alone
-        try:
-            listening.bind(str(path))
-        finally:
-            os.umask(before)
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
-    except OSError as error:
-        listening.close()
-        why = error.strerror or str(error)
-        raise CantServe(
-            f"{path}: a socket can't be made there ({why}): say another place, with a path of at most 100 characters"
-        ) from error
-    inode = path.stat().st_ino
-    try:
-        yield listening
-    finally:
-        listening.close()
-        with contextlib.suppress(OSError):
-            if path.stat().st_ino == inode:  # else somebody has put another one there
-                path.unlink()
-
-
-def _is_stale(path: Path) -> bool:
-    """Whether a socket is there to which nobody listens."""
-    if not path.is_socket():
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trying:
-        trying.settimeout(1.0)
-        try:
-            trying.connect(str(path))
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-    return False
-
-
-@contextlib.contextmanager
-def _tcp_socket(host: str, port: int) -> Generator[socket.socket]:
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise CantServe(
-            f"{host}:{port}: can't listen there ({why}): choose another port, or end what listens on this one"
-        ) from error
-    listening.setblocking(False)
-    with listening:
-        yield listening
-
-
-def _write(file: Path, text: str) -> None:
-    """For its user alone, also if it was there."""
-    with contextlib.suppress(FileNotFoundError):
-        file.unlink()
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text)
-
-
-def _remove(file: Path) -> None:
-    with contextlib.suppress(OSError):
-        file.unlink()
-
-
 def _check_tree(tree: object) -> None:
     if not isinstance(tree, RunningSupervisor | Runnable):
         raise InvalidSpec("serve", "tree", tree, "a running tree, or the Supervisor that describes it")
+
+
+_all: Final[WeakSet[_Server]] = WeakSet()
+
+
+def _forked() -> None:
+    for server in _all:
+        server.forked()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forked)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Final, NamedTuple
@@ -115,7 +115,7 @@ async def run_clients(port: int) -> None:
 
 
 @contextlib.contextmanager
-def process(*words: str) -> Iterator[subprocess.Popen[str]]:
+def process(*words: str) -> Generator[subprocess.Popen[str]]:
     """One of the others; it ends with the block."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.live", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -127,7 +127,7 @@ def process(*words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextlib.contextmanager
-def watched(path: str, watchers: int) -> Iterator[None]:
+def watched(path: str, watchers: int) -> Generator[None]:
     """So many look once a second, in threads of this process."""
     over = threading.Event()
     began = [threading.Event() for _ in range(watchers)]

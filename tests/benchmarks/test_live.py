@@ -26,6 +26,10 @@ def test_what_is_over_a_limit_is_told(
     watched: Turn, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quiet = Turn(10.0, 1.0, 500)
-    monkeypatch.setattr(live, "measure", lambda *_: {0: [quiet] * 3, 1: [quiet, watched, watched]})
+
+    def measure(scenario: str, rounds: int, seconds: float) -> dict[int, list[Turn]]:
+        return {0: [quiet] * 3, 1: [quiet, watched, watched]}
+
+    monkeypatch.setattr(live, "measure", measure)
     assert live.main(["chat"]) == status
     assert said in capsys.readouterr().out

@@ -409,3 +409,47 @@ async def test_a_socket_that_somebody_has_put_in_place_of_ours_stays(runtime: Pa
             path.unlink()
             path.touch()
         assert path.exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python warns of threads, of which the server is one
+async def test_a_process_that_is_forked_off_holds_no_client_and_removes_nothing(runtime: Path) -> None:
+    async with page() as at:
+        frames = Client(at.served.socket).stream()
+        await following(frames)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:  # it lives until this test closes the pipe
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+        os.close(read)
+    try:
+        with pytest.raises((StopIteration, RuntimeError, NoTree)):  # the end of the server is seen, whoever was forked off
+            while True:
+                await following(frames)
+        with pytest.raises((StopIteration, NoTree)):
+            await ask(Client(at.url).snapshot)
+    finally:
+        os.close(write)
+        await ask(os.waitpid, child, 0)
+
+
+async def test_who_is_served_beyond_this_machine_may_be_called_by_number_and_not_by_name() -> None:
+    async with Supervisor("app") as app, serve(app, "0.0.0.0:0") as served:
+        assert served.beyond
+        assert served.url is not None
+        port, token = urlsplit(served.url).port, urlsplit(served.url).fragment.removeprefix("token=")
+        assert port is not None
+        headers = {"authorization": f"Bearer {token}"}
+        for host, status in (("10.1.2.3:80", 200), ("[fe80::1]:80", 200), ("evil.example", 403)):
+            assert (await ask(request, port, "GET", "/live/snapshot", headers, host=host)).status == status
+
+
+async def test_a_part_of_a_tree_is_served_by_its_own_paths() -> None:
+    tree = Supervisor("app", Supervisor("below", child(Echo, name="a")))
+    async with tree as app, serve(app.supervisor("below"), operate=True) as served:
+        client = Client(served.socket)
+        assert [row["path"] for row in (await ask(client.snapshot))["rows"]] == ["app/below", "app/below/a"]
+        assert (await ask(client.actor, "app/below/a"))["row"]["path"] == "app/below/a"
+        assert await ask(client.act, "restart", "app/below/a") == "app/below/a is restarted"
+        assert await ask(client.act, "restart", "a") == "a is restarted"
