@@ -38,7 +38,7 @@ FLAGS: Final = (
     "--disable-default-apps",
     "--disable-quic",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
 READS, WRITES = 3, 4  # the file descriptors by which it expects the two pipes
 BEGIN: Final = f"""\

@@ -45,13 +45,16 @@ class Sums:
     failed: int = 0
     dead_lettered: int = 0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, in_pool: bool) -> None:
+        """One more; what a pool's worker handled is counted in the pool's own row."""
         self.actors += 1
         self.down += not row.well
         self.restarts += row.restarts
         self.queued += row.queued
         self.busy += bool(row.hand)
         self.senders += row.senders
+        if in_pool:
+            return
         self.accepted += row.accepted
         self.handled += row.handled
         self.failed += row.failed
@@ -104,7 +107,7 @@ class Survey:
         root = self._branch
         now = root.tree.backend.now
         needed = {root: True}
-        self._keep(_of_itself(root))
+        self._keep(_of_itself(root), in_pool=False)
         for place in root.walk():
             above = place.above or root
             if above not in needed:  # it was added, and its supervisor forgotten, since the walk began
@@ -113,8 +116,9 @@ class Survey:
             if isinstance(place, BranchPlace):
                 needed[place] = required
             row = row_of(place, above, required, now())
-            self._judge(row, isinstance(above, PoolPlace))
-            self._keep(row)
+            in_pool = isinstance(above, PoolPlace)
+            self._judge(row, in_pool)
+            self._keep(row, in_pool)
             yield
         if self.is_cut:
             self.rows += [row for *_, row in heapq.nlargest(self._worst, self._candidates)]
@@ -128,12 +132,12 @@ class Survey:
         elif not row.well or (row.kind == "pool" and row.workers_up < row.workers):
             self.degraded = True
 
-    def _keep(self, row: Row) -> None:
+    def _keep(self, row: Row, in_pool: bool) -> None:
         if row.kind != "supervisor":
             sums = self.sums.get(row.type)
             if sums is None:
                 sums = self.sums[row.type] = Sums(row.type)
-            sums.add(row)
+            sums.add(row, in_pool)
         self._counted += 1
         if not self.is_cut:
             self.rows.append(row)
