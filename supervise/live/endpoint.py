@@ -25,7 +25,7 @@ from supervise.frame import in_place
 from supervise_strategies.errors import ChildNotFound, InvalidSpec, StrategyError
 from supervise_strategies.text import said
 
-from .board import encoded, plain
+from .board import Seen, encoded, plain
 from .deed import Deed, deed_of, do, relative
 from .detail import detail
 from .feed import Feed, Feeds, NotRunning, TooManyWatchers
@@ -34,12 +34,12 @@ from .history import ends_of, facts_of, kept_of
 from .lookout import Lookout, LoopBlocked, LoopGone
 from .page import page
 from .request import Refused, Request, answer
+from .row import Row
 
 if TYPE_CHECKING:
     from supervise.journal.facts import Kept
     from supervise.tree.running import RunningSupervisor
 
-    from .board import Seen
     from .gate import Gate, Peer
     from .hand import Hand
     from .log_feed import LogFeed
@@ -175,12 +175,10 @@ class Endpoint:
 
         found, kept, full = await self._lookout.ask(look)
         feed = self.feeds.of("")
-        seen = feed.board.rows.get(full)  # what only repeated looks can tell
-        if seen is not None and seen.row.life == found["row"].get("life", 1):
-            for name, since in (("hand_since", seen.row.hand_since), ("oldest_since", seen.row.oldest_since)):
-                if since is not None and ((name == "hand_since" and found["row"].get("hand")) or found["row"].get("queued")):
-                    found["row"][name] = since
         head = self._head.of(feed)
+        seen = feed.board.rows.get(full)
+        if seen is not None:  # what only repeated looks can tell
+            found["row"] = Seen(Row(**found["row"]), seen.seq, head["at"], seen).row.as_dict()
         return {"schema": SCHEMA, "at": head["at"], "operate": head["operate"], **found, "ends": ends_of(kept, full)}
 
     async def _events(self, query: dict[str, str]) -> dict[str, Any]:

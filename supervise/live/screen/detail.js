@@ -25,6 +25,7 @@ class Detail {
     const wasHidden = part("detail").hidden;
     part("detail").hidden = false;
     put(part("whose"), path);
+    table.selected = path;
     if (wasHidden && getComputedStyle(part("detail")).position === "fixed") part("whose").focus();
     void this.ask();
     changed();

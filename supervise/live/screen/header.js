@@ -11,13 +11,13 @@ function* banners() {
   const head = model.head;
   if (link.state === "missing") yield ["token", `The token is missing: ${NEW_ADDRESS}.`];
   if (link.state === "refused") yield ["token", `${link.text}. This page has stopped asking: ${NEW_ADDRESS}.`];
+  if (link.state === "old") yield ["problem", `${link.text}: load the page anew.`];
   if (link.state === "lost") {
     const stale = head === null ? "" : "; what stands below is what was seen last";
     const again = Math.max(0, Math.ceil((link.retry - performance.now()) / 1000));
     yield ["lost", `The stream is lost: ${link.text}${stale}. It is tried again`, ` in ${again} s`, ".", ["try now", () => link.now()]];
   }
   if (head === null) return;
-  if (head.schema !== SCHEMA) yield ["problem", `The server speaks version ${head.schema} of the protocol, and this page ${SCHEMA}: load it anew.`];
   const blocked = head.loop.blocked;
   if (blocked !== null) {
     const handler = blocked.handler ? ` (${blocked.handler})` : "";

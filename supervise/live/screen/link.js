@@ -32,7 +32,7 @@ class Refusal extends Error {
 class Link {
   constructor(hear) {
     this.hear = hear; // (kind, data), of each part of the stream
-    this.state = "connecting"; // live, lost, missing (there is no token), refused (it isn't tried again)
+    this.state = "connecting"; // live, lost, missing (there is no token), refused, old (neither is tried again)
     this.text = "";
     this.heard = 0; // when it last said anything
     this.retry = 0; // when it is tried again
@@ -78,6 +78,12 @@ class Link {
     this.run?.abort();
     this.run = new AbortController();
     void this.go(this.run);
+  }
+
+  // For good: it isn't tried again.
+  end(state, text) {
+    this.run?.abort();
+    this.say(state, text);
   }
 
   // Doesn't wait any longer until it is tried again.

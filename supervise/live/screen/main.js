@@ -4,16 +4,17 @@ const VIEWS = ["tree", "waits", "types", "events"];
 
 const link = new Link(hear), model = new Model(), operator = new Operator(), detail = new Detail();
 const events = new Events(), types = new Types(), table = new Table();
-let isWanted = false, process = null, pastOf = null; // of which process it is shown, and what was before this page
+let isWanted = false;
+let process = null, pastOf = null; // the process that is seen, and that of which it is known what was before this page
 
 function hear(kind, data) {
-  if (kind === "snapshot" || kind === "change") {
+  if (data !== null && data.schema !== SCHEMA) {
+    link.end("old", `The server speaks version ${data.schema} of the protocol, and this page ${SCHEMA}`);
+  } else if (data !== null) {
     model.apply(kind, data);
     if (kind === "change") events.hear(data.events, data.missed);
-    if (process !== data.tree.pid) {
-      process = data.tree.pid;
-      show(model.isAll ? "tree" : "types");
-    }
+    if (process === null) show(model.isAll ? "tree" : "types");
+    process = data.tree.pid;
     if (pastOf !== process && data.loop.blocked === null && data.tree.live) {
       pastOf = process;
       events.past().catch(() => (pastOf = null)); // it is asked again
@@ -37,8 +38,13 @@ function draw() {
   table.draw();
   drawWaits();
   events.draw();
-  const quiet = (performance.now() - link.heard) / 1000;
-  put(part("link"), link.state === "live" ? (quiet >= 8 ? `heard ${age(quiet)} ago` : "live") : link.state, link.state === "live" ? "" : "odd");
+  drawLink();
+}
+
+function drawLink() {
+  const isLive = link.state === "live", quiet = (performance.now() - link.heard) / 1000;
+  const often = isLive && model.head !== null && model.head.interval >= 2 ? `, seen each ${age(model.head.interval)}` : "";
+  put(part("link"), isLive && quiet >= 8 ? `heard ${age(quiet)} ago` : link.state + often, isLive ? "" : "odd");
 }
 
 function show(view) {

@@ -82,8 +82,9 @@ class Model {
     return this.head === null ? 0 : this.head.at + (link.state === "live" ? (performance.now() - this.received) / 1000 : 0);
   }
 
+  // What was there at an instant still was at the last survey: nobody knows more, so it is no longer than that.
   since(instant) {
-    return Math.max(0, this.now() - instant);
+    return Math.max(0, this.seen - instant);
   }
 
   left(instant) {

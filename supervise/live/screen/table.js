@@ -1,6 +1,6 @@
 // The table of all actors: as a tree, or sorted. Only the rows in view are elements, and they are used again.
 
-const ROW = 20; // pixels, as in the style
+const ROW = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row")); // pixels
 const SPARE = 5; // rows beside those in view
 const MANY = 50; // children of one supervisor that are folded at first
 
@@ -177,8 +177,14 @@ class Table {
     });
     const at = this.shown.findIndex((actor) => actor.path === this.selected);
     mark(this.grid, "aria-activedescendant", at >= from && at < to ? `row-${at - from}` : null);
-    const all = model.isAll ? count(model.actors.size) : `the ${count(Math.max(0, model.actors.size - 1))} worst of ${count(model.head.totals.actors)}`;
-    put(part("count"), model.head === null ? "" : this.wanted || !model.isAll ? `${count(this.matches)} of ${all}` : "");
+    put(part("count"), this.said());
+  }
+
+  // How many there are, where not all of them are shown.
+  said() {
+    if (model.head === null) return "";
+    if (!model.isAll) return `${count(this.matches)} rows, the worst of ${count(model.head.totals.actors)} actors`;
+    return this.wanted ? `${count(this.matches)} of ${count(model.actors.size)}` : "";
   }
 
   makeRow() {
@@ -210,7 +216,7 @@ class Table {
     if (element.style.getPropertyValue("--depth") !== depth) element.style.setProperty("--depth", depth);
     put(fold, isParent ? (isOpen ? "▾" : "▸") : "");
     put(name, this.isTree && actor.above !== null ? actor.name : shorter(actor.path));
-    put(more, isParent && !isOpen ? count(actor.sum?.actors ?? actor.below.length) : "");
+    put(more, isParent && !isOpen ? count(actor.sum?.actors || actor.below.length) : "");
     mark(element.firstChild, "title", visible(actor.path));
     COLUMNS.forEach(([, fill], at) => {
       const cell = element.children[at];
@@ -233,7 +239,7 @@ class Table {
     if (top < this.view.scrollTop) this.view.scrollTop = top;
     else if (top + ROW + head > this.view.scrollTop + this.view.clientHeight) this.view.scrollTop = top + ROW + head - this.view.clientHeight;
     if (detail.path) detail.open(actor.path);
-    changed();
+    else changed();
   }
 
   fold(actor, isFolded) {
@@ -249,7 +255,6 @@ class Table {
     this.selected = path;
     if (event.target.className === "fold" && this.isTree && actor.below.length) this.fold(actor, !isFolded(actor));
     else detail.open(path);
-    changed();
   }
 
   key(event) {

@@ -64,7 +64,10 @@ function age(seconds) {
   return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
 }
 
-const milliseconds = (seconds) => (seconds < 1 ? `${(seconds * 1000).toFixed(seconds < 0.00995 ? 1 : 0)} ms` : `${seconds.toFixed(1)} s`);
+function milliseconds(seconds) {
+  if (seconds >= 1) return `${seconds.toFixed(1)} s`;
+  return seconds < 0.0001 ? "< 0.1 ms" : `${(seconds * 1000).toFixed(seconds < 0.00995 ? 1 : 0)} ms`;
+}
 
 const BLOCKS = "▁▂▃▄▅▆▇█";
 

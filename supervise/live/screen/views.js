@@ -219,7 +219,7 @@ class Events {
 }
 
 function told(fact) {
-  if (fact.decision) return `${fact.path}: ${fact.decision}`;
+  if (fact.decision) return `${fact.path.slice(0, Math.max(0, fact.path.lastIndexOf("/")))}: ${fact.decision}`;
   const detail = fact.detail ? ` (${fact.detail})` : "", where = fact.where ? ` in ${fact.where}` : "";
   return `${fact.path} #${fact.incarnation ?? "?"} ${fact.fact}${fact.kind ? `: ${fact.kind}` : ""}${detail}${where}`;
 }
