@@ -24,7 +24,7 @@ from typing import Any
 import anyio
 import pytest
 
-from supervise import DynamicSupervisor, Intensity, Supervisor, child
+from supervise import DynamicSupervisor, Intensity, Supervisor, child, pool
 from supervise.events import Asked, Event
 from supervise.live.survey import Survey
 from tests.browser import Browser, Page
@@ -328,6 +328,20 @@ def test_supervisors_are_folded_and_then_have_the_sums_of_what_is_below(page: Pa
         assert names(page)[-2:] == ["red", "blue"]
 
 
+def test_a_pool_is_one_thing_and_its_workers_are_folded(page: Page) -> None:
+    with live(shop(pool(Worker, name="jobs", size=3, stop_within=0))) as tree:
+        for _ in range(5):
+            tree.send("jobs", Worker.hold)
+        show(page, tree)
+        page.until(f"{cell('shop/jobs', 'queue')} === '2/1000'")
+        assert names(page)[-1] == "jobs"
+        assert page.ask(cell("shop/jobs", "state")) == "running 3/3"
+        assert page.texts(".row .more")[-1] == "3"
+        page.ask("[...document.querySelectorAll('.fold')].at(-1).click()")
+        page.settle()
+        assert names(page)[-3:] == ["1", "2", "3"]
+
+
 def test_all_of_it_can_be_done_by_keys(page: Page) -> None:
     chosen = "document.querySelector('.row[aria-selected=true]')?.dataset.path ?? null"
     with live(shop(Supervisor("rooms", worker("red")))) as tree:
@@ -424,6 +438,26 @@ def test_one_actor_is_told_of_in_full_and_kept_fresh(page: Page) -> None:
         page.click("#close")
         page.settle()
         assert page.ask("detail.path") == ""
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_actor(page: Page) -> None:
+    with live(shop()) as tree:
+        tree.send("db", Worker.hold)
+        show(page, tree)
+        page.ask(
+            """(ask => link.ask = async (what, query) => {
+                const found = await ask(what, query);
+                if (query.path === "db") await new Promise(done => window.late = done);
+                return found;
+            })(link.ask.bind(link))"""
+        )
+        page.ask("detail.open('shop/db')")
+        page.until("typeof window.late === 'function'")
+        open_detail(page, "shop/flaky")
+        page.ask("window.late()")
+        page.settle()
+        assert page.texts("#whose") == ["shop/flaky"]
+        assert not [text for text in page.texts("#about dd") if "hold" in text]
 
 
 def test_one_that_is_gone_says_so(page: Page) -> None:
@@ -533,6 +567,7 @@ def test_events_are_listed_with_those_that_were_before_the_page(page: Page) -> N
         trace = "0123456789abcdef0123456789abcdef"
         rows_for(page, events=[event | {"trace": trace}] * 300, missed=7)
         assert page.texts(".trace")[0] == trace
+        assert page.texts("#happened .text")[0] == "boo", "its path stands before it"
         assert len(page.texts("#happened li")) == 200
         assert page.ask("events.loud.length") == 200
         rows_for(page, missed=7)
@@ -694,9 +729,11 @@ def test_what_the_server_refuses_is_shown(page: Page) -> None:
         assert "db" in page.texts("#answer")[0]
         page.click("#change button")
         until_text(page, "#answer.bad", "say what to change")
+        type_into(page, "#change-intensity", "1/1")
         open_detail(page, "shop")
         visible = "[...document.querySelectorAll('#operator button')].filter(e => e.checkVisibility()).map(e => e.textContent)"
         page.until(f"{visible}.join() === 'change policy'")
+        assert page.ask("document.querySelector('#change-intensity').value") == "", "nor what was written for it"
         assert page.texts("#answer") == [""], "it is about another one"
         type_into(page, "#change-intensity", "7/60")
         page.click("#change button")

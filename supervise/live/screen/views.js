@@ -149,6 +149,7 @@ class Types {
 // -- events --------------------------------------------------------------------------------------------------------------
 
 const QUIET = "DEBUG";
+const FACTS = new Map([["ended", "Stopped"], ["decided", "Decided"], ["failed", "StartFailed"]]); // and the events they are
 
 class Events {
   constructor() {
@@ -174,11 +175,12 @@ class Events {
 
   // What was before this page: the flight recorder's, which knows ends and decisions.
   async past() {
-    const until = () => this.loud.reduce((least, event) => (event.time && event.time < least ? event.time : least), "~");
     const { events } = await link.ask("events", { last: MOST_EVENTS });
-    const first = until();
+    const key = (...parts) => parts.join("\n");
+    const known = new Set(this.loud.map((event) => key(event.event, event.path, event.life)));
     for (const fact of events.reverse()) {
-      if (fact.at >= first || !["ended", "decided", "failed"].includes(fact.fact)) continue;
+      const name = FACTS.get(fact.fact);
+      if (name === undefined || known.has(key(name, fact.path, fact.incarnation))) continue; // it was heard meanwhile
       this.number += 1;
       const event = { level: fact.abnormal === false ? "INFO" : "WARNING", path: fact.path, time: fact.at, text: told(fact), number: -this.number };
       event.hay = `${event.path}\n${event.text}`.toLowerCase();
