@@ -18,7 +18,6 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -41,14 +40,6 @@ HOSTILE = [
     "shop\N{RIGHT-TO-LEFT OVERRIDE}nimda",
     "zero\N{ZERO WIDTH SPACE}width",
 ]
-
-
-@pytest.fixture(autouse=True)
-def run_time_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A socket's path is short, and those of tests aren't."""
-    with TemporaryDirectory(prefix="live-") as folder:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
-        yield
 
 
 @pytest.fixture
@@ -586,7 +577,10 @@ def test_a_blocked_loop_says_so_with_function_and_line(page: Page, backend: str)
             tree.send("db", Worker.block, until)
             until_text(page, ".banner.blocked", "by shop/db (Worker.block) at ")
             [banner] = page.texts(".banner.blocked")
-            assert re.match(r"The event loop is blocked for \d+ s by shop/db \(Worker\.block\) at .+ \(.+:\d+\)", banner)
+            assert re.match(
+                r"The event loop is blocked for \d+ s by shop/db \(Worker\.block\) at Worker\.block \(.*served\.py:\d+\)",
+                banner,
+            )
             assert "blocked" in page.ask("document.title")
         finally:
             until.set()

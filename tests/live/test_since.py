@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from tempfile import TemporaryDirectory
-
 import anyio
-import pytest
 
 from supervise import Supervisor, child
 from supervise.live import Client
@@ -23,13 +19,6 @@ class Worker:
 
     async def hold(self) -> None:
         await anyio.sleep_forever()
-
-
-@pytest.fixture(autouse=True)
-def run_time_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with TemporaryDirectory(prefix="live-") as folder:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
-        yield
 
 
 def test_of_another_message_than_the_last_survey_saw_it_is_another_instant() -> None:

@@ -21,7 +21,8 @@ function* banners() {
   const blocked = head.loop.blocked;
   if (blocked !== null) {
     const handler = blocked.handler ? ` (${blocked.handler})` : "";
-    const where = blocked.stack.length ? ` at ${blocked.stack[blocked.stack.length - 1]}` : "";
+    const line = blocked.where || blocked.stack[blocked.stack.length - 1] || ""; // the user's own, if it is known
+    const where = line ? ` at ${line}` : "";
     yield ["blocked", "The event loop is blocked", ` for ${age(blocked.for)}`, ` by ${blocked.path}${handler}${where}`];
   }
   if (head.tree.ended) yield ["problem", `${head.tree.name} has ended: ${head.tree.ended}`];

@@ -149,7 +149,7 @@ class Types {
 // -- events --------------------------------------------------------------------------------------------------------------
 
 const QUIET = "DEBUG";
-const FACTS = new Map([["ended", "Stopped"], ["decided", "Decided"], ["failed", "StartFailed"]]); // and the events they are
+const FACTS = new Map([["ended", "Stopped"], ["decided", "Decided"]]); // and the events they are
 
 class Events {
   constructor() {
