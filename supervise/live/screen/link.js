@@ -121,6 +121,15 @@ class Link {
     }
   }
 
+  // A fault of the page's own is no fault of the stream.
+  tell(kind, data) {
+    try {
+      this.hear(kind, data);
+    } catch (error) {
+      reportError(error);
+    }
+  }
+
   async follow(run, good) {
     const attempt = new AbortController();
     const end = () => attempt.abort();
@@ -147,7 +156,7 @@ class Link {
           if (kind === undefined || data === undefined) continue;
           this.state = "live";
           good();
-          this.hear(kind.slice(7), JSON.parse(data.slice(6)));
+          this.tell(kind.slice(7), JSON.parse(data.slice(6)));
         }
       }
     } finally {
