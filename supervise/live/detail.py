@@ -41,7 +41,7 @@ def detail(app: RunningSupervisor, path: str, tallies: Tallies) -> dict[str, Any
     found: dict[str, Any] = {"row": row.as_dict(), "explain": _explained(app, path)}
     if isinstance(place, BranchPlace):
         return found | _about_supervisor(place)
-    return found | _about_actor(place) | {"begun": tallies.of(place.mailbox)}
+    return found | _about_actor(place) | {"handlers": tallies.of(place.mailbox)}
 
 
 def _explained(app: RunningSupervisor, path: str) -> str:

@@ -30,14 +30,13 @@ from .deed import Deed, deed_of, do, relative
 from .detail import detail
 from .feed import Feed, Feeds, NotRunning, TooManyWatchers
 from .head import SCHEMA, Head
-from .history import ends_of, facts_of, kept_of
+from .history import Past, ends_of, facts_of, past_of
 from .lookout import Lookout, LoopBlocked, LoopGone
 from .page import page
 from .request import Refused, Request, answer
 from .row import Row
 
 if TYPE_CHECKING:
-    from supervise.journal.facts import Kept
     from supervise.tree.running import RunningSupervisor
 
     from .gate import Gate, Peer
@@ -167,24 +166,24 @@ class Endpoint:
         return head[:-1] + b',"rows":' + await encoded(rows[:top]) + b"}"
 
     async def _actor(self, path: str) -> dict[str, Any]:
-        def look() -> tuple[dict[str, Any], Kept, str]:
+        def look() -> tuple[dict[str, Any], Past, str]:
             app = self._app()
             inside = relative(app, path)
             full = f"{app.path}/{inside}" if inside else app.path
-            return detail(app, inside, self._tallies), kept_of(app._branch), full
+            return detail(app, inside, self._tallies), past_of(app._branch), full
 
-        found, kept, full = await self._lookout.ask(look)
+        found, past, full = await self._lookout.ask(look)
         feed = self.feeds.of("")
         head = self._head.of(feed)
         seen = feed.board.rows.get(full)
         if seen is not None:  # what only repeated looks can tell
             found["row"] = Seen(Row(**found["row"]), seen.seq, head["at"], seen).row.as_dict()
-        return {"schema": SCHEMA, "at": head["at"], "operate": head["operate"], **found, "ends": ends_of(kept, full)}
+        return {"schema": SCHEMA, "at": head["at"], "operate": head["operate"], **found, "ends": ends_of(past, full)}
 
     async def _events(self, query: dict[str, str]) -> dict[str, Any]:
         last, under = _number("last", query.get("last", "100"), 1000), self._full(query)
-        kept = await self._lookout.ask(lambda: kept_of(self._app()._branch))
-        return {"schema": SCHEMA, "events": facts_of(kept, under, last)}
+        past = await self._lookout.ask(lambda: past_of(self._app()._branch))
+        return {"schema": SCHEMA, "events": facts_of(past, under, last)}
 
     def _app(self) -> RunningSupervisor:
         app = self._lookout.app
