@@ -24,7 +24,9 @@ PERIOD: Final = 0.02
 LOOKED_AT: Final = 100
 """Actors that are looked at, those that have done something since the last survey."""
 FEW: Final = 5
-"""Looks that found somebody, below which nothing is told."""
+"""Looks that found somebody, with which shares are told,"""
+LONGEST: Final = 10.0
+"""and seconds after which they are told of nobody, if there weren't so many."""
 
 
 class Sampler:
@@ -36,13 +38,14 @@ class Sampler:
         self._done: dict[str, int] = {}
         self._found: Counter[str] = Counter()
         self._since: tuple[float, float] | None = None
+        self._told: dict[str, float] = {}
         self._over = threading.Event()
 
     def start(self) -> None:
         """Begin to look."""
         self._over = over = threading.Event()
         self._found.clear()
-        self._since = None
+        self._since, self._told = None, {}
         threading.Thread(target=self._run, args=(over,), name=f"sampler of {self._lookout.name}", daemon=True).start()
 
     def stop(self) -> None:
@@ -76,15 +79,18 @@ class Sampler:
         return found
 
     def shares(self) -> dict[str, float]:
-        """The share of a core of each, since it was last asked; of nobody if little was seen."""
+        """The share of a core of each, as of the last time that enough was seen."""
         now = (time.monotonic(), self._lookout.loop_time())
-        before, self._since = self._since, now
-        found, self._found = self._found, Counter()
-        total = sum(found.values())
-        if before is None or total < FEW or now[0] <= before[0]:
+        if self._since is None:
+            self._since = now
             return {}
-        share = max(0.0, now[1] - before[1]) / (now[0] - before[0])
-        return {path: round(share * count / total, 3) for path, count in found.items()}
+        passed, total = now[0] - self._since[0], sum(self._found.values())
+        if total < FEW and passed < LONGEST:
+            return self._told
+        share = max(0.0, now[1] - self._since[1]) / passed
+        found, self._found, self._since = self._found, Counter(), now
+        self._told = {path: round(share * count / total, 3) for path, count in found.items()} if total >= FEW else {}
+        return self._told
 
     def _run(self, over: threading.Event) -> None:
         while not over.wait(PERIOD):
