@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from . import directives as do
 from .admin import start_child, start_child_for_nobody
-from .child_state import RESTARTING, STOPPED, UNSTOPPABLE, Afterwards, Slot
-from .errors import ChildStartFailed
+from .child_state import RESTARTING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Afterwards, Slot
+from .errors import ChildStartFailed, ChildUnstoppable
 from .exit_reason import ExitKind, ExitReason
 from .progress import (
     NOBODY_WAITS,
@@ -16,10 +16,12 @@ from .progress import (
     answer,
     cancel_detached,
     close,
+    finish_call,
     forget,
     leave,
     put_boot_off,
     resume_later,
+    stop_ended,
 )
 from .restarting import End, boot_failed, patience_spent, retry
 from .supervisor_state import Call, Phase, SupervisorState
@@ -39,6 +41,8 @@ def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
         return
     if work is None:
         return
+    if work.purpose is Purpose.RELOAD:
+        work.answer(state, False)
     work.starts.popleft()
     if ignored:
         slot.held = False
@@ -53,7 +57,7 @@ def start_failed(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
         _judge_later(state, slot, reason, error)
     elif work.purpose is Purpose.BOOT:
         boot_failed(state, slot, reason, error)
-    elif work.purpose is Purpose.RESTART and not slot.new:
+    elif work.purpose in (Purpose.RESTART, Purpose.RELOAD) and not slot.new:
         if slot.state is not UNSTOPPABLE:
             state.work = None
             for member in work.starts:
@@ -97,6 +101,28 @@ def _judge_later(state: SupervisorState, slot: Slot, reason: ExitReason, error: 
     slot.state = RESTARTING
     slot.token += 1
     state.queue.append((retry, slot, slot.token, reason, error))
+
+
+def overran(state: SupervisorState, id: str, number: int, reason: ExitReason, error: BaseException | None) -> bool:
+    """A child that was stopped, or whose start was cancelled, still runs; False: that is known, or doesn't matter."""
+    slot = state.slots.get(id)
+    if slot is None or slot.number != number:
+        return False
+    if slot.state is STARTING and state.phase is not Phase.STOPPING:
+        slot.state = UNSTOPPABLE
+        start_failed(state, slot, reason, error, ignored=False)
+        return True
+    if slot.state is not STOPPING and slot.state is not STARTING:
+        return False
+    slot.state = UNSTOPPABLE
+    if slot.detached:  # its turn to be cancelled hasn't come: it ends by itself
+        slot.detached = False
+        return True
+    stop_ended(state)
+    work = state.work
+    if work is not None and work.purpose is Purpose.TERMINATE_CHILD:
+        finish_call(state, ChildUnstoppable(slot.id))
+    return True
 
 
 def unstoppable_ended(state: SupervisorState, slot: Slot, reason: ExitReason, error: BaseException | None) -> None:

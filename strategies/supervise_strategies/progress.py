@@ -139,6 +139,8 @@ def _finish(state: SupervisorState, work: Work) -> None:
         state.phase = Phase.RUNNING
         state.out.append(do.Ready())
         return
+    if work.purpose is Purpose.RELOAD:
+        work.answer(state, True)
     if work.purpose is Purpose.RESTART_CHILD and work.subject is not None and work.subject.state is UNSTOPPABLE:
         answer(state, work.subject, ChildUnstoppable(work.subject.id))  # it was to be stopped first
 
@@ -172,7 +174,7 @@ def detach(state: SupervisorState, slot: Slot) -> None:
     slot.detached = True
     if work.purpose is Purpose.BOOT:
         put_boot_off(state, work)
-    elif work.purpose is Purpose.RESTART:
+    elif work.purpose is Purpose.RESTART or work.purpose is Purpose.RELOAD:
         work.starts.popleft()
     else:
         state.work = None
@@ -256,9 +258,18 @@ def _cancel_start(state: SupervisorState, work: Work, slot: Slot) -> None:
     state.out.append(do.CancelStart(slot.id, _mode(state, work, slot)))
 
 
+def cancel_start_for_reload(state: SupervisorState, work: Work, slot: Slot) -> None:
+    """The start that is under way: the work goes on with another one when this has ended."""
+    work.pending += 1
+    _cancel_start(state, work, slot)
+
+
 def _gone_when_stopped(state: SupervisorState, slot: Slot) -> bool:
     """Temporary and dynamic children are forgotten when they are stopped, added ones when their supervisor ends."""
-    ending = state.work is not None and state.work.purpose is Purpose.SHUTDOWN
+    work = state.work
+    if work is not None and work.reloaded is slot:
+        return False
+    ending = work is not None and work.purpose is Purpose.SHUTDOWN
     return slot.temporary or state.spec.dynamic or (ending and slot.added)
 
 

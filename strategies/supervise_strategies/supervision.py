@@ -29,12 +29,13 @@ from . import directives as do
 from .child_spec import ChildSpec, SupervisorSpec
 from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, ChildCount, ChildInfo, Slot
 from .directives import Cause, Directive, StopMode
-from .errors import AdminError, ChildUnstoppable, NotForDynamic, SupervisorNotRunning
+from .errors import AdminError, NotForDynamic, SupervisorNotRunning
 from .exit_reason import KILLED, SHUTDOWN, ExitReason
-from .failed_starts import start_failed, unstoppable_ended, withdrawn
+from .failed_starts import overran, start_failed, unstoppable_ended, withdrawn
 from .fast_path import is_all, restarts_at_once, starts_at_once
 from .intensity import Intensity
 from .progress import advance, after_stop, answer, end_without_children, go_on_with_boot, shut_down, stop_ended
+from .reload import describe, reload_child, reloads_in_its_start
 from .restart import Draw, Restart, draw
 from .restarting import due, exited
 from .supervisor_state import ENDING, Call, Phase, SupervisorState
@@ -112,18 +113,12 @@ class Supervision:
         return [slot.id for slot in progress.starting(self._state, before, ending=ending)]
 
     def count(self) -> ChildCount:
-        """OTP's `count_children`. A child whose end is known but not served yet isn't active."""
-        slots = self._state.slots.values()
-        supervisors = sum(s.spec.type == "supervisor" for s in slots)
-        active = sum(s.state in (RUNNING, STOPPING, UNSTOPPABLE) and not s.dead for s in slots)
-        return ChildCount(len(slots), active, supervisors, len(slots) - supervisors)
+        """OTP's `count_children`."""
+        return self._state.count()
 
     def left(self, id: str | None, now: float) -> int:
         """Restarts that the limit still allows at `now`: the child's own if it has one, else the supervisor's."""
-        slot = None if id is None else self._state.slots.get(id)
-        if slot is None or slot.spec.limit is None:
-            return self._state.window.left(now)
-        return slot.left(slot.spec.limit, now)
+        return self._state.left(id, now)
 
     @property
     def ends_with(self) -> ExitReason | None:
@@ -264,25 +259,7 @@ class Supervision:
 
         `reason` and `error`: why its start was cancelled, if nobody has stopped it; that start has failed by now.
         """
-        state = self._state
-        slot = state.slots.get(id)
-        if slot is None or slot.number != number:
-            return []
-        if slot.state is STARTING and state.phase is not Phase.STOPPING:
-            slot.state = UNSTOPPABLE
-            start_failed(state, slot, reason, error, ignored=False)
-            return self._go_on(now)
-        if slot.state is not STOPPING and slot.state is not STARTING:
-            return []
-        slot.state = UNSTOPPABLE
-        if slot.detached:  # its turn to be cancelled hasn't come: it ends by itself
-            slot.detached = False
-            return self._go_on(now)
-        stop_ended(state)
-        work = state.work
-        if work is not None and work.purpose is Purpose.TERMINATE_CHILD:
-            progress.finish_call(state, ChildUnstoppable(slot.id))
-        return self._go_on(now)
+        return self._go_on(now) if overran(self._state, id, number, reason, error) else []
 
     def timer(self, now: float) -> list[Directive]:
         """The instant of the last `WakeAt` has come."""
@@ -355,6 +332,22 @@ class Supervision:
         if self._state.spec.dynamic and (slot is None or not slot.spent):
             return self._refuse(NotForDynamic(id, "it isn't in quarantine, so it would be forgotten as it stops"), ticket, now)
         return self._call(Call(admin.renew_child, id, ticket), now)
+
+    def reload_child(self, id: str, ticket: object, now: float) -> list[Directive]:
+        """Its code is new: stop it, and start it again on its mailbox, whatever its restart type is. Nothing of it is counted.
+
+        Its rows of failures, and a limit of its own, begin anew. One that waits for its restart gets it now, one that was given
+        up on is started; one that somebody has stopped, or that ended in order, isn't (False). A start that fails is judged as
+        that of a restart (False). OTP has no such call.
+        """
+        if reloads_in_its_start(self._state, id, ticket):
+            return self._go_on(now)
+        return self._call(Call(reload_child, id, ticket, in_a_start=True), now)
+
+    def describe(self, spec: SupervisorSpec, now: float) -> list[Directive]:
+        """It is described anew, with all its children: policies hold from the next end on, and the order from now on."""
+        describe(self._state, spec)
+        return self._go_on(now)
 
     def change_child(
         self, id: str, ticket: object, now: float, *, restart: Restart | None = None, limit: Intensity | None = None

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from . import directives as do
 from .child_spec import SupervisorSpec
-from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Afterwards, Slot
+from .child_state import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, UNSTOPPABLE, Afterwards, ChildCount, Slot
 from .directives import Directive
 from .intensity import RestartWindow
 from .restart import Draw
@@ -44,6 +44,8 @@ class Call(NamedTuple):
     serve: Callable[[SupervisorState, Any, object, float], None]
     subject: Any
     ticket: object
+    in_a_start: bool = False
+    """Whether it is served while the supervisor's own start waits, too."""
 
 
 class SupervisorState:
@@ -120,14 +122,28 @@ class SupervisorState:
         """Whether it lives, or will: in its own time, with its group, or when the supervisor's own start comes to it."""
         return slot.state is not STOPPED or slot.held or slot in self.boot
 
+    def count(self) -> ChildCount:
+        """OTP's `count_children`. A child whose end is known but not served yet isn't active."""
+        slots = self.slots.values()
+        supervisors = sum(s.spec.type == "supervisor" for s in slots)
+        active = sum(s.state in (RUNNING, STOPPING, UNSTOPPABLE) and not s.dead for s in slots)
+        return ChildCount(len(slots), active, supervisors, len(slots) - supervisors)
+
+    def left(self, id: str | None, now: float) -> int:
+        """Restarts that the limit still allows at `now`: the child's own if it has one, else the supervisor's."""
+        slot = None if id is None else self.slots.get(id)
+        if slot is None or slot.spec.limit is None:
+            return self.window.left(now)
+        return slot.left(slot.spec.limit, now)
+
     def next_entry(self) -> Any:
-        """Take out what is served next; None if nothing can be. While the supervisor's own start waits, calls wait, too."""
+        """Take out what is served next; None if nothing can be. While its own start waits, most calls wait, too."""
         queue = self.queue
         if self.phase is Phase.RUNNING:
             return queue.popleft()
         if self.phase is Phase.STARTING and self.boot:
             for index, entry in enumerate(queue):
-                if type(entry) is not Call:
+                if type(entry) is not Call or entry.in_a_start:
                     del queue[index]
                     return entry
         return None

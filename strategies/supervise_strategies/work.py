@@ -6,11 +6,13 @@ from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from . import directives as do
 from .directives import Cause, StopMode
 from .exit_reason import SHUTDOWN, ExitReason
 
 if TYPE_CHECKING:
     from .child_state import Slot
+    from .supervisor_state import SupervisorState
 
 
 class Purpose(Enum):
@@ -20,6 +22,7 @@ class Purpose(Enum):
     RESTART = auto()
     START_CHILD = auto()
     RESTART_CHILD = auto()
+    RELOAD = auto()
     TERMINATE_CHILD = auto()
     SHUTDOWN = auto()
 
@@ -37,6 +40,8 @@ class Work:
     error: BaseException | None = None
     failed: str | None = None
     told: bool = False
+    reloaded: Slot | None = None
+    """It is stopped, or its start is cancelled, only to be started again with new code, whatever its restart type."""
     late: list[Slot] | None = None
     """Those that outlive the end of their supervisor, as far as they were looked at."""
 
@@ -50,3 +55,9 @@ class Work:
             self.delay = delay
         self.stops: list[Slot] = []
         self.starts: deque[Slot] = deque()
+
+    def answer(self, state: SupervisorState, result: bool) -> None:
+        """Whoever asked for it has the answer, once."""
+        if self.ticket is not None:
+            state.out.append(do.Reply(self.ticket, result))
+            self.ticket = None

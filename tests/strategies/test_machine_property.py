@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -73,7 +74,7 @@ supervisors = st.builds(
     intensity=st.sampled_from([Intensity(2), Intensity(5), Intensity(50)]),
 )
 _ENDS = ["crash", "crash", "crash", "kill", "end", "again", "overrun"]
-_CALLS = ["add", "terminate", "restart", "renew", "delete", "withdraw", "stop"]
+_CALLS = ["add", "terminate", "restart", "renew", "reload", "reload", "describe", "delete", "withdraw", "stop"]
 deeds = st.tuples(
     st.sampled_from(["answer", "answer", "answer", "answer", "fail", "fail", "over", "time", *_ENDS, *["waits"] * 6, *_CALLS]),
     st.sampled_from(NAMES),
@@ -168,7 +169,13 @@ class Play:
             self.took(machine.start_withdrawn([*self.tickets][which % len(self.tickets)], now))
         elif deed == "stop" and which == 0:
             self.took(machine.stop(now))
-        elif deed in ("add", "terminate", "restart", "renew", "delete"):
+        elif deed == "describe":
+            *others, last = machine.spec.children
+            described = replace(
+                machine.spec, children=(last, *others), intensity=Intensity(machine.spec.intensity.restarts + which)
+            )
+            self.took(machine.describe(described, now))
+        elif deed in ("add", "terminate", "restart", "renew", "reload", "delete"):
             ticket = len(self.tickets)
             self.tickets[ticket] = 0
             if deed == "add":
