@@ -27,7 +27,7 @@ def reload_child(state: SupervisorState, id: str, ticket: object, now: float) ->
         state.out.append(do.Reply(ticket, ChildNotFound(id, among=state.slots)))
         return
     _forget_failures(slot)
-    if slot.state is UNSTOPPABLE or slot.held or (slot.state is STOPPED and not slot.spent):
+    if not reloads(slot):
         state.out.append(do.Reply(ticket, False))  # what follows is decided already, and has the new code
         return
     state.work = work = Work(Purpose.RELOAD, subject=slot, ticket=ticket)
@@ -40,6 +40,11 @@ def reload_child(state: SupervisorState, id: str, ticket: object, now: float) ->
         work.starts.append(slot)
         work.stops.append(slot)
     advance(state, now)
+
+
+def reloads(slot: Slot) -> bool:
+    """Whether it is to be started with its new code: not if nobody wants it up, or its start is decided already."""
+    return slot.state is not UNSTOPPABLE and not slot.held and (slot.state is not STOPPED or slot.spent)
 
 
 def reloads_in_its_start(state: SupervisorState, id: str, ticket: object) -> bool:

@@ -35,7 +35,7 @@ from .failed_starts import overran, start_failed, unstoppable_ended, withdrawn
 from .fast_path import is_all, restarts_at_once, starts_at_once
 from .intensity import Intensity
 from .progress import advance, after_stop, answer, end_without_children, go_on_with_boot, shut_down, stop_ended
-from .reload import describe, reload_child, reloads_in_its_start
+from .reload import describe, reload_child, reloads, reloads_in_its_start
 from .restart import Draw, Restart, draw
 from .restarting import due, exited
 from .supervisor_state import ENDING, Call, Phase, SupervisorState
@@ -343,6 +343,11 @@ class Supervision:
         if reloads_in_its_start(self._state, id, ticket):
             return self._go_on(now)
         return self._call(Call(reload_child, id, ticket, in_a_start=True), now)
+
+    def reloads(self, id: str) -> bool:
+        """Whether `reload_child` would start it."""
+        slot = self._state.slots.get(id)
+        return slot is not None and reloads(slot)
 
     def describe(self, spec: SupervisorSpec, now: float) -> list[Directive]:
         """It is described anew, with all its children: policies hold from the next end on, and the order from now on."""

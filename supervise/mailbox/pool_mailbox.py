@@ -89,6 +89,11 @@ class PoolMailbox(Mailbox):
         self.idle.pop(worker, None)
         return wakes
 
+    def describe_key(self, key: KeyOf | None) -> None:
+        """Another function says the keys of what comes from now on; where there was none, there is none."""
+        if self._key is not None and key is not None:
+            self._key = key
+
     def _key_of(self, envelope: Envelope) -> Hashable:
         """By the user's function. What it raises is raised by `send` or `call`, and nothing was accepted."""
         assert self._key is not None

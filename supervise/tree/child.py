@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Generic, Never, NoReturn, TypeVar, TypeVarTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, NoReturn, Self, TypeVar, TypeVarTuple, Unpack, overload
 
 from supervise.actor.factory import Factory, as_task, coroutine_function_of, default_name
 from supervise.mailbox.mailbox_options import MailboxOptions
@@ -77,6 +77,12 @@ class Child(Generic[A_co]):
     def spec_as_child(self, name: str) -> ChildSpec:
         """What its supervisor knows of it, under the name that it has there."""
         return self.spec if name == self.spec.id else replace(self.spec, id=name)
+
+    def made_of(self, factory: Callable[..., Any], args: tuple[Any, ...], rules: CheckedOptions) -> Self:
+        """The same child of new code: another key, for another factory."""
+        other = type(self).__new__(type(self))
+        other.name, other.factory, other.args, other.rules = self.name, factory, args, rules
+        return other
 
     def __copy__(self) -> Child[A_co]:
         return self

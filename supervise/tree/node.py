@@ -176,6 +176,10 @@ class Node:
         self.step(self.machine.start_child, spec, offer, self.tree.backend.now(), id=name)
         return offer
 
+    def offered(self, name: str) -> Offer | None:
+        """The first call for a child of this name whose turn hasn't come."""
+        return next((offer for offer in self._offers.get(name, ()) if offer.place is None), None)
+
     def _withdraw(self, offer: Offer) -> None:
         waiting = self._offers[offer.name]
         waiting.remove(offer)

@@ -97,6 +97,11 @@ class PoolPlace(BranchPlace):
         """As it is now: its size may be another one than was described."""
         return cast("Pool[Any]", self.description)
 
+    def describe(self, pool: Pool[Any], now: Pool[Any]) -> None:
+        """It is described anew, and found by that. `now`: the same with the size that it has."""
+        self._key, self.description = pool, now
+        self.mailbox.describe_key(pool.key_of)
+
     def new_actor(self, node: Node, name: str, child: Child[Any]) -> ActorPlace:
         return WorkerPlace(node, name, child)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from supervise.address.address import address_of, lent_address_of
 from supervise.mailbox.call_cycle import break_ring
@@ -38,43 +38,62 @@ class Registry:
     so on. Whoever asks within an instance for a part of it that is gone isn't given that of another instance.
     """
 
-    __slots__ = ("_gone", "_places")
+    __slots__ = ("_gone", "_later", "_places")
 
     def __init__(self) -> None:
         self._places: dict[Key, dict[Place, None]] = {}
+        self._later: WeakKeyDictionary[Key, Key] = WeakKeyDictionary()  # by an older key, the one that finds the same now
         self._gone: WeakSet[Key] = WeakSet()  # keys that stood somewhere, and don't now
 
     def enter(self, place: Place) -> None:
         """It stands in the tree, and somebody may have its key."""
-        self._places.setdefault(place.key, {})[place] = None
+        self._places.setdefault(self._now(place.key), {})[place] = None
+
+    def renew(self, old: Key, new: Key) -> None:
+        """What one key has found is found by another from now on, and by the old one still, whoever has that."""
+        if old is new or self._later.get(old) is new:
+            return
+        old = self._now(old)
+        for key, now in [*self._later.items()]:
+            if now is old:
+                self._later[key] = new
+        self._later[old] = new
+        standing = self._places.pop(old, None)
+        if standing:
+            self._places.setdefault(new, {}).update(standing)
+
+    def _now(self, key: Key) -> Key:
+        return self._later.get(key, key) if self._later else key
 
     def leave(self, places: Iterable[Place]) -> None:
         """They don't stand in the tree any more, if they ever were entered."""
         for place in places:
-            standing = self._places.get(place.key, {})
+            key = self._now(place.key)
+            standing = self._places.get(key, {})
             if place in standing:
                 del standing[place]
                 if not standing:
-                    del self._places[place.key]
-                    self._gone.add(place.key)
+                    del self._places[key]
+                    self._gone.add(key)
 
-    def has_key(self, key: object) -> bool:
+    def has_key(self, key: Key) -> bool:
         """Whether something stands in the tree that this finds."""
-        return key in self._places
+        return self._now(key) in self._places
 
     def place(self, at: BranchPlace, key: Any) -> Place:
         """The place under a path relative to `at`, or under a typed key, the one that is nearest to `at`."""
         if isinstance(key, str):
             return self._walk(at, key.split("/"), key)
         if _is_key(key):
-            return self._nearest(at, key)
+            return self._nearest(at, self._now(key))
         raise self._foreign(key)
 
     def beside(self, at: BranchPlace, key: Any) -> Place:
         """The same for a child of `at`: what was described beside it comes before all others."""
         if _is_key(key):
+            key = self._now(key)
             place = at.places.get(at.description.name_of(key) or "")
-            if place is not None and place.key is key:
+            if place is not None and self._now(place.key) is key:
                 return place
         return self.place(at, key)
 

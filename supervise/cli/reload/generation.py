@@ -18,7 +18,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
-from types import CodeType, ModuleType
+from types import CodeType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def import_anew(program: Program, names: Sequence[str], gone: Collection[str] = 
             try:
                 importlib.import_module(name if type(real) is not str or real not in old else real)
             except (Exception, SystemExit) as error:
+                _leave_out_ours(error)
                 raise NotImported(program.folders.shown(finder.failed or str(module.__file__)), error) from None
             if name not in sys.modules and type(real) is str and real in sys.modules:
                 sys.modules[name] = sys.modules[real]  # another name for it
@@ -147,7 +148,7 @@ class _Loader(SourceFileLoader):
     def __init__(self, finder: _Finder, name: str, path: str, below: Mapping[str, ModuleType]) -> None:
         super().__init__(name, path)
         self._finder: _Finder | None = finder
-        self._below = below
+        self._below: Mapping[str, ModuleType] = below
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -156,13 +157,27 @@ class _Loader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         vars(module).update(self._below)
-        finder, self._finder, self._below = self._finder, None, {}
+        finder, self._finder = self._finder, None
+        self._below = {}
         try:
             super().exec_module(module)
         except BaseException:
             if finder is not None and finder.failed is None:
                 finder.failed = self.path if isinstance(self.path, str) else None
             raise
+
+
+def _leave_out_ours(error: BaseException) -> None:
+    """Of its traceback only the user's lines are left: Python leaves out its own where it finds no others in between."""
+    line, kept = error.__traceback__, list[TracebackType]()
+    while line is not None:
+        file = line.tb_frame.f_code.co_filename
+        if file != __file__ and file != importlib.__file__ and not file.startswith("<frozen importlib"):
+            kept.append(line)
+        line = line.tb_next
+    for one, following in zip(kept, [*kept[1:], None], strict=True):
+        one.tb_next = following
+    error.__traceback__ = kept[0] if kept else None
 
 
 def _last(name: str) -> str:

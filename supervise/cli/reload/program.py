@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .folders import Folders
 
 _UNKNOWN: Final = b""
+_NEVER: Final[tuple[bytes | None, frozenset[str]]] = None, frozenset()
 
 
 class Changes(NamedTuple):
@@ -107,12 +108,13 @@ class Program:
         return [*dict.fromkeys([*_entries(ended, importers), *reversed(ended)])]
 
     def _imports_of(self, name: str, module: ModuleType, modules: Mapping[str, ModuleType]) -> Iterable[str]:
-        noted, (made_of, imports) = self._noted.get(name, _UNKNOWN), self._imports.get(name, (None, frozenset[str]()))
-        if made_of != noted or made_of is None:
+        noted = self._noted.get(name, _UNKNOWN)
+        made_of, imports = self._imports.get(name, _NEVER)
+        if made_of != noted:
             try:
                 imports = imported_by(_read(_file_of(module)), module)
             except (OSError, SyntaxError, ValueError):  # then it has changed itself
-                imports = frozenset()
+                imports = frozenset[str]()
             self._imports[name] = noted, imports
         return imports | _held_by(module, modules)
 

@@ -6,7 +6,7 @@ import importlib
 import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -64,7 +64,7 @@ def short(names: Any) -> list[str]:
 
 
 @contextmanager
-def files_in(folder: Path) -> Iterator[Files]:
+def files_in(folder: Path) -> Generator[Files]:
     """The folder is on the path, and nothing that was imported from it is left."""
     path, modules, cwd = [*sys.path], {*sys.modules}, os.getcwd()
     sys.path.insert(0, str(folder))
