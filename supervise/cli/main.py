@@ -18,6 +18,7 @@ from .columns import command as columns
 from .listening import WrongAddress
 from .live import arguments as live
 from .outputs import unbreak
+from .reload import watcher
 from .telemetry import Telemetry, WrongTelemetry, show_records
 
 ENDS: Final = """\
@@ -70,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if lacking:
         print(f"supervise: --backend {options.backend}: {lacking}", file=sys.stderr)
         return 2
+    if options.command == "run" and options.reload and not watcher.is_installed():
+        print(f"supervise: --reload: {watcher.MISSING}", file=sys.stderr)
+        return 2
     if options.command == "run" or options.log_level is not None:  # a demo tells its story in its own words
         show_records(options.log_level)
     if options.metrics_durations and options.metrics is None:
@@ -93,15 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return endless_demo.main(options.backend, telemetry, options.live)
         if options.command == "demo":
             return demo.main(options.backend, telemetry)
-        return run.main(
-            options.target,
-            options.backend,
-            options.shutdown_budget,
-            telemetry,
-            options.health,
-            options.factory,
-            seen,
-        )
+        serving = options.target, options.backend, options.shutdown_budget, telemetry, options.health
+        return run.main(*serving, options.factory, seen, options.reload)
     except (WrongTelemetry, WrongAddress) as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
@@ -138,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--factory", action="store_true", help="TREE is a function without arguments that returns it")
     for command in (printing, explaining):
         command.add_argument("--json", action="store_true", help="of a running tree: as it tells it, for programs")
+    running.add_argument(
+        "--reload", action="store_true", help="when a file changes, restart the actors whose code it holds, on their mailboxes"
+    )
     running.add_argument("--shutdown-budget", type=_seconds, metavar="SECONDS", help="for the ordered stop (25)")
     running.add_argument(
         "--live",

@@ -9,6 +9,8 @@
 | something outlived the budget and its cancellation: its path is on stderr | 70 |
 | a second signal: all process groups are killed, and the process is left at once | 128 + its number |
 
+With --reload a tree that gave up, or didn't start, ends nothing: the next change of a file starts it anew.
+
 In the last milliseconds of the interpreter, when it runs no Python code any more, a second signal ends it by itself: a shell
 calls that 128 + its number, too.
 
@@ -23,7 +25,9 @@ import math
 import shlex
 import signal
 import sys
-from contextlib import AsyncExitStack
+import time
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from typing import NamedTuple
 
 import anyio
@@ -44,6 +48,12 @@ from .failure import traceback_text
 from .listening import WrongAddress, host_and_port, shown, taken
 from .outputs import unbreak
 from .quit_signal import record_at_quit
+from .reload.folders import Folders
+from .reload.generation import NotImported
+from .reload.program import Program
+from .reload.reloader import Reloader
+from .reload.service import Reloading
+from .reload.watcher import folders_of_a_target
 from .target import WrongTarget, load
 from .telemetry import Telemetry, shows
 
@@ -66,6 +76,7 @@ def main(
     probes: str | None = None,
     factory: bool = False,
     live: Live | None = None,
+    reload: bool = False,
 ) -> int:
     """Load the tree and serve it."""
     unbreak()
@@ -74,7 +85,7 @@ def main(
         signals.take()
     signals.on_second = kill_all
     try:
-        return _main(target, backend, budget, telemetry, probes, factory, live)
+        return _main(target, backend, budget, telemetry, probes, factory, live, reload)
     finally:
         if not as_command:  # else they are ours until the interpreter has ended, which may take its time, too
             signals.give_back()
@@ -88,7 +99,16 @@ def _main(
     probes: str | None,
     factory: bool,
     live: Live | None,
+    reload: bool,
 ) -> int:
+    def applied(description: Runnable) -> Runnable:
+        if budget is not None:
+            description = description.with_budget(budget)
+        elif description.shutdown_budget is None:
+            description = description.with_budget(DEFAULT_BUDGET)
+        return telemetry.applied(description)
+
+    begun = time.time()
     try:
         listen = None if probes is None else host_and_port("--health", probes, 8080)
         description = _load_unless_asked_to_end(target, factory)
@@ -100,15 +120,16 @@ def _main(
             return 0
         error.tell()
         return 2
-    if budget is not None:
-        description = description.with_budget(budget)
-    elif description.shutdown_budget is None:
-        description = description.with_budget(DEFAULT_BUDGET)
     telemetry.open(description.name)
-    description = telemetry.applied(description)
+    description = applied(description)
+    reloader: Reloader | None = None
+    if reload:
+        program = Program(Folders(*folders_of_a_target(target)), begun)
+        reloader = Reloader(program, lambda: applied(load(target, factory)), _given_up_at_a_signal)
     within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
-        return anyio.run(_Service(description, Ending(within, telemetry.close), listen, live).serve, backend=backend)
+        service = _Service(description, Ending(within, telemetry.close), listen, live, reloader)
+        return anyio.run(service.serve, backend=backend)
     except WrongAddress as error:
         print(f"supervise: {error}", file=sys.stderr)
         return 2
@@ -129,6 +150,26 @@ def _load_unless_asked_to_end(target: str, factory: bool) -> Runnable:
         signals.on_first = _remember
 
 
+@contextmanager
+def _given_up_at_a_signal() -> Generator[None]:
+    """The same for modules that are imported anew; the signal means what it meant before, too."""
+    on_first = signals.on_first
+
+    def first() -> None:
+        on_first()
+        raise SystemExit(0)
+
+    signals.on_first = first
+    try:
+        yield
+    except (SystemExit, NotImported, WrongTarget):
+        if signals.first is None:
+            raise
+    finally:
+        signals.take()  # a module may have taken them
+        signals.on_first = on_first
+
+
 def _remember() -> None:
     """Whoever comes next looks at `signals.first`."""
 
@@ -136,14 +177,23 @@ def _remember() -> None:
 class _Service:
     """One run of a tree, from its start to its exit status."""
 
-    def __init__(self, description: Runnable, ending: Ending, listen: tuple[str, int] | None, live: Live | None) -> None:
+    def __init__(
+        self,
+        description: Runnable,
+        ending: Ending,
+        listen: tuple[str, int] | None,
+        live: Live | None,
+        reloader: Reloader | None,
+    ) -> None:
         self._listen = listen
         self._live = live
+        self._reloader = reloader
         self._manager = ServiceManager.from_environment()
         self._description = description
         self._ending = ending
         self._status = 0
         self._asked = anyio.Event()
+        self._leave = anyio.Event()  # the tree that runs now
 
     async def serve(self) -> int:
         soon = current_backend().from_anywhere()
@@ -152,7 +202,7 @@ class _Service:
             assert signals.first is not None
             say(f"supervise: {signals.first.name}: stopping {self._description.name}")
             self._ending.begin()
-            soon(self._asked.set)
+            soon(self._ask)
 
         signals.take()  # the user's module may have taken them meanwhile
         signals.on_first = first
@@ -166,6 +216,10 @@ class _Service:
         finally:
             signals.on_first = self._late
 
+    def _ask(self) -> None:
+        self._asked.set()
+        self._leave.set()
+
     def _late(self) -> None:
         """The first signal when the tree has ended, but not yet the process."""
         assert signals.first is not None
@@ -173,6 +227,19 @@ class _Service:
         self._ending.begin()
 
     async def _serve(self) -> None:
+        if self._reloader is None:
+            await self._run(self._description)
+        else:
+            await Reloading(self._reloader, self._asked, lambda: self._leave.set()).serve(self._description, self._run)
+            if self._asked.is_set():
+                self._status = 0
+
+    async def _run(self, description: Runnable) -> bool:
+        """One tree, from its start to its end; whether it gave up, or didn't start."""
+        self._description, self._status = description, 0
+        self._leave = anyio.Event()
+        if self._asked.is_set():
+            self._leave.set()
         async with AsyncExitStack() as stack:
             if self._listen is not None:
                 await self._answer_probes(stack, *self._listen)
@@ -184,16 +251,17 @@ class _Service:
                 async with self._description as app:
                     group.start_soon(self._manager.feed, app)
                     self._manager.ready(f"{app.path} has started")
-                    await self._asked.wait()
+                    await self._leave.wait()
             except GaveUp as error:
                 _print_chain(error)
                 self._status = 1
             except StartFailed as error:
-                if not self._asked.is_set():  # else it is what the signal wanted
+                if not self._leave.is_set():  # else it is what the signal wanted
                     _print_chain(error)
                     self._status = 1
             group.cancel_scope.cancel()
             self._manager.stopping()  # if its end was over at once
+        return self._status != 0
 
     async def _answer_probes(self, stack: AsyncExitStack, host: str, port: int) -> None:
         """From before the tree's start until after its end."""
@@ -229,12 +297,13 @@ class _Service:
         async with anyio.create_task_group() as group:
             group.start_soon(self._stop_when_asked, app)
             await app.stopping()
-            self._ending.begin()
+            if self._reloader is None or self._asked.is_set():  # else another tree comes after it
+                self._ending.begin()
             self._manager.stopping(f"{app.path} is stopping")
             group.start_soon(self._ending.tell)
 
     async def _stop_when_asked(self, app: RunningSupervisor) -> None:
-        await self._asked.wait()
+        await self._leave.wait()
         while not app.running and app.ended is None:  # it is about to begin
             await anyio.lowlevel.checkpoint()
         await app.stop()

@@ -25,7 +25,7 @@ DYING = 1.0  # seconds that a process may need for it
 class Command:
     """What is begun here ends with the block; `said` is all of its stdout and stderr so far."""
 
-    def __init__(self, *arguments: str, program: Sequence[str] = AS_MODULE, **variables: str) -> None:
+    def __init__(self, *arguments: str, program: Sequence[str] = AS_MODULE, folder: Path = ROOT, **variables: str) -> None:
         self.said = ""
         self._mark = uuid.uuid4().hex
         environment = {
@@ -36,7 +36,7 @@ class Command:
         }
         self._process = subprocess.Popen(
             [sys.executable, *program, "run", *arguments],
-            cwd=ROOT,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

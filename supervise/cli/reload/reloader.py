@@ -20,6 +20,7 @@ from supervise_strategies.exit_reason import describe
 from .execution import Done, Execution, standing_of
 from .finding import NewCode
 from .generation import Generation, NotImported, import_anew
+from .parts import code_in
 from .plan import Action, Path, Plan, planned
 from .program import Changes, Program
 
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from supervise.tree.running import RunningSupervisor
     from supervise.tree.supervisor import Runnable
 
+    from .folders import Folders
+
 NAMED: Final = 10  # paths or files in one line
+_OF_THE_ROOT: Final = ("listener", "metrics", "tracing", "on_dead_letter", "on_crash", "recorder")
 _TOLD: Final = (Action.RESTART, Action.REPLACE, Action.CHANGE, Action.ADD, Action.REMOVE)
 
 
@@ -54,6 +58,7 @@ class Reloader:
         self._tried: dict[str, bytes] | None = None  # what couldn't be imported
         self._execution: Execution | None = None
         self._stale: set[Path] = set()
+        self._warned: set[str] = set()
 
     def look(self, *, hint: bool = True) -> Loaded | None:
         """Import what has changed; None if there is nothing, or it can't be imported. In that case the old modules are back.
@@ -68,16 +73,17 @@ class Reloader:
             with self._importing():
                 generation = import_anew(self._program, self._program.affected(changes), changes.gone)
                 tree = self._tree_of(generation)
+                self._program.note(changes)
+                self._tried = None
+                return Loaded(tree, generation, files)
         except NotImported as wrong:
             self._refuse(changes, f"{wrong.file} can't be imported ({describe(wrong.error)})", traceback_text(wrong.error))
         except WrongTarget as wrong:
             self._refuse(changes, str(wrong), wrong.traceback)
         except WrongTelemetry as wrong:
             self._refuse(changes, str(wrong))
-        else:
-            self._program.note(changes)
-            self._tried = None
-            return Loaded(tree, generation, files)
+        except SystemExit as error:
+            self._refuse(changes, f"the function that makes the tree raised {describe(error)}", traceback_text(error))
         return None
 
     def _tree_of(self, generation: Generation) -> Runnable:
@@ -94,20 +100,45 @@ class Reloader:
         self._tried = changes.sources
         tell(f"{why}: the old code runs on", traceback)
 
-    async def renew(self, app: RunningSupervisor, loaded: Loaded) -> bool:
-        """Have a running tree go on with what was loaded. False: its root is another one, so it has to be started anew."""
+    @property
+    def folders(self) -> Folders:
+        """Where the program's files are."""
+        return self._program.folders
+
+    def plan(self, app: RunningSupervisor, loaded: Loaded) -> Plan | None:
+        """What a running tree has to do to go on with what was loaded; from now on it is described so.
+
+        None: its root is another one, so it has to be started anew.
+        """
         if self._execution is None or not self._execution.is_of(app):
-            self._execution, self._stale = Execution(app), set()
+            self._execution, self._stale, self._warned = Execution(app), set(), set()
         execution = self._execution
         code = NewCode(loaded.generation.old, loaded.generation.new)
         plan = planned(standing_of(app._branch), loaded.tree, code, execution.owed)
         if plan.anew:
-            return False
+            return None
+        self._warn_of_the_root(app, code)
         execution.describe(plan)
         self._warn(app, plan)
-        done = await execution.carry_out(plan)
-        self._tell(app, loaded, plan, done)
-        return True
+        return plan
+
+    async def carry_out(self, app: RunningSupervisor, loaded: Loaded, plan: Plan) -> None:
+        """Do it, and say what was done."""
+        assert self._execution is not None
+        self._tell(app, loaded, plan, await self._execution.carry_out(plan))
+
+    def _warn_of_the_root(self, app: RunningSupervisor, code: NewCode) -> None:
+        """Once of each, too: what looks at all of the tree was set up as it began."""
+        description = app._branch.description
+        old = [
+            option
+            for option in _OF_THE_ROOT
+            if option not in self._warned and any(map(code.is_old, code_in(getattr(description, option, None))))
+        ]
+        self._warned.update(old)
+        if old:
+            text = "reload: %s of %s runs on with its old code until the program is started again"
+            say(logging.WARNING, text, ", ".join(f"{option}=" for option in old), app.path)
 
     def _warn(self, app: RunningSupervisor, plan: Plan) -> None:
         """Once of each: it stays so."""

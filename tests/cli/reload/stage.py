@@ -33,8 +33,11 @@ class Stage:
         """Files are written, and looked at; what was said, the program's own name apart."""
         self.files.write(**texts)
         loaded = self.reloader.look()
-        if loaded is not None and not await self.reloader.renew(self.app, loaded):
-            return ["all anew"]
+        if loaded is not None:
+            plan = self.reloader.plan(self.app, loaded)
+            if plan is None:
+                return ["all anew"]
+            await self.reloader.carry_out(self.app, loaded, plan)
         return self.said()
 
     def said(self) -> list[str]:
