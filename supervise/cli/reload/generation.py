@@ -18,6 +18,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
+from itertools import pairwise
 from types import CodeType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -175,8 +176,10 @@ def _leave_out_ours(error: BaseException) -> None:
         if file != __file__ and file != importlib.__file__ and not file.startswith("<frozen importlib"):
             kept.append(line)
         line = line.tb_next
-    for one, following in zip(kept, [*kept[1:], None], strict=True):
+    for one, following in pairwise(kept):
         one.tb_next = following
+    if kept:
+        kept[-1].tb_next = None
     error.__traceback__ = kept[0] if kept else None
 
 

@@ -1,7 +1,7 @@
 """`supervise run --reload` in real processes, with the real watcher.
 
 Tested: a change is seen, in place, aside and renamed, in a new folder; SIGTERM and SIGINT end it as ever, also while it waits,
-and while a module is imported; a tree that gave up, or didn't start, waits for the next change; one that starts is started anew;
+and while a module is imported; a tree that gave up, or did not start, waits for a change; one that starts is started anew;
 a file as target; what is broken; no watchfiles.
 """
 

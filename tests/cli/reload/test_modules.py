@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import types
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,18 @@ def test_if_one_raises_all_the_old_ones_are_back(files: Files, text: str, error:
     assert (files.there("app").orders.MORE, files.there("app").base.BASE, files.there("orders").BASE) == (1, 2, 2)
     assert not program.changes()
     assert not sys.meta_path[0].__class__.__module__.startswith("supervise.cli")
+
+
+def test_the_module_that_raises_may_be_the_first_one(files: Files) -> None:
+    files.write(__init__="", orders="PRICE = 1")
+    files.load("orders")
+    program = files.program()
+    for text in ("def f(:", "1 / 0"):
+        files.write(orders=text)
+        with pytest.raises(NotImported) as raised:
+            anew(program)
+        lines = [frame.name for frame in traceback.extract_tb(raised.value.error.__traceback__)]
+        assert lines == ([] if text == "def f(:" else ["<module>"])
 
 
 def test_it_is_said_who_raised_and_not_who_was_changed(files: Files) -> None:
