@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from supervise._backends import answered
 from supervise.mailbox.choice import choosing
 from supervise.mailbox.mailbox_options import MailboxOptions
+from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import AdminError, ChildNotFound, NotForDynamic
 
 from .branch import BranchPlace, Place
@@ -136,6 +137,9 @@ class Renewal:
         stopped, forgotten = backend.future(), backend.future()
         node.step(node.machine.terminate_child, name, stopped, backend.now())
         node.step(node.machine.delete_child, name, forgotten, backend.now())
+        info, place = node.machine.child(name), branch.places.get(name)
+        if place is not None and info is not None and info.state is ChildState.STARTING:
+            place.kill()  # else the calls wait for its start
         return [stopped, forgotten]
 
     def _forget(self, branch: BranchPlace, name: str) -> None:

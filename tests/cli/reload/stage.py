@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
+from anyio.abc import TaskGroup
 
 from supervise import RunningSupervisor
 from supervise.cli.reload.reloader import Reloader
 from supervise.cli.target import load
 from supervise.events import Event
+from supervise.testing.virtual_time import at_rest
 
 from .files import Files
 
@@ -28,6 +31,7 @@ class Stage:
         self.program = files.program()
         self.reloader = Reloader(self.program, lambda: load(self._target, factory))
         self.app: RunningSupervisor
+        self._renewing = anyio.CancelScope()
 
     async def save(self, **texts: str) -> list[str]:
         """Files are written, and looked at; what was said, the program's own name apart."""
@@ -38,6 +42,24 @@ class Stage:
             if plan is None:
                 return ["all anew"]
             await self.reloader.carry_out(self.app, loaded, plan)
+        return self.said()
+
+    async def save_meanwhile(self, group: TaskGroup, **texts: str) -> list[str]:
+        """The same, without waiting for who can't be up soon; an earlier one of these isn't waited for any more."""
+        self._renewing.cancel()
+        self._renewing = scope = anyio.CancelScope()
+        self.files.write(**texts)
+        loaded = self.reloader.look()
+        assert loaded is not None
+        plan = self.reloader.plan(self.app, loaded)
+        assert plan is not None
+
+        async def carry_out() -> None:
+            with scope:
+                await self.reloader.carry_out(self.app, loaded, plan)
+
+        group.start_soon(carry_out)
+        await at_rest()
         return self.said()
 
     def said(self) -> list[str]:
