@@ -50,6 +50,7 @@ class Execution:
         self._root = app._branch
         self._renewal = Renewal(app._branch, WHO)
         self.owed: set[Path] = set()
+        self._under_way: tuple[Plan, list[Step]] | None = None
 
     def is_of(self, app: RunningSupervisor) -> bool:
         """Whether that is the tree."""
@@ -63,23 +64,34 @@ class Execution:
                 self._renewal.describe(place, step.description)
 
     async def carry_out(self, plan: Plan) -> Done:
-        """Do all that is to be done, elders first. Whoever is cancelled meanwhile leaves all the rest asked for, and undone."""
+        """Do all that is to be done, elders first. Whoever is cancelled meanwhile leaves all the rest asked for."""
+        self.hurry()
         done, rest = Done(), [*plan.steps]
+        self._under_way = plan, rest
         try:
             while rest:
                 step = rest.pop(0)
                 await self._do(step, done)
                 self._revive(step, plan)
         finally:
-            for step in rest:
-                for ticket in self._ask(step):
-                    give(ticket, None)  # nobody waits for it
-                self._revive(step, plan)
+            self._ask_all(plan, rest)
             for step in plan.steps:
                 place = self._renewal.place(step.path)
                 if isinstance(place, BranchPlace) and step.action in (Action.KEEP, Action.CHANGE):
                     self._renewal.arrange(place)  # with those that were added
         return done
+
+    def hurry(self) -> None:
+        """Ask at once for all that is left of the plan that is being carried out: another one is to be made."""
+        if self._under_way is not None:
+            self._ask_all(*self._under_way)
+
+    def _ask_all(self, plan: Plan, rest: list[Step]) -> None:
+        while rest:
+            step = rest.pop(0)
+            for ticket in self._ask(step):
+                give(ticket, None)  # nobody waits for it
+            self._revive(step, plan)
 
     def _revive(self, step: Step, plan: Plan) -> None:
         """A supervisor that waits for its restart, or was given up on, is started, if something below it is new."""

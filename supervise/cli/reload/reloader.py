@@ -113,6 +113,7 @@ class Reloader:
         if self._execution is None or not self._execution.is_of(app):
             self._execution, self._stale, self._warned = Execution(app), set(), set()
         execution = self._execution
+        execution.hurry()
         code = NewCode(loaded.generation.old, loaded.generation.new)
         plan = planned(standing_of(app._branch), loaded.tree, code, execution.owed)
         if plan.anew:

@@ -196,7 +196,11 @@ def test_it_is_said_who_raised_and_not_who_was_changed(files: Files) -> None:
     assert "cannot import name 'PRICE'" in str(raised.value.error)
 
 
-def test_the_same_text_again_is_no_change_and_one_of_the_same_size_in_the_same_second_is(files: Files) -> None:
+def test_the_same_text_again_is_no_change_and_one_of_the_same_size_in_the_same_second_is(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
     files.write(__init__="", orders="PRICE = 1")
     files.load("orders")
     program = files.program()

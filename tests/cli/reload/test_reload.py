@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from supervise import Address, ChildNotFound, InvalidSpec, MailboxClosed, UnknownHandler
-from supervise.events import Asked, Decided, Started
+from supervise import ActorCrashed, Address, ChildNotFound, InvalidSpec, MailboxClosed, UnknownHandler
+from supervise.events import Asked, Decided, Late, Started, Stopped
 from supervise.testing.virtual_time import at_rest
 
 from .files import Files
@@ -273,6 +273,22 @@ async def test_a_child_that_is_described_otherwise(
         assert line == f"app.py: nothing of it is an actor; {len(lives(stage))} actors of unchanged code run on"
 
 
+async def test_a_deadline_that_is_new_holds_from_the_next_message_on(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = CLOCK + "    async def wait(self):\n        import anyio\n        await anyio.sleep(100)\n"
+    write(files, clock=clock)
+    async with running(files, capsys) as stage:
+        wait = files.there("clock").Clock.wait
+        await stage.app.find("clock").call(wait)
+        await stage.save(app=APP.replace('child(Clock, name="clock"', 'child(Clock, name="clock", handler_deadline=7'))
+        assert lives(stage)["clock"] == 1
+        with pytest.raises(ActorCrashed):
+            await stage.app.find("clock").call(wait)
+        assert [event.path for event in stage.events if isinstance(event, Late)] == ["app/clock"]
+        await stage.save()
+        await stage.save(app=APP)
+        await stage.app.find("clock").call(wait)
+
+
 async def test_policies_that_are_made_anew_of_the_same_change_nothing(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     text = """
         from tenacity import wait_exponential, stop_after_attempt, retry_if_exception_type
@@ -312,8 +328,13 @@ async def test_children_are_added_removed_and_brought_into_another_order(
         with pytest.raises(ChildNotFound):
             stage.app.find("b")
         stage.events.clear()
-    ended = [event.path for event in stage.events if type(event).__name__ == "Stopped"]
-    assert ended == ["app/a", "app/new", "app/c", "app"]
+        await stage.save(app=text("new"))
+        ended = [event.path for event in stage.events if isinstance(event, Stopped)]
+        assert ended == ["app/a", "app/c"]  # the youngest first
+        await stage.save(app=text("z", "new", "a"))
+        stage.events.clear()
+    ended = [event.path for event in stage.events if isinstance(event, Stopped)]
+    assert ended == ["app/a", "app/new", "app/z", "app"]
 
 
 async def test_supervisors_are_added_removed_and_changed_and_their_children_live_on(
@@ -489,6 +510,7 @@ async def test_a_supervisor_that_waits_for_its_restart_is_started_with_the_new_c
         await at_rest()
         assert not stage.app.supervisor("patient").running
         await stage.save(counter=newer(COUNTER))
+        assert stage.app.supervisor("patient").running
         assert await version(stage.app.find("patient/counter")) == 2
 
 

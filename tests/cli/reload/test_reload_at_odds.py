@@ -66,6 +66,22 @@ async def test_a_child_that_is_added_and_hangs_is_overtaken_too(files: Files, ca
         assert await version(stage.app.find("new")) == 3
 
 
+async def test_what_is_left_of_an_earlier_change_is_done_with_the_newest_code(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(files, new=HANGS, more=COUNTER)
+    added = APP.replace("COUNTER, CLOCK)", "COUNTER, child(New, name='new'), child(More, name='more'), CLOCK)") + "\n"
+    added = "from .new import Counter as New\nfrom .more import Counter as More\n" + added
+    async with running(files, capsys) as stage, anyio.create_task_group() as group:
+        await stage.save_meanwhile(group, app=added)
+        await stage.save_meanwhile(group, more=newer(COUNTER))  # `more` is asked for, and waits for `new`
+        await stage.save_meanwhile(group, more=newer(COUNTER, 3))
+        assert names(stage) == ["counter", "new", "clock"]
+        await stage.save_meanwhile(group, new=COUNTER)
+        assert names(stage) == ["counter", "new", "more", "clock"]
+        assert [lives(stage)["more"], await version(stage.app.find("more"))] == [1, 3]
+
+
 async def test_one_that_is_removed_while_it_starts_is_gone(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     write(files, new=HANGS)
     added = APP.replace("COUNTER, CLOCK)", "COUNTER, child(New, name='new'), CLOCK)") + "\n"
