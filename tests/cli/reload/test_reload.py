@@ -225,6 +225,26 @@ async def test_module_state_begins_anew_and_what_lives_on_keeps_its_old_class(
         assert await clock_at.call(note, kept) == (1, False)
 
 
+async def test_what_was_handed_over_is_there_for_the_new_code(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    keeps = """
+        from supervise import current
+        class Counter:
+            def __init__(self, start):
+                last = current().last_checkpoint
+                self.total = start if last is None else last.value
+            def add(self, amount):
+                self.total += amount
+                current().checkpoint(self.total)
+                return self.total
+    """
+    write(files, counter=keeps)
+    async with running(files, capsys) as stage:
+        counter, add = stage.app.find("counter"), files.there("counter").Counter.add
+        assert await counter.call(add, 5) == 15
+        await stage.save(counter=keeps.replace("+= amount", "+= 2 * amount"))
+        assert await counter.call(add, 5) == 25
+
+
 @pytest.mark.parametrize(
     ("child", "said", "life"),
     [

@@ -134,7 +134,7 @@ async def test_what_is_removed_while_its_supervisor_is_down_is_forgotten(
 ) -> None:
     write(files, app=TWO)
     async with running(files, capsys) as stage:
-        key = next(child for path, child in stage.tree.walk() if path == ("one", "a"))
+        key: Any = next(child for path, child in stage.tree.walk() if path == ("one", "a"))
         await stage.app.find("one/a").send(files.there("counter").Counter.add, 1)
         await stage.app.terminate_child("one")
         before = stage.app.account()
