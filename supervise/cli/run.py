@@ -26,9 +26,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Generator
-from contextlib import AsyncExitStack, contextmanager
-from typing import NamedTuple
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.lowlevel
@@ -48,14 +47,11 @@ from .failure import traceback_text
 from .listening import WrongAddress, host_and_port, shown, taken
 from .outputs import unbreak
 from .quit_signal import record_at_quit
-from .reload.folders import Folders
-from .reload.generation import NotImported
-from .reload.program import Program
-from .reload.reloader import Reloader
-from .reload.service import Reloading
-from .reload.watcher import folders_of_a_target
 from .target import WrongTarget, load
 from .telemetry import Telemetry, shows
+
+if TYPE_CHECKING:
+    from .reload.reloader import Reloader
 
 DEFAULT_BUDGET = 25.0  # seconds: less than the 30 s after which most process managers kill
 
@@ -124,8 +120,9 @@ def _main(
     description = applied(description)
     reloader: Reloader | None = None
     if reload:
-        program = Program(Folders(*folders_of_a_target(target)), begun)
-        reloader = Reloader(program, lambda: applied(load(target, factory)), _given_up_at_a_signal)
+        from .reload.service import reloader_of  # only those who ask for it wait for that
+
+        reloader = reloader_of(target, lambda: applied(load(target, factory)), begun)
     within = math.inf if description.shutdown_budget is None else description.shutdown_budget
     try:
         service = _Service(description, Ending(within, telemetry.close), listen, live, reloader)
@@ -148,26 +145,6 @@ def _load_unless_asked_to_end(target: str, factory: bool) -> Runnable:
         return load(target, factory)
     finally:
         signals.on_first = _remember
-
-
-@contextmanager
-def _given_up_at_a_signal() -> Generator[None]:
-    """The same for modules that are imported anew; the signal means what it meant before, too."""
-    on_first = signals.on_first
-
-    def first() -> None:
-        on_first()
-        raise SystemExit(0)
-
-    signals.on_first = first
-    try:
-        yield
-    except (SystemExit, NotImported, WrongTarget):
-        if signals.first is None:
-            raise
-    finally:
-        signals.take()  # a module may have taken them
-        signals.on_first = on_first
 
 
 def _remember() -> None:
@@ -230,6 +207,8 @@ class _Service:
         if self._reloader is None:
             await self._run(self._description)
         else:
+            from .reload.service import Reloading
+
             await Reloading(self._reloader, self._asked, lambda: self._leave.set()).serve(self._description, self._run)
             if self._asked.is_set():
                 self._status = 0

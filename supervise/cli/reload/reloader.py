@@ -1,12 +1,11 @@
 """One look at the disk: what has changed is imported anew, and takes the place of what runs; or what is wrong is said.
 
-Nothing here waits for a file: who watches calls `look`. Each line begins with `supervise: reload:`.
+Nothing here waits for a file: who watches calls `look`.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -23,6 +22,7 @@ from .generation import Generation, NotImported, import_anew
 from .parts import code_in
 from .plan import Action, Path, Plan, planned
 from .program import Changes, Program
+from .telling import tell
 
 if TYPE_CHECKING:
     from supervise.tree.running import RunningSupervisor
@@ -167,11 +167,6 @@ class Reloader:
     def _files(self, changes: Changes) -> str:
         modules = self._program.modules()
         return _listed(sorted({self._program.folders.shown(str(modules[name].__file__)) for name in changes.sources}))
-
-
-def tell(line: str, before: str = "") -> None:
-    """Say it on stderr."""
-    print(f"{before}supervise: reload: {line}", file=sys.stderr, flush=True)
 
 
 def _is_among(path: str, plan: Plan, done: Done) -> bool:

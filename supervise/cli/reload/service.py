@@ -7,15 +7,22 @@ that is still starting, and one whose root is another one by now.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
+from supervise._signals import signals
+from supervise.cli.target import WrongTarget
 from supervise.log import say
 
-from .reloader import Loaded, Reloader, tell
-from .watcher import Watcher
+from .folders import Folders
+from .generation import NotImported
+from .program import Program
+from .reloader import Loaded, Reloader
+from .telling import tell
+from .watcher import Watcher, folders_of_a_target
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -99,6 +106,31 @@ class Reloading:
     async def _carry_out(self, app: RunningSupervisor, loaded: Loaded, plan: Plan, scope: anyio.CancelScope) -> None:
         with scope:
             await self._reloader.carry_out(app, loaded, plan)
+
+
+def reloader_of(target: str, load: Callable[[], Runnable], begun: float) -> Reloader:
+    """That of a program whose tree is loaded. `begun`: when that began, in seconds since the epoch."""
+    return Reloader(Program(Folders(*folders_of_a_target(target)), begun), load, _given_up_at_a_signal)
+
+
+@contextmanager
+def _given_up_at_a_signal() -> Generator[None]:
+    """Modules may take long to import: the signal that ends the tree ends that, too."""
+    on_first = signals.on_first
+
+    def first() -> None:
+        on_first()
+        raise SystemExit(0)
+
+    signals.on_first = first
+    try:
+        yield
+    except (SystemExit, NotImported, WrongTarget):
+        if signals.first is None:
+            raise
+    finally:
+        signals.take()  # a module may have taken them
+        signals.on_first = on_first
 
 
 def _is_up(app: RunningSupervisor) -> bool:

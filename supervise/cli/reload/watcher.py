@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from .reloader import tell
+from .telling import tell
 
 if TYPE_CHECKING:
     from .folders import Folders
