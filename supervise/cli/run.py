@@ -204,9 +204,12 @@ class _Service:
         self._ending.begin()
 
     async def _serve(self) -> None:
-        if self._reloader is None:
-            await self._run(self._description)
-        else:
+        async with AsyncExitStack() as stack:
+            if self._live is not None:
+                await self._let_see(stack, self._live)
+            if self._reloader is None:
+                await self._run(self._description)
+                return
             from .reload.service import Reloading
 
             await Reloading(self._reloader, self._asked, lambda: self._leave.set()).serve(self._description, self._run)
@@ -222,8 +225,6 @@ class _Service:
         async with AsyncExitStack() as stack:
             if self._listen is not None:
                 await self._answer_probes(stack, *self._listen)
-            if self._live is not None:
-                await self._let_see(stack, self._live)
             group = await stack.enter_async_context(anyio.create_task_group())
             group.start_soon(self._accompany)
             try:
@@ -251,11 +252,12 @@ class _Service:
         print(f"supervise: health at http://{shown(host, chosen)}/live and /ready", file=sys.stderr, flush=True)
 
     async def _let_see(self, stack: AsyncExitStack, live: Live) -> None:
-        """The same, for who watches and handles the tree from outside."""
-        from supervise.live import CantServe, WrongFolder, serve  # it takes 30 ms to load, asyncio for trio, too
+        """For who watches and handles from outside whichever tree there is."""
+        from supervise.live import CantServe, WrongFolder  # it takes 30 ms to load, asyncio for trio, too
+        from supervise.live.server import serving
 
         try:
-            served = await stack.enter_async_context(serve(self._description, live.where, operate=live.operate))
+            served = await stack.enter_async_context(serving(lambda: self._description, live.where, operate=live.operate))
         except (CantServe, WrongFolder) as error:
             raise WrongAddress(f"--live: {error}") from error
         page = "" if served.url is None else f", and the page at {served.url}"

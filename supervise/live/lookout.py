@@ -63,9 +63,9 @@ class Withdrawable(Generic[T]):
 
 
 class Lookout:
-    """Of one tree. It is made in the tree's loop, and used in the server's."""
+    """Of one tree, or of one after the other. It is made in the tree's loop, and used in the server's."""
 
-    def __init__(self, tree: Source, backend: Backend) -> None:
+    def __init__(self, tree: Callable[[], Source], backend: Backend) -> None:
         self._tree = tree
         self._soon = backend.from_anywhere()
         self._thread = threading.get_ident()
@@ -76,11 +76,13 @@ class Lookout:
     @property
     def app(self) -> RunningSupervisor | None:
         """The tree; None while it doesn't run."""
-        return self._tree if isinstance(self._tree, RunningSupervisor) else self._tree.running
+        tree = self._tree()
+        return tree if isinstance(tree, RunningSupervisor) else tree.running
 
     @property
     def name(self) -> str:
-        return self._tree.path if isinstance(self._tree, RunningSupervisor) else self._tree.name
+        tree = self._tree()
+        return tree.path if isinstance(tree, RunningSupervisor) else tree.name
 
     async def ask(self, function: Callable[[], T], within: float | None = None) -> T:
         """Run a function in the tree's loop, and wait for what it returns or raises.

@@ -80,11 +80,20 @@ async def serve(
     its own cost after the one before; everything else is done in a thread. Raises `CantServe`, `InvalidSpec`, `WrongFolder`.
     """
     _check_tree(tree)
+    async with serving(lambda: tree, where, operate=operate) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving(
+    tree: Callable[[], Source], where: str | os.PathLike[str] | None = None, /, *, operate: bool = False
+) -> AsyncGenerator[Served]:
+    """The same of whichever tree that function names when somebody looks: one may follow another."""
     url = file = None
     address = None if where is None or isinstance(where, os.PathLike) else host_and_port(where)
     with contextlib.ExitStack() as stack:
         if where is None or address is not None:
-            path = socket_for(made(folder_of_user()), tree.name)
+            path = socket_for(made(folder_of_user()), tree().name)
         else:
             path = Path(os.path.abspath(where))  # noqa: ASYNC240 - it asks for the working directory alone
         unix = stack.enter_context(unix_socket(path))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -25,13 +25,22 @@ DYING = 1.0  # seconds that a process may need for it
 class Command:
     """What is begun here ends with the block; `said` is all of its stdout and stderr so far."""
 
-    def __init__(self, *arguments: str, program: Sequence[str] = AS_MODULE, folder: Path = ROOT, **variables: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        program: Sequence[str] = AS_MODULE,
+        folder: Path = ROOT,
+        more: Mapping[str, str] | None = None,
+        **variables: str,
+    ) -> None:
         self.said = ""
         self._mark = uuid.uuid4().hex
         environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}",
             **marked(self._mark),
+            **(more or {}),
+            **(more or {}),
             **variables,
         }
         self._process = subprocess.Popen(

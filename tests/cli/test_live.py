@@ -42,8 +42,8 @@ class Shell:
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}",
         }
 
-    def run(self, *words: str) -> Command:
-        return Command(*words, **self.variables)
+    def run(self, *words: str, folder: Path = ROOT) -> Command:
+        return Command(*words, folder=folder, more=self.variables)
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -218,6 +218,24 @@ def test_a_place_of_ones_own_and_http(shell: Shell) -> None:
             assert f"supervise: --live: 127.0.0.1:{port}: can't listen there" in taken.said
         tree.send(signal.SIGTERM)
         assert tree.status() == 0
+
+
+def test_a_tree_that_is_started_anew_by_a_reload_is_seen_at_the_same_place(shell: Shell) -> None:
+    module = shell.folder / "app.py"
+    doomed = "class A:\n    def __init__(self) -> None:\n        raise ValueError('not yet')\n"
+    tree = "from supervise import Supervisor, child\n{}\nTREE = Supervisor('shop', child(A, name='a'))\n"
+    module.write_text(tree.format(doomed))
+    with shell.run("app.py:TREE", "--reload", "--live", folder=shell.folder) as running:
+        running.until_said_times("the next change starts it anew", 1)
+        assert not shell.json("ps")["tree"]["live"]
+        aside = shell.folder / "aside"
+        aside.write_text(tree.format("class A: ...\n"))
+        aside.replace(module)
+        while not shell.json("ps")["tree"]["ready"]:
+            pass
+        assert running.said.count("supervise: live at ") == 1
+        running.send(signal.SIGTERM)
+        assert running.status() == 0
 
 
 def test_events_and_records_are_followed(shell: Shell) -> None:
