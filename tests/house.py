@@ -16,7 +16,7 @@ HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise_strategies",),
     ("supervise.log",),
     # things that are below everything, and don't know each other
-    ("supervise._backends", "supervise._signals", "supervise._version"),
+    ("supervise._backends", "supervise._signals", "supervise._version", "supervise.cells"),
     # the vocabulary: four files, which know each other
     ("supervise.frame", "supervise.events", "supervise.errors", "supervise.message"),
     ("supervise.journal",),

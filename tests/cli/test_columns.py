@@ -22,7 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervise.cli.columns.cells import cells, wrapped
+from supervise.cells import cells
+from supervise.cli.columns.cells import wrapped
 from supervise.cli.columns.log import Log
 from supervise.cli.columns.table import Columns
 from supervise.cli.main import main

@@ -1,25 +1,14 @@
-"""How many cells of a terminal a text takes, and where it is broken: a wide character takes two, one that combines none."""
+"""Where a text is broken, by the cells that it takes of a terminal."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from supervise.cells import cells, cells_of
+
 _WORDS: Final = re.compile(r"\s+|\S+")
-_JAMO: Final = range(0x1160, 0x1200)  # vowels and finals of Hangul, which join the consonant before them
-
-
-def cells(text: str) -> int:
-    """The cells that a text takes. It is one without control characters."""
-    return len(text) if text.isascii() else sum(map(_cells, text))
-
-
-def _cells(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me") or ord(character) in _JAMO:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -53,7 +42,7 @@ def _pieces(text: str) -> Iterable[str]:
 def _wide_pieces(text: str) -> Iterator[str]:
     piece, kind = "", ""
     for character in text:
-        size = _cells(character)
+        size = cells_of(character)
         other = "space" if character.isspace() else "wide" if size == 2 else "word"
         if piece and size and (other != kind or other == "wide"):
             yield piece
@@ -68,7 +57,7 @@ def _cut(word: str, first: int, width: int) -> Iterator[str]:
     """A word in parts of at most `width` cells; the first one fills what is left of a line, if a character has room there."""
     part, used, room = "", 0, first if first >= 2 else width
     for character in word:
-        size = 1 if character.isascii() else _cells(character)
+        size = 1 if character.isascii() else cells_of(character)
         if used + size > room:
             yield part
             part, used, room = "", 0, width

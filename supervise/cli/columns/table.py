@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import IO, Final
 
-from .cells import cells, wrapped
+from supervise.cells import cells
+
+from .cells import wrapped
 from .entry import CLOCK, Entry
 
 NARROWEST: Final = 18  # cells of a column
