@@ -40,7 +40,7 @@ class Row(NamedTuple):
     """Whether the tree isn't ready while it is down."""
     life: int = 1
     restarts: int = 0
-    """Because of its own ends, since its supervisor started; of a supervisor those below it that count against its limit."""
+    """Because of its own ends, since its supervisor started; of a supervisor those below it that still count."""
     limit: int | None = None
     """How many are allowed within its period, of a supervisor, or of a child with a limit of its own."""
     due: float | None = None
@@ -183,7 +183,7 @@ def supervisor_row(branch: BranchPlace, state: str, required: bool, life: int) -
         state,
         required,
         life,
-        0 if node is None else node.machine.restarts,
+        0 if node is None else spec.intensity.restarts - node.machine.left(None, branch.tree.backend.now()),
         spec.intensity.restarts,
     )
 

@@ -46,19 +46,19 @@ class Sums:
     dead_lettered: int = 0
 
     def add(self, row: Row, in_pool: bool) -> None:
-        """One more; what a pool's worker handled is counted in the pool's own row."""
-        self.actors += 1
-        self.down += not row.well
+        """A pool is no actor itself, and its workers' messages are in its own account."""
+        if row.kind != "pool":
+            self.actors += 1
+            self.down += not row.well
+            self.busy += bool(row.hand)
         self.restarts += row.restarts
         self.queued += row.queued
-        self.busy += bool(row.hand)
         self.senders += row.senders
-        if in_pool:
-            return
-        self.accepted += row.accepted
-        self.handled += row.handled
-        self.failed += row.failed
-        self.dead_lettered += row.dead_lettered
+        if not in_pool:
+            self.accepted += row.accepted
+            self.handled += row.handled
+            self.failed += row.failed
+            self.dead_lettered += row.dead_lettered
 
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
