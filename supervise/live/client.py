@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -54,6 +55,7 @@ class Client:
 
     def __init__(self, where: str | os.PathLike[str] | None = None, *, timeout: float = TIMEOUT) -> None:
         self._timeout = timeout
+        self._following: set[_Connection] = set()
         self._socket: Path | None = None
         self._host, self._token = "localhost", ""
         text = "" if where is None else os.fspath(where)
@@ -97,6 +99,11 @@ class Client:
         """`("log", …)`, one for each record that is written from now on."""
         return self._follow("logs", under=under)
 
+    def hang_up(self) -> None:
+        """End the streams that are followed, from any thread: each raises `NoTree`, or just ends."""
+        for connection in [*self._following]:
+            connection.hang_up()
+
     # -- the operator's hand -----------------------------------------------------------------------------------------
 
     def act(self, action: str, path: str, *, who: str = "", **change: str) -> str:
@@ -135,6 +142,7 @@ class Client:
 
     def _follow(self, what: str, **query: object) -> Generator[tuple[str, dict[str, Any]]]:
         connection, response = self._request("GET", _address(what, query), None, SILENCE)
+        self._following.add(connection)
         try:
             if response.status != 200:
                 self._found(response.status, response.read())
@@ -150,12 +158,13 @@ class Client:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise NoTree(f"{self.where}: the stream broke off ({_why(error)})") from error
         finally:
+            self._following.discard(connection)
             response.close()
             connection.close()
 
     def _request(
         self, method: str, address: str, body: bytes | None, timeout: float
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    ) -> tuple[_Connection, http.client.HTTPResponse]:
         connection = _Connection(self._host, self._socket, timeout)
         headers = {"content-type": "application/json"} if body is not None else {}
         if self._token:
@@ -174,14 +183,22 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, host: str, path: Path | None, timeout: float) -> None:
         super().__init__(host, timeout=timeout)
         self._path = path
+        self._open: socket.socket | None = None
 
     def connect(self) -> None:
         if self._path is None:
             super().connect()
+            self._open = self.sock
             return
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._open = self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+    def hang_up(self) -> None:
+        """Whoever reads from it finds its end. (A response keeps the socket open after `sock` is gone.)"""
+        if self._open is not None:
+            with contextlib.suppress(OSError):
+                self._open.shutdown(socket.SHUT_RDWR)
 
 
 def trees() -> list[Found]:
