@@ -128,7 +128,7 @@ def count(number: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= 100 * size or (size > 1e3 and number >= 10 * size):
             return f"{number / size:.0f}{unit}"
-    return f"{number:.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
+    return f"{number:.0f}" if number >= 9.95 or number == int(number) else f"{number:.1f}"
 
 
 def spark(rates: Iterable[float], width: int) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +28,7 @@ from .told_tree import change, event, paths, row, shop, snapshot, supervisor, ta
 
 GUARD = 60.0
 """Seconds after which what hangs is given up."""
+NOTHING: list[dict[str, Any]] = [{}, {"rows": 3}, {"rows": [3, None, []]}, {"events": "x", "gone": 5}, {"gone": [[], "nobody"]}]
 
 
 # -- rows ----------------------------------------------------------------------------------------------------------------
@@ -61,9 +61,7 @@ def test_what_is_not_as_it_should_be_is_as_if_it_were_not_told(told: dict[str, A
     assert row_from(told) == found
 
 
-@pytest.mark.parametrize(
-    "data", [{}, {"rows": 3}, {"rows": [3, None, []]}, {"events": "x", "gone": 5}, {"gone": [[], "nobody"]}]
-)
+@pytest.mark.parametrize("data", NOTHING)
 @pytest.mark.parametrize("kind", ["snapshot", "change", "something new"])
 def test_a_frame_that_says_nothing_does_nothing(kind: str, data: dict[str, Any]) -> None:
     table = table_of((kind, data))
@@ -356,11 +354,14 @@ async def test_it_follows_a_real_tree(anyio_backend: Any) -> None:
                 break
         seen.set()
 
+    async def in_thread(client: Client) -> None:
+        await anyio.to_thread.run_sync(follow, client, abandon_on_cancel=True)
+
     tree = Supervisor("app", child(Scribe, name="scribe"), DynamicSupervisor("rooms"), child(Scribe, name="last"))
     with TemporaryDirectory() as folder, anyio.fail_after(GUARD):
         async with tree as app, serve(app, Path(folder) / "s") as served:
             async with anyio.create_task_group() as group:
-                group.start_soon(partial(anyio.to_thread.run_sync, follow, Client(served.socket), abandon_on_cancel=True))
+                group.start_soon(in_thread, Client(served.socket))
                 while not table.entries:  # noqa: ASYNC110 - it is filled in a thread
                     await anyio.sleep(0.01)
                 await app.supervisor("rooms").start(Scribe, name="new")
