@@ -1,8 +1,8 @@
-"""Whole files and folders of tests that run in a second pytest, beside the first: on the second processor.
+"""Whole files and folders of tests that run in pytests of their own, beside the first: on the second processor.
 
-The first one has all others, and takes the reports of the second one for its own, once it has nothing else to do. So what is
-said at the end, the exit status, `-x` and all options are as if there were one process. There really is only one where the
-tests that were chosen are all of one kind, or where somebody wants to watch them.
+The first one has all others, and takes their reports for its own, once it has nothing else to do. So what is said at the end,
+the exit status, `-x` and all options are as if there were one process. There really is only one where the tests that were
+chosen are all of one kind, or where somebody wants to watch them.
 
 The reports come through a file: however late they are read, nobody who writes them is held up, and no thread has to read them,
 which tests would see.
@@ -25,34 +25,43 @@ from typing import Any, Final
 
 import pytest
 
-BESIDE: tuple[str, ...] = (
+BESIDE: tuple[tuple[str, ...], ...] = (
+    # They wait for threads, browsers and terminals, and need little of a processor.
+    (
+        "tests/cli/reload/",
+        "tests/cli/test_live.py",
+        "tests/cli/test_top",
+        "tests/live/",
+    ),
     # They start programs, and wait for them.
-    "tests/cli/",
-    "tests/examples/",
-    "tests/telemetry/test_tracing.py",
-    "tests/test_beside.py",
-    "tests/testing/test_left_over.py",
-    "tests/testing/test_plugin.py",
-    "tests/tree/test_account_property.py",
-    "tests/tree/test_hostile_property.py",
-    "tests/tree/test_interrupts.py",
-    "tests/typing/",
+    (
+        "tests/cli/",
+        "tests/examples/",
+        "tests/telemetry/test_tracing.py",
+        "tests/test_beside.py",
+        "tests/testing/test_left_over.py",
+        "tests/testing/test_plugin.py",
+        "tests/tree/test_account_property.py",
+        "tests/tree/test_hostile_property.py",
+        "tests/tree/test_interrupts.py",
+        "tests/typing/",
+    ),
 )
-"""As the ids of tests begin. A folder ends in a slash."""
+"""As the ids of tests begin, for each process; the first that fits has it. A folder ends in a slash."""
 
 WATCHED: Final = ("collectonly", "setuponly", "setupshow", "trace", "usepdb")
-END_OF_IT: Final = 4000  # characters of what the second process said, which fit on a screen
+END_OF_IT: Final = 4000  # characters of what another process said, that fit on a screen
 
-_running: Final[list[Second]] = []
+_running: Final[list[Other]] = []
 
 
 def own_processes() -> set[int]:
     """What runs beside the tests, for those that look at the children of this process."""
-    return {second.pid for second in _running}
+    return {other.pid for other in _running}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--beside", metavar="FOLDER", help=argparse.SUPPRESS)  # makes a pytest the second one
+    parser.addoption("--beside", metavar="FOLDER", help=argparse.SUPPRESS)  # makes a pytest one of the others
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,42 +74,52 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Those that run beside are the last: meanwhile there is other work."""
     yield
     if _run_beside(config, items):
-        items.sort(key=_is_beside)
+        items.sort(key=_kind)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if chosen := _run_beside(session.config, session.items):
-        second = Second(session.config, [item.nodeid for item in chosen])
-        session.config.pluginmanager.register(second)
-        _running.append(second)
+    for kind, chosen in _run_beside(session.config, session.items).items():
+        other = Other(session.config, kind, chosen)
+        session.config.pluginmanager.register(other)
+        _running.append(other)
 
 
-def _is_beside(item: pytest.Item) -> bool:
-    return item.nodeid.startswith(BESIDE)
+def _kind(item: pytest.Item) -> int:
+    return kind_of(item.nodeid)
 
 
-def _run_beside(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """What a second process is begun for: nothing, in the second one itself."""
-    chosen = [item for item in items if _is_beside(item)]
+def kind_of(name: str) -> int:
+    """Which process a test or a file is for, from 1; 0: the first one."""
+    return next((number for number, begins in enumerate(BESIDE, 1) if name.startswith(begins)), 0)
+
+
+def _run_beside(config: pytest.Config, items: list[pytest.Item]) -> dict[int, list[str]]:
+    """What other processes are begun for, by kind: nothing, in one of them itself. The first one keeps the first kind."""
     watched = any(config.getoption(option, False) for option in WATCHED) or config.getoption("capture", "no") == "no"
     one_of_several = config.getoption("beside", None) or hasattr(
         config, "workerinput"
     )  # this is how pytest-xdist marks its own
-    return [] if watched or one_of_several or len(chosen) == len(items) else chosen
+    if watched or one_of_several:
+        return {}
+    chosen: dict[int, list[str]] = {}
+    for item in items:
+        chosen.setdefault(_kind(item), []).append(item.nodeid)
+    return {kind: chosen[kind] for kind in sorted(chosen)[1:]}
 
 
-class Second:
-    """The second process, as the first one sees it."""
+class Other:
+    """Another process, as the first one sees it."""
 
-    def __init__(self, config: pytest.Config, chosen: list[str]) -> None:
+    def __init__(self, config: pytest.Config, kind: int, chosen: list[str]) -> None:
         self._config = config
+        self._number = kind
         self._came: dict[str, list[dict[str, Any]]] = {}
         self._done: set[str] = set()
         self._failed = False
         self._incomplete = b""
         self._folder = TemporaryDirectory(prefix="beside-")
         folder = Path(self._folder.name)
-        (folder / "chosen").write_text(json.dumps(chosen), encoding="ascii")
+        (folder / "chosen").write_text(json.dumps({"kind": kind, "chosen": chosen}), encoding="ascii")
         (folder / "reports").touch()
         self._said = (folder / "said").open("w+b")
         self._reports = (folder / "reports").open("rb")
@@ -123,13 +142,14 @@ class Second:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        if not _is_beside(item):
+        if _kind(item) != self._number:
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in self._reports_of(item):
             self._failed |= report.failed
             item.ihook.pytest_runtest_logreport(report=report)
-        if nextitem is None and self._program.wait() and not self._failed:
+        is_last = nextitem is None or _kind(nextitem) != self._number
+        if is_last and self._program.wait() and not self._failed:
             item.ihook.pytest_runtest_logreport(report=self._error(item, "It ended badly, though no test had failed"))
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -186,11 +206,13 @@ class Second:
 
 
 class Reporter:
-    """In the second process: it runs what the first one has chosen, in the same order, and reports it."""
+    """In one of the others: it runs what the first one has chosen, in the same order, and reports it."""
 
     def __init__(self, config: pytest.Config, folder: Path) -> None:
         self._config = config
-        self._order = {name: n for n, name in enumerate(json.loads((folder / "chosen").read_bytes()))}
+        told = json.loads((folder / "chosen").read_bytes())
+        self._number: int = told["kind"]
+        self._order = {name: n for n, name in enumerate(told["chosen"])}
         self._reports = (folder / "reports").open("a", encoding="ascii")
         self._parent = os.getppid()
 
@@ -198,7 +220,7 @@ class Reporter:
         """Others needn't even be imported."""
         if collection_path.suffix != ".py" or not collection_path.is_relative_to(self._config.rootpath):
             return None
-        return None if collection_path.relative_to(self._config.rootpath).as_posix().startswith(BESIDE) else True
+        return None if kind_of(collection_path.relative_to(self._config.rootpath).as_posix()) == self._number else True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:

@@ -20,3 +20,5 @@ BACKENDS: Final[list[Any]] = [
     pytest.param(("trio", _OF_ITSELF), id="trio"),
 ]
 on_the_real_clock: Final = pytest.mark.parametrize("anyio_backend", BACKENDS)
+on_both: Final = pytest.mark.parametrize("anyio_backend", [BACKENDS[0], BACKENDS[2]])
+"""For what the loop's make has nothing to do with, and what takes long."""

@@ -26,7 +26,7 @@ pytest_plugins = ["tests.beside"]
 
 def pytest_configure():
     from tests import beside
-    beside.BESIDE = ("there/",)
+    beside.BESIDE = (("there/",), ("elsewhere/",))
     with open("processes", "a") as processes:
         print(os.getpid(), file=processes)
 
@@ -108,6 +108,18 @@ class Suite:
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
     return Suite(tmp_path)
+
+
+def test_each_kind_has_a_process_of_its_own_and_one_that_dies_is_told_with_its_own_tests(suite: Suite) -> None:
+    suite.write("elsewhere/test_b.py", "import os\ndef test_b(): pass\ndef test_dies(): os._exit(3)\ndef test_later(): pass\n")
+    done = suite.run("-rA", "-k", "last or passes or warns or test_b")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert _counts(done) == {"passed": 4, "error": 2, "warning": 1}, done.stdout
+    assert sorted(suite.ran().values()) == [["test_b", "test_dies"], ["test_last"], ["test_passes", "test_warns"]]
+    assert "ERROR elsewhere/test_b.py::test_dies - It ended, and hadn't reported this test" in done.stdout
+    one = suite.run("there", "elsewhere", "-k", "passes or test_b and not dies and not later")
+    assert one.returncode == 0, one.stdout
+    assert len(suite.ran()) == 5  # the first one has one of the two kinds
 
 
 def test_every_outcome_is_that_of_the_first_process(suite: Suite) -> None:

@@ -56,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             page=options.html,
             jaeger=options.jaeger,
         )
+    if options.command == "top":
+        from .top import command as top  # it takes a while to load
+
+        return top.main(options.where, once=options.once, every=options.every, who=options.who)
     if _asks_live(parser, options):
         from .live import command  # loaded only for who asks a running tree
 

@@ -29,9 +29,8 @@ from .screen import Screen, python
 
 MAIN: Final = """
 import sys
-from supervise.cli.top.command import main
-where = sys.argv[1] if len(sys.argv) > 1 else None
-sys.exit(main(where, once=sys.argv[2:3] == ["--once"], every=1.0, who="ada"))
+from supervise.cli.main import main
+sys.exit(main(["top", *sys.argv[1:], "--as", "ada"]))
 """
 
 

@@ -21,11 +21,11 @@ from supervise import DynamicSupervisor, RunningSupervisor, Supervisor, child
 from supervise.events import Asked, Event
 from supervise.live import Client, LiveError, serve
 from supervise.live import endpoint as endpoints
-from tests.real_clock import on_the_real_clock
+from tests.real_clock import on_both
 
 from .asked import Gate, ask
 
-pytestmark = [pytest.mark.anyio, on_the_real_clock]
+pytestmark = [pytest.mark.anyio, on_both]
 ME = f"{pwd.getpwuid(os.getuid()).pw_name} (uid {os.getuid()})"
 
 

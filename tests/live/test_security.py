@@ -21,11 +21,11 @@ from supervise import DynamicSupervisor, RunningSupervisor, Supervisor, child
 from supervise.live import CantServe, Client, LiveError, NoTree, Served, WrongFolder, serve
 from supervise.live import gate as gates
 from supervise.live import server as servers
-from tests.real_clock import on_the_real_clock
+from tests.real_clock import on_both
 
 from .asked import Answer, ask, connected, following, request, said
 
-pytestmark = [pytest.mark.anyio, on_the_real_clock]
+pytestmark = [pytest.mark.anyio, on_both]
 
 
 class Echo:

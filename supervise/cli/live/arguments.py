@@ -37,6 +37,12 @@ def add(commands: Commands) -> None:
         "--sort", metavar="BY", default="tree", help="tree, path, queued, restarts, failed, handled, hand, oldest, worst"
     )
     table.add_argument("--by-type", action="store_true", help="sums by type of actor")
+    screen = commands.add_parser("top", help="watch and handle a running tree in the terminal (extra [top])", epilog=STATUS)
+    screen.formatter_class = argparse.RawDescriptionHelpFormatter
+    screen.add_argument("where", metavar="TREE", nargs="?", help=WHERE)
+    screen.add_argument("--once", action="store_true", help="print one picture as plain text instead, which needs no extra")
+    screen.add_argument("--every", type=float, metavar="SECONDS", default=1.0, help="between two looks (1)")
+    screen.add_argument("--as", dest="who", metavar="NAME", default="", help="who asks, as events say it")
     events = _command(commands, "events", "tell what happened in a running tree", under=True)
     events.add_argument("where", metavar="TREE", nargs="?", help=WHERE)
     events.add_argument("-f", "--follow", action="store_true", help="and what happens from now on")
