@@ -77,6 +77,12 @@ def test_each_command_action_and_order_stands_there() -> None:
         assert f"`supervise {name}" in GUIDE
 
 
+def test_its_pictures_are_there() -> None:
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", GUIDE)
+    assert len(pictures) == 2
+    assert all((ROOT / "examples" / "guide" / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
 def test_the_program_there_runs(tmp_path: Path) -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     variables = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'strategies'}"}
