@@ -73,6 +73,9 @@ def _state(sight: Sight, shown: Shown) -> Piece:
         return f"backoff {span(row.due - sight.now)}", BAD
     if row.kind == "pool" and row.state == "running":
         return f"pool {row.workers_up}/{row.workers}", PLAIN if row.well else BAD if row.required else WARN
+    if row.max_children is not None and row.state == "running":
+        is_near = row.children >= FULL * row.max_children
+        return f"{row.type} {row.children}/{row.max_children}", WARN if is_near else DIM
     if row.kind == "supervisor" and row.state == "running":
         return STRATEGIES.get(row.type, row.type), DIM
     return row.state, (DIM if row.state == "finished" else PLAIN) if row.well else BAD if row.required else WARN

@@ -69,6 +69,10 @@ class Row(NamedTuple):
     workers: int = 0
     """Of a pool: how many it is to have."""
     workers_up: int = 0
+    children: int = 0
+    """Of a supervisor: how many it has."""
+    max_children: int | None = None
+    """How many it may have, if it is dynamic and there is a limit."""
     cpu: float | None = None
     """The share of a core that its handlers take, by samples; null: it isn't known."""
 
@@ -185,6 +189,8 @@ def supervisor_row(branch: BranchPlace, state: str, required: bool, life: int) -
         life,
         0 if node is None else spec.intensity.restarts - node.machine.left(None, branch.tree.backend.now()),
         spec.intensity.restarts,
+        children=len(branch.places),
+        max_children=None if math.isinf(spec.max_children) else int(spec.max_children),
     )
 
 

@@ -452,13 +452,14 @@ def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_actor(page: 
 
 
 def test_one_that_is_gone_says_so(page: Page) -> None:
-    with live(shop(DynamicSupervisor("rooms"))) as tree:
+    with live(shop(DynamicSupervisor("rooms", max_children=7))) as tree:
 
         async def start() -> None:
             await tree.app.supervisor("rooms").start(Worker, name="red")
 
         tree.portal.call(start)
         show(page, tree)
+        assert page.ask(cell("shop/rooms", "state")) == "running 1/7"
         open_detail(page, "shop/rooms/red")
         tree.portal.call(tree.app.operator("ada").stop, "rooms/red")
         until_text(page, "#about", "there is no child")

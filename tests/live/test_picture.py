@@ -107,6 +107,8 @@ def pieces(told: dict[str, Any], *more: dict[str, Any]) -> dict[str, Piece]:
         (row("s"), "state", ("running", PLAIN)),
         (row("s", kind="pool", workers=3, workers_up=3), "state", ("pool 3/3", PLAIN)),
         (row("s", kind="pool", workers=3, workers_up=1), "state", ("pool 1/3", BAD)),
+        (row("s", kind="supervisor", type="dynamic", children=3, max_children=9), "state", ("dynamic 3/9", DIM)),
+        (row("s", kind="supervisor", type="dynamic", children=8, max_children=9), "state", ("dynamic 8/9", WARN)),
         (supervisor("s"), "state", ("1-for-1", DIM)),
         (supervisor("s", type="dynamic"), "state", ("dynamic", DIM)),
         (supervisor("s", state="starting"), "state", ("starting", BAD)),

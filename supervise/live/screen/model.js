@@ -5,7 +5,7 @@ const RATES = 10; // of each actor that are kept
 const USUAL = { // what a row leaves out
   kind: "actor", type: "", state: "running", required: true, life: 1, restarts: 0, limit: null, due: null, queued: 0,
   capacity: null, senders: 0, paused: false, hand: [], hand_since: null, oldest_since: null, waits_for: "", error: "",
-  accepted: 0, handled: 0, failed: 0, dead_lettered: 0, abandoned: 0, workers: 0, workers_up: 0, cpu: null,
+  accepted: 0, handled: 0, failed: 0, dead_lettered: 0, abandoned: 0, workers: 0, workers_up: 0, children: 0, max_children: null, cpu: null,
 };
 
 class Actor {
@@ -59,6 +59,7 @@ function stateOf(actor) {
   if (actor.state === "restarting" && actor.due !== null) return `backoff ${age(Math.ceil(model.left(actor.due)))}`;
   if (actor.paused && actor.state === "running") return "paused";
   if (actor.kind === "pool" && actor.state === "running") return `running ${actor.workers_up}/${actor.workers}`;
+  if (actor.max_children !== null && actor.state === "running") return `running ${actor.children}/${actor.max_children}`;
   return actor.state;
 }
 
