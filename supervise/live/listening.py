@@ -10,6 +10,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+from .folder import folder_of_user, made, socket_for
+
 BACKLOG: Final = 1024
 """That the system keeps until they are taken. With 100, one in 200 of a flood waited a second for its next try (tried)."""
 
@@ -24,6 +26,16 @@ def host_and_port(where: str) -> tuple[str, int] | None:
     if match is None or int(match[2]) > 65535:
         return None
     return match[1].removeprefix("[").removesuffix("]"), int(match[2])
+
+
+def usual_place(name: str) -> Path:
+    """Where the socket of a tree of that name lies, if nobody says where. Raises `CantServe`, `WrongFolder`."""
+    folder = folder_of_user()
+    try:
+        return socket_for(made(folder), name)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CantServe(f"{folder}: the folder of sockets can't be had ({why}): say another place") from error
 
 
 @contextlib.contextmanager
@@ -90,11 +102,14 @@ def tcp_socket(host: str, port: int) -> Generator[socket.socket]:
 
 
 def write(file: Path, text: str) -> None:
-    """For its user alone, also if it was there."""
-    with contextlib.suppress(FileNotFoundError):
-        file.unlink()
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text)
+    """For its user alone, also if it was there. Raises `CantServe`."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise CantServe(f"{file}: can't be written ({error.strerror or error}): it holds the address and its token") from error
 
 
 def remove(file: Path) -> None:

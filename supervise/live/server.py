@@ -27,14 +27,14 @@ from supervise.log import say
 from supervise.tree.running import RunningSupervisor
 from supervise.tree.supervisor import Runnable
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exit_reason import describe
 from supervise_strategies.kind import is_of
 
 from .board import plain
 from .endpoint import Endpoint
-from .folder import folder_of_user, made, socket_for
 from .gate import LOOPBACK, Gate, Peer, is_loopback, name_in, peer_of
 from .hand import Hand
-from .listening import BACKLOG, host_and_port, remove, tcp_socket, unix_socket, write
+from .listening import BACKLOG, CantServe, host_and_port, remove, tcp_socket, unix_socket, usual_place, write
 from .log_feed import LogFeed
 from .lookout import Lookout
 from .request import LONGEST_HEAD, Gone, Refused, Request, answer, begin, read
@@ -49,6 +49,8 @@ PATIENCE: Final = 5.0
 """Seconds that a client may take to say what it wants."""
 SLOWNESS: Final = 10.0
 """Seconds for which an answer may wait for a client that doesn't read; then its connection is cut."""
+FAREWELL: Final = 0.2
+"""The same, when the server ends."""
 BUFFER: Final = 64 * 1024
 """Bytes that wait for a client."""
 
@@ -93,7 +95,7 @@ async def serving(
     address = None if where is None or isinstance(where, os.PathLike) else host_and_port(where)
     with contextlib.ExitStack() as stack:
         if where is None or address is not None:
-            path = socket_for(made(folder_of_user()), tree().name)
+            path = usual_place(tree().name)
         else:
             path = Path(os.path.abspath(where))  # noqa: ASYNC240 - it asks for the working directory alone
         unix = stack.enter_context(unix_socket(path))
@@ -115,8 +117,8 @@ async def serving(
             hand = Hand(group)
             group.start_soon(hand.run)
             server = _Server(Lookout(tree, current_backend()), Gate(token, hosts, beyond, operate), hand, unix, tcp)
-            await server.start()
             try:
+                await server.start()
                 yield Served(path, url, beyond)
             except BaseException as error:  # it leaves as it is, and in no group
                 if is_of(error, anyio.get_cancelled_exc_class(), GeneratorExit):
@@ -148,6 +150,8 @@ class _Server:
         self._connections: set[asyncio.StreamWriter] = set()
         self._count = {True: 0, False: 0}
         self._endpoint: Endpoint | None = None
+        self._serves = False
+        self._failed: BaseException | None = None  # why it never did
         _all.add(self)
 
     def forked(self) -> None:
@@ -162,20 +166,31 @@ class _Server:
     # -- in the tree's loop ------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._thread.start()
-        with anyio.CancelScope(shield=True):
-            await self._began.wait()
+        """Until it answers. Raises `CantServe`."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise _no_thread(self._lookout.name, error) from error
+        await _until(self._began)
+        if self._failed is not None:
+            raise _no_thread(self._lookout.name, self._failed) from self._failed
 
     async def stop(self) -> None:
-        """End it, and wait for that: no request takes long, and none is waited for."""
+        """End it, and wait for that, whatever strikes meanwhile: its sockets are closed only then.
+
+        No request takes long, and none is waited for.
+        """
+        if self._thread.ident is None:  # it couldn't be started
+            return
         loop, stopping = self._loop, self._stopping
         if loop is not None and stopping is not None:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(stopping.set)
-        with anyio.CancelScope(shield=True):
-            await self._over.wait()
-        self._thread.join()
-        self._tallies.end()
+        try:
+            await _until(self._over)
+        finally:
+            self._thread.join()
+            self._tallies.end()
 
     # -- in the thread -----------------------------------------------------------------------------------------------
 
@@ -183,7 +198,10 @@ class _Server:
         try:
             asyncio.run(self._serve())
         except BaseException as error:
-            say(logging.ERROR, "the live view of %s has ended", self._lookout.name, error=error)
+            if self._serves:
+                say(logging.ERROR, "the live view of %s has ended", self._lookout.name, error=error)
+            else:
+                self._failed = error
         finally:
             self._soon(self._began.set)
             self._soon(self._over.set)
@@ -194,9 +212,14 @@ class _Server:
         self._endpoint = endpoint = Endpoint(self._lookout, self._gate, self._hand, LogFeed(), self._tallies)
         unix, tcp = self._sockets
         servers: list[asyncio.Server] = []
-        servers.append(await asyncio.start_unix_server(self._accept(True), sock=unix, limit=LONGEST_HEAD, backlog=BACKLOG))
+        # asyncio tries to take as many at once as may wait. Where no file descriptor is left, each of these tries is a record.
+        servers.append(await asyncio.start_unix_server(self._accept(True), sock=unix, limit=LONGEST_HEAD, backlog=1))
         if tcp is not None:
-            servers.append(await asyncio.start_server(self._accept(False), sock=tcp, limit=LONGEST_HEAD, backlog=BACKLOG))
+            servers.append(await asyncio.start_server(self._accept(False), sock=tcp, limit=LONGEST_HEAD, backlog=1))
+        for listening in self._sockets:
+            if listening is not None:
+                listening.listen(BACKLOG)
+        self._serves = True
         self._soon(self._began.set)
         await self._stopping.wait()
         for server in servers:
@@ -242,8 +265,12 @@ class _Server:
             with contextlib.suppress(OSError, TimeoutError):
                 await _send(writer, answer(500, plain({"error": f"it couldn't be told: {type(error).__name__}"})))
         finally:
-            await _close(writer)
-            self._connections.discard(writer)
+            assert self._stopping is not None
+            try:
+                await _close(writer, FAREWELL if self._stopping.is_set() else SLOWNESS)
+            finally:
+                writer.transport.abort()  # if that was cut short
+                self._connections.discard(writer)
 
     async def _answer(self, request: Request, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._endpoint is not None
@@ -286,16 +313,38 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
             await writer.drain()
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
+async def _close(writer: asyncio.StreamWriter, patience: float) -> None:
     """Let what was written go out, and hang up."""
     try:
         if writer.can_write_eof():
             writer.write_eof()
-        async with asyncio.timeout(SLOWNESS):
+        async with asyncio.timeout(patience):
             writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError, RuntimeError):
         writer.transport.abort()
+
+
+async def _until(event: anyio.Event) -> None:
+    """Wait for it; what strikes meanwhile leaves only then. A native cancel() pierces a shield, and Ctrl-C comes anywhere."""
+    struck: BaseException | None = None
+    with anyio.CancelScope(shield=True):
+        while not event.is_set():
+            try:
+                await event.wait()
+            except BaseException as error:
+                if is_of(error, GeneratorExit, Exception):  # the loop is gone: nobody can wait here
+                    raise
+                struck = error
+    if struck is not None:
+        raise struck
+
+
+def _no_thread(name: str, why: BaseException) -> CantServe:
+    return CantServe(
+        f"{name}: it is served by a thread with an event loop of its own, and there can't be one ({describe(why)}): "
+        "let the process have more threads or files"
+    )
 
 
 def _check_tree(tree: object) -> None:

@@ -1,0 +1,188 @@
+"""The server's own life: it can't begin, something strikes while it begins or ends, there are no files left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import socket
+import threading
+from collections.abc import Generator
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from supervise import DynamicSupervisor, Supervisor, child
+from supervise.live import CantServe, Client, serve
+from supervise.live import server as servers
+from tests.real_clock import on_the_real_clock
+
+from .asked import GUARD, ask, connected
+
+pytestmark = [pytest.mark.anyio, on_the_real_clock]
+
+
+class Idle:
+    """It has nothing to do."""
+
+
+def tree() -> Supervisor:
+    return Supervisor("app", child(Idle, name="idle"))
+
+
+def of_servers() -> list[str]:
+    """The threads of servers that live."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("live view")]
+
+
+# -- it can't begin --------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_thread_nothing_is_served_and_that_is_said(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def fails(thread: threading.Thread) -> None:
+        if thread.name.startswith("live view"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    async with tree() as app:
+        with pytest.raises(CantServe, match="can't start new thread"):
+            async with serve(app, runtime / "app.sock"):
+                pytest.fail("nobody serves it")
+    assert not (runtime / "app.sock").exists()
+
+
+async def test_without_an_event_loop_for_the_thread_nothing_is_served_and_that_is_said(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(servers._Server, "_serve", fails)
+    async with tree() as app:
+        with pytest.raises(CantServe, match="Too many open files"):
+            async with serve(app, runtime / "app.sock"):
+                pytest.fail("nobody serves it")
+    assert not of_servers()
+
+
+async def test_a_folder_that_cant_be_made_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc")
+    async with tree() as app:
+        with pytest.raises(CantServe, match="/proc/supervise"):
+            async with serve(app):
+                pytest.fail("it has no socket")
+
+
+# -- something strikes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["start", "stop"])
+async def test_a_cancellation_while_it_begins_or_ends_leaves_no_thread(
+    runtime: Path, moment: str, monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str
+) -> None:
+    """asyncio's own cancel() pierces a shield."""
+    until = servers._until
+    waits: list[anyio.Event] = []
+    cancelled: list[bool] = []
+
+    async def strike(event: anyio.Event) -> None:
+        waits.append(event)
+        if len(waits) == (1 if moment == "start" else 2):
+            if anyio_backend_name == "asyncio":
+                task = asyncio.current_task()
+                assert task is not None
+                asyncio.get_running_loop().call_soon(task.cancel)
+            else:
+                scope.cancel()
+        await until(event)
+
+    async def struck() -> None:
+        try:
+            async with serve(app, runtime / "app.sock"):
+                pass
+            await anyio.lowlevel.checkpoint()
+        except anyio.get_cancelled_exc_class():
+            cancelled.append(True)
+            if anyio_backend_name != "asyncio":
+                raise
+
+    async with tree() as app:
+        with monkeypatch.context() as patch:
+            patch.setattr(servers, "_until", strike)
+            with anyio.fail_after(GUARD):
+                async with anyio.create_task_group() as group:
+                    scope = group.cancel_scope
+                    group.start_soon(struck)
+        assert cancelled == [True]
+        assert not of_servers()
+        async with serve(app, runtime / "app.sock"):  # the socket is free, and another one answers
+            assert (await ask(Client(runtime / "app.sock").snapshot))["tree"]["name"] == "app"
+
+
+async def test_a_client_that_doesnt_read_holds_up_nobody_who_leaves(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "SLOWNESS", GUARD + 10)  # seconds that leaving may not take
+    async with DynamicSupervisor("app") as app:
+        for number in range(4000):
+            await app.start(Idle, name=f"{number}-{'x' * 100}")
+        with anyio.fail_after(GUARD), contextlib.ExitStack() as stack:
+            async with serve(app, runtime / "app.sock"):
+                slow = stack.enter_context(connected(runtime / "app.sock"))
+                slow.sendall(b"GET /live/snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert await ask(slow.recv, 9) == b"HTTP/1.1 "
+
+
+# -- no files --------------------------------------------------------------------------------------------------------
+
+
+class Counts(logging.Handler):
+    """Records of asyncio's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.heard = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += 1
+        self.heard.set()
+
+
+@contextlib.contextmanager
+def no_file_descriptors() -> Generator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(name) for name in os.listdir("/dev/fd")) + 20, hard))
+    hog: list[int] = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                hog.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in hog:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_without_file_descriptors_a_client_waits_and_the_log_isnt_flooded(runtime: Path) -> None:
+    counts = Counts()
+    logging.getLogger("asyncio").addHandler(counts)
+    try:
+        async with tree() as app, serve(app, runtime / "app.sock"):
+            await ask(Client(runtime / "app.sock").snapshot)  # what is opened first is open
+            with socket.socket(socket.AF_UNIX) as late:
+                late.settimeout(GUARD)
+                with no_file_descriptors():
+                    late.connect(str(runtime / "app.sock"))
+                    late.sendall(b"GET /live/snapshot HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    assert await ask(counts.heard.wait, GUARD)
+                assert await ask(late.recv, 12) == b"HTTP/1.1 200"
+    finally:
+        logging.getLogger("asyncio").removeHandler(counts)
+    assert 0 < counts.count < 10  # with as many tries as may wait in the queue it was 1,024
