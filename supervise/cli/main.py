@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return top.main(options.where, once=options.once, every=options.every, who=options.who)
     if _asks_live(parser, options):
+        if cast("TextIO | None", sys.stdout) is None:
+            unbreak()
         from .live import command  # loaded only for who asks a running tree
 
         return command.main(options)

@@ -21,8 +21,10 @@ from typing import IO, Any
 
 import pytest
 
+from supervise import Supervisor, child
 from supervise.cli.main import main
 from tests.house import ROOT
+from tests.live.served import live
 
 from .command import GUARD, Command
 
@@ -291,3 +293,43 @@ def test_a_reader_who_has_seen_enough_ends_it(shell: Shell) -> None:
         while events.poll() is None:
             shell.say("pause", "db")
         assert events.returncode == 0
+
+
+class Idle:
+    """It has nothing to do."""
+
+
+@pytest.fixture
+def hostile(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A tree with names that move a terminal's cursor, turn its text around, and break an encoder."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(shell.folder))
+    names = ("\x1b[31mred", "left\u202eright", "half\udc80", "two\nlines")
+    with live(Supervisor("shop", *(child(Idle, name=name) for name in names))):
+        yield
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize("command", ["ps", "tree"])
+def test_names_that_others_chose_move_no_cursor_and_begin_no_line(shell: Shell, command: str) -> None:
+    text = shell.say(command).stdout
+    assert all(line.isprintable() for line in text.splitlines())
+    for name in (r"\x1b[31mred", r"left\u202eright", r"half\udc80", r"two\nlines"):
+        assert name in text
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize("command", ["ps", "tree", "events", "explain"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", ">/dev/null"])
+def test_a_command_bears_closed_streams_and_a_poor_encoding(shell: Shell, command: str, closed: str) -> None:
+    words = f'"$0" -m supervise {command}{" half" if command == "explain" else ""}'
+    done = subprocess.run(
+        ["bash", "-c", f"{words} {closed}", sys.executable],
+        cwd=ROOT,
+        env={**os.environ, **shell.variables, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=GUARD,
+        check=False,
+    )
+    assert done.returncode == (1 if command == "explain" else 0), done.stderr  # there is no child "half"
+    assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from supervise.cli.fact import Fact, words
 from supervise.live.client import Client, LiveError, NoTree
-from supervise_strategies.text import one_line
+from supervise_strategies.text import one_line, printable
 
 from .arguments import policy_of
 
@@ -24,6 +25,9 @@ NOBODY: Final = 3
 
 def main(options: argparse.Namespace) -> int:
     """Run one command; the answer is the exit status, whatever becomes of the tree and of who reads."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may hold what the terminal's encoding has not
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _COMMANDS[options.command](options)
         sys.stdout.flush()
@@ -66,7 +70,7 @@ def _tree(options: argparse.Namespace) -> int:
         life = f" #{row['life']}" if row.get("life", 1) != 1 else ""
         restarts = f", {row.get('restarts', 0)} of {row['limit']} restarts" if row.get("kind") == "supervisor" else ""
         error = f": {row['error']}" if row.get("error") and row.get("state", "running") != "running" else ""
-        print(f"{'  ' * depth}{name}{life}{kind} {row.get('state', 'running')}{restarts}{error}")
+        _print(f"{'  ' * depth}{name}{life}{kind} {row.get('state', 'running')}{restarts}{error}")
     return 0
 
 
@@ -76,7 +80,8 @@ def _explain(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(found)
     else:
-        print(found.get("explain") or f"{path} is the root: its end is the end of the tree")
+        for line in (found.get("explain") or f"{path} is the root: its end is the end of the tree").split("\n"):
+            _print(line)
     return 0
 
 
@@ -106,7 +111,7 @@ def _events(options: argparse.Namespace) -> int:
                 _print_json(event)
             else:
                 trace = f"  trace {event['trace']}" if event.get("trace") else ""
-                print(f"{event['time']}  {event['text']}{trace}")
+                _print(f"{event['time']}  {event['text']}{trace}")
         sys.stdout.flush()
     return 0
 
@@ -121,7 +126,9 @@ def _logs(options: argparse.Namespace) -> int:
             _print_json(record)
         else:
             life = f" #{record['life']}" if record["life"] else ""
-            print(f"{record['time']}  {record['level']} {record['path'] or record['logger']}{life}: {record['text']}")
+            of = f"{record['time']}  {record['level']} {record['path'] or record['logger']}{life}"
+            for line in f"{of}: {record['text']}".split("\n"):
+                _print(line)
         sys.stdout.flush()
     return 0
 
@@ -141,7 +148,7 @@ def _act(options: argparse.Namespace) -> int:
     if options.json:
         _print_json({"done": True, "text": text})
     else:
-        print(text)
+        _print(text)
     return 0
 
 
@@ -158,6 +165,11 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
 # -- how it is printed -----------------------------------------------------------------------------------------------------
 
 
+def _print(line: str) -> None:
+    """A line with what others have named or written: nothing in it moves a cursor, or begins another line."""
+    print(printable(line))
+
+
 def _print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=True))
 
@@ -169,14 +181,14 @@ def _print_head(found: dict[str, Any]) -> None:
     totals = found.get("totals", {})
     numbers = f"{totals.get('actors', 0):,} actors  {totals.get('queued', 0):,} queued" if totals else "not seen yet"
     lag = f"loop lag {loop['lag'] * 1000:.1f} ms"
-    print(f"{told['name']}  pid {told['pid']}  up {told['up']:.0f} s  {word}{degraded}  {numbers}  {lag}")
+    _print(f"{told['name']}  pid {told['pid']}  up {told['up']:.0f} s  {word}{degraded}  {numbers}  {lag}")
     for why in told["why"]:
-        print(f"! {why}")
+        _print(f"! {why}")
     blocked = loop["blocked"]
     if blocked:
         where = f" in {blocked['where']}" if blocked["where"] else ""
         handler = f" ({blocked['handler']})" if blocked["handler"] else ""
-        print(f"! the event loop is blocked for {blocked['for']:.1f} s by {blocked['path']}{handler}{where}")
+        _print(f"! the event loop is blocked for {blocked['for']:.1f} s by {blocked['path']}{handler}{where}")
     if not found.get("all", True):
         print("! more than 5,000 actors: only the worst are listed; --by-type sums all")
 
@@ -214,7 +226,8 @@ def _type_cells(types: list[dict[str, Any]]) -> list[list[str]]:
     return [[name.upper() for name in names], *([str(each[name]) for name in names] for each in types)]
 
 
-def _print_columns(cells: list[list[str]]) -> None:
+def _print_columns(table: list[list[str]]) -> None:
+    cells = [[printable(cell) for cell in line] for line in table]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 1000
     for line in cells:
