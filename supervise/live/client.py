@@ -11,12 +11,13 @@ import stat
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit
 
 from supervise_strategies.suggestion import did_you_mean
 from supervise_strategies.text import one_line
 
 from .folder import Found, WrongFolder, folder_of_user, found_in
+from .gate import is_loopback
 from .head import SCHEMA
 from .request import object_of
 
@@ -67,12 +68,12 @@ class Client:
         """Where it is, for people; without the token."""
 
     def _take_url(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
+        parts = _url(url)
+        if parts is None or parts.scheme != "http" or not parts.hostname:
             raise NoTree(f"{url!r} isn't the address of a tree: it begins with http://HOST:PORT")
         self._host = parts.netloc.rpartition("@")[2]
         found = parse_qs(parts.fragment).get("token", [""])
-        self._token = found[0] or _known_token(self._host)
+        self._token = found[0] or _known_token(parts.hostname, parts.port)
         if not self._token:
             raise NoTree(f"http://{self._host}: the token is missing: give the whole address that was printed, #token=… too")
 
@@ -246,16 +247,25 @@ def _trusted(path: Path) -> Path:
     return path
 
 
-def _known_token(host: str) -> str:
-    """Of a tree of this user's that is served at this port of this machine."""
+def _known_token(host: str, port: int | None) -> str:
+    """Of a tree of this user's that is served there: a token is for nobody but the tree that made it."""
     for found in trees():
         try:
-            url = urlsplit(found.url.read_text(encoding="utf-8").strip())
-        except OSError:
+            url = _url(found.url.read_text(encoding="utf-8").strip())
+        except (OSError, ValueError):
             continue
-        if url.port is not None and host.rpartition(":")[2] == str(url.port):
+        if url is not None and port is not None and url.port == port and (is_loopback(host) or host == url.hostname):
             return parse_qs(url.fragment).get("token", [""])[0]
     return ""
+
+
+def _url(text: str) -> SplitResult | None:
+    """None: it isn't one."""
+    try:
+        found = urlsplit(text)
+        return found if found.port is None or found.port > 0 else None
+    except ValueError:
+        return None
 
 
 def _address(what: str, query: dict[str, object]) -> str:

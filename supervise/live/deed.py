@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from supervise.tree.running import RunningSupervisor
-from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.errors import InvalidSpec, StrategyError
 from supervise_strategies.intensity import Intensity
 from supervise_strategies.suggestion import did_you_mean
 from supervise_strategies.text import one_line
@@ -44,9 +44,11 @@ def deed_of(name: str, said: Mapping[str, Any]) -> Deed:
     path = said.get("path")
     if not isinstance(path, str) or not path.strip("/") or len(path) > LONGEST_PATH:
         raise Refused(400, "say whose: path, e.g. 'workers/3'")
-    unknown = [key for key in said if key not in ("path", "as", *(MAY_CHANGE if name == "change" else ()))]
+    known = ("path", "as", *(MAY_CHANGE if name == "change" else ()))
+    unknown = [key for key in said if key not in known]
     if unknown:
-        raise Refused(400, f"{one_line(unknown[0], 40)!r} means nothing to {name}: {did_you_mean(unknown[0], MAY_CHANGE)}")
+        near = did_you_mean(unknown[0], known)
+        raise Refused(400, f"{one_line(unknown[0], 40)!r} means nothing to {name}: {near}say {', '.join(known)}")
     if name != "change":
         return Deed(name, path)
     restart, intensity = said.get("restart"), said.get("intensity")
@@ -125,8 +127,20 @@ def _is_supervisor(app: RunningSupervisor, path: str) -> bool:
 
 
 def relative(app: RunningSupervisor, path: str) -> str:
-    """A path as `find` takes it; with that of the served supervisor before it, as rows and events have it, it is the same."""
+    """A path as `find` takes it; with that of the served supervisor before it, as rows and events have it, it is the same.
+
+    A child may have the name of its tree. What rows say is what is meant, then, if there is such a one.
+    """
     path = path.strip("/")
-    if f"{path}/".startswith(f"{app.path}/") and path.partition("/")[0] not in app._branch.places:
-        return path[len(app.path) :].lstrip("/")
-    return path
+    if not f"{path}/".startswith(f"{app.path}/"):
+        return path
+    inside = path[len(app.path) :].lstrip("/")
+    return path if path.partition("/")[0] in app._branch.places and not (inside and _is_there(app, inside)) else inside
+
+
+def _is_there(app: RunningSupervisor, path: str) -> bool:
+    try:
+        app._branch.tree.registry.place(app._branch, path)
+    except StrategyError:
+        return False
+    return True
