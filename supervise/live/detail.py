@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import islice
@@ -28,9 +29,28 @@ NAMES: Final = 20
 """Handlers that are named."""
 EXPLAINED: Final = 4000
 """Characters of what a crash would cause."""
+SELDOM: Final = 100
+"""The same is explained again after so many times what it took: that grows with the siblings, and is done at a stretch."""
 
 
-def detail(app: RunningSupervisor, path: str, tallies: Tallies) -> dict[str, Any]:
+class Explanations:
+    """What a crash would cause, in words; the last one is told again to who goes on looking at the same actor."""
+
+    def __init__(self) -> None:
+        self._path = self._text = ""
+        self._due = 0.0
+
+    def of(self, app: RunningSupervisor, path: str) -> str:
+        """A line for each supervisor that would have to do with it."""
+        begun = time.perf_counter()
+        if path != self._path or begun >= self._due:
+            self._text = _explained(app, path)
+            self._path, now = path, time.perf_counter()
+            self._due = now + SELDOM * (now - begun)
+        return self._text
+
+
+def detail(app: RunningSupervisor, path: str, tallies: Tallies, explanations: Explanations) -> dict[str, Any]:
     """Of what stands there, relative to the root; an empty path is the root. Raises `ChildNotFound`."""
     root = app._branch
     if not path:
@@ -38,14 +58,13 @@ def detail(app: RunningSupervisor, path: str, tallies: Tallies) -> dict[str, Any
     place = root.tree.registry.place(root, path)
     above = place.above or root
     row = row_of(place, above, True, root.tree.backend.now())
-    found: dict[str, Any] = {"row": row.as_dict(), "explain": _explained(app, path)}
+    found: dict[str, Any] = {"row": row.as_dict(), "explain": explanations.of(app, path)}
     if isinstance(place, BranchPlace):
         return found | _about_supervisor(place)
     return found | _about_actor(place) | {"handlers": tallies.of(place.mailbox)}
 
 
 def _explained(app: RunningSupervisor, path: str) -> str:
-    """In words, a line for each supervisor that would have to do with it."""
     try:
         return text_of(app.explain(path), EXPLAINED)
     except StrategyError as error:

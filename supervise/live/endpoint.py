@@ -27,7 +27,7 @@ from supervise_strategies.text import said
 
 from .board import Seen, encoded, plain
 from .deed import Deed, deed_of, do, relative
-from .detail import detail
+from .detail import Explanations, detail
 from .feed import Feed, Feeds, NotRunning, TooManyWatchers
 from .head import SCHEMA, Head
 from .history import Past, ends_of, facts_of, past_of
@@ -76,6 +76,7 @@ class Endpoint:
         self._hand = hand
         self.logs: LogFeed = logs
         self._tallies = tallies
+        self._explanations = Explanations()
         self.feeds: Feeds = Feeds(lookout)
         self._head = Head(lookout, gate.operate)
 
@@ -166,19 +167,18 @@ class Endpoint:
         return head[:-1] + b',"rows":' + await encoded(rows[:top]) + b"}"
 
     async def _actor(self, path: str) -> dict[str, Any]:
-        def look() -> tuple[dict[str, Any], Past, str]:
+        def look() -> tuple[dict[str, Any], float, Past, str]:
             app = self._app()
             inside = relative(app, path)
             full = f"{app.path}/{inside}" if inside else app.path
-            return detail(app, inside, self._tallies), past_of(app._branch), full
+            now, past = app._branch.tree.backend.now(), past_of(app._branch)
+            return detail(app, inside, self._tallies, self._explanations), now, past, full
 
-        found, past, full = await self._lookout.ask(look)
-        feed = self.feeds.of("")
-        head = self._head.of(feed)
-        seen = feed.board.rows.get(full)
+        found, at, past, full = await self._lookout.ask(look)
+        seen = self.feeds.of("").board.rows.get(full)
         if seen is not None:  # what only repeated looks can tell
-            found["row"] = Seen(Row(**found["row"]), seen.seq, head["at"], seen).row.as_dict()
-        return {"schema": SCHEMA, "at": head["at"], "operate": head["operate"], **found, "ends": ends_of(past, full)}
+            found["row"] = Seen(Row(**found["row"]), seen.seq, at, seen).row.as_dict()
+        return {"schema": SCHEMA, "at": round(at, 4), "operate": self._gate.operate, **found, "ends": ends_of(past, full)}
 
     async def _events(self, query: dict[str, str]) -> dict[str, Any]:
         last, under = _number("last", query.get("last", "100"), 1000), self._full(query)

@@ -35,6 +35,7 @@ from supervise_strategies import (
     SupervisorSpec,
     explain,
 )
+from supervise_strategies.child_state import Slot
 from supervise_strategies.exit_reason import KILLED, NORMAL, SHUTDOWN, crashed
 from tests.strategies.rig import CRASH, Rig, spec
 
@@ -195,3 +196,16 @@ def test_a_supervisor_that_stops_restarts_nothing() -> None:
 def test_an_unknown_child_is_refused() -> None:
     with pytest.raises(ChildNotFound, match="there is no child 'z' here"):
         explained(Rig("a").up(), "z")
+
+
+def test_a_copy_of_a_childs_slot_has_all_its_fields() -> None:
+    slot = Slot("a", ChildSpec("a"), added=True)
+    plain = [field for field in Slot.__slots__ if field not in ("history", "next_start")]
+    for number, field in enumerate(plain):
+        setattr(slot, field, number)
+    other = slot.copy()
+    assert [getattr(other, field) for field in plain] == [*range(len(plain))]
+    assert slot.next_start is not None
+    assert other.next_start is not None
+    assert other.next_start is not slot.next_start
+    assert other.history is None
