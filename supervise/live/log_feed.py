@@ -77,26 +77,27 @@ class _Follower(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep it, if it is about one that is followed. It never raises."""
         try:
+            last = logging.lastResort
+            if last is not None and logging.root.handlers[:1] == [self] and _has_no_other(record, last.level):
+                last.handle(record)
             path, life = _whose(record)
             if self._under and not f"{path}/".startswith(self._under):
                 return
-            self._number += 1
-            self._kept.append(
-                {
-                    "number": self._number,
-                    "time": datetime.fromtimestamp(record.created, UTC)
-                    .isoformat(timespec="milliseconds")
-                    .replace("+00:00", "Z"),
-                    "level": record.levelname,
-                    "logger": record.name,
-                    "path": path,
-                    "life": life,
-                    "text": text_of(record.getMessage(), LONGEST),
-                }
-            )
+            found = {
+                "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "level": record.levelname,
+                "logger": record.name,
+                "path": path,
+                "life": life,
+                "text": text_of(record.getMessage(), LONGEST),
+            }
         except BaseException as error:  # an argument of the record's that raises as a text; who logs isn't to suffer
             if interrupts(error):
                 raise
+            self._number += 1  # it is one that is missing
+            return
+        self._number += 1  # only now: what the text is made of may have logged, too
+        self._kept.append({"number": self._number, **found})
 
     def told(self) -> list[dict[str, Any]]:
         """What was written since the last time; each says how many are missing before it, if any are."""
@@ -107,6 +108,18 @@ class _Follower(logging.Handler):
             self._told += missed + 1
             found.append({**each, "missed": missed} if missed else each)
         return found
+
+
+def _has_no_other(record: logging.LogRecord, level: int) -> bool:
+    """Whether nobody else writes it down: then Python itself does, on stderr, as it would if nobody followed."""
+    if record.levelno < level:
+        return False
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if any(type(handler) is not _Follower for handler in logger.handlers):
+            return False
+        logger = logger.parent if logger.propagate else None
+    return True
 
 
 def _whose(record: logging.LogRecord) -> tuple[str, int]:
