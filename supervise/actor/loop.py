@@ -393,7 +393,7 @@ def _begin(life: Incarnation, concurrency: Concurrency, envelope: Envelope, func
             options.source._put_back(options)
         if options is not None and options.deadline is not None:
             options.deadline.put_back()
-        lane.mailbox.count_begun(-1)
+        life.mailbox.not_begun(lane, envelope)
         lane.put_back(envelope)
     life.in_hand = None  # only now: what a queue of the user's own raises is a crash with the message in hand
     return begun

@@ -132,6 +132,12 @@ class Control(Lanes):
         if self.extras.bucket is not None:
             self.extras.bucket.take(messages)
 
+    def not_begun(self, lane: Lane, envelope: Envelope) -> None:
+        """A message that was taken out goes back to its lane: there is no place for it yet beside others."""
+        lane.mailbox.count_begun(-1)
+        if self.extras.tally is not None and type(lane.queue) is deque:
+            self.extras.tally -= Counter((name_of(envelope[0]),))
+
     def tally(self, *, on: bool) -> None:
         """Count begun messages by handler from now on, or no more. Meanwhile each message is looked at."""
         if not on:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from supervise import DynamicSupervisor, Supervisor, child
+from supervise import DynamicSupervisor, Supervisor, child, concurrent
 from supervise.live import tally as tallies
 from supervise.live.tally import FORGOTTEN, Tallies
 from supervise.tree.place import ActorPlace
@@ -96,3 +96,25 @@ async def test_a_queue_of_ones_own_is_not_looked_into() -> None:
         await app.find("a").call(Echo.echo, "x")
         assert counts.of(mailbox_of(app, "a")) == {}
         counts.end()
+
+
+class Beside:
+    @concurrent(limit=1)
+    async def wait(self, until: anyio.Event) -> None:
+        await until.wait()
+
+
+async def test_a_message_that_has_to_wait_for_its_place_beside_others_is_counted_once() -> None:
+    async with Supervisor("app", child(Beside, name="a")) as app:
+        counts, until = Tallies(), anyio.Event()
+        mailbox = mailbox_of(app, "a")
+        counts.of(mailbox)
+        for _ in range(3):
+            await app.find("a").send(Beside.wait, until)
+        await anyio.sleep(1)
+        assert counts.of(mailbox) == {"Beside.wait": 1}
+        until.set()
+        await anyio.sleep(1)
+        assert counts.of(mailbox) == {"Beside.wait": 3}
+        counts.end()
+        assert app.account().balanced
