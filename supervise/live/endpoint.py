@@ -175,7 +175,7 @@ class Endpoint:
             return detail(app, inside, self._tallies, self._explanations), now, past, full
 
         found, at, past, full = await self._lookout.ask(look)
-        seen = self.feeds.of("").board.rows.get(full)
+        seen = self.feeds.seen(full)
         if seen is not None:  # what only repeated looks can tell
             found["row"] = Seen(Row(**found["row"]), seen.seq, at, seen).row.as_dict()
         return {"schema": SCHEMA, "at": round(at, 4), "operate": self._gate.operate, **found, "ends": ends_of(past, full)}

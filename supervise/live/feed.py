@@ -23,6 +23,7 @@ from .survey import SLICE, Survey
 if TYPE_CHECKING:
     from supervise.tree.branch import BranchPlace
 
+    from .board import Seen
     from .lookout import Lookout
 
 WATCHERS: Final = 8
@@ -34,7 +35,7 @@ OF_ALL: Final = 60
 LISTENS: Final = 0.25
 """Seconds between two looks at what happened, and at whether the loop is blocked."""
 IDLE: Final = 16
-"""Parts that are remembered though nobody watches them."""
+"""Parts that are remembered though nobody watches them; who asks for more has to wait."""
 FORGOTTEN: Final = 60.0
 """Seconds after which what nobody looks at any more is forgotten."""
 
@@ -54,8 +55,7 @@ class Feed:
         self._feeds = feeds
         self.under: str = under
         self.board: Board = Board()
-        self.interval: float = 0.0
-        """Seconds that have to pass until the next survey."""
+        self._cost = 0.0  # seconds to wait for what the last survey took, if nothing else is looked at
         self.every: list[float] = []
         """What those who watch have asked for."""
         self._lock = asyncio.Lock()
@@ -67,6 +67,11 @@ class Feed:
     @property
     def lookout(self) -> Lookout:
         return self._feeds.lookout
+
+    @property
+    def interval(self) -> float:
+        """Seconds that have to pass between two surveys."""
+        return self._cost * max(1, self._feeds.number)
 
     @property
     def due(self) -> float:
@@ -90,8 +95,7 @@ class Feed:
             self.lost = ""
             self._feeds.sampler.look_at(self.board)
             told, self._told = self._told, 0.0
-            cost = max(OF_LOOP * survey.cost, OF_ALL * (survey.cost + told))
-            self.interval = cost * max(1, self._feeds.number)
+            self._cost = max(OF_LOOP * survey.cost, OF_ALL * (survey.cost + told))
 
     @contextmanager
     def telling(self) -> Generator[None]:
@@ -121,8 +125,9 @@ class Feeds:
 
     @property
     def number(self) -> int:
-        """Of the parts that somebody watches."""
-        return sum(bool(feed.every) for feed in self._by_path.values())
+        """Of the parts that are looked at, by who watches or by who has just asked."""
+        since = time.monotonic() - FORGOTTEN
+        return sum(bool(feed.every) or (feed.board.survey is not None and feed.used > since) for feed in self._by_path.values())
 
     def branch(self, under: str) -> BranchPlace:
         """The supervisor there, in the tree's loop. Raises `NotRunning`, `ChildNotFound`, `InvalidSpec`."""
@@ -132,19 +137,27 @@ class Feeds:
         return app._branch.tree.registry.branch(app._branch, under or None)
 
     def of(self, under: str) -> Feed:
-        """The one of that part."""
+        """The one of that part. Raises `TooManyWatchers`."""
         now = time.monotonic()
         for path, old in [*self._by_path.items()]:
             if not old.every and now - old.used > max(FORGOTTEN, old.interval):
                 del self._by_path[path]
-        idle = [path for path, old in self._by_path.items() if not old.every]
-        for path in idle[: len(idle) - IDLE]:
-            del self._by_path[path]
         feed = self._by_path.get(under)
         if feed is None:
+            idle = [path for path, old in self._by_path.items() if not old.every]
+            if len(idle) >= IDLE:  # one that may be looked at again anyway makes room: nobody gets a survey by asking in turn
+                free = next((path for path in idle if self._by_path[path].due == 0), None)
+                if free is None:
+                    raise TooManyWatchers
+                del self._by_path[free]
             feed = self._by_path[under] = Feed(self, under)
         feed.used = now
         return feed
+
+    def seen(self, path: str) -> Seen | None:
+        """How an actor was last seen, by who looks at the whole tree."""
+        feed = self._by_path.get("")
+        return None if feed is None else feed.board.rows.get(path)
 
     @asynccontextmanager
     async def watching(self, under: str, every: float) -> AsyncGenerator[Feed]:
@@ -165,7 +178,7 @@ class Feeds:
                 pump, self._pump = self._pump, None
                 pump.cancel()
                 self.sampler.stop()
-                await self._deaf()
+                self.lookout.soon(self.events.stop)
 
     async def rung(self, seconds: float) -> bool:
         """Wait until something may have changed, or so long. False: the server ends."""
@@ -190,12 +203,6 @@ class Feeds:
     async def listen(self) -> None:
         """Hear what happens in the tree that runs now. Raises `NotRunning`, `LoopBlocked`, `LoopGone`."""
         await self.lookout.ask(self._listen)
-
-    async def _deaf(self) -> None:
-        try:
-            await self.lookout.ask(self.events.stop)
-        except (LoopBlocked, LoopGone):
-            self.events.stop()
 
     async def _run(self) -> None:
         """As long as anybody watches."""

@@ -46,7 +46,7 @@ class Head:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "at": 0.0 if survey is None else round(survey.at + time.monotonic() - board.taken, 4),
             "seen": 0.0 if survey is None else round(survey.at, 4),
-            "interval": round(max([feed.interval, *feed.every[:1]]), 3),
+            "interval": round(max(feed.interval, min(feed.every, default=0.0)), 3),
             "tree": self._tree(feed),
             "operate": self._operate,
             "loop": {"lag": round(self._lookout.lag, 4), "blocked": None if blocked is None else _blocked(blocked)},

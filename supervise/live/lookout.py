@@ -128,6 +128,10 @@ class Lookout:
             raise error
         return cast(T, result)
 
+    def soon(self, function: Callable[[], object]) -> None:
+        """Run it in the tree's loop, after all that was asked before, and wait for nothing."""
+        self._soon(function)
+
     def _pass_up(self, struck: BaseException) -> None:
         app = self.app
         if app is None:

@@ -68,12 +68,12 @@ class Survey:
     """One of what is below a supervisor. `go_on` is called in the tree's thread until it is done; then it is read anywhere."""
 
     def __init__(self, branch: BranchPlace, *, most: int = MOST_ROWS, worst: int = WORST) -> None:
-        self._branch = branch
+        self._branch: BranchPlace | None = branch  # until it is done: what was seen doesn't hold the tree
         self._most = most
         self._worst = worst
         self._candidates: list[tuple[tuple[int, float, int, int], int, Row]] = []
         self._counted = 0
-        self._walk = self._rows()
+        self._walk = self._rows(branch)
         self.rows: list[Row] = []
         """All, from the top down in start order; or of many the supervisor itself and the worst, worst first."""
         self.sums: dict[str, Sums] = {}
@@ -98,13 +98,14 @@ class Survey:
                 break
         else:
             done = True
-            self.at = self._branch.tree.backend.now()
-            self.amiss = what_is_amiss(self._branch)
+            branch, self._branch = self._branch, None
+            assert branch is not None
+            self.at = branch.tree.backend.now()
+            self.amiss = what_is_amiss(branch)
         self.cost += time.perf_counter() - begun
         return done
 
-    def _rows(self) -> Iterator[None]:
-        root = self._branch
+    def _rows(self, root: BranchPlace) -> Iterator[None]:
         now = root.tree.backend.now
         needed = {root: True}
         self._keep(_of_itself(root), in_pool=False)

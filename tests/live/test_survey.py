@@ -19,6 +19,7 @@ from supervise.live import board as boards
 from supervise.live.board import Board, encoded
 from supervise.live.row import FIELDS, Row
 from supervise.live.survey import Survey
+from supervise.tree.branch import BranchPlace
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +53,14 @@ async def test_a_slice_of_no_time_is_a_few_rows_and_what_comes_meanwhile_is_seen
         assert slices == 5
         assert [row.path for row in survey.rows] == ["app", *(f"app/{number}" for number in range(40))]
         assert survey.rows[-1].state == "stopped"  # it was there when the walk began
+
+
+async def test_what_was_seen_doesnt_hold_the_tree() -> None:
+    async with Supervisor("app", Supervisor("below", child(Echo, name="a"))) as app:
+        survey = whole(Survey(app._branch))
+        assert survey.rows
+        assert not any(isinstance(value, BranchPlace) for value in vars(survey).values())
+        assert survey._walk.gi_frame is None  # type: ignore[attr-defined]  # it is a generator
 
 
 async def test_of_many_the_worst_have_rows_and_all_are_summed() -> None:
