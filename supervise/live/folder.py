@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 LONGEST: Final = 40
-"""Characters of a tree's name in that of its socket: the whole path of one may have some 100."""
+"""Characters of a tree's name in that of its socket."""
+ROOM: Final = 100
+"""Bytes of its whole path: systems take some 104."""
 
 
 class WrongFolder(Exception):
@@ -71,6 +73,8 @@ def socket_for(folder: Path, name: str) -> Path:
     """A path in it that is free, for a tree of this name in this process. What dead processes have left is removed."""
     remove_stale(folder)
     stem = re.sub(r"[^\w.-]", "_", name).lstrip(".")[:LONGEST] or "tree"
+    room = ROOM - len(os.fsencode(folder / f"-{os.getpid()}.99.sock"))
+    stem = os.fsencode(stem)[: max(room, 8)].decode(errors="ignore")
     number = 1
     while True:
         more = f".{number}" if number > 1 else ""

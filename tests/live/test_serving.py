@@ -186,3 +186,13 @@ async def test_without_file_descriptors_a_client_waits_and_the_log_isnt_flooded(
     finally:
         logging.getLogger("asyncio").removeHandler(counts)
     assert 0 < counts.count < 10  # with as many tries as may wait in the queue it was 1,024
+
+
+# -- where it lies ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["木" * 60, "é" * 60, "x" * 300, "half\udc80" * 20])
+async def test_a_tree_of_any_name_is_served_in_the_usual_place(name: str) -> None:
+    async with Supervisor(name) as app, serve(app) as served:
+        assert len(os.fsencode(served.socket)) <= 100
+        assert (await ask(Client(served.socket).snapshot))["tree"]["pid"] == os.getpid()
