@@ -31,7 +31,6 @@ class Head:
     def __init__(self, lookout: Lookout, operate: bool) -> None:
         self._lookout = lookout
         self._operate = operate
-        self._began = time.monotonic()
         self._used = (time.monotonic(), time.process_time())
         self._cpu: float | None = None
 
@@ -73,7 +72,7 @@ class Head:
             "name": self._lookout.name,
             "pid": os.getpid(),
             "python": platform.python_version(),
-            "up": round(time.monotonic() - self._began, 1),
+            "up": 0.0 if survey is None or not up else round(survey.at - survey.began + time.monotonic() - feed.board.taken, 1),
             "live": up,
             "ready": up and survey is not None and not amiss and not down,
             "degraded": up and survey is not None and survey.degraded,

@@ -79,8 +79,10 @@ class Survey:
         self.sums: dict[str, Sums] = {}
         self.is_cut: bool = False
         """Whether there are too many for all of them to have a row."""
+        self.began: float = branch.tree.began
+        """When the tree began, by its clock."""
         self.at: float = 0.0
-        """When it was done, by the tree's clock."""
+        """When it was done, by the same."""
         self.cost: float = 0.0
         """Seconds that it has taken of the tree's thread."""
         self.amiss: str = ""

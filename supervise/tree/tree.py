@@ -88,6 +88,7 @@ class Tree:
         recorder: Recorder | None = None,
     ) -> None:
         self.backend = backend
+        self.began: float = backend.now()
         self.runs: RunQueue = RunQueue(backend)
         backend.runs = self.runs
         self.instruments: Instruments | None = instruments

@@ -235,3 +235,15 @@ async def test_no_argument_is_told_anywhere_and_hostile_texts_are_one_printable_
         crash = next(end for end in about[1]["ends"] if end["kind"] == "crashed")
         assert crash["detail"].isprintable()
         assert len(crash["detail"]) <= 500
+
+
+async def test_how_long_a_tree_is_up_is_since_it_began_and_not_since_it_is_served() -> None:
+    description = Supervisor("app")
+    async with description as app:
+        app._branch.tree.began -= 7200  # two hours ago
+        async with serve(app) as at:
+            assert 7200 <= (await ask(Client(at.socket).snapshot))["tree"]["up"] < 7300
+    async with serve(description) as at:
+        assert (await ask(Client(at.socket).snapshot))["tree"]["up"] == 0
+        async with description:
+            assert (await until_seen(Client(at.socket), lambda found: found["seq"]))["tree"]["up"] < 60
