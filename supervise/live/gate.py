@@ -91,7 +91,8 @@ class Gate(NamedTuple):
 def name_in(host: str) -> str:
     """The name in a Host header, without its port: that is another one behind a port forward."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        name, _, port = host[1:].partition("]")
+        return name.lower() if not port or port.startswith(":") else host.lower()
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
 
 

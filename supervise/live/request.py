@@ -17,6 +17,10 @@ LONGEST_BODY: Final = 16 * 1024
 """Bytes of what an action says."""
 
 
+NO_LINE: Final = frozenset("\0\r\n")
+"""What others might take for the end of a header."""
+
+
 class Refused(Exception):
     """A request that isn't done; the text is for who asked."""
 
@@ -77,7 +81,7 @@ def _parsed(head: bytes) -> Request:
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip() or name.lower() in headers:
+        if not colon or not name or name != name.strip() or name.lower() in headers or not NO_LINE.isdisjoint(line):
             raise Refused(400, "a header can't be read, or comes twice")
         headers[name.lower()] = value.strip()
     try:

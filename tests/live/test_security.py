@@ -68,7 +68,9 @@ async def page(*, operate: bool = True) -> AsyncGenerator[Page]:
         assert info.alive
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "", "localhost.", "[::2]"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "", "localhost.", "[::2]", "[::1]evil.example"]
+)
 async def test_a_foreign_host_is_refused(host: str) -> None:
     async with page() as at:
         answer = await at.get("/", host=host.format(port=at.port) or " ")
@@ -201,6 +203,9 @@ async def test_an_action_that_says_nonsense_is_refused(body: bytes, status: int)
         (b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nhost : a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n folded\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\rHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\nHost: b\r\n\r\n", 400),
         (b"GET http://evil.example/ HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
         (b"GET /%ff HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
         (b"GET /?" + b"&".join(b"a=%d" % n for n in range(100)) + b" HTTP/1.1\r\nhost: localhost\r\n\r\n", 400),
