@@ -63,6 +63,8 @@ def _intensity(said: object) -> Intensity:
     """`10/60`: ten restarts within 60 seconds."""
     restarts, _, per = str(said).partition("/")
     try:
+        if len(restarts) > 9:  # which nobody reaches, and a text of thousands of digits would stand in events
+            raise ValueError
         return Intensity(int(restarts), per=float(per))
     except (ValueError, InvalidSpec):
         raise Refused(400, f"intensity={one_line(str(said), 40)!r} isn't RESTARTS/SECONDS, e.g. 10/60") from None

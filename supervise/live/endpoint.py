@@ -11,7 +11,7 @@
 | `GET /` | the page |
 
 What it is made of is told field by field in the guide. A refusal is `{"error": text}` with its status: 400, 401, 403, 404, 405,
-409 (the tree refuses), 411, 413, 415, 429 (too many watch), 431, 503 (the loop is blocked, or the tree doesn't run).
+409 (the tree refuses), 411, 413, 415, 429 (too many watch, look or act), 431, 503 (the loop is blocked, or no tree runs).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Endpoint:
             withdrawn = "; what you asked for is withdrawn, and won't be done" if request.method == "POST" else ""
             raise Refused(503, f"{self._blocked_text()}{withdrawn}") from None
         except TooManyWatchers:
-            raise Refused(429, "as many watch as can: end one of them") from None
+            raise Refused(429, "as many look as can: end one of them, or wait a little") from None
         except ChildNotFound as error:
             raise Refused(404, said(error)) from None
         except StrategyError as error:

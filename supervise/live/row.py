@@ -35,7 +35,7 @@ class Row(NamedTuple):
     type: str = ""
     """The class of the live actor, before there is one its factory; of a pool its workers', of a supervisor its strategy."""
     state: str = "running"
-    """starting, running, stopping, stopped, finished, restarting (it waits for its backoff, too), unstoppable."""
+    """starting, running, stopping, stopped, finished, restarting (it waits for its backoff, too), unstoppable, unknown."""
     required: bool = True
     """Whether the tree isn't ready while it is down."""
     life: int = 1

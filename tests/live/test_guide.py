@@ -68,6 +68,8 @@ async def test_each_field_that_is_told_stands_there() -> None:
         about = await ask(client.actor, "db")
         assert {*about} - {"schema", "at", "operate"} == set(listed(section("Actor"))) - {*about["ends"][0]}
         assert {*about["ends"][0]} <= set(listed(section("Actor")))
+        of_root = await ask(client.actor, "")
+        assert {*of_root} == set(listed(section("Supervisor or pool"))) - {"explain"}
 
 
 def test_each_command_action_and_order_stands_there() -> None:

@@ -122,6 +122,7 @@ async def test_who_doesnt_say_is_named_by_the_system_or_isnt() -> None:
         ("change", "echo", {}, 400, "say what to change"),
         ("change", "echo", {"restart": "always"}, 409, "did you mean 'permanent'?"),
         ("change", "echo", {"intensity": "many"}, 400, "isn't RESTARTS/SECONDS, e.g. 10/60"),
+        ("change", "echo", {"intensity": "9" * 4000 + "/1"}, 400, "isn't RESTARTS/SECONDS"),
         ("change", "echo", {"intensity": "-1/5"}, 400, "isn't RESTARTS/SECONDS"),
         ("change", "echo", {"intensty": "1/5"}, 400, "did you mean 'intensity'?"),
         ("change", "below", {"restart": "transient", "intensity": "1/5"}, 200, ""),

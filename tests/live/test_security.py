@@ -297,7 +297,7 @@ async def test_at_most_eight_watch() -> None:
         streams = [client.stream() for _ in range(8)]
         for stream in streams:
             await following(stream)
-        with pytest.raises(LiveError, match="as many watch as can") as refused:
+        with pytest.raises(LiveError, match="as many look as can") as refused:
             await following(client.stream())
         assert refused.value.status == 429
         for stream in streams:
