@@ -112,7 +112,8 @@ def write(file: Path, text: str) -> None:
         raise CantServe(f"{file}: can't be written ({error.strerror or error}): it holds the address and its token") from error
 
 
-def remove(file: Path) -> None:
-    """Remove it, if it is still there."""
-    with contextlib.suppress(OSError):
-        file.unlink()
+def remove(file: Path, process: int) -> None:
+    """Remove it, if it is still there. `process`: whose it is; one that was forked off leaves it."""
+    if os.getpid() == process:
+        with contextlib.suppress(OSError):
+            file.unlink()

@@ -111,7 +111,7 @@ async def serving(
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}/#token={token}"
             file = path.with_suffix(".url")
             write(file, url)
-            stack.callback(remove, file)
+            stack.callback(remove, file, os.getpid())
         raised: BaseException | None = None
         async with anyio.create_task_group() as group:
             hand = Hand(group)
@@ -180,7 +180,8 @@ class _Server:
 
         No request takes long, and none is waited for.
         """
-        if self._thread.ident is None:  # it couldn't be started
+        if not self._thread.is_alive():  # it couldn't be started, or is another process's, from which this one was forked off
+            self._tallies.end()
             return
         loop, stopping = self._loop, self._stopping
         if loop is not None and stopping is not None:

@@ -19,6 +19,7 @@ import pytest
 from supervise import DynamicSupervisor, Supervisor, child
 from supervise.live import CantServe, Client, serve
 from supervise.live import server as servers
+from supervise.live.listening import remove, write
 from tests.real_clock import on_the_real_clock
 
 from .asked import GUARD, ask, connected
@@ -186,6 +187,26 @@ async def test_without_file_descriptors_a_client_waits_and_the_log_isnt_flooded(
     finally:
         logging.getLogger("asyncio").removeHandler(counts)
     assert 0 < counts.count < 10  # with as many tries as may wait in the queue it was 1,024
+
+
+# -- a process that was forked off -----------------------------------------------------------------------------------
+
+
+async def test_who_was_forked_off_waits_for_no_thread_that_it_hasnt(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with tree() as app:
+        with anyio.fail_after(GUARD):
+            async with serve(app, "127.0.0.1:0") as served:
+                server = next(server for server in servers._all if server._thread.is_alive())
+                with monkeypatch.context() as patch:  # as it is in the child
+                    patch.setattr(server._thread, "is_alive", lambda: False)
+                    await server.stop()
+                assert (await ask(Client(served.url).snapshot))["tree"]["name"] == "app"
+    path = runtime / "app.url"
+    write(path, "text")
+    remove(path, os.getpid() + 1)
+    assert path.exists()
+    remove(path, os.getpid())
+    assert not path.exists()
 
 
 # -- where it lies ---------------------------------------------------------------------------------------------------
