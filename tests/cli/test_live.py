@@ -333,3 +333,21 @@ def test_a_command_bears_closed_streams_and_a_poor_encoding(shell: Shell, comman
     )
     assert done.returncode == (1 if command == "explain" else 0), done.stderr  # there is no child "half"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("command", ["ps", "tree", "events"])
+def test_an_answer_that_cant_be_written_is_said(shell: Shell, command: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "supervise", command],
+            cwd=ROOT,
+            env={**os.environ, **shell.variables},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=GUARD,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (74, "supervise: the answer can't be written: No space left on device\n")

@@ -16,7 +16,8 @@ exit status:
   0   it was answered, or done
   1   the tree refuses it: why is on stderr
   2   the command line is wrong
-  3   no such tree is served here, or nobody answers there"""
+  3   no such tree is served here, or nobody answers there
+  74  the answer can't be written, as on a full disk"""
 ACTIONS: Final = {
     "restart": "stop an actor in order and start it again, on its mailbox",
     "stop": "stop an actor or supervisor; it stays listed",

@@ -20,6 +20,7 @@ from .arguments import policy_of
 REFUSED: Final = 1
 WRONG: Final = 2
 NOBODY: Final = 3
+UNWRITTEN: Final = 74
 """Exit statuses; 0 is for what was done."""
 
 
@@ -42,6 +43,10 @@ def main(options: argparse.Namespace) -> int:
     except BrokenPipeError:  # who reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except OSError as error:  # a full disk: whoever is asked raises an error of its own
+        print(f"supervise: the answer can't be written: {error.strerror or error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return UNWRITTEN
     except KeyboardInterrupt:
         return 130
 
@@ -91,7 +96,8 @@ def _events(options: argparse.Namespace) -> int:
     until = ""
     if options.follow:
         following = client.stream(under=options.under)
-        until = next(following)[1]["time"]  # what happened later comes by the stream
+        first = next(following, None)  # none: the tree ends just then
+        until = "" if first is None else first[1]["time"]  # what happened later comes by the stream
     ends: dict[str, Fact] = {}
     for fact in client.events(under=options.under, last=options.last):
         if until and fact["at"] > until:
