@@ -7,11 +7,13 @@ the parts that are looked at. So all that look, together, take some 2 % of a cor
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from supervise.log import say
 from supervise_strategies.errors import StrategyError
 
 from .board import Board
@@ -164,8 +166,8 @@ class Feeds:
         """Somebody watches it in the block. Raises `TooManyWatchers`, and what `renew` does."""
         if self._watchers >= WATCHERS:
             raise TooManyWatchers
-        self._watchers += 1
         feed = self.of(under)
+        self._watchers += 1
         feed.every.append(every)
         try:
             if self._pump is None:
@@ -208,6 +210,7 @@ class Feeds:
         """As long as anybody watches."""
         self.sampler.start()
         before: tuple[object, ...] = ()
+        known: type[Exception] | None = None
         while True:
             state = "running"
             try:
@@ -221,6 +224,11 @@ class Feeds:
                 state = "gone"
             except NotRunning:
                 state = "not running"
+            except Exception as error:  # a fault of ours: who watches is told the rest, and it is said once
+                if known is not type(error):
+                    known = type(error)
+                    say(logging.ERROR, "the live view of %s can't look", self.lookout.name, error=error)
+                state = f"can't look: {type(error).__name__}"
             now = (state, self.events.last, *((feed.board.seq, feed.lost) for feed in self._by_path.values()))
             if now != before:
                 before = now

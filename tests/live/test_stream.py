@@ -20,9 +20,12 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from supervise import DynamicSupervisor, RunningSupervisor, Supervisor, child
 from supervise.live import Client, LiveError, NoTree, serve
+from supervise.live import feed as feeds
 from supervise.live import lookout as lookouts
 from supervise.live.event_feed import KEPT, EventFeed
+from supervise.live.feed import Feeds
 from supervise.telemetry import Spans
+from supervise.tree.branch import BranchPlace
 from tests.real_clock import on_the_real_clock
 
 from .asked import Frames, Gate, ask, following, told, until
@@ -236,3 +239,36 @@ async def test_who_is_slow_is_told_how_many_events_were_missed() -> None:
         feed.stop()
         app.operator("ada").resume("echo")
         assert feed.since(last, "") == ([], 0, last)
+
+
+async def test_a_fault_of_ours_in_a_look_is_said_once_and_who_watches_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with watched() as (app, _, frames, _):
+        surveys, broken = Feeds.branch, list[str]()
+
+        def breaks(feeds: Feeds, under: str) -> BranchPlace:
+            if len(broken) < 3:
+                broken.append(under)
+                raise LookupError("a bug")
+            return surveys(feeds, under)
+
+        monkeypatch.setattr(Feeds, "branch", breaks)
+        await app.find("echo").call(Echo.echo, "x")
+        change = await told(frames, lambda data: data["rows"])
+        assert [row["path"] for row in change["rows"]] == ["app/echo"]
+        assert [record.getMessage() for record in caplog.records].count("the live view of app can't look") == 1
+
+
+async def test_who_is_refused_takes_no_watchers_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Supervisor("app", child(Echo, name="echo")) as app, serve(app) as at:
+        client = Client(at.socket)
+        monkeypatch.setattr(feeds, "IDLE", 0)
+        for _ in range(feeds.WATCHERS + 1):
+            with pytest.raises(LiveError) as refused:
+                await following(client.stream(under="rooms"))
+            assert refused.value.status == 429
+        monkeypatch.undo()
+        frames = client.stream()
+        assert (await following(frames))[0] == "snapshot"
+        await ask(frames.close)
