@@ -48,13 +48,17 @@ class Client:
                 except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
                     self.tell(f"client {self.nick} was disconnected, and connects again")
 
+    def is_in(self) -> None:
+        """It has joined its room, once more."""
+        self.times_connected += 1
+
     def tell(self, text: str) -> None:
         """Say what has become of it."""
         _tell(text)
 
     def _hear(self, line: str) -> None:
         if line.startswith("OK "):
-            self.times_connected += 1
+            self.is_in()
         elif line.startswith("("):
             self.heard.append(line)
         self.changed.set()

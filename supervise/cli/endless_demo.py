@@ -28,7 +28,7 @@ class Guest(Client):
 
     def _hear(self, line: str) -> None:
         if line.startswith("OK "):
-            self.times_connected += 1
+            self.is_in()
 
     def tell(self, text: str) -> None:
         """It is disconnected each few seconds, and the page tells of it."""

@@ -56,14 +56,14 @@ class Lost(Message):
 class Top(App[None]):
     """`connect` makes a client of the tree that is meant."""
 
-    CSS = """
+    CSS: ClassVar[str] = """
     Screen { layout: vertical; overflow: hidden; background: ansi_default; color: ansi_default; }
     Sheet { width: 100%; height: 1; background: ansi_default; color: ansi_default; }
     .body { height: 1fr; }
     """
-    ENABLE_COMMAND_PALETTE = False
-    AUTO_FOCUS = ""
-    ALLOW_SELECT = False
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
+    AUTO_FOCUS: ClassVar[str | None] = ""
+    ALLOW_SELECT: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "leave", priority=True, show=False)]
 
     def __init__(

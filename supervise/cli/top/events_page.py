@@ -28,10 +28,10 @@ class EventsPage(Page):
         before = self._events
         self._events = [*self.top.view.events]
         if self._follows:
-            self.cursor = len(self._events) - 1
+            self.put_cursor(len(self._events) - 1)
         elif before and self._events and before[0] is not self._events[0]:  # the oldest ones are forgotten
             gone = next((n for n, event in enumerate(before) if event is self._events[0]), 0)
-            self.cursor, self.first = max(0, self.cursor - gone), max(0, self.first - gone)
+            self.put_cursor(max(0, self.cursor - gone), max(0, self.first - gone))
 
     def count(self) -> int:
         return len(self._events)

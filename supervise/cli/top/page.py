@@ -56,6 +56,11 @@ class Page(Screen[None]):
         """The number of all its lines."""
         raise NotImplementedError
 
+    def put_cursor(self, line: int, first: int | None = None) -> None:
+        """Choose that line; `first` is the one that is seen first, if that is another one from now on."""
+        self.cursor = line
+        self.first = self.first if first is None else first
+
     def lines(self, first: int, number: int, width: int) -> tuple[Line, list[Line]]:
         """Its heading, and some of its lines."""
         raise NotImplementedError

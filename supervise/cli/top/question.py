@@ -46,7 +46,8 @@ class Entry:
         changed: Callable[[str], object] | None = None,
     ) -> None:
         self._label = label
-        self._before = self.text = text
+        self.text: str = text
+        self._before = text
         self._done = done
         self._changed = changed
 

@@ -47,7 +47,7 @@ class TablePage(Page):
         self._rows = view.shown()
         if self._chosen is not None:
             found = (number for number, (entry, _) in enumerate(self._rows) if entry.row.path == self._chosen)
-            self.cursor = next(found, self.cursor)
+            self.put_cursor(next(found, self.cursor))
         drawn_as = (self.size.width, view.sort, view.filter, view.tree.get("pid"))
         if drawn_as != self._drawn_as:
             self._columns, self._drawn_as = Columns(), drawn_as
@@ -119,7 +119,8 @@ class TablePage(Page):
     def _sorted(self, name: str) -> None:
         if name != self.top.view.sort:
             self.top.view.sort = self.top.table.sort = name
-            self.cursor, self._chosen = 0, None
+            self.put_cursor(0)
+            self._chosen = None
 
     def _filter(self) -> None:
         self.ask(Entry("filter", self.top.view.filter, changed=self._filtered))
