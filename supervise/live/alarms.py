@@ -105,7 +105,7 @@ def _down(table: Table) -> Iterator[Alarm]:
         if row.kind == "pool" and row.state == "running":
             what = f"{row.workers_up} of {plural(row.workers, 'worker')}"
         else:
-            what = f"is {row.state}{f': {row.error}' if row.error else ''}"
+            what = f"is {row.state}{f': {row.error}' if row.error != '' else ''}"
         yield Alarm(f"{_name(table, row.path)} {what}", BAD if row.required else WARN)
 
 

@@ -131,7 +131,7 @@ class Survey:
         if in_pool:  # a pool is one thing: its workers aren't judged by themselves
             return
         if not row.well and row.required and len(self.down) < 10:
-            self.down.append(f"{row.path} is {row.state}{f': {row.error}' if row.error else ''}")
+            self.down.append(f"{row.path} is {row.state}{f': {row.error}' if row.error != '' else ''}")
         elif not row.well or (row.kind == "pool" and row.workers_up < row.workers):
             self.degraded = True
 

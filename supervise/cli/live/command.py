@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from supervise.cli.fact import Fact, words
 from supervise.live.client import Client, LiveError, NoTree
+from supervise_strategies.exception import interrupts
 from supervise_strategies.text import one_line, printable
 
 from .arguments import policy_of
@@ -47,7 +48,9 @@ def main(options: argparse.Namespace) -> int:
         print(f"supervise: the answer can't be written: {error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return UNWRITTEN
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not interrupts(error):
+            raise
         return 130
 
 

@@ -22,6 +22,8 @@ from itertools import pairwise
 from types import CodeType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from supervise_strategies.exception import traceback_of
+
 if TYPE_CHECKING:
     from .program import Program
 
@@ -170,7 +172,7 @@ class _Loader(SourceFileLoader):
 
 def _leave_out_ours(error: BaseException) -> None:
     """Of its traceback only the user's lines are left: Python leaves out its own where it finds no others in between."""
-    line, kept = error.__traceback__, list[TracebackType]()
+    line, kept = traceback_of(error), list[TracebackType]()
     while line is not None:
         file = line.tb_frame.f_code.co_filename
         if file != __file__ and file != importlib.__file__ and not file.startswith("<frozen importlib"):

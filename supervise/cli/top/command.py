@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from supervise.live.client import Client, LiveError, NoTree
+from supervise_strategies.exception import interrupts
 
 from .once import show
 
@@ -40,7 +41,9 @@ def main(where: str | None, *, once: bool, every: float, who: str) -> int:
         return _run(None, error.among, every, who)
     except LiveError as error:
         return _failed(str(error), 3)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not interrupts(error):
+            raise
         return 130
     return _run(where, (), every, who)
 

@@ -98,7 +98,7 @@ def _state(row: Row, now: float) -> Line:
         line.append(("  paused", WARN))
     if row.senders:
         line.append((f"  {plural(row.senders, 'sender')} waiting for room", BAD))
-    if row.error:
+    if row.error != "":
         line.append((f"  last: {row.error}", DIM if row.well else BAD))
     return line
 

@@ -42,7 +42,7 @@ class WaitsPage(Page):
         view = self.top.view
         name = clean(view.relative(waiter.path))
         line: Line = [(f"{'  ' * waiter.level}", PLAIN)]
-        if waiter.again:
+        if waiter.again is True:
             return [*line, (f"↻ {name}", BAD), ("  waits in turn: none of them can go on", BAD)]
         line.append((f"{'← ' if waiter.level else ''}{name}", BAD if waiter.in_cycle else PLAIN if waiter.level else STRONG))
         entry = view.entries.get(waiter.path)
