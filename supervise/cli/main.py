@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument(
         "--only", metavar="PATTERN", action="append", default=[], help="paths, e.g. 'chat/rooms/*'; repeatable"
     )
-    reading.add_argument("--last", type=_records, metavar="N", help="only the last N records of those")
+    reading.add_argument("--last", type=live.count_of, metavar="N", help="only the last N records of those")
     reading.add_argument("--follow", action="store_true", help="go on with what is written later, as tail -F does")
     reading.add_argument("--width", type=int, metavar="N", help="characters (that of the terminal)")
     reading.add_argument("--html", metavar="OUT", help="write one page instead")
@@ -261,16 +261,6 @@ def _seconds(text: str) -> float:
     if not seconds >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} isn't a number of seconds, 0 or more")
     return seconds
-
-
-def _records(text: str) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't a number of records, 1 or more")
-    return count
 
 
 def _level(text: str) -> int:

@@ -149,7 +149,7 @@ def test_a_wrong_number_of_records_is_named_with_the_cure(count: str, capsys: py
     with pytest.raises(SystemExit) as left:
         main(["columns", "app.jsonl", "--last", count])
     assert left.value.code == 2
-    assert f"argument --last: {count!r} isn't a number of records, 1 or more" in capsys.readouterr().err
+    assert f"argument --last: {count!r} isn't a number, 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

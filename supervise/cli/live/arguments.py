@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
     """The commands that are for a running tree alone."""
     table = _command(commands, "ps", "list the actors of a running tree", under=True)
     table.add_argument("where", metavar="TREE", nargs="?", help=WHERE)
-    table.add_argument("--top", type=_count, metavar="N", help="only the first N")
+    table.add_argument("--top", type=count_of, metavar="N", help="only the first N")
     table.add_argument(
         "--sort", metavar="BY", default="tree", help="tree, path, queued, restarts, failed, handled, hand, oldest, worst"
     )
@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
     events = _command(commands, "events", "tell what happened in a running tree", under=True)
     events.add_argument("where", metavar="TREE", nargs="?", help=WHERE)
     events.add_argument("-f", "--follow", action="store_true", help="and what happens from now on")
-    events.add_argument("--last", type=_count, metavar="N", default=100, help="the last N of what is known (100)")
+    events.add_argument("--last", type=count_of, metavar="N", default=100, help="the last N of what is known (100)")
     logs = _command(commands, "logs", "follow the log records of an actor, or of all below a supervisor")
     logs.add_argument("path", metavar="PATH")
     logs.add_argument("where", metavar="TREE", nargs="?", help=WHERE)
@@ -82,7 +82,8 @@ def is_live(where: str | None) -> bool:
         return False
 
 
-def _count(text: str) -> int:
+def count_of(text: str) -> int:
+    """How many, as an option of a command says it."""
     try:
         count = int(text)
     except ValueError:
