@@ -1,0 +1,137 @@
+"""Runs the programs of a page, each in a process that is forked off, so that anyio and the library are imported once.
+
+As a script, `python -W error -m tests.documentation.programs`: reads jobs as JSON from stdin, runs one after the other, and
+answers each with a line. What a program prints on stdout and stderr is in one file, in the order in which it was printed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, NamedTuple, TypedDict, cast
+
+import anyio
+import trio
+
+import supervise
+import supervise.adapters
+import supervise.events
+import supervise.telemetry
+import supervise.testing  # what the child needn't import
+from tests.house import ROOT
+
+from .page import Block, Page
+
+HANG_GUARD: Final = 60  # seconds
+ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])}
+PROGRAM: Final = "app.py"  # where a block names no file
+BACKENDS: Final = ("asyncio", "trio")
+LOADED: Final = (anyio, trio, supervise)
+
+
+class Job(TypedDict):
+    folder: str
+    file: str
+    backend: str
+    virtual: bool
+
+
+class Done(NamedTuple):
+    status: int
+    output: str
+
+
+def backends(block: Block) -> tuple[str, ...]:
+    """Where a program runs: on both, unless a remark says why not."""
+    return tuple(backend for backend in BACKENDS if backend in block.remarks) or BACKENDS
+
+
+def files_before(page: Page, number: int) -> dict[str, str]:
+    """What the page has written by then."""
+    return {block.file: block.text for block in page.blocks[:number] if block.file}
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+@functools.cache
+def outcomes(page: Page) -> dict[tuple[int, str], Done]:
+    """What each program of the page does, by the number of its block and the backend."""
+    with TemporaryDirectory(prefix="page-") as place:
+        jobs: dict[tuple[int, str], Job] = {}
+        for number, block in enumerate(page.blocks):
+            if block.language != "python":
+                continue
+            for backend in backends(block):
+                folder = Path(place) / f"{number}-{backend}"
+                file = block.file or PROGRAM
+                write(folder, files_before(page, number) | {file: block.text})
+                jobs[number, backend] = Job(
+                    folder=str(folder), file=file, backend=backend, virtual="real clock" not in block.remarks
+                )
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "tests.documentation.programs"],
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            input=json.dumps([*jobs.values()]),
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=HANG_GUARD * 2,
+            check=True,
+        )
+        found: dict[tuple[int, str], Done] = {}
+        for (key, job), status in zip(jobs.items(), json.loads(done.stdout), strict=True):
+            said = (Path(job["folder"]) / "said").read_text(encoding="utf-8")
+            found[key] = Done(status, said.replace(job["folder"], "/home/you"))
+        return found
+
+
+def _become(job: Job) -> None:
+    """Be the program, in a child: until its end, as Python would."""
+    os.chdir(job["folder"])
+    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    os.close(said)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.argv = [job["file"]]
+    sys.path.insert(0, job["folder"])
+    signal.alarm(HANG_GUARD)
+    given = anyio.run
+
+    def run(function: Callable[..., Any], *args: Any, **chosen: Any) -> Any:
+        if chosen:
+            return given(function, *args, **chosen)
+        if job["virtual"]:
+            return supervise.testing.virtual_time.run(job["backend"], function, *args)
+        return given(function, *args, backend=job["backend"])
+
+    cast("Any", anyio).run = run
+    runpy.run_path(str(Path(job["folder"]) / job["file"]), run_name="__main__")
+
+
+def _serve() -> None:
+    statuses: list[int] = []
+    for job in json.load(sys.stdin):
+        child = os.fork()
+        if not child:
+            _become(job)
+            return
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print(json.dumps(statuses))
+
+
+if __name__ == "__main__":
+    _serve()
