@@ -68,7 +68,8 @@ class Page:
         return re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
 
     def links(self) -> list[str]:
-        return re.findall(r"\]\(([^)\s]+)\)", self.text)
+        outside = re.sub(r"^```.*?^```$", "", self.text, flags=re.MULTILINE | re.DOTALL)
+        return re.findall(r"\]\(([^)\s]+)\)", outside)
 
     def named_tests(self) -> Iterator[str]:
         """The tests that remarks name, as `tests/FILE.py::test_name`."""
