@@ -39,11 +39,7 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the answer is the exit status (2: the command line itself is wrong)."""
     parser = _parser()
-    options, more = parser.parse_known_args(argv)
-    if more and options.command == "explain" and not any(word.startswith("-") for word in more):
-        options.words += more  # argparse takes words on one side of an option alone
-    elif more:
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    options = parser.parse_args(argv)
     if options.command == "columns":
         if cast("TextIO | None", sys.stdout) is None:  # it was closed before
             unbreak()
@@ -113,10 +109,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             telemetry.close()
 
 
+class _Command(argparse.ArgumentParser):
+    """Takes words on both sides of an option, as in `restart db --as ada shop`; argparse itself takes them on one side alone."""
+
+    _mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]  # any of its overloads
+        if self._mixed:  # it is called by what it calls
+            return super().parse_known_args(args, namespace)
+        self._mixed = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixed = False
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="supervise", description="Run, watch and handle supervisor trees.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
     running = commands.add_parser(
         "run",
         help="run a supervisor tree until SIGTERM or SIGINT",

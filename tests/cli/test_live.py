@@ -122,7 +122,7 @@ def test_a_tree_is_listed_explained_and_handled(shell: Shell, backend: str) -> N
         assert shell.json("explain", "db")["row"]["path"] == "shop/db"
 
         assert shell.say("restart", "db", "--as", "ada").stdout == "db is restarted\n"
-        assert shell.say("pause", "db").stdout == "db is paused: it accepts messages, and begins none\n"
+        assert shell.say("pause", "db", "--as", "ada", "shop").stdout == "db is paused: it accepts messages, and begins none\n"
         assert shell.say("resume", "db", "shop").stdout == "db goes on\n"
         assert shell.say("stop", "db").stdout == "db is stopped\n"
         assert "! shop/db is stopped" in shell.say("ps").stdout

@@ -5,6 +5,7 @@ file, and is there for the blocks after it. A remark is a comment of HTML right 
 
 - `<!-- real clock: WHY -->`: the program doesn't run in virtual time, as all others do;
 - `<!-- asyncio: WHY -->` or `<!-- trio: WHY -->`: it runs on this backend alone;
+- `<!-- same shell: WHY -->`: the commands go on in the shell of the commands before them;
 - `<!-- run by: tests/FILE.py::test_name -->`: that test runs the commands;
 - `<!-- checked by: tests/FILE.py::test_name -->`: that test looks at what is no program: a manifest, a unit.
 

@@ -6,6 +6,7 @@ answers each with a line. What a program prints on stdout and stderr is in one f
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, TypedDict, cast
@@ -33,6 +35,7 @@ from .page import Block, Page
 HANG_GUARD: Final = 60  # seconds
 ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "strategies")])}
 PROGRAM: Final = "app.py"  # where a block names no file
+END: Final = "-- end of a block --"
 BACKENDS: Final = ("asyncio", "trio")
 LOADED: Final = (anyio, trio, supervise)
 
@@ -96,6 +99,48 @@ def outcomes(page: Page) -> dict[tuple[int, str], Done]:
             said = (Path(job["folder"]) / "said").read_text(encoding="utf-8")
             found[key] = Done(status, said.replace(job["folder"], "/home/you"))
         return found
+
+
+@functools.cache
+def commands(page: Page) -> dict[int, Done]:
+    """What the commands of the page print, by the number of their block. Those that share a shell end with the last of them."""
+    found: dict[int, Done] = {}
+    shells: list[list[int]] = []
+    for number, (block, after) in enumerate(pairwise(page.blocks)):
+        if block.language == "sh" and after.language == "text":
+            if "same shell" in block.remarks:
+                shells[-1].append(number)
+            else:
+                shells.append([number])
+    for numbers in shells:
+        script = "".join(f"{page.blocks[number].text}echo '{END}'\n" for number in numbers)
+        with TemporaryDirectory(prefix="page-") as folder:
+            write(Path(folder), files_before(page, numbers[-1]))
+            status, said = _shell(script, folder)
+        said = said.replace(folder, "/home/you")
+        parts = said.removesuffix(f"{END}\n").split(f"{END}\n") if status == 0 else [said] * len(numbers)
+        found |= {number: Done(status, part) for number, part in zip(numbers, parts, strict=True)}
+    return found
+
+
+def _shell(script: str, folder: str) -> tuple[int, str]:
+    """All that is printed, and the status. Nothing that it has begun is left."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(
+        ["bash", "-eu", "-c", script],
+        cwd=folder,
+        env=ENVIRONMENT | {"PATH": path, "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        start_new_session=True,
+    ) as shell:
+        try:
+            said, _ = shell.communicate(timeout=HANG_GUARD)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # usually nobody is left
+                os.killpg(shell.pid, signal.SIGKILL)
+    return shell.returncode, said
 
 
 def _become(job: Job) -> None:
