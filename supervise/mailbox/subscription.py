@@ -101,8 +101,9 @@ class Subscription(ObjectReceiveStream[T_co]):
         while not self._buffer:
             self._check_open()
             if self._too_slow:
+                waited = "1 value" if self._capacity == 1 else f"{self._capacity:g} values"
                 raise SubscriberTooSlow(
-                    f"the subscription to {self._source!r} was closed: {self._capacity:g} values waited, and overflow='close'"
+                    f"the subscription to {self._source!r} was closed: {waited} waited, and overflow='close'"
                 )
             if self._ended:
                 raise anyio.EndOfStream

@@ -181,6 +181,17 @@ async def test_a_slow_subscriber_is_closed_if_it_wants_all_or_nothing() -> None:
                 await prices.receive()
 
 
+async def test_a_single_value_that_waited_is_told_of_as_one() -> None:
+    async with Supervisor("app") as app:
+        market = await app.start(Market)
+        async with market.subscribe(Priced, capacity=1, overflow="close") as prices:
+            for n in range(2):
+                await market.call(Market.price, n)
+            await prices.receive()
+            with pytest.raises(SubscriberTooSlow, match=r"was closed: 1 value waited, and"):
+                await prices.receive()
+
+
 async def test_a_reader_that_is_cancelled_loses_nothing() -> None:
     async with Supervisor("app") as app:
         market = await app.start(Market)
