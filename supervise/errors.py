@@ -51,7 +51,17 @@ if TYPE_CHECKING:
 class SuperviseError(Exception):
     """The base of all errors of this package but those of `supervise_strategies`.
 
-    A message that was refused, or given up, is attached as `.message`, as its sender gave it: it can be sent once more.
+    A message that was refused, or given up, is attached as `.message`, as its sender gave it.
+    So it can be sent once more. `StrategyError` is the base of the others: what a supervisor
+    refuses.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     try:
+    ...         await names.call(dict.keys)
+    ...     except SuperviseError as error:
+    ...         error.message
+    <Message dict.keys()>
     """
 
     def __init__(self, text: str = "", message: Message | None = None) -> None:
@@ -60,26 +70,84 @@ class SuperviseError(Exception):
 
 
 class SendError(SuperviseError):
-    """The message wasn't accepted. Nothing was lost: it is attached as `.message`."""
+    """The message wasn't accepted.
+
+    Nothing was lost: it is attached as `.message`, and can be sent to somebody else.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await app.terminate_child(names)
+    ...     try:
+    ...         await names.send(list.append, "ada")
+    ...     except SendError as error:
+    ...         error.message
+    <Message list.append('ada')>
+    """
 
 
 class MailboxFull(SendError):
-    """There was no room, and nobody was to wait for it."""
+    """There was no room in the mailbox, and nobody was to wait for it.
+
+    `try_send` never waits, so it raises this. So do `send` and `call` with `overflow="reject"`.
+    The default, `overflow="wait"`, makes them wait.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list, capacity=1, overflow="reject")
+    ...     names.pause()
+    ...     await names.send(list.append, "ada")
+    ...     await names.send(list.append, "bob")
+    Traceback (most recent call last):
+    MailboxFull: the mailbox of app/list is full (1 message waits), and doesn't take
+        list.append: overflow='reject'; 'wait' waits for room
+    """
 
 
 class MailboxClosed(SendError):
-    """The actor is gone for good, or this address was closed. It never works again; a later namesake has a new mailbox."""
+    """The actor is gone for good, or this address was closed.
+
+    It never works again. A later child of the same name has a new mailbox: ask for its address.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list, restart="temporary")
+    ...     await app.terminate_child(names)
+    ...     await names.send(list.append, "ada")
+    Traceback (most recent call last):
+    MailboxClosed: app/list is gone for good, and doesn't get list.append: find or start its
+        successor, and use that address
+    """
 
 
 class CallError(SuperviseError):
-    """The call was accepted, and there will be no reply."""
+    """The call was accepted, and there will be no reply.
+
+    `.begun` says whether a handler had begun with it, and so may have done some of its work.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     try:
+    ...         await names.call(list.pop)
+    ...     except CallError as error:
+    ...         error.begun
+    True
+    """
 
     begun: bool = False
     """Whether a handler had begun with it, and so may have done some of its work; else nothing was done."""
 
 
 class ActorCrashed(CallError):
-    """The handler raised, or the actor crashed while it handled the call. `__cause__` is the exception itself."""
+    """The handler raised, or the actor crashed while it handled the call.
+
+    `__cause__` is the exception itself. The address stays valid: its next life goes on with
+    what waits. What is an answer rather than a crash is said with `expects=`, or
+    `on_error="reply"`.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.call(list.pop)
+    Traceback (most recent call last):
+    ActorCrashed: app/list #1 crashed with list.pop in hand: IndexError: pop from empty list
+    """
 
     begun = True
 
@@ -91,22 +159,71 @@ class ActorCrashed(CallError):
 
 
 class MessageDropped(CallError):
-    """The call was taken out of the mailbox before its handler began: by an overflow policy, or by hand."""
+    """The call was taken out of the mailbox before its handler began.
+
+    An overflow policy dropped it, or somebody did by hand (`Address.drop`, `Address.take`).
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list, capacity=1, overflow="drop_newest")
+    ...     names.pause()
+    ...     await names.send(list.append, "ada")
+    ...     await names.call(list.copy)
+    Traceback (most recent call last):
+    MessageDropped: app/list dropped list.copy(): the mailbox was full
+        (overflow='drop_newest')
+    """
 
 
 class ActorRestarting(CallError):
-    """The actor crashed while the call waited, or was restarting when it came, and the call asked not to wait."""
+    """The actor is between two lives, and the call asked not to wait.
+
+    Without `options(on_restart="fail")` a call waits, through any number of restarts. With it,
+    it raises when the actor is down as it comes, or crashes while it is queued.
+
+    >>> from tenacity import wait_fixed
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list, restart=Restart.permanent(wait=wait_fixed(1)))
+    ...     await names.send(list.pop)
+    ...     await names.send(list.append, "ada")
+    ...     await names.options(on_restart="fail").call(list.copy)
+    Traceback (most recent call last):
+    ActorRestarting: app/list is restarting, and the call list.copy() doesn't wait:
+        on_restart='wait' lets it wait for the next life
+    """
 
 
 class ActorStopped(SendError, CallError):
-    """The actor is stopped but still listed by its supervisor; the address works again when it is started again."""
+    """The actor is stopped, but its supervisor lists it still.
+
+    The address works again when it is started again: by `restart_child`, or by an operator.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await app.terminate_child(names)
+    ...     await names.call(list.copy)
+    Traceback (most recent call last):
+    ActorStopped: app/list is stopped, and doesn't get list.copy: restart_child(), or
+        operator(…).restart(), starts it again on this mailbox
+    """
 
 
 class CallCycle(CallError):
-    """The call would wait for itself: each actor of the cycle waits for the next one. `.cycle` holds their paths.
+    """The call would wait for itself: each actor of the cycle waits for the next one.
 
-    So would a call to an actor whose stream waits for the calling task to read on; if that task is none of an actor's own, the
-    last of the cycle waits for it.
+    `.cycle` holds their paths. It is raised at once, in the handler that closes the cycle.
+
+    So it is for a call to an actor whose stream waits for the calling task to read on. If that
+    task is none of an actor's own, the last of the cycle waits for it.
+
+    >>> class Echo:
+    ...     async def ask(self):
+    ...         return await current().address.call(Echo.ask)
+    >>> async with Supervisor("app") as app:
+    ...     echo = await app.start(Echo, expects=(CallCycle,))
+    ...     await echo.call(Echo.ask)
+    Traceback (most recent call last):
+    CallCycle: app/echo -> app/echo: this call of Echo.ask would wait for itself for ever;
+        use send, or call from a task of current().nursery
     """
 
     def __init__(self, cycle: Sequence[str], message: Message | None = None, *, reader: bool = False) -> None:
@@ -120,84 +237,278 @@ class CallCycle(CallError):
 
 
 class SendTimeout(SendError, TimeoutError):
-    """The deadline of `options(timeout=…)` has passed while the message waited for room. It wasn't accepted."""
+    """The deadline of `options(timeout=…)` has passed while the message waited for room.
+
+    It wasn't accepted, so nobody will handle it. It is a `TimeoutError`, as `CallTimeout` is.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list, capacity=1)
+    ...     names.pause()
+    ...     await names.send(list.append, "ada")
+    ...     await names.options(timeout=5).send(list.append, "bob")
+    Traceback (most recent call last):
+    SendTimeout: app/list: list.append(str) found no room within 5 s: waited 5 s for room
+        (it is paused)
+    """
 
 
 class CallTimeout(CallError, TimeoutError):
     """The deadline of `options(timeout=…)` has passed, and there was no answer.
 
-    If nobody has begun with the call it is skipped; a handler that has begun goes on, unless `on_cancel="cancel"` was said.
+    If nobody has begun with the call it is skipped. A handler that has begun goes on, unless
+    `on_cancel="cancel"` was said. It is a `TimeoutError`.
+
+    >>> import anyio
+    >>> class Model:
+    ...     async def think(self):
+    ...         await anyio.sleep(60)
+    >>> async with Supervisor("app") as app:
+    ...     model = await app.start(Model)
+    ...     await model.options(timeout=5).call(Model.think)
+    Traceback (most recent call last):
+    CallTimeout: app/model: Model.think() had no answer within 5 s: queued 0 s, in hand 5 s
     """
 
 
 class UnknownHandler(SuperviseError):
-    """The live instance has no handler of that name. The actor lives on."""
+    """The live instance has no handler of that name.
+
+    It is the sender's fault, and the actor lives on. Of a send it is a dead letter.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.call(dict.keys)
+    Traceback (most recent call last):
+    UnknownHandler: app/list: list has no handler 'keys' (asked for dict.keys): give a plain
+        function of list, or one that takes the actor
+    """
 
 
 class BadCall(SuperviseError, TypeError):
-    """The arguments don't fit the handler's signature. It is the caller's error: the handler didn't run, the actor lives on."""
+    """The arguments don't fit the handler's signature.
+
+    It is the sender's fault: the handler didn't run, and the actor lives on. Of a send it is a
+    dead letter. It is a `TypeError`.
+
+    >>> class Shop:
+    ...     def sell(self, item, number): ...
+    >>> async with Supervisor("app") as app:
+    ...     shop = await app.start(Shop)
+    ...     await shop.call(Shop.sell, "tea")
+    Traceback (most recent call last):
+    BadCall: app/shop: Shop.sell(str) doesn't fit: it takes (self, item, number); TypeError:
+        Shop.sell() missing 1 required positional argument: 'number'
+    """
 
 
 class NotAHandler(SuperviseError, TypeError):
-    """What was given to `call`, `send` or `stream_from` can't be run by an actor, or not in that way."""
+    """What was given to `call`, `send` or `stream_from` can't be run by an actor so.
+
+    A handler is a function of the class, `Shop.sell`, or one that takes the actor. It is
+    neither a name nor a bound method. It is raised at the sender, and nothing was sent. It is a
+    `TypeError`.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.call("append", "ada")
+    Traceback (most recent call last):
+    NotAHandler: app/list: handler='append' isn't callable: give a function of the actor's
+        class, or one that takes the actor
+    """
 
 
 class WrongThread(SuperviseError, RuntimeError):
-    """It was used in another thread than its event loop's. Nothing was sent or changed."""
+    """It was used in another thread than that of its event loop.
+
+    Nothing was sent or changed. The cure is `address.from_thread`. It is a `RuntimeError`.
+
+    >>> import anyio
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await anyio.to_thread.run_sync(names.try_send, list.append, "ada")
+    Traceback (most recent call last):
+    WrongThread: app/list is used in another thread than that of its event loop: use
+        address.from_thread, which blocks until it is done
+    """
 
 
 class WrongLoop(SuperviseError, RuntimeError):
-    """Another event loop runs here than the one it belongs to, or that one is closed. Nothing was sent or changed."""
+    """Another event loop runs here than the one it belongs to, or that one is closed.
+
+    Nothing was sent or changed. Each run of a loop needs a tree of its own: keep no address in
+    a global, or in a fixture of a wider scope. It is a `RuntimeError`.
+
+    >>> import anyio, asyncio
+    >>> def two_loops():
+    ...     with asyncio.Runner() as first, asyncio.Runner() as second:
+    ...         app = first.run(Supervisor("app", child(list)).open())
+    ...         second.run(app.start(dict))
+    >>> await anyio.to_thread.run_sync(two_loops)
+    Traceback (most recent call last):
+    WrongLoop: app: another event loop runs here, so nothing can be sent to it: each run of
+        a loop needs a tree of its own
+    """
 
 
 class WrongProcess(SuperviseError, RuntimeError):
-    """The process was forked off since: the actor lives in its parent, and nobody runs its copy. Nothing was changed."""
+    """The process was forked off since: the actor lives in its parent.
+
+    Nobody runs the copy that is here, and nothing was changed. Start the tree after the fork.
+    It says: `app/list is used in a process that was forked off: the actor lives in its parent,
+    and this copy of it isn't run; start the tree after the fork`.
+
+    >>> issubclass(WrongProcess, RuntimeError)
+    True
+    """
 
 
 class WouldDeadlock(SuperviseError):
-    """The wait could never end: the actor would wait for its own stop, or, in its start, for its supervisor's next turn."""
+    """The wait could never end.
+
+    An actor would wait for its own stop; or, in its own start, for what its supervisor does
+    next. `current().stop()` doesn't wait.
+
+    >>> class Shop:
+    ...     async def close(self, shop):
+    ...         await shop.stop()
+    >>> async with Supervisor("app") as app:
+    ...     shop = await app.start(Shop, expects=(WouldDeadlock,))
+    ...     await shop.call(Shop.close, shop)
+    Traceback (most recent call last):
+    WouldDeadlock: app/shop can't wait for its own end: use current().stop(), which doesn't
+        wait
+    """
 
 
 class HandlerLate(SuperviseError, TimeoutError):
-    """A handler took longer than the `handler_deadline` of its child: it was cancelled, and this is why the actor crashed."""
+    """A handler took longer than the `handler_deadline` of its child, in seconds.
+
+    It was cancelled, and this is why the actor crashed: the cause of `ActorCrashed`.
+
+    >>> import anyio
+    >>> class Model:
+    ...     async def think(self):
+    ...         await anyio.sleep(60)
+    >>> async with Supervisor("app") as app:
+    ...     model = await app.start(Model, handler_deadline=2)
+    ...     await model.call(Model.think)
+    Traceback (most recent call last):
+    ActorCrashed: app/model #1 crashed with Model.think in hand: HandlerLate: app/model:
+        Model.think() was in hand for longer than its handler_deadline of 2 s
+    """
 
     stack: tuple[Frame, ...] = ()
     """What it was waiting in, outermost line first, as far as it could be seen."""
 
 
 class StartLate(SuperviseError, TimeoutError):
-    """A start took longer than the `start_within` of its child: it was cancelled, and has failed."""
+    """A start took longer than the `start_within` of its child, in seconds.
+
+    It was cancelled, and has failed. So it is the cause of `StartFailed`, or
+    `ChildStartFailed`.
+
+    >>> import anyio
+    >>> async def connect():
+    ...     await anyio.sleep(60)
+    >>> async with Supervisor("app") as app:
+    ...     await app.start(connect, start_within=2)
+    Traceback (most recent call last):
+    ChildStartFailed: child 'connect' didn't start: StartLate: app/connect wasn't ready
+        within start_within=2 s: it waits in connect (...)
+    """
 
 
 class SubscriberTooSlow(SuperviseError):
-    """A subscriber with `overflow="close"` didn't read in time: its subscription was closed rather than values dropped."""
+    """A subscriber with `overflow="close"` didn't read in time.
+
+    Its subscription was closed rather than values dropped. What waited in it comes first.
+
+    >>> async with Supervisor("app") as app, app.events(capacity=1, overflow="close") as events:
+    ...     await app.start(list)
+    ...     await app.start(dict)
+    ...     str(await events.receive())
+    ...     await events.receive()
+    Traceback (most recent call last):
+    SubscriberTooSlow: the subscription to 'events of app' was closed: 1 value waited, and
+        overflow='close'
+    """
 
 
 class NoActor(SuperviseError, LookupError):
-    """`current()` was called outside of an actor's handlers, hooks, factory and nursery."""
+    """`current()` was called outside of an actor.
+
+    It works in handlers, hooks, the factory, and the tasks of the nursery. It is a
+    `LookupError`.
+
+    >>> current()
+    Traceback (most recent call last):
+    NoActor: current() only works in an actor: in its factory, hooks, handlers and the tasks
+        that they start
+    """
 
 
 class Unsupervised(SuperviseError):
-    """The actor runs on its mailbox alone: there is no supervisor and no tree to ask."""
+    """The actor runs on its mailbox alone: there is no supervisor and no tree to ask.
+
+    That is so in an actor of `open_mailbox`.
+
+    >>> mailbox, names = open_mailbox(list)
+    >>> crashed = await mailbox.run(lambda: current().supervisor())
+    >>> print(crashed.reason)
+    crashed (Unsupervised: list runs on its mailbox alone: it has no supervisor)
+    """
 
 
 class IgnoreStart(SuperviseError):
-    """Raised by a factory or an enter hook: the actor isn't wanted now. It is listed as stopped; nothing has failed.
+    """Raised by a factory or an enter hook: the actor isn't wanted now.
 
+    Nothing has failed. It is listed as stopped, and its address raises `ActorStopped`. It is
     Erlang/OTP's `ignore`.
+
+    >>> def no_mail():
+    ...     raise IgnoreStart("no mail server is configured")
+    >>> async with Supervisor("app") as app:
+    ...     mail = await app.start(no_mail)
+    ...     await mail.send(list.append, "ada")
+    Traceback (most recent call last):
+    ActorStopped: app/no_mail is stopped, and doesn't get list.append: restart_child(), or
+        operator(…).restart(), starts it again on this mailbox
     """
 
 
 class StartFailed(SuperviseError):
-    """A tree didn't start: a child's factory or enter hook raised, which is `__cause__`. What had started was stopped."""
+    """A tree didn't start: a child's factory or enter hook raised.
+
+    `__cause__` is what it raised. What had started was stopped, and the body never ran. A child
+    with `retry_start=True` is tried again instead.
+
+    >>> async with Supervisor("app", child(open, "nowhere.txt", name="file")) as app:
+    ...     await app.wait()
+    Traceback (most recent call last):
+    StartFailed: supervisor 'app' didn't start: child 'file' didn't start:
+        FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.txt'
+    """
 
 
 class GaveUp(SuperviseError):
     """A tree ended because its root supervisor spent its restart intensity.
 
-    `.crashes` holds the decisions that led there, oldest first; each says which child ended, why, and what followed. `.record`
-    is the file of the flight record, which `supervise postmortem` reads: None with `recorder=False`, or if it couldn't be
-    written, which is logged. Its name is a note of the exception, so it stands below a traceback.
+    `.crashes` holds the decisions that led there, oldest first. Each says which child ended,
+    why, and what followed.
+
+    `.record` is the file of the flight record, which `supervise postmortem` reads. It is None
+    with `recorder=False`, or if it couldn't be written, which is logged. Its name is a note of
+    the exception, so it stands below a traceback.
+
+    >>> async with Supervisor("app", intensity=Intensity(0)) as app:
+    ...     names = await app.start(list)
+    ...     await names.send(list.pop)
+    ...     await app.wait()
+    Traceback (most recent call last):
+    GaveUp: supervisor 'app' gave up restarting; last: app: list #1 ended: crashed
+        (IndexError: pop from empty list); permanent -> gives up: more than 0 restarts
+        within 5 s
+    What led to it: supervise postmortem ...
     """
 
     def __init__(self, path: str, crashes: Sequence[Decided], record: Path | None = None) -> None:

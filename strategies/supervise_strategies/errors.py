@@ -39,15 +39,31 @@ def there_are(names: Iterable[str]) -> str:
 
 
 class StrategyError(Exception):
-    """Anything that a supervision decision refuses."""
+    """The base of what a supervision decision refuses.
+
+    An `InvalidSpec` is refused where it is written, an `AdminError` by a running supervisor.
+
+    >>> issubclass(InvalidSpec, StrategyError), issubclass(AdminError, StrategyError)
+    (True, True)
+    """
 
 
 class InvalidSpec(StrategyError, ValueError):
     """A description that can never work.
 
-    Raised where the value is built, never later. `fault` is Erlang/OTP's name for it (`invalid_shutdown`,
-    `duplicate_child_name`, …), so that the rules can be compared with OTP's one by one. `among`: the names of which the
-    value should have been one; the cure begins with the nearest.
+    It is raised where the value is built, never later. It is a `ValueError`.
+
+    `who` and `field` name what is wrong, `value` is what was given, and `cure` says what would
+    do. `fault` is Erlang/OTP's name for it (`invalid_shutdown`, `duplicate_child_name`, …).
+
+    `among`: the names of which the value should have been one. The cure begins with the
+    nearest.
+
+    >>> child(list, restart="transent")
+    Traceback (most recent call last):
+    InvalidSpec: child 'list': restart='transent' is not valid: did you mean 'transient'?
+        'permanent', 'transient' or 'temporary', or e.g.
+        Restart.permanent(wait=wait_fixed(1))
     """
 
     def __init__(
@@ -63,7 +79,17 @@ class InvalidSpec(StrategyError, ValueError):
 
 
 class AdminError(StrategyError):
-    """A supervisor's refusal of a call that changes the tree. Nothing was changed."""
+    """A supervisor's refusal of a call that changes the tree.
+
+    Nothing was changed. `.child` names the child.
+
+    >>> async with Supervisor("app") as app:
+    ...     try:
+    ...         await app.restart_child("names")
+    ...     except AdminError as error:
+    ...         error.child
+    'names'
+    """
 
     template = "child {child!r}: refused"
 
@@ -84,7 +110,16 @@ class _Named:
 
 
 class ChildNotFound(AdminError):
-    """No child of that name. OTP: `not_found`."""
+    """There is no child of that name.
+
+    The text lists those that are there, and the nearest name. OTP: `not_found`.
+
+    >>> async with Supervisor("app", child(list, name="names")) as app:
+    ...     app.find("nmes")
+    Traceback (most recent call last):
+    ChildNotFound: there is no child 'nmes' here; 'app' has no 'nmes'; there is 'names'; did
+        you mean 'names'?
+    """
 
     template = "there is no child {child!r} here{detail}"
 
@@ -101,7 +136,20 @@ class ChildNotFound(AdminError):
 
 
 class ChildAmbiguous(AdminError):
-    """A key stands at several places, as its description was started several times. `paths` are the full ones of all."""
+    """A key stands at several places, as its description was started several times.
+
+    `.paths` are the full paths of all. Ask the supervisor of the one that is meant.
+
+    >>> names = child(list, name="names")
+    >>> shard = Supervisor("shard", names)
+    >>> async with Supervisor("app", shard) as app:
+    ...     other = await app.start_child(shard, name="shard-2")
+    ...     other.find(names)
+    ...     app.find(names)
+    Traceback (most recent call last):
+    ChildAmbiguous: child 'names': its key stands at several places: app/shard/names,
+        app/shard-2/names; give a path, or ask the supervisor that is meant
+    """
 
     template = "child {child!r}: its key stands at several places: {detail}; give a path, or ask the supervisor that is meant"
 
@@ -112,13 +160,34 @@ class ChildAmbiguous(AdminError):
 
 
 class ChildRunning(AdminError):
-    """The child runs (or is being stopped), and the call is only for a stopped one. OTP: `running`."""
+    """The child runs, or is being stopped, and the call is only for a stopped one.
+
+    OTP: `running`.
+
+    >>> async with Supervisor("app", child(list, name="names")) as app:
+    ...     await app.restart_child("names")
+    Traceback (most recent call last):
+    ChildRunning: child 'names' is running: terminate_child('names') first
+    """
 
     template = "child {child!r} is running: terminate_child({child!r}) first"
 
 
 class ChildRestarting(AdminError):
-    """A restart of the child is pending, or the next try of its first start. OTP: `restarting`."""
+    """A restart of the child is pending, or the next try of its first start.
+
+    OTP: `restarting`.
+
+    >>> import anyio
+    >>> from tenacity import wait_fixed
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list, restart=Restart.permanent(wait=wait_fixed(60)))
+    ...     names.kill()
+    ...     await anyio.sleep(1)
+    ...     await app.delete_child("list")
+    Traceback (most recent call last):
+    ChildRestarting: child 'list' waits for its restart: terminate_child('list') cancels it
+    """
 
     template = "child {child!r} waits for {detail}: terminate_child({child!r}) cancels it"
 
@@ -127,7 +196,16 @@ class ChildRestarting(AdminError):
 
 
 class ChildAlreadyStarted(AdminError):
-    """A child of that name runs. OTP: `{already_started, Pid}`."""
+    """A child of that name runs.
+
+    A name that is left out is made: `list`, `list-2`, `list-3`. OTP: `{already_started, Pid}`.
+
+    >>> async with Supervisor("app", child(list, name="names")) as app:
+    ...     await app.start(list, name="names")
+    Traceback (most recent call last):
+    ChildAlreadyStarted: child 'names' is already started: use find('names'), or
+        supervisor('names') if it is one, or another name=
+    """
 
     template = (
         "child {child!r} is already started: use find({child!r}), or supervisor({child!r}) if it is one, or another name="
@@ -135,7 +213,17 @@ class ChildAlreadyStarted(AdminError):
 
 
 class ChildAlreadyPresent(AdminError):
-    """A child of that name is listed but doesn't run. OTP: `already_present`."""
+    """A child of that name is listed, but doesn't run.
+
+    OTP: `already_present`.
+
+    >>> async with Supervisor("app", child(list, name="names")) as app:
+    ...     await app.terminate_child("names")
+    ...     await app.start(list, name="names")
+    Traceback (most recent call last):
+    ChildAlreadyPresent: child 'names' is listed already, and is stopped: use
+        restart_child() or delete_child(), or take another name=
+    """
 
     template = "child {child!r} is listed already, and {detail}, or take another name="
 
@@ -144,31 +232,85 @@ class ChildAlreadyPresent(AdminError):
 
 
 class ChildStartFailed(AdminError):
-    """The child's factory or enter hook raised; `__cause__` is what it raised. Nothing is kept of a new child."""
+    """The child's factory or enter hook raised.
+
+    `__cause__` is what it raised. Nothing is kept of a new child.
+
+    >>> async with Supervisor("app") as app:
+    ...     await app.start(open, "nowhere.txt", name="file")
+    Traceback (most recent call last):
+    ChildStartFailed: child 'file' didn't start: FileNotFoundError: [Errno 2] No such file
+        or directory: 'nowhere.txt'
+    """
 
     template = "child {child!r} didn't start: {detail}"
 
 
 class ChildUnstoppable(AdminError):
-    """The child was asked to stop, then cancelled, and its coroutine still runs: it shields or swallows cancellation."""
+    """The child was asked to stop, then cancelled, and its coroutine still runs.
+
+    It shields or swallows cancellation. It isn't restarted while it runs, and the end of `async
+    with` waits for it.
+
+    >>> import anyio
+    >>> async def deaf():
+    ...     with anyio.CancelScope(shield=True):
+    ...         await anyio.sleep(60)
+    >>> async with Supervisor("app") as app:
+    ...     await app.start_task(deaf, name="deaf")
+    ...     await anyio.sleep(1)
+    ...     await app.terminate_child("deaf")
+    Traceback (most recent call last):
+    ChildUnstoppable: child 'deaf' outlives its cancellation; it is stopped as soon as its
+        coroutine ends
+    """
 
     template = "child {child!r} outlives its cancellation; it is stopped as soon as its coroutine ends"
 
 
 class ChildTemporary(AdminError):
-    """A temporary child is forgotten when it stops, so it can't be stopped and started again."""
+    """A temporary child is forgotten when it stops.
+
+    So it can't be stopped and started again. Start a new one instead.
+
+    >>> async with Supervisor("app") as app:
+    ...     await app.start(list, name="names", restart="temporary")
+    ...     await app.operator("ada").restart("names")
+    Traceback (most recent call last):
+    ChildTemporary: child 'names' is temporary, and is forgotten when it stops: stop it, and
+        start a new one
+    """
 
     template = "child {child!r} is temporary, and is forgotten when it stops: {detail}"
 
 
 class TooManyChildren(AdminError):
-    """A dynamic supervisor is full."""
+    """A dynamic supervisor is full: it has `max_children`.
+
+    >>> async with DynamicSupervisor("sessions", max_children=1) as sessions:
+    ...     await sessions.start(dict)
+    ...     await sessions.start(dict)
+    Traceback (most recent call last):
+    TooManyChildren: child 'dict-2' wasn't started: max_children=1 are running; raise it, or
+        shed load before
+    """
 
     template = "child {child!r} wasn't started: max_children={detail} are running; raise it, or shed load before"
 
 
 class NotForDynamic(AdminError):
-    """Children of a dynamic supervisor are known by address, not by name. OTP: `simple_one_for_one`."""
+    """Children of a dynamic supervisor are known by address, not by name.
+
+    OTP: `simple_one_for_one`.
+
+    >>> async with DynamicSupervisor("sessions") as sessions:
+    ...     await sessions.start(dict, name="ada")
+    ...     await sessions.terminate_child("ada")
+    Traceback (most recent call last):
+    NotForDynamic: child 'ada': terminate_child takes a name, and a dynamic supervisor knows
+        its children by address only: use terminate_child(address), or of a subtree its
+        handle, and start a new one; operator(…).restart(address) lifts a quarantine
+    """
 
     template = (
         "child {child!r}: {detail}, and a dynamic supervisor knows its children by address only: use terminate_child(address), "
@@ -177,6 +319,16 @@ class NotForDynamic(AdminError):
 
 
 class SupervisorNotRunning(AdminError):
-    """No supervisor answers under that path: it ended, or its parent is restarting it. OTP: `noproc`."""
+    """No supervisor answers under that path.
+
+    It ended, or the one above is restarting it. OTP: `noproc`.
+
+    >>> async with Supervisor("app") as app:
+    ...     await app.stop()
+    ...     await app.start(list)
+    Traceback (most recent call last):
+    SupervisorNotRunning: supervisor 'app' isn't running: it has ended, or waits for its
+        restart; look at `running` and `ended`, or start the tree again
+    """
 
     template = "supervisor {child!r} isn't running{detail}; look at `running` and `ended`, or start the tree again"

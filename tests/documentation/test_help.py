@@ -19,11 +19,18 @@ import re
 import traceback
 from typing import Any, Final
 
+import anyio
 import pytest
+
+from tests.real_clock import on_both
 
 from .public import PUBLIC, Public
 
-REAL_CLOCK: Final[dict[str, str]] = {}
+REAL_CLOCK: Final[dict[str, str]] = {
+    "supervise.FromThread": "another thread",
+    "supervise.WrongLoop": "loops in another thread",
+    "supervise.WrongThread": "another thread",
+}
 """Whose examples can't run in virtual time, and why."""
 ONE_BACKEND: Final[dict[str, tuple[str, str]]] = {}
 """Whose examples run on one backend alone: on which, and why."""
@@ -82,4 +89,13 @@ async def test_an_example_runs(public: Public, anyio_backend_name: str, caplog: 
     only = ONE_BACKEND.get(str(public))
     if only is None or only[0] == anyio_backend_name:
         caplog.set_level(logging.CRITICAL, "supervise")
+        await play(public)
+
+
+@on_both
+@pytest.mark.anyio
+@pytest.mark.parametrize("public", [one for one in WITH_EXAMPLE if str(one) in REAL_CLOCK], ids=str)
+async def test_an_example_with_threads_runs(public: Public, anyio_backend: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL + 1, "supervise")
+    with anyio.fail_after(60):
         await play(public)
