@@ -57,6 +57,7 @@ async def test_one_that_does_not_run_is_not_waited_for(situation: Situation) -> 
         assert anyio.current_time() == begun
         assert not pong
         assert ("is restarting" if situation in ACCEPTING else "is stopped") in pong.why
+        assert "a ping" in pong.why  # rather than the name of what a ping runs
 
 
 @pytest.mark.parametrize("situation", FORGOTTEN)
