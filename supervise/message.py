@@ -25,7 +25,19 @@ LONGEST: Final = 500
 
 
 class Message(NamedTuple):
-    """A message as its sender gave it: attached to the error when it wasn't accepted, and shown when it is looked at."""
+    """A message as its sender gave it: a handler and its arguments.
+
+    It is attached to the error of a message that wasn't accepted, and stands in what `peek`,
+    `take` and `on_dead_letter` show. It holds the real arguments, and keeps them alive.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     names.pause()
+    ...     await names.send(list.append, "ada")
+    ...     message, = names.take(lambda message: message.handler is list.append)
+    ...     message, message.args
+    (<Message list.append('ada')>, ('ada',))
+    """
 
     handler: AnyHandler
     args: tuple[Any, ...]

@@ -23,7 +23,20 @@ DEFAULT_SECONDS: Final = 5.0
 
 
 class ImmortalLoopWarning(UserWarning):
-    """A stop time at or above period / intensity: a child that always overruns can never spend the limit (erlang/otp#4648)."""
+    """A child may take so long to stop that no limit can ever end its restarts.
+
+    Its stop time is at or above period / intensity. If it overruns that at every restart, old
+    restarts are forgotten before new ones come (erlang/otp#4648). Lower the stop time, or raise
+    the period.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     tree = Supervisor("app", child(list, stop_within=10), intensity=Intensity(3, per=5))
+    >>> print(caught[0].message)
+    child 'list': stop_within=10 s is at or above period / intensity (5 s / 3) of the
+        intensity of supervisor 'app': a child whose stop always overruns never spends it; ...
+    """
 
 
 @dataclass(frozen=True, slots=True)

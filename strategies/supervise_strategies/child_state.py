@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 class ChildState(Enum):
-    """Where a child stands, as its supervisor sees it."""
+    """Where a child stands, as its supervisor sees it.
+
+    A child that waits for its backoff is RESTARTING; one that ended and stays down is STOPPED.
+
+    >>> async with Supervisor("app", child(list)) as app:
+    ...     await app.terminate_child("list")
+    ...     app.get_childspec("list").state
+    <ChildState.STOPPED: 'stopped'>
+    """
 
     STARTING = "starting"
     RUNNING = "running"
@@ -38,7 +46,19 @@ UNSTOPPABLE: Final = ChildState.UNSTOPPABLE
 
 
 class ChildInfo(NamedTuple):
-    """One line of `which_children`."""
+    """How a child is doing: one line of `which_children`.
+
+    It is a value, taken at one moment; ask again for a later one.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.send(list.pop)
+    ...     await names.call(list.copy)
+    ...     info, = app.which_children()
+    ...     print(info.id, info.state.value, info.incarnation, info.last)
+    []
+    list running 2 crashed (IndexError: pop from empty list)
+    """
 
     id: str
     state: ChildState
@@ -64,7 +84,15 @@ class ChildInfo(NamedTuple):
 
 
 class ChildCount(NamedTuple):
-    """`count_children`: children listed, those alive now, and the listed ones by type."""
+    """How many children a supervisor has: what `count_children` gives, as in OTP.
+
+    `specs`: those that are listed. `active`: those alive now. `supervisors` and `workers`: the
+    listed ones by type.
+
+    >>> async with Supervisor("app", child(list), Supervisor("shards")) as app:
+    ...     app.count_children()
+    ChildCount(specs=2, active=2, supervisors=1, workers=1)
+    """
 
     specs: int
     active: int

@@ -134,7 +134,18 @@ class Action(Enum):
 
 
 class Decision(NamedTuple):
-    """One decision, whole: enough to say in words why a child came back, or why it didn't."""
+    """What a supervisor decided about one child that ended, and why.
+
+    `str()` says it in words. A tree tells of each in an event `Decided`, which has it as
+    `.decision`; `app.explain()` says what would be decided now.
+
+    >>> async with Supervisor("app", child(list)) as app:
+    ...     decision = app.explain("list").decision
+    ...     decision.action, decision.used, decision.allowed
+    ...     print(decision)
+    (<Action.RESTART: 'restart'>, 1, 3)
+    list #1 ended: crashed; permanent -> restart 1 of 3 within 5 s
+    """
 
     action: Action
     child: str

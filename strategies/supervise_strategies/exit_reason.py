@@ -14,7 +14,17 @@ from .text import LONG, one_line, plain_text, printable, text_of
 
 
 class ExitKind(StrEnum):
-    """Erlang's reasons, and one of our own: `gave_up`."""
+    """The kinds of ends: Erlang's reasons, and one of our own, `gave_up`.
+
+    NORMAL and SHUTDOWN are orderly, the others abnormal. It is a `str`, so it compares with
+    one.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     reason = await names.stop()
+    ...     reason.kind, reason.kind == "normal"
+    (<ExitKind.NORMAL: 'normal'>, True)
+    """
 
     NORMAL = "normal"
     """It ended by itself: `current().stop()`, or its work was done."""
@@ -29,7 +39,19 @@ class ExitKind(StrEnum):
 
 
 class ExitReason(NamedTuple):
-    """The kind of an end and, as text, what else is known about it."""
+    """Why a life ended: the kind of the end and, as text, what else is known about it.
+
+    It holds text only, never the exception, so it can be kept for ever.
+
+    >>> async with Supervisor("app", child(list, restart="temporary")) as app:
+    ...     names = app.find("list")
+    ...     await names.send(list.pop)
+    ...     reason = (await names.watch()).reason
+    ...     print(reason)
+    ...     reason.kind, reason.abnormal
+    crashed (IndexError: pop from empty list)
+    (<ExitKind.CRASHED: 'crashed'>, True)
+    """
 
     kind: ExitKind
     detail: str = ""

@@ -27,10 +27,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What an end of one child would cause now. Nothing of it was done; `str()` says it in words.
+    """What an end of one child would cause now.
 
-    `stops` and `starts` are siblings and the child itself, by name and in order; a supervisor among them stands for all below
-    it. With a `delay`, the starts come after it.
+    Nothing of it was done; `str()` says it in words. `stops` and `starts` are siblings and the
+    child itself, by name and in order. A supervisor among them stands for all below it. With a
+    `delay`, in seconds, the starts come after it.
+
+    >>> tree = Supervisor("app", child(list), child(dict), strategy="rest_for_one")
+    >>> async with tree as app:
+    ...     explanation = app.explain("list")
+    ...     explanation.starts
+    ...     print(explanation)
+    ('list', 'dict')
+    app: list #1 ended: crashed; permanent -> restart 1 of 3 within 5 s with dict
+      stops, in this order: dict
+      starts, in this order: list, dict
+      restarts left: 3 before, 2 after
     """
 
     path: str

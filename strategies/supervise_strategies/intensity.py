@@ -12,10 +12,17 @@ from .text import shown
 
 @dataclass(frozen=True, slots=True)
 class Intensity:
-    """At most `restarts` within any `per` seconds (a sliding window, its edge included).
+    """At most `restarts` within any `per` seconds; with more, the supervisor gives up.
 
-    `Intensity(1)` allows one restart, `Intensity(0)` none. The restart over the limit isn't performed. The default, 3 in
-    5 s, is Elixir's; Erlang/OTP's own is 1 in 5 s.
+    The window slides, its edge included. `Intensity(1)` allows one restart, `Intensity(0)`
+    none. The restart over the limit isn't performed. The default, 3 in 5 s, is Elixir's;
+    Erlang/OTP's own is 1 in 5 s.
+
+    A restart that a backoff has put off isn't counted: see `Restart`.
+
+    >>> print(Supervisor("app", child(list), intensity=Intensity(5, per=60)))
+    app  [one_for_one, 5 in 60 s]
+      list  permanent
     """
 
     restarts: int = 3

@@ -13,12 +13,29 @@ from .restart import Draw, Predicate, Wait, draw, matches, retry_state
 
 @dataclass(frozen=True, slots=True)
 class Redeliver:
-    """How a message is tried again that was in hand as a life ended: at least once, instead of at most once.
+    """How a message that was in hand as a life ended is tried again.
 
-    `times` bounds the tries after the first. `wait`, one of tenacity's objects, is asked for the seconds before each; meanwhile
-    the message holds its lane, so the order stays. `when`, one of tenacity's `retry_if_…` objects or a function of the
-    exception, is asked of the message whose handler raised, and must match each exception in a group; what doesn't match is a
-    dead letter at once. A `when` that raises doesn't match; a `wait` that raises, or says nonsense, is none. Both are logged.
+    So it is delivered at least once, instead of at most once: its handler has to bear that.
+    `current().attempt` says which try it is.
+
+    times: How many tries there are after the first.
+    wait: One of tenacity's objects, asked for the seconds before each try. Meanwhile the
+        message holds its lane, so the order stays. Default: no wait.
+    when: One of tenacity's `retry_if_…` objects, or a function of the exception. It is
+        asked of the message whose handler raised, and must match each exception in a group.
+        What doesn't match is a dead letter at once. Default: any.
+
+    A `when` that raises doesn't match. A `wait` that raises, or says nonsense, is none. Both
+    are logged. Raises `InvalidSpec`.
+
+    >>> class Courier:
+    ...     def deliver(self):
+    ...         if current().attempt < 3:
+    ...             raise OSError("no route")
+    ...         return f"delivered at try {current().attempt}"
+    >>> async with Supervisor("app", child(Courier, redeliver=Redeliver(5))) as app:
+    ...     await app.find("courier").call(Courier.deliver)
+    'delivered at try 3'
     """
 
     times: int

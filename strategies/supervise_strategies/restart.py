@@ -80,16 +80,37 @@ class RestartType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """One child's restart policy. Immutable, and free of counts: children may share one.
+    """One child's restart policy: whether it comes back after its end, and when.
 
-    `wait` is asked for the delay before each restart (default: none, as in OTP); `stop` says when to leave the child stopped
-    after failures in a row; `when` decides per exception between a restart and an end. A life of `healthy_after` seconds
-    starts the row of failures anew. Of several exceptions in a group the most severe rule wins: one that `when` doesn't
-    match ends the child. `when` is only asked about an `Exception`; a kill follows the restart type alone.
+    It is immutable, and free of counts: children may share one. `Restart.permanent(…)`,
+    `.transient(…)` and `.temporary()` make one. `restart="transient"` is the short form.
 
-    A restart that `wait` has put off, by 10 ms or more, isn't counted against the supervisor's intensity: that is there to stop
-    loops that are hot, and OTP, whose rule it is, knows no delays. So a backoff lasts as long as it has to; `stop`, or a
-    `limit=` of the child, bounds it. `counted=True` counts it all the same.
+    wait: One of tenacity's objects, asked for the seconds before each restart. Default:
+        none, as in OTP.
+    stop: One of tenacity's, which says when to leave the child stopped after failures in a
+        row. Default: never.
+    when: One of tenacity's `retry_if_…` objects, asked of an `Exception`: what it doesn't
+        match ends the child. In a group, one that it doesn't match is enough. A kill
+        follows the type alone. Default: each restarts.
+    healthy_after: Seconds of life after which a row of failures begins anew (default 5).
+    counted: Whether a restart that `wait` has put off is counted (default False), see
+        below.
+
+    A restart that `wait` has put off, by 10 ms or more, isn't counted against the supervisor's
+    intensity. That is there to stop loops that are hot, and OTP, whose rule it is, knows no
+    delays. So a backoff lasts as long as it has to; `stop`, or a `limit=` of the child, bounds
+    it.
+
+    Raises `InvalidSpec` for what can never work. A policy that raises decides nothing: the
+    child is restarted by its type, and that is counted. The decision says what it raised.
+
+    >>> from tenacity import wait_exponential
+    >>> patient = Restart.permanent(wait=wait_exponential(multiplier=0.1, max=30))
+    >>> async with Supervisor("app", child(list, restart=patient)) as app:
+    ...     print(app.explain("list"))
+    app: list #1 ended: crashed; permanent -> restart 1, paced after 0.1 s
+      starts, in this order, after 0.1 s: list
+      restarts left: 3 before, 3 after
     """
 
     type: RestartType = RestartType.PERMANENT

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Strategy(StrEnum):
-    """OTP's three. Order is start order; a child that is added later comes last, a restart keeps the place.
+    """Which siblings are restarted with a child: OTP's three.
 
     | strategy | a child is restarted: with it |
     |---|---|
@@ -21,8 +21,16 @@ class Strategy(StrEnum):
     | `one_for_all` | all siblings |
     | `rest_for_one` | those that were started after it |
 
-    The group stops in reverse order and starts in order. It includes siblings that were stopped by hand, had ended or were
-    ignored (they come back); temporary ones are stopped and forgotten.
+    Order is start order. A child that is added later comes last; a restart keeps the place. The
+    group stops in reverse order and starts in order.
+
+    It includes siblings that were stopped by hand, had ended or were ignored: they come back.
+    Temporary ones are stopped and forgotten.
+
+    >>> tree = Supervisor("app", child(list), child(dict), child(set), strategy="rest_for_one")
+    >>> async with tree as app:
+    ...     app.explain("dict").stops, app.explain("dict").starts
+    (('set',), ('dict', 'set'))
     """
 
     ONE_FOR_ONE = "one_for_one"
@@ -39,7 +47,19 @@ class Strategy(StrEnum):
 
 
 class AutoShutdown(StrEnum):
-    """Whether a supervisor ends when its significant children have ended by themselves and aren't restarted."""
+    """Whether a supervisor ends when its significant children have ended.
+
+    `never` is the default. `any_significant`: with the first of them; `all_significant`: with
+    the last. Only an end by itself counts, after which the child isn't restarted. The tree then
+    ends in order, and nothing is raised.
+
+    >>> async def migrate(): ...
+    >>> job = child(task(migrate), restart="transient", significant=True)
+    >>> async with Supervisor("app", job, auto_shutdown="any_significant") as app:
+    ...     await app.wait()
+    >>> print(app.ended)
+    auto_shutdown: shutdown
+    """
 
     NEVER = "never"
     ANY_SIGNIFICANT = "any_significant"

@@ -42,7 +42,18 @@ _MARK: Final = "__supervise_checkpointed__"
 
 
 class Checkpoint(NamedTuple):
-    """What an earlier life handed over. Whether it can be trusted is the factory's to decide."""
+    """What an earlier life of an actor handed over, found as `current().last_checkpoint`.
+
+    Whether it can be trusted is the factory's to decide. `value` is the very object, not a
+    copy.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.call(lambda names: current().checkpoint(["ada"]))
+    ...     await names.send(list.remove, "bob")
+    ...     await names.call(lambda names: current().last_checkpoint)
+    Checkpoint(value=['ada'], incarnation=1, age=...)
+    """
 
     value: Any
     """The very object, not a copy."""

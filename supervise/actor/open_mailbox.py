@@ -53,14 +53,34 @@ Ts = TypeVarTuple("Ts")
 
 
 class Crashed(NamedTuple):
-    """The incarnation crashed, or was cancelled; the mailbox keeps what waits, and can run another one."""
+    """How `OpenMailbox.run` ended: the actor crashed, or was cancelled.
+
+    The mailbox keeps what waits, and can run another one. A crash is returned, never raised.
+
+    >>> mailbox, names = open_mailbox(list)
+    >>> await names.send(list.pop)
+    >>> crashed = await mailbox.run(list)
+    >>> print(crashed.reason)
+    crashed (IndexError: pop from empty list)
+    >>> crashed.error
+    IndexError('pop from empty list')
+    """
 
     reason: ExitReason
     error: BaseException | None
 
 
 class Ended(NamedTuple):
-    """The incarnation ended in an orderly way."""
+    """How `OpenMailbox.run` ended: in an orderly way.
+
+    That is: the actor stopped itself, ignored its start, or nobody had an address any more.
+
+    >>> mailbox, names = open_mailbox(list)
+    >>> await names.send(list.append, "ada")
+    >>> names.close()
+    >>> await mailbox.run(list)
+    Ended(reason=ExitReason(kind=<ExitKind.NORMAL: 'normal'>, detail=''), actor=['ada'])
+    """
 
     reason: ExitReason
     actor: Any = None

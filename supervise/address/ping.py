@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 
 class Pong(NamedTuple):
-    """What a ping came to. True if it was answered."""
+    """What a ping came to: how long the answer took, or why there was none.
+
+    It is true if there was an answer. `str()` gives milliseconds, or the reason.
+
+    >>> async with Supervisor("app", child(list), child(dict)) as app:
+    ...     await app.terminate_child("dict")
+    ...     pongs = await app.ping()
+    ...     {path: bool(pong) for path, pong in pongs.items()}
+    ...     print(pongs["app/dict"])
+    {'app/list': True, 'app/dict': False}
+    ActorStopped: app/dict is stopped, and doesn't get a ping: ...
+    """
 
     seconds: float | None
     """From the call to its reply: the wait behind what is queued and in hand included. None: there was no reply."""

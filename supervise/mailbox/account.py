@@ -6,7 +6,19 @@ from typing import NamedTuple
 
 
 class Account(NamedTuple):
-    """What became of the messages that were accepted. It balances at every instant."""
+    """What became of the messages that an actor accepted: each has exactly one end.
+
+    It balances at every instant, and goes on over crashes and restarts.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.send(list.pop)
+    ...     await names.send(list.append, "ada")
+    ...     await names.call(list.copy)
+    ...     names.account()
+    ['ada']
+    Account(accepted=3, handled=2, failed=0, dead_lettered=1, abandoned=0, queued=0, in_hand=0)
+    """
 
     accepted: int = 0
     handled: int = 0

@@ -32,7 +32,19 @@ if TYPE_CHECKING:
 
 
 class Undelivered(NamedTuple):
-    """A message that no handler will finish, as it was sent: for whoever sends it elsewhere, or writes it down."""
+    """A message that no handler will finish, as it was sent: what `on_dead_letter` gets.
+
+    The hook is called at once, and can't wait: it sends the message elsewhere with `try_send`,
+    or writes it down.
+
+    >>> lost = []
+    >>> async with Supervisor("app", child(list, on_dead_letter=lost.append)) as app:
+    ...     await app.find("list").send(list.pop)
+    ...     await app.find("list").call(list.copy)
+    []
+    >>> lost[0].message, lost[0].error, lost[0].attempts
+    (<Message list.pop()>, IndexError('pop from empty list'), 1)
+    """
 
     message: Message
     path: str

@@ -48,7 +48,16 @@ T = TypeVar("T")
 
 
 class Down(NamedTuple):
-    """An actor ended. It holds text only: kept for ever, it pins nothing."""
+    """An actor ended, and why: what a monitor is told, and `Address.watch` returns.
+
+    It holds text only, so it pins nothing, however long it is kept.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await app.terminate_child(names)
+    ...     print(await names.watch())
+    app/list #1 ended: shutdown
+    """
 
     path: str
     incarnation: int

@@ -10,10 +10,19 @@ from supervise_strategies.errors import InvalidSpec
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """At most `rate` messages a second in the long run, and `burst` of them at once after a rest.
+    """At most `rate` messages a second in the long run, and `burst` at once after a rest.
 
-    What can't be begun yet waits in the mailbox, and nothing is lost: not by a restart, which begins with the bucket as it
-    is, nor when the last strong address goes, after which what waits is handled at the same rate.
+    What can't be begun yet waits in the mailbox, and nothing is lost. A restart begins with the
+    bucket as it is. When the last strong address goes, what waits is handled at the same rate.
+    Raises `InvalidSpec` for a rate or a burst that is none.
+
+    >>> import anyio
+    >>> async with Supervisor("app", child(list, throttle=Throttle(10, burst=3))) as app:
+    ...     names, began = app.find("list"), anyio.current_time()
+    ...     for name in "abcde":
+    ...         await names.call(list.append, name)
+    ...     round(anyio.current_time() - began, 1)
+    0.2
     """
 
     rate: float

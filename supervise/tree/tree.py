@@ -52,7 +52,17 @@ class WrongTask(RuntimeError):
 
 
 class TreeEnded(NamedTuple):
-    """How a tree ended."""
+    """How a tree ended: what `app.ended` says, which is None while the tree runs.
+
+    `cause` is what made it end, `reason` how that looked from above. `str()` says both.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.send(lambda names: current().stop_tree("done for today"))
+    ...     await app.wait()
+    >>> print(app.ended)
+    self: shutdown (done for today)
+    """
 
     reason: ExitReason
     cause: Cause
