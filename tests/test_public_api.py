@@ -198,6 +198,15 @@ def test_help_shows_each_option_of_a_child_with_its_text(function: object) -> No
         assert len(texts[0]) > 10
 
 
+@pytest.mark.parametrize("function", [supervise.child, supervise.pool])
+def test_the_options_of_a_child_stand_before_the_example_of_whatever_takes_them(function: object) -> None:
+    text, options, rest = (inspect.getdoc(function) or "").partition("\n\nOptions:\n")
+    assert text
+    assert options
+    assert ">>>" not in text
+    assert "ChildOptions" not in rest  # which has an example of its own
+
+
 def test_help_shows_each_option_of_a_supervisor_with_its_text() -> None:
     for option in set(inspect.signature(supervise.Supervisor.__init__).parameters) - {"self", "name", "children"}:
         texts = texts_of(option, supervise.Supervisor)

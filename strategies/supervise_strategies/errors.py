@@ -255,7 +255,7 @@ class ChildUnstoppable(AdminError):
     >>> import anyio
     >>> async def deaf():
     ...     with anyio.CancelScope(shield=True):
-    ...         await anyio.sleep(60)
+    ...         await anyio.sleep(10)
     >>> async with Supervisor("app") as app:
     ...     await app.start_task(deaf, name="deaf")
     ...     await anyio.sleep(1)

@@ -18,9 +18,18 @@ WORKS_AS: Final = "_supervise_works_as"
 
 
 class Factory(Generic[A_co]):
-    """Makes a fresh life of an actor each time that it is called: `child(factory)`, or `await app.start(factory)`.
+    """Makes a fresh life of an actor each time that it is called: what `task` returns.
 
-    It was validated when it was built, and can be used for any number of children. Its name is the default of `name=`.
+    The adapters return one, too. It was validated when it was built, and can be used for any
+    number of children. Its name is the default of `name=`.
+
+    >>> async def poll(url): ...
+    >>> poller = task(poll, "example.org")
+    >>> poller
+    <Factory poll>
+    >>> print(Supervisor("app", child(poller)))
+    app  [one_for_one, 3 in 5 s]
+      poll  permanent
     """
 
     __slots__ = ("__name__", "_make", "on_error", "one_at_a_time")

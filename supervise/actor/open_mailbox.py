@@ -91,7 +91,21 @@ Outcome: TypeAlias = Ended | Crashed
 
 
 class OpenMailbox(Generic[A]):
-    """A mailbox without a supervisor. Made by `open_mailbox`."""
+    """A mailbox without a supervisor, made by `open_mailbox`: whoever holds it runs its actor.
+
+    One incarnation at a time runs on it. What waits is kept from one to the next. Without
+    anybody who holds it, it is closed.
+
+    >>> mailbox, names = open_mailbox(list)
+    >>> await names.send(list.append, "ada")
+    >>> len(mailbox), mailbox.account().accepted
+    (1, 1)
+    >>> mailbox.close()
+    >>> await names.send(list.append, "bob")
+    Traceback (most recent call last):
+    MailboxClosed: list is gone for good, and doesn't get list.append: find or start its
+        successor, and use that address
+    """
 
     def __init__(self, name: str, options: MailboxOptions, listener: Listener | None) -> None:
         check_name("mailbox", name)
@@ -347,8 +361,25 @@ def open_mailbox(
 ) -> tuple[OpenMailbox[A], Address[A]]:
     """A mailbox for actors of this kind, and its first address, before there is any actor.
 
-    Supervision by hand is `while isinstance(await mailbox.run(Counter, 10), Crashed): pass`. `kind` only types the address
-    (and names it, unless `name` does). Call it where the event loop runs.
+    It is supervision by hand: `while isinstance(await mailbox.run(Counter, 10), Crashed):
+    pass`. `kind` only types the address, and names it, unless `name` does. Call it where the
+    event loop runs.
+
+    Nobody but its addresses keeps the actor alive: when the last strong one is gone, and
+    nothing waits, it ends.
+
+    `capacity` (default 1000 messages), `overflow`, `lanes`, `choice`, `throttle`, `queue`,
+    `concurrency` and `on_dead_letter` are as of `child`. `listener` is a function that hears
+    every event. What it raises is logged. Raises `InvalidSpec`.
+
+    >>> mailbox, names = open_mailbox(list)
+    >>> await names.send(list.pop)
+    >>> await names.send(list.append, "ada")
+    >>> print((await mailbox.run(list)).reason)
+    crashed (IndexError: pop from empty list)
+    >>> names.close()
+    >>> (await mailbox.run(list)).actor
+    ['ada']
     """
     name = name if name is not None else default_name(kind)
     slowed = as_throttle(f"mailbox {name!r}", throttle)

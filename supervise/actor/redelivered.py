@@ -26,10 +26,21 @@ _marked = False  # whether any handler of the program is: where none is, not to 
 
 
 def redelivered(times: int, /, *, wait: Wait | None = None, when: Predicate | None = None) -> Callable[[F], F]:
-    """Say of one handler how often its messages are tried again, whatever the child says: `@redelivered(3)`.
+    """Say of one handler how often its messages are tried again: `@redelivered(3)`.
 
-    See `Redeliver` for `wait` and `when`; 0 is never, for a handler that must not run twice. It stands beside `@concurrent`, in
-    any order. Raises `InvalidSpec`.
+    It counts whatever the child says with `redeliver=`. 0 is never, for a handler that must not
+    run twice. It stands beside `@concurrent`, in any order. See `Redeliver` for `wait` and
+    `when`. Raises `InvalidSpec`.
+
+    >>> class Courier:
+    ...     @redelivered(2)
+    ...     def deliver(self):
+    ...         if current().attempt < 3:
+    ...             raise OSError("no route")
+    ...         return f"delivered at try {current().attempt}"
+    >>> async with Supervisor("app", child(Courier)) as app:
+    ...     await app.find("courier").call(Courier.deliver)
+    'delivered at try 3'
     """
     policy = Redeliver(times, wait, when)
 

@@ -77,14 +77,34 @@ def concurrent(function: F, /) -> F: ...
 @overload
 def concurrent(*, limit: float = ..., isolate: bool = ...) -> Callable[[F], F]: ...
 def concurrent(function: F | None = None, /, *, limit: float = math.inf, isolate: bool = False) -> F | Callable[[F], F]:
-    """Mark an `async def` handler: it runs beside others, in the incarnation's nursery, while the mailbox goes on.
+    """Mark an `async def` handler: it runs beside others, while the mailbox goes on.
 
-    So may one that yields, which is read by `stream_from`: then its stream holds up nobody, however slow its reader is.
+    It runs in the incarnation's nursery, and shares the instance's state with whatever else
+    runs. So it has to be as careful as any concurrent code. One sender's messages are handed
+    over in order, and may begin and end in any.
 
-    It shares the instance's state with whatever else runs, so it has to be as careful as any concurrent code. One sender's
-    messages are handed over in order, and may begin and end in any. While `limit` of them run, the next message that asks
-    for this handler waits, and the mailbox behind it. What it raises crashes the actor; with `isolate=True` it is only told
-    to the caller, and the actor lives on. An orderly stop lets those that run finish; a crash and a kill cancel and await them.
+    So may one that yields, which is read by `stream_from`. Then its stream holds up nobody,
+    however slow its reader is.
+
+    limit: How many of them run at once (default `math.inf`). The next message that asks for
+        this handler waits, and the mailbox behind it.
+    isolate: Whether what it raises is only told to the caller, and the actor lives on.
+        Default: False, it crashes the actor.
+
+    An orderly stop lets those that run finish; a crash and a kill cancel and await them. Raises
+    TypeError for a plain `def`, `InvalidSpec` for a limit that is none.
+
+    >>> import anyio
+    >>> class Fetcher:
+    ...     @concurrent(limit=5)
+    ...     async def fetch(self, page):
+    ...         await anyio.sleep(1)
+    ...         return page
+    >>> async with Supervisor("app") as app:
+    ...     fetcher, began = await app.start(Fetcher), anyio.current_time()
+    ...     pages = await fetcher.map(Fetcher.fetch, range(10))
+    ...     round(anyio.current_time() - began)
+    2
     """
     if function is None:
         return partial(_mark, limit, isolate)

@@ -24,9 +24,16 @@ Ts = TypeVarTuple("Ts")
 
 
 class Child(Generic[A_co]):
-    """A child as it is described, and the typed key under which its address is found. Immutable.
+    """A child as it is described, and the typed key under which its address is found.
 
-    It stands once in a description. That may be started several times (`start_child`), and so may a child: see `find`.
+    It is immutable, and made by `child`. It stands once in a description. That may be started
+    several times (`start_child`), and so may a child: see `find`.
+
+    >>> names = child(list, name="names")
+    >>> async with Supervisor("app", names) as app:
+    ...     await app.find(names).send(list.append, "ada")
+    ...     await app.find("names").call(list.copy)
+    ['ada']
     """
 
     __slots__ = ("__weakref__", "args", "factory", "name", "rules")
@@ -111,12 +118,29 @@ def child(factory: Callable[[Unpack[Ts]], A], /, *args: *Ts, **options: Unpack[C
 def child(factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, **options: Unpack[ChildOptions]) -> Child[Any]:
     """Describe a static child: `child(Counter, 10, name="counter")`.
 
-    The factory takes positional arguments only (keywords through `functools.partial`). It is called afresh for every
-    incarnation, in a context of its own, which is empty, and in whatever task has just started it: it mustn't enter a cancel
-    scope by hand. If what it returns is an async context manager, that is entered before the first message and exited at the
-    end, in a task of its own, and the actor is what `__aenter__` returns.
+    It is also the typed key of its address: `app.find(counter)`.
+
+    The factory takes positional arguments only; keywords through `functools.partial`. It is
+    called afresh for every incarnation, so give it no object that a crash may have spoiled. A
+    coroutine function, too, has to return the actor: what works until it returns is a `task`.
+
+    It runs in a context of its own, which is empty, and in whatever task has just started it.
+    So it mustn't enter a cancel scope by hand. If it returns an async context manager, that is
+    entered before the first message and exited at the end, in a task of its own. The actor is
+    then what `__aenter__` returns. What any of them raises is a start that failed, or a crash.
 
     Raises `InvalidSpec` at once for what can never work.
+
+    >>> class Counter:
+    ...     def __init__(self, total):
+    ...         self.total = total
+    ...     def add(self, amount):
+    ...         self.total += amount
+    ...         return self.total
+    >>> counter = child(Counter, 10)
+    >>> async with Supervisor("app", counter) as app:
+    ...     await app.find(counter).call(Counter.add, 5)
+    15
     """
     return Child(factory, args, options, default="permanent")
 

@@ -33,73 +33,106 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 LifetimeOf: TypeAlias = Literal["supervisor", "addresses"]
 _TEMPORARY: Final = Restart.temporary()
+_EXAMPLE: Final = "\n\n>>> "
 
 
 class ChildOptions(TypedDict, total=False):
-    """What can be said of a child beside its factory. All of it has a default.
+    """What can be said of a child beside its factory: the options of `child` and `start`.
 
-    name: One part of its path. Default: the factory's name in lower case (`actor` for a lambda), then `-2`, `-3`, …
-    restart: When it comes back after its end: `"permanent"` (always), `"transient"` (after an abnormal one), `"temporary"`
-        (never), or a `Restart` with tenacity's policies. Default: permanent; temporary under a dynamic supervisor; else
-        transient with `lifetime="addresses"`.
-    significant: Whether its end can end its supervisor, which has `auto_shutdown` for it (default False).
-    stop_within: Seconds that an ordered stop may take (default 5), `math.inf`, or `"brutal_kill"`.
-    limit: A restart budget of its own, `Intensity(restarts, per=seconds)`; beyond it the child is left stopped, while its
-        siblings live.
-    on_limit: What its own limit's end means: `"stop"` (default), or `"escalate"`: the supervisor gives up.
-    retry_start: Whether a first start that fails is tried again, as a restart is: by the child's `wait=`, `stop=` and limits.
-        In the supervisor's own start the elders run meanwhile, and the younger wait, at each level above, too; `start` holds up
-        nobody, and returns when the child is up. Patience that is spent is `StartFailed`, or `ChildStartFailed`. Default:
-        False, as in Erlang/OTP.
-    start_within: Seconds that factory and enter hook may take; then the start is cancelled, and has failed (`StartLate`). A
-        factory that blocks can't be cancelled. Default: None; but who takes more than 5 s is said to (`Starting`).
-    quarantine: After so many crashes in a row of one kind, the same exception type from the same lines (or from the same
-        handler, where no line is one's own), the child is left stopped, and its siblings live. The same crash again isn't
-        counted against the supervisor's intensity. Another crash, or a life of `healthy_after` seconds, begins a new row;
-        starts that fail are no step of it: a service that is down is for `wait=`. `operator(…).restart` lifts it. Default:
-        None, never.
-    expects: Which exceptions of a handler are answers, not crashes: they go to the caller as they are. Classes, `(KeyError,)`,
-        matched on the exception itself; or a predicate, one of tenacity's `retry_if_…` objects or a function of the
-        exception, asked of each exception in a group. `retry_if_not_exception_type(ConnectionError)`: only a lost connection
-        is a crash. Of a send an answer is logged and counted. Default: none.
-    on_error: `"crash"` (default), or `"reply"`: any `Exception` that a handler raises to a call goes to its caller as it is,
-        and the actor lives on; what it raises to a send is a crash, unless `expects` says otherwise. `"reply"` is the default
-        of `service`, `own_thread`, `runnable` and `pykka.actor`, if nothing is said of `expects`.
-    on_cancel: What becomes of a handler whose caller is cancelled, or whose `timeout` passes: `"finish"` (default), it goes on;
-        `"cancel"`, it is cancelled, if it is an async one, and the actor lives on. `options(on_cancel=…)` says it for one call.
-    concurrency: How many of its handlers run beside each other: for a class that was made to be used so, as a pool or a
-        client is, and can't be decorated. All its handlers are as if marked with `@concurrent`, and share this limit; a limit
-        that one has of its own counts, too. A plain `def` runs when it has its place. One crash cuts all that are in hand.
-        Default: None, one after the other.
+    name: One part of its path. Default: the factory's name in lower case (`actor` for a
+        lambda), then `-2`, `-3`, …
+    restart: When it comes back after its end: `"permanent"` (always), `"transient"` (after
+        an abnormal one), `"temporary"` (never), or a `Restart` with tenacity's policies.
+        Default: permanent; temporary under a dynamic supervisor; else transient with
+        `lifetime="addresses"`.
+    significant: Whether its end can end its supervisor, which has `auto_shutdown` for it
+        (default False).
+    stop_within: Seconds that an ordered stop may take (default 5), `math.inf`, or
+        `"brutal_kill"`.
+    limit: A restart budget of its own, `Intensity(restarts, per=seconds)`. Beyond it the
+        child is left stopped, while its siblings live. Default: None.
+    on_limit: What its own limit's end means: `"stop"` (default), or `"escalate"`: the
+        supervisor gives up.
+    retry_start: Whether a first start that fails is tried again, as a restart is: by the
+        child's `wait=`, `stop=` and limits. In the supervisor's own start the elders run
+        meanwhile, and the younger wait, at each level above, too. `start` holds up nobody,
+        and returns when the child is up. Patience that is spent is `StartFailed`, or
+        `ChildStartFailed`. Default: False, as in Erlang/OTP.
+    start_within: Seconds that factory and enter hook may take. Then the start is cancelled,
+        and has failed (`StartLate`). A factory that blocks can't be cancelled. Default:
+        None; but who takes more than 5 s is said to (`Starting`).
+    quarantine: After so many crashes in a row of one kind the child is left stopped, and
+        its siblings live. One kind is the same exception type from the same lines; or from
+        the same handler, where no line is one's own. The same crash again isn't counted
+        against the supervisor's intensity. Another crash, or a life of `healthy_after`
+        seconds, begins a new row. Starts that fail are no step of it: a service that is
+        down is for `wait=`. `operator(…).restart` lifts it. Default: None, never.
+    expects: Which exceptions of a handler are answers, not crashes: they go to the caller
+        as they are. Classes, `(KeyError,)`, are matched on the exception itself. A
+        predicate, one of tenacity's `retry_if_…` objects or a function of the exception, is
+        asked of each exception in a group. `retry_if_not_exception_type(ConnectionError)`:
+        only a lost connection is a crash. Of a send an answer is logged and counted.
+        Default: none.
+    on_error: `"crash"` (default), or `"reply"`: any `Exception` that a handler raises to a
+        call goes to its caller as it is, and the actor lives on. What it raises to a send
+        is a crash, unless `expects` says otherwise. `"reply"` is the default of `service`,
+        `own_thread`, `runnable` and `pykka.actor`, if nothing is said of `expects`.
+    on_cancel: What becomes of a handler whose caller is cancelled, or whose `timeout`
+        passes. `"finish"` (default): it goes on. `"cancel"`: it is cancelled, if it is an
+        async one, and the actor lives on. `options(on_cancel=…)` says it for one call.
+    concurrency: How many of its handlers run beside each other. It is for a class that was
+        made to be used so, as a pool or a client is, and can't be decorated. All its
+        handlers are as if marked with `@concurrent`, and share this limit; a limit that one
+        has of its own counts, too. A plain `def` runs when it has its place. One crash cuts
+        all that are in hand. Default: None, one after the other.
     capacity: How many messages its mailbox holds: default 1000; `math.inf` for no bound.
-    overflow: What a full mailbox does: `"wait"` (default), `"reject"` (`MailboxFull`), `"drop_oldest"`, or
-        `"drop_newest"`.
-    lanes: Names of two or more lanes, most urgent first, each with the capacity. `options(lane="urgent")` chooses one;
-        messages that don't say go to the last. Default: one lane.
-    choice: Which lane is next: `"strict"` (default: the most urgent that has a message), `"fair"` (in turns), weights for
-        all lanes, `{"urgent": 8, "normal": 1}` (served in that proportion while all have messages; an empty one saves
-        nothing up), or a function that is asked before each message: it gets `{name: how many wait}` of the lanes that have
-        any, and returns a name. Where it fails, the most urgent is next, and the log says so once a minute.
-    throttle: How many messages a second it begins at most: a number, or `Throttle(rate, burst)`. Default: no bound.
-    queue: What makes a lane's queue: a function without arguments that gives a `MessageQueue`; `QueueContract` of
-        `supervise.testing.contract` tests one. Default: `collections.deque`.
-    redeliver: How often a message is tried again that was in hand as a life ended (default 0): at least once, instead of at
-        most once. A whole number, or `Redeliver(times, wait=…, when=…)`; `@redelivered(…)` on a handler says it for that one.
-    on_dead_letter: A function of one `Undelivered`, called at once for each message that no handler will finish, with the
-        message itself: it may send it elsewhere with `try_send`, but can't wait. What it raises is logged; what is lost in it
-        calls no hook. Default: that of the tree's root.
-    lifetime: `"supervisor"` (default), or `"addresses"`: it ends normally, once nobody holds a strong address and
-        nothing waits, and no restart builds it again.
-    on_tree_started: A handler that each incarnation handles first of all, but not before the whole tree is built.
-    drain: Whether an ordered stop handles what is queued, within `stop_within`, before the actor ends (default False).
-    handler_deadline: Seconds that one message may be in hand; then the actor crashes (`HandlerLate`), at the latest a
-        quarter later. Concurrent handlers have none. Default: None, no deadline.
-    own_task: Whether it has one task from its start to its end (default False: tasks are lent to it while it is at work). It is
-        for what a library keeps by the current task between two messages, as an `anyio.Lock`, a `CapacityLimiter` and
-        SQLAlchemy's `async_scoped_session` do, and for handlers that, on asyncio, leave a cancel scope or a timeout open, which
-        is else felt by others. An actor with an enter hook, or an async factory, has one anyway.
-    required: Whether the tree isn't ready (`supervise.health`) while it is down. Default: yes, but no under a dynamic
-        supervisor.
+    overflow: What a full mailbox does: `"wait"` (default), `"reject"` (`MailboxFull`),
+        `"drop_oldest"`, or `"drop_newest"`.
+    lanes: Names of two or more lanes, most urgent first, each with the capacity.
+        `options(lane="urgent")` chooses one; messages that don't say go to the last.
+        Default: one lane.
+    choice: Which lane is next. `"strict"` (default): the most urgent that has a message.
+        `"fair"`: in turns. Weights for all lanes, `{"urgent": 8, "normal": 1}`: served in
+        that proportion while all have messages; an empty one saves nothing up. A function:
+        it is asked before each message, gets `{name: how many wait}` of the lanes that have
+        any, and returns a name. Where it fails, the most urgent is next, and the log says
+        so once a minute.
+    throttle: How many messages a second it begins at most: a number, or `Throttle(rate,
+        burst)`. Default: no bound.
+    queue: What makes a lane's queue: a function without arguments that gives a
+        `MessageQueue`. `QueueContract` of `supervise.testing.contract` tests one. Default:
+        `collections.deque`.
+    redeliver: How often a message is tried again that was in hand as a life ended (default
+        0). So it is delivered at least once, instead of at most once. A whole number, or
+        `Redeliver(times, wait=…, when=…)`. `@redelivered(…)` on a handler says it for that
+        one.
+    on_dead_letter: A function of one `Undelivered`, called at once for each message that no
+        handler will finish. It may send it elsewhere with `try_send`, but can't wait. What
+        it raises is logged; what is lost in it calls no hook. Default: that of the tree's
+        root.
+    lifetime: `"supervisor"` (default), or `"addresses"`: it ends normally, once nobody
+        holds a strong address and nothing waits, and no restart builds it again.
+    on_tree_started: A handler that each incarnation handles first of all, but not before
+        the whole tree is built. Default: None.
+    drain: Whether an ordered stop handles what is queued, within `stop_within`, before the
+        actor ends (default False).
+    handler_deadline: Seconds that one message may be in hand. Then the actor crashes
+        (`HandlerLate`), at the latest a quarter later. Concurrent handlers have none.
+        Default: None, no deadline.
+    own_task: Whether it has one task from its start to its end (default False: tasks are
+        lent to it while it is at work). It is for what a library keeps by the current task
+        between two messages: an `anyio.Lock`, a `CapacityLimiter`, SQLAlchemy's
+        `async_scoped_session`. It is also for handlers that, on asyncio, leave a cancel
+        scope or a timeout open, which is else felt by others. An actor with an enter hook,
+        or an async factory, has one anyway.
+    required: Whether the tree isn't ready (`supervise.health`) while it is down. Default:
+        yes, but no under a dynamic supervisor.
+
+    >>> options: ChildOptions = {"restart": "transient", "limit": Intensity(1, per=60)}
+    >>> print(Supervisor("app", child(list, **options), child(dict, **options)))
+    app  [one_for_one, 3 in 5 s]
+      list  transient, limit 1 in 60 s
+      dict  transient, limit 1 in 60 s
     """
 
     name: str | None
@@ -138,11 +171,12 @@ def unless_said(spec: ChildSpec, says_restart: bool) -> ChildSpec:
 
 
 def takes_child_options(function: F) -> F:
-    """Have `help()` of the function show the options with their texts, which it can't see in a TypedDict."""
+    """Have `help()` of the function show the options with their texts before its example: it can't see them in a TypedDict."""
     options = inspect.getdoc(ChildOptions)
     if function.__doc__ and options:  # python -OO has none
-        texts = textwrap.indent(options.partition("\n\n")[2], "    ")
-        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nOptions:\n{texts}"
+        texts = textwrap.indent(options.partition("\n\n")[2].partition(_EXAMPLE)[0], "    ")
+        text, example, its_lines = inspect.cleandoc(function.__doc__).partition(_EXAMPLE)
+        function.__doc__ = f"{text}\n\nOptions:\n{texts}{example}{its_lines}"
     return function
 
 

@@ -37,7 +37,22 @@ Ts = TypeVarTuple("Ts")
 
 
 class Current:
-    """The actor whose code runs, from within: its handlers, hooks, factory, and the tasks that they start."""
+    """The actor whose code runs, from within: what `current()` gives.
+
+    It is for its handlers, hooks and factory, and for the tasks that they start. It is one
+    incarnation's: when that has ended, what would begin something raises RuntimeError.
+
+    >>> import anyio
+    >>> class Shop:
+    ...     def __init__(self):
+    ...         current().every(1, Shop.count)
+    ...     def count(self):
+    ...         print(f"{current().path} #{current().incarnation} counts")
+    >>> async with Supervisor("app", child(Shop)) as app:
+    ...     await anyio.sleep(2.5)
+    app/shop #1 counts
+    app/shop #1 counts
+    """
 
     __slots__ = ("_incarnation", "_turn")
 
@@ -303,7 +318,16 @@ class Current:
 
 
 def current() -> Current:
-    """The actor whose code runs now. NoActor outside of one."""
+    """The actor whose code runs now, from within.
+
+    It works in handlers, hooks, the factory, and the tasks that they start. Elsewhere it raises
+    `NoActor`.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.call(lambda names: current())
+    <Current app/list #1>
+    """
     turn = current_turn(None)
     if isinstance(turn, Incarnation):
         return Current(turn, turn)

@@ -19,16 +19,29 @@ from .supervisor import Runnable, Watcher
 
 
 class DynamicSupervisor(Runnable):
-    """OTP's simple_one_for_one, as Elixir's DynamicSupervisor: one_for_one, and it begins without children.
+    """A supervisor that begins without children: they come and go at run time.
 
-    Children are started with `RunningSupervisor.start`, are temporary unless told otherwise, and are forgotten when they
-    end. They are stopped all at once, not in order. Names are optional; it is by address that a child is terminated.
+    Children are started with `RunningSupervisor.start`. They are temporary unless told
+    otherwise: so none comes back after a crash. They are forgotten when they end.
+
+    They are stopped all at once, not in order. Names are optional: it is by address that a
+    child is terminated. It is OTP's simple_one_for_one, as Elixir's DynamicSupervisor; its
+    strategy is one_for_one.
 
     Options:
 
-        max_children: How many there may be; one more raises `TooManyChildren`. Default: `math.inf`.
+        max_children: How many there may be; one more raises `TooManyChildren`. Default:
+            `math.inf`.
 
     The others are those of `Supervisor`, without `strategy` and `auto_shutdown`.
+
+    >>> sessions = DynamicSupervisor("sessions", max_children=100)
+    >>> async with Supervisor("app", sessions) as app:
+    ...     ada = await app.supervisor(sessions).start(dict, name="ada")
+    ...     bob = await app.supervisor(sessions).start(dict, name="bob")
+    ...     await app.supervisor(sessions).terminate_child(ada)
+    ...     [info.id for info in app.supervisor(sessions).which_children()]
+    ['bob']
     """
 
     __slots__ = ()

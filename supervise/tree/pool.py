@@ -28,7 +28,20 @@ _DEFAULT: Final = Intensity()
 
 
 class Pool(Description, Generic[A_co]):
-    """A pool as it is described, and the typed key under which its address is found. Immutable. Made by `pool`."""
+    """A pool as it is described, and the typed key under which its address is found.
+
+    It is immutable, and made by `pool`. In a tree it stands for one child, whose workers are
+    below it: `app/list/1`, `app/list/2`.
+
+    >>> workers = pool(list, size=2, name="workers")
+    >>> print(Supervisor("app", workers))
+    app  [one_for_one, 3 in 5 s]
+      workers  [pool of 2, 3 in 5 s]  permanent
+    >>> async with Supervisor("app", workers) as app:
+    ...     await app.resize(workers, 3)
+    ...     app.find(workers)
+    <Address app/workers>
+    """
 
     __slots__ = ("key_of", "mailbox_options", "size", "worker")
     is_one_thing = True
@@ -163,23 +176,42 @@ def pool(
     intensity: Intensity = _DEFAULT,
     **options: Unpack[ChildOptions],
 ) -> Pool[Any]:
-    """Describe a pool of workers with one address and one mailbox: `pool(Resizer, size=4, name="resize")`.
+    """Describe a pool of workers with one address and one mailbox.
 
-    Each worker is `factory(*args)`, and is restarted alone. A message is bound to a worker when an idle one takes it, so one
-    that waits for its restart holds nothing up; what it had in hand, and is to be tried again (`redeliver=`), any worker may
-    take. Messages of one sender begin in their order, and may end in any.
+    Each worker is `factory(*args)`, and is restarted alone. Messages of one sender begin in
+    their order, and may end in any: give a `key` where that matters.
 
-    `size`: how many workers; `app.resize(key, n)` changes it at run time. `key`: a function of one `Message`; messages of one
-    key are handled one after the other, in their order, by whichever worker is idle, and a `redeliver=` that waits holds up its
-    key alone. None is no key. What the function raises is raised by `send` or `call`, and nothing was accepted. `intensity`:
-    how many restarts of workers the pool tolerates together; with more of them all of it is restarted, as a supervisor is.
+    A message is bound to a worker when an idle one takes it. So one that waits for its restart
+    holds nothing up. What it had in hand, and is to be tried again (`redeliver=`), any worker
+    may take.
 
-    A worker that is restarted no more (its `limit=` or `stop=` is spent, it is in quarantine, it has ended and isn't permanent)
-    leaves the pool. With the last one the pool ends: it is left stopped, or, with `on_limit="escalate"`, its supervisor gives
-    up.
+    size: How many workers (default 4); `app.resize(key, n)` changes it at run time.
+    key: A function of one `Message`. Messages of one key are handled one after the other,
+        in their order, by whichever worker is idle. A `redeliver=` that waits holds up its
+        key alone. None is no key. What the function raises is raised by `send` or `call`,
+        and nothing was accepted. Default: None.
+    intensity: How many restarts of workers the pool tolerates together. With more of them
+        all of it is restarted, as a supervisor is. Default: `Intensity(3, per=5.0)`.
 
-    The options are those of `child`. `name`, `significant`, `required` and `on_limit` are the pool's; `capacity`, `overflow`,
-    `lanes`, `choice`, `throttle` and `drain` say how its one mailbox is; the others are said of each worker. In its
-    workers, `current().address` is that of the worker alone. Raises `InvalidSpec` at once for what can never work.
+    A worker that is restarted no more leaves the pool: its `limit=` or `stop=` is spent, it is
+    in quarantine, or it has ended and isn't permanent. With the last one the pool ends: it is
+    left stopped, or, with `on_limit="escalate"`, its supervisor gives up.
+
+    The other options are those of `child`. `name`, `significant`, `required` and `on_limit` are
+    the pool's. `capacity`, `overflow`, `lanes`, `choice`, `throttle` and `drain` say how its
+    one mailbox is. All others are said of each worker. In its workers, `current().address` is
+    that of the worker alone.
+
+    Raises `InvalidSpec` at once for what can never work.
+
+    >>> import anyio
+    >>> class Resizer:
+    ...     async def resize(self, picture):
+    ...         await anyio.sleep(1)
+    ...         return f"{picture} by {current().name}"
+    >>> resizers = pool(Resizer, size=2)
+    >>> async with Supervisor("app", resizers) as app:
+    ...     await app.find(resizers).map(Resizer.resize, ["a.png", "b.png"])
+    ['a.png by 1', 'b.png by 2']
     """
     return Pool(factory, args, options, size=size, key=key, intensity=intensity)

@@ -52,14 +52,28 @@ def ref(key: str, /) -> Address[Any]: ...
 def ref(key: Any, /) -> Any:
     """An argument that stands for the address of another child, until its factory is called.
 
-    In `child(Cache, ref(db))` each start of the child looks it up as `current().find(key)` would: by a typed key, or by a path
-    from the own supervisor. Its type is that of the address, `Address[Db]`, but what it returns is only a place holder. It may
-    be an argument of its own, in `child`, `start`, `task` and the adapters, or one of a `functools.partial`; inside of a list
-    it isn't seen. The address keeps nothing alive.
+    In `child(Cache, ref(db))` each start of the child looks it up as `current().find(key)`
+    would: by a typed key, or by a path from the own supervisor. To a type checker it is the
+    address, `Address[Db]`; but what it returns is only a place holder.
 
-    If nothing is found, the start fails with `ChildNotFound`. The sibling may be one that starts later: then a call to it in
-    the own start is `WouldDeadlock`, since it waits for this start; a `send` is fine. So it is where an older sibling goes down
-    before it has answered. Raises `InvalidSpec` for what is no key.
+    It may be an argument of its own, in `child`, `start`, `task` and the adapters, or one of a
+    `functools.partial`. Inside of a list it isn't seen. The address keeps nothing alive.
+
+    If nothing is found, the start fails with `ChildNotFound`. The sibling may be one that
+    starts later. Then a call to it in the own start is `WouldDeadlock`, since it waits for this
+    start; a `send` is fine. So it is where an older sibling goes down before it has answered.
+    Raises `InvalidSpec` for what is no key.
+
+    >>> class Cache:
+    ...     def __init__(self, db):
+    ...         self.db = db
+    ...     async def get(self, key):
+    ...         return await self.db.call(dict.get, key)
+    >>> db = child(dict, {"ada": 1815}, name="db")
+    >>> cache = child(Cache, ref(db))
+    >>> async with Supervisor("app", db, cache) as app:
+    ...     await app.find(cache).call(Cache.get, "ada")
+    1815
     """
     if key == "" or not issubclass(type(key), str | Child | Pool):
         raise InvalidSpec("ref", "key", key, "what child() or pool() returned, or a path relative to the own supervisor, 'db'")

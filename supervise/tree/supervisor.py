@@ -245,7 +245,12 @@ def _watch(metrics: Watcher, app: RunningSupervisor) -> Callable[[], object]:
 
 
 class Supervisor(Runnable):
-    """A supervisor with the children it begins with, in start order; `async with` runs it, and yields a `RunningSupervisor`.
+    """A supervisor with its children, in start order; `async with` runs them.
+
+    It yields a `RunningSupervisor`. Leaving the body doesn't wait for the actors' work: `await
+    app.wait()` serves until the tree ends by itself.
+
+    It is a description: it can be printed, nested, and run again, but only once at a time.
 
     | it ends when | the body | what leaves `async with` |
     |---|---|---|
@@ -255,44 +260,71 @@ class Supervisor(Runnable):
     | auto-shutdown; or an actor calls `stop_tree()` | is cancelled | nothing; `ended` says why |
     | it is cancelled from outside | is cancelled | the cancellation, after a stop of at most 5 s |
 
+    A child that doesn't start at first raises `StartFailed`; the body never runs then.
+
     Options:
 
-        strategy: Who is restarted with a child: `"one_for_one"` (default: nobody else), `"one_for_all"`, or
-            `"rest_for_one"` (those that were started after it).
-        intensity: How many restarts within how many seconds are tolerated: `Intensity(3, per=5.0)` by default.
-        auto_shutdown: Whether the end of significant children ends it: `"never"` (default), `"any_significant"`, or
-            `"all_significant"`.
-        restart: When the supervisor above restarts it: as of a child. Default: permanent; temporary under a dynamic one.
+        strategy: Who is restarted with a child: `"one_for_one"` (default: nobody else),
+            `"one_for_all"`, or `"rest_for_one"` (those that were started after it).
+        intensity: How many restarts within how many seconds are tolerated: `Intensity(3,
+            per=5.0)` by default.
+        auto_shutdown: Whether the end of significant children ends it: `"never"` (default),
+            `"any_significant"`, or `"all_significant"`.
+        restart: When the supervisor above restarts it: as of a child. Default: permanent;
+            temporary under a dynamic one.
         significant: Whether its end can end the supervisor above (default False).
-        stop_within: Seconds that an ordered stop of all below it may take, `math.inf` (the default), or `"brutal_kill"`;
-            then what still runs is cancelled.
-        shutdown_budget: One deadline of a root, in seconds, over the ordered stop of its whole tree: each child gets the
-            smaller of its own time and what is left. Default: None, no budget.
-        give_up_as: The reason of its end when it gives up: `"gave_up"` (default), after which a transient one is
-            restarted, or OTP's `"shutdown"`, after which it isn't.
-        listener: A function that hears every event of a root's tree, from the first start on. What it raises is logged, and
-            nothing else happens. Default: None.
-        metrics: `Metrics()` of `supervise.telemetry`, which counts what happens in a root's tree. Default: None.
-        tracing: Whether a root's tree makes spans: `"auto"` (default: if a tracer provider is installed when it starts),
-            `True`, `False`, a provider, or `Spans(…)` of `supervise.telemetry`.
-        on_dead_letter: A function of one `Undelivered`, called for each message of a root's tree that no handler will finish,
-            as `on_dead_letter=` of a child is, where the child has none. Default: None.
-        on_crash: A function of an exception and an event (`Stopped` or `StartFailed`), called for each crash of an actor in a
-            root's tree, however many there are, in the task in which it happened. It may do anything but wait. Who keeps the
-            exception keeps its frames, and so actors. What it raises is logged, and nothing else happens; a crash that it
-            causes before it returns isn't told to it. Default: None.
-        log_arguments: Whether the texts of messages in log records, events, dead letters and errors hold what was sent, as
-            `Orders.place('tea', 2)`, or only its types (default False: `Orders.place(str, int)`).
-        recorder: Whether a flight recorder keeps a root's last 20,000 facts, and writes them to a file when the tree gives up
-            (default True); `Recorder(…)` says where, and how many; False keeps and writes nothing. `supervise postmortem`
-            reads the file. Like `shutdown_budget`, `listener`, `metrics`, `tracing`, `on_dead_letter`, `on_crash` and
-            `log_arguments` it is refused (`InvalidSpec`) in a supervisor that stands below another one.
-        required: Whether the tree above isn't ready (`supervise.health`) while something in it is down (default True); if
-            not, that tree is only degraded.
+        stop_within: Seconds that an ordered stop of all below it may take, `math.inf` (the
+            default), or `"brutal_kill"`. Then what still runs is cancelled.
+        shutdown_budget: One deadline of a root, in seconds, over the ordered stop of its whole
+            tree: each child gets the smaller of its own time and what is left. Default: None,
+            no budget.
+        give_up_as: The reason of its end when it gives up: `"gave_up"` (default), after which a
+            transient one is restarted, or OTP's `"shutdown"`, after which it isn't.
+        listener: A function that hears every event of a root's tree, from the first start on.
+            What it raises is logged, and nothing else happens. Default: None.
+        metrics: `Metrics()` of `supervise.telemetry`, which counts what happens in a root's
+            tree. Default: None.
+        tracing: Whether a root's tree makes spans: `"auto"` (default: if a tracer provider is
+            installed when it starts), `True`, `False`, a provider, or `Spans(…)` of
+            `supervise.telemetry`.
+        on_dead_letter: A function of one `Undelivered`, called for each message of a root's
+            tree that no handler will finish. It is as `on_dead_letter=` of a child, where the
+            child has none. Default: None.
+        on_crash: A function of an exception and an event (`Stopped` or `StartFailed`), called
+            for each crash of an actor in a root's tree, in the task in which it happened. It
+            may do anything but wait. Who keeps the exception keeps its frames, and so actors.
+            What it raises is logged, and nothing else happens; a crash that it causes before it
+            returns isn't told to it. Default: None.
+        log_arguments: Whether the texts of messages in log records, events, dead letters and
+            errors hold what was sent, as `Orders.place('tea', 2)`, or only its types (default
+            False: `Orders.place(str, int)`).
+        recorder: Whether a flight recorder keeps a root's last 20,000 facts, and writes them to
+            a file when the tree gives up (default True). `Recorder(…)` says where, and how
+            many; False keeps and writes nothing. `supervise postmortem` reads the file.
+        required: Whether the tree above isn't ready (`supervise.health`) while something in it
+            is down (default True); if not, that tree is only degraded.
 
-    A supervisor begins one restart at a time: of children whose backoffs end together the next begins to start when the last
-    one is ready, or has failed, and a start that hangs holds up the others (give it a deadline of its own). To spread them over
-    time, too, add tenacity's `wait_random` to their `wait`. Supervisors don't wait for each other.
+    In a supervisor that stands below another one the options of a root are refused
+    (`InvalidSpec`). These are `shutdown_budget`, `listener`, `metrics`, `tracing`,
+    `on_dead_letter`, `on_crash`, `log_arguments` and `recorder`.
+
+    A supervisor begins one restart at a time. Of children whose backoffs end together the next
+    begins to start when the last one is ready, or has failed. A start that hangs holds up the
+    others: give it a deadline, `start_within=`. To spread them over time, too, add tenacity's
+    `wait_random` to their `wait`. Supervisors don't wait for each other.
+
+    >>> db, cache = child(dict, name="db"), child(list, name="cache")
+    >>> tree = Supervisor("app", db, cache, strategy="rest_for_one", intensity=Intensity(5, per=60))
+    >>> print(tree)
+    app  [rest_for_one, 5 in 60 s]
+      db  permanent
+      cache  permanent
+    >>> async with tree as app:
+    ...     await app.find(db).send(dict.popitem)
+    ...     await app.find(db).call(dict.copy)
+    ...     [(info.id, info.incarnation) for info in app.which_children()]
+    {}
+    [('db', 2), ('cache', 2)]
     """
 
     __slots__ = ()

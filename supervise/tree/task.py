@@ -17,7 +17,18 @@ Ts = TypeVarTuple("Ts")
 
 
 class Task:
-    """The actor around a coroutine function. It has no handlers of its own; its address tells who it is."""
+    """The actor around a coroutine function: what `task` and `start_task` make.
+
+    It has no handlers of its own. Its address tells who it is, and how it ended.
+
+    >>> async def migrate():
+    ...     print("migrated")
+    >>> async with Supervisor("app") as app:
+    ...     job = await app.start_task(migrate, restart="transient")
+    ...     print(await job.watch())
+    migrated
+    app/migrate #1 ended: normal
+    """
 
     _supervise_works_as = "task"
     __slots__ = ("_args", "_function")
@@ -35,13 +46,29 @@ class Task:
 
 
 def task(function: Callable[[Unpack[Ts]], Coroutine[Any, Any, object]], /, *args: *Ts) -> Factory[Task]:
-    """A child that runs `function(*args)`: `child(task(poll, url), name="poll")`, or `await app.start_task(poll, url)`.
+    """Make a child of a coroutine function: `child(task(poll, url), name="poll")`.
 
-    It is ready at once, before the function has begun. When the function returns, the child has ended normally, so a
-    permanent one (the default of a static child) runs it again, a transient one doesn't. What it raises is the crash. A stop
-    cancels it, and gives it `stop_within` to clean up. In it, `current()` is this child.
+    The same at run time is `await app.start_task(poll, url)`. Positional arguments only;
+    keywords through `functools.partial`.
 
-    Positional arguments only; keywords through `functools.partial`. Raises `InvalidSpec` for what isn't a coroutine function.
+    When the function returns, the child has ended normally. So a permanent one, which is the
+    default of a static child, runs it again; a transient one doesn't. What it raises is the
+    crash.
+
+    It is ready at once, before the function has begun. A stop cancels it, and gives it
+    `stop_within` to clean up. In it, `current()` is this child.
+
+    Raises `InvalidSpec` for what isn't a coroutine function.
+
+    >>> import anyio
+    >>> async def poll(url):
+    ...     print(f"asked {url}, try {current().incarnation}")
+    ...     await anyio.sleep(1)
+    ...     raise ConnectionError("no answer")
+    >>> async with Supervisor("app", child(task(poll, "example.org"))) as app:
+    ...     await anyio.sleep(1.5)
+    asked example.org, try 1
+    asked example.org, try 2
     """
     check_coroutine_function("task", function)
     return Factory(name_for(function, "task"), lambda: Task(function, args))
