@@ -27,7 +27,24 @@ Ts = TypeVarTuple("Ts")
 
 
 class Nursery:
-    """Tasks of an actor beside its handlers. A task that raises crashes the incarnation; its end cancels and awaits them."""
+    """The tasks of an actor beside its handlers: `current().nursery`.
+
+    A task that raises crashes the incarnation. When the incarnation ends, for whatever reason,
+    all are cancelled and awaited. So nothing of an actor outlives it.
+
+    >>> import anyio
+    >>> class Ticker:
+    ...     def __init__(self):
+    ...         current().nursery.start_soon(self.tick)
+    ...     async def tick(self):
+    ...         while True:
+    ...             await anyio.sleep(1)
+    ...             print(f"tick of {current().path}")
+    >>> async with Supervisor("app", child(Ticker)) as app:
+    ...     await anyio.sleep(2.5)
+    tick of app/ticker
+    tick of app/ticker
+    """
 
     __slots__ = (
         "_backend",

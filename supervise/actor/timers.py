@@ -42,7 +42,22 @@ SHORTEST: Final = 1e-6  # seconds; far above what the clock of a loop that has r
 
 
 class Timer(Source):
-    """A timer of `current().after` or `current().every`."""
+    """A message to oneself, later: what `current().after` and `current().every` return.
+
+    It is gone with its incarnation: start it in `__init__`, so that the next one has it, too.
+
+    >>> class Shop:
+    ...     def open(self):
+    ...         return current().after(8 * 3600, Shop.close)
+    ...     def close(self): ...
+    >>> async with Supervisor("app", child(Shop)) as app:
+    ...     timer = await app.find("shop").call(Shop.open)
+    ...     timer
+    ...     timer.cancel()
+    ...     timer.active
+    <Timer 'timer-1' of app/shop: after Shop.close>
+    False
+    """
 
     __slots__ = ("_args", "_kwargs", "_number", "_start", "_timers", "id", "period", "skipped")
 
@@ -137,7 +152,21 @@ class Timer(Source):
 
 
 class Timers(Mapping[Hashable, Timer]):
-    """The timers of an incarnation that are active, by id. It may be changed while somebody iterates over it."""
+    """The timers of an incarnation that are active, by id: `current().timers`.
+
+    A timer that was started without an id has one, too: `timer-1`, `timer-2`. It may be changed
+    while somebody iterates over it.
+
+    >>> class Shop:
+    ...     def __init__(self):
+    ...         current().every(60, Shop.count, id="count")
+    ...     def count(self): ...
+    ...     def stop_counting(self):
+    ...         return list(current().timers), current().timers.cancel("count")
+    >>> async with Supervisor("app", child(Shop)) as app:
+    ...     await app.find("shop").call(Shop.stop_counting)
+    (['count'], True)
+    """
 
     def __init__(self, incarnation: Incarnation) -> None:
         self._incarnation = incarnation

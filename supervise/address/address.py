@@ -209,11 +209,25 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
 
 
 class Address(_AnyAddress[A_co]):
-    """A strong address: it can be written to over all crashes and restarts of the actor behind it.
+    """A strong address: it can be written to over all crashes and restarts of its actor.
 
-    Its recipients and views share its token, `b = a` does too; `clone()` makes another one, `close()` gives it up. For an
-    actor that nobody supervises the tokens are what keeps it alive; a supervisor keeps its children whatever becomes of
-    their addresses. Equal and hashable by mailbox.
+    `send` returns when the message is in the mailbox; who must know that it was handled uses
+    `call`. It belongs to its event loop: in other threads there is `from_thread`.
+
+    It has a token, which it shares with its recipients and views; `b = a` shares it, too.
+    `clone()` makes another one, `close()` gives it up. For an actor that nobody supervises the
+    tokens are what keeps it alive. A supervisor keeps its children, whatever becomes of their
+    addresses.
+
+    It is equal and hashable by mailbox.
+
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await names.send(list.append, "ada")
+    ...     await names.send(list.pop, 7)
+    ...     await names.call(list.append, "bob")
+    ...     await names.call(list.copy)
+    ['bob']
     """
 
     __slots__ = ()
@@ -293,9 +307,19 @@ class Address(_AnyAddress[A_co]):
 
 
 class WeakAddress(_AnyAddress[A_co]):
-    """An address that keeps nothing alive. Once the last strong one is gone it refuses `send` and `call`.
+    """An address that keeps nothing alive: `address.weak`.
 
-    A copy of it is itself.
+    It can do all that an `Address` can. Once the last strong one is gone it refuses `send` and
+    `call` with `MailboxClosed`. Pass this one to factories: what a factory's arguments hold
+    lives as long as the tree. A copy of it is itself.
+
+    >>> mailbox, names = open_mailbox(list)
+    >>> weak = names.weak
+    >>> await weak.send(list.append, "ada")
+    >>> names.close()
+    >>> await weak.send(list.append, "bob")
+    Traceback (most recent call last):
+    MailboxClosed: list: its last strong address is gone
     """
 
     __slots__ = ()

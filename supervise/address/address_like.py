@@ -11,10 +11,19 @@ R = TypeVar("R")
 
 
 class AddressLike(Protocol[A_co]):
-    """What `Address` and `WeakAddress` have in common, for code that only writes to an actor: ask for this in a signature.
+    """What all kinds of addresses have in common: ask for this in a signature.
 
-    Whatever else has these methods fits, too: `supervise.testing.FakeAddress`, or an address of your own, which
-    `supervise.testing.contract.AddressContract` tests.
+    It is for code that only writes to an actor. `Address` and `WeakAddress` fit, and so does
+    whatever else has these methods. That may be `supervise.testing.FakeAddress`, or an address
+    of your own, which `supervise.testing.contract.AddressContract` tests.
+
+    >>> async def greet(names: AddressLike[list]) -> None:
+    ...     await names.send(list.append, "ada")
+    >>> from supervise.testing import FakeAddress
+    >>> fake = FakeAddress(list)
+    >>> await greet(fake)
+    >>> fake.sent
+    [Sent(way='send', handler=<method 'append' of 'list' objects>, args=('ada',), kwargs={})]
     """
 
     @property

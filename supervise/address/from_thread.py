@@ -27,10 +27,22 @@ class LocalAddress(AddressLike[A_co], Protocol[A_co]):
 
 
 class FromThread(Generic[A_co]):
-    """Sends and calls that block the calling thread, in order: each returns before the thread can make the next one.
+    """The same address for code in other threads, where it blocks: `address.from_thread`.
 
-    WouldDeadlock in the event loop's own thread, which would wait for itself. MailboxClosed when the loop is gone, or goes
-    meanwhile, and in a process that was forked off.
+    Each send and call returns before the thread can make the next one, so they stay in order.
+
+    Raises `WouldDeadlock` in the event loop's own thread, which would wait for itself. Raises
+    `MailboxClosed` when the loop is gone, or goes meanwhile, and in a process that was forked
+    off.
+
+    >>> import anyio
+    >>> def in_a_thread(names):
+    ...     names.send(list.append, "ada")
+    ...     return names.call(list.copy)
+    >>> async with Supervisor("app") as app:
+    ...     names = await app.start(list)
+    ...     await anyio.to_thread.run_sync(in_a_thread, names.from_thread)
+    ['ada']
     """
 
     __slots__ = ("_address",)

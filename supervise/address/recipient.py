@@ -20,7 +20,19 @@ T = TypeVar("T")
 
 
 class Recipient(MailboxView, Generic[P, R_co]):
-    """An address and one handler of it. Equal and hashable by both. A copy has a token of its own, as of an address."""
+    """An address and one handler of it: `address.recipient(Shop.order)`.
+
+    What takes the same arguments fits in one list, whatever the actors are. It is equal and
+    hashable by address and handler. A copy has a token of its own, as of an address.
+
+    >>> async with Supervisor("app", child(list), child(set)) as app:
+    ...     guests = app.find("list").recipient(list.append)
+    ...     seen = app.find("set").recipient(set.add)
+    ...     for recipient in (guests, seen):
+    ...         await recipient.call("ada")
+    ...     guests
+    <Recipient app/list list.append>
+    """
 
     __slots__ = ("_handler",)
 

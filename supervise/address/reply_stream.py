@@ -30,10 +30,24 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class ReplyStream(Generic[R_co]):
-    """What `stream_from` gives: `async with … as items: async for item in items`. It is for one block, and for one reader.
+    """The answer of an async generator, item by item: what `stream_from` gives.
 
-    The block begins when the message is in the mailbox, and ends when the generator is closed. Any task of its event loop may
-    read; a second one at the same time gets `anyio.BusyResourceError`.
+    It is read as `async with … as items: async for item in items`. The block begins when the
+    message is in the mailbox, and ends when the generator is closed.
+
+    It is for one block, and for one reader. Any task of its event loop may read; a second one
+    at the same time gets `anyio.BusyResourceError`. What the generator raises is raised to the
+    reader, after what was sent before it.
+
+    >>> class Model:
+    ...     async def tokens(self, text):
+    ...         for word in text.split():
+    ...             yield word
+    >>> async with Supervisor("app", child(Model)) as app:
+    ...     model = app.find("model")
+    ...     async with model.stream_from(Model.tokens, "hello there") as tokens:
+    ...         [token async for token in tokens]
+    ['hello', 'there']
     """
 
     __slots__ = ("_items", "_message", "_span", "_view")

@@ -16,14 +16,29 @@ from supervise_strategies.text import shown
 
 
 class MessageQueue(Protocol):
-    """What holds the messages that wait in a lane: a `deque`, or a class of the user's own.
+    """What holds the messages that wait in a lane: a `deque`, or a class of your own.
 
-    It holds envelopes, which are tuples: the first three items are the handler, its positional and its keyword arguments,
-    the rest is nobody's business. Whatever order it gives them in, it gives each of them once. `QueueContract` in
-    `supervise.testing.contract` has the tests that an own class must pass. With `overflow="drop_oldest"` it is the one that
-    `popleft` gives which is dropped. What `append` raises is raised by `send` or `call`, and nothing was accepted; what
-    `popleft` raises crashes the actor. No `Exception` or `KeyboardInterrupt`: it is raised as a `RuntimeError`. Which messages
-    wait is known without it, so one that fails loses none of them.
+    It holds envelopes, which are tuples: the first three items are the handler, its positional
+    and its keyword arguments. The rest is nobody's business. Whatever order it gives them in,
+    it gives each of them once. `QueueContract` in `supervise.testing.contract` has the tests
+    that an own class must pass.
+
+    With `overflow="drop_oldest"` it is the one that `popleft` gives which is dropped. What
+    `append` raises is raised by `send` or `call`, and nothing was accepted. What `popleft`
+    raises crashes the actor. What is neither an `Exception` nor a KeyboardInterrupt is raised
+    as a RuntimeError. Which messages wait is known without it, so one that fails loses none of
+    them.
+
+    >>> from collections import deque
+    >>> class NewestFirst(deque):
+    ...     def append(self, envelope):
+    ...         super().appendleft(envelope)
+    >>> async with Supervisor("app", child(list, queue=NewestFirst)) as app:
+    ...     names = app.find("list")
+    ...     for name in ("ada", "bob"):
+    ...         await names.send(list.append, name)
+    ...     names.peek()
+    [<Message list.append('bob')>, <Message list.append('ada')>]
     """
 
     def append(self, envelope: Any, /) -> None:

@@ -73,7 +73,24 @@ OnDown: TypeAlias = Callable[[Any, Down], object]
 
 
 class Monitor:
-    """One incarnation's wish to be told of another actor's ends. Made by `current().watch()`."""
+    """A wish to be told of another actor's ends, made by `current().watch()`.
+
+    It is one incarnation's, and goes with it: the next one isn't told of what it never asked
+    for. Unlike Erlang's it isn't used up by the first end.
+
+    >>> class Nurse(list):
+    ...     def look_after(self, other):
+    ...         return current().watch(other, Nurse.down)
+    ...     def down(self, down):
+    ...         self.append(str(down))
+    >>> async with Supervisor("app") as app:
+    ...     nurse, names = await app.start(Nurse), await app.start(list)
+    ...     await nurse.call(Nurse.look_after, names)
+    ...     await app.terminate_child(names)
+    ...     await nurse.call(list.copy)
+    <Monitor of app/list by app/nurse>
+    ['app/list #1 ended: shutdown']
+    """
 
     __slots__ = ("_closed", "_handler", "_on", "_own", "_watcher", "path")
 

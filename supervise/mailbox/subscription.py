@@ -28,13 +28,28 @@ class _Noted(NamedTuple):
 
 
 class Subscription(ObjectReceiveStream[T_co]):
-    """What one subscriber gets, as an anyio receive stream: `async with … as prices: async for price in prices`.
+    """What one subscriber gets, as an anyio receive stream.
 
-    It begins where `async with` does, and misses nothing from there on, as long as at most `capacity` values wait. Beyond
-    that the oldest is dropped and counted in `dropped`; or, with `overflow="close"`, the subscription ends: `receive` hands
-    out what waits, and then raises `SubscriberTooSlow`. `async for` ends when the source is gone for good, after what waits.
+    It is read as `async with … as prices: async for price in prices`. It begins where `async
+    with` does. From there on it misses nothing, as long as at most `capacity` values wait.
 
-    It is for one reader: a second one at the same time gets `anyio.BusyResourceError`. It belongs to the source's event loop.
+    Beyond that the oldest is dropped and counted in `dropped`. With `overflow="close"` the
+    subscription ends instead: `receive` hands out what waits, and then raises
+    `SubscriberTooSlow`. `async for` ends when the source is gone for good, after what waits.
+
+    It is for one reader: a second one at the same time gets `anyio.BusyResourceError`. It
+    belongs to the source's event loop.
+
+    >>> class Market:
+    ...     def price(self, price):
+    ...         current().publish(price)
+    >>> async with Supervisor("app", child(Market)) as app:
+    ...     market = app.find("market")
+    ...     async with market.subscribe(int, capacity=2) as prices:
+    ...         for price in (10, 11, 12):
+    ...             await market.call(Market.price, price)
+    ...         await prices.receive(), prices.dropped
+    (11, 1)
     """
 
     def __init__(

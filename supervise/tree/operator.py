@@ -23,12 +23,26 @@ if TYPE_CHECKING:
 
 
 class Operator:
-    """One person's hand on a supervisor: `await app.operator("ada").restart("workers/3")`.
+    """One person's hand on a supervisor: `app.operator("ada")`.
 
-    Each method takes a path relative to the supervisor (or the described child), publishes an `Asked` event when it has
-    found the child, and then does it. Nothing of it is a crash: no restart is counted, no decision made, no backoff grows.
-    As all calls that change a tree they wait for a start or stop under way, and an actor can't wait for its own end.
-    All raise `ChildNotFound`, and `SupervisorNotRunning` when the child's supervisor is down.
+    Each method takes a path relative to the supervisor, or the described child. It publishes an
+    `Asked` event when it has found the child, and then does it. Nothing of it is a crash: no
+    restart is counted, no decision made, no backoff grows.
+
+    As all calls that change a tree they wait for a start or stop under way, and an actor can't
+    wait for its own end. All raise `ChildNotFound`, and `SupervisorNotRunning` when the child's
+    supervisor is down.
+
+    >>> async with Supervisor("app", child(list, name="names"), listener=print) as app:
+    ...     await app.operator("ada").restart("names")
+    app/names #1 started
+    app #1 started
+    app/names: ada asks to restart it
+    app/names #1 ended: shutdown
+    app/names #2 started
+    True
+    app/names #2 ended: shutdown
+    app #1 ended: shutdown
     """
 
     __slots__ = ("_branch", "who")

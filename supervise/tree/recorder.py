@@ -43,11 +43,26 @@ PATIENCE: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """What the flight recorder of a tree keeps, and where it writes it: `Supervisor(…, recorder=Recorder("/var/lib/shop"))`.
+    """What the flight recorder of a tree keeps, and where it writes it.
 
-    `folder`: where records are written; it is made if it isn't there. Default: what the variable SUPERVISE_RECORDS says, else
-    `supervise` in the user's folder for state (`~/.local/state`). `facts`: how many are kept, the last ones; each takes some
-    300 bytes. `keep`: how many records of trees of this name stay in the folder; older ones are removed.
+    It is given as `Supervisor(…, recorder=Recorder("/var/lib/shop"))`. It writes when the tree
+    gives up, and when it is asked: `app.record()`. What can't be written is one WARNING.
+
+    folder: Where records are written; it is made if it isn't there. Default: what the
+        variable SUPERVISE_RECORDS says, else `supervise` in the user's folder for state
+        (`~/.local/state`).
+    facts: How many are kept, the last ones (default 20,000); each takes some 300 bytes.
+    keep: How many records of trees of this name stay in the folder (default 20); older ones
+        are removed.
+
+    Raises `InvalidSpec`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     async with Supervisor("app", recorder=Recorder(folder, keep=5)) as app:
+    ...         file = await app.record()
+    ...         file.suffix
+    '.json'
     """
 
     folder: str | os.PathLike[str] | None = None

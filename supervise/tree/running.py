@@ -43,10 +43,24 @@ Ts = TypeVarTuple("Ts")
 
 
 class RunningSupervisor:
-    """Start, stop, find and look, on one supervisor of a running tree.
+    """A supervisor of a running tree: start, stop, find and look.
 
-    Calls that change the tree are served one at a time and in order, as in OTP: while a start or a stop is under way they
-    wait. Calls that only read are answered at once. A caller that is cancelled while it waits leaves the change to go on.
+    `async with Supervisor(…) as app` gives that of the root; `app.supervisor(key)` one below
+    it. The handle stays valid over the supervisor's own restarts.
+
+    Calls that change the tree are served one at a time and in order, as in OTP. While a start
+    or a stop is under way they wait. Calls that only read are answered at once. A caller that
+    is cancelled while it waits leaves the change to go on.
+
+    >>> async with Supervisor("app", DynamicSupervisor("sessions")) as app:
+    ...     sessions = app.supervisor("sessions")
+    ...     ada = await sessions.start(dict, name="ada")
+    ...     sessions
+    ...     sessions.find("ada")
+    ...     app.find("sessions/ada") == ada
+    <RunningSupervisor app/sessions>
+    <Address app/sessions/ada>
+    True
     """
 
     __slots__ = ("_branch",)

@@ -28,6 +28,7 @@ from .public import PUBLIC, Public
 
 REAL_CLOCK: Final[dict[str, str]] = {
     "supervise.FromThread": "another thread",
+    "supervise.Recorder": "a record is written in a thread",
     "supervise.WrongLoop": "loops in another thread",
     "supervise.WrongThread": "another thread",
 }
