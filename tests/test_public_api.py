@@ -182,6 +182,34 @@ def test_every_public_name_and_method_teaches_its_contract(name: str) -> None:
                 assert inspect.getdoc(method), f"{name}.{method_name} has no docstring"
 
 
+def own_members(found: type) -> dict[str, str]:
+    """What `help()` says of each public method and property of a class, inherited ones of ours included; by qualified name."""
+    texts: dict[str, str] = {}
+    for kind in found.__mro__:
+        if kind.__module__.partition(".")[0] in ("supervise", "supervise_strategies"):
+            for name, member in vars(kind).items():
+                function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+                if not name.startswith("_") and inspect.isfunction(function):
+                    texts[f"{kind.__name__}.{name}"] = inspect.getdoc(function) or ""
+    return texts
+
+
+@pytest.mark.parametrize("name", sorted(name for name in supervise.__all__ if inspect.isclass(getattr(supervise, name))))
+def test_the_first_line_of_each_method_says_what_it_does(name: str) -> None:
+    for member, text in own_members(getattr(supervise, name)).items():
+        first, _, more = text.partition("\n")
+        assert first.endswith("."), f"{member}: {first!r} is no whole sentence"
+        assert len(first) <= 88, f"{member}: {len(first)} columns"
+        assert not more or more.startswith("\n"), f"{member}: its second line is blank"
+        assert not first.startswith("See "), f"{member} only says where to look"
+
+
+def test_the_members_that_are_looked_at_are_those_that_help_shows() -> None:
+    members = own_members(supervise.Address)
+    assert {"Address.clone", "_AnyAddress.call", "ControlView.pause", "MailboxView.path"} <= set(members)
+    assert "Restart.permanent" in own_members(supervise.Restart)
+
+
 def texts_of(option: str, thing: object) -> list[str]:
     """What stands behind the name of an option in help(); annotations, which stand there too, are quoted."""
     shown = [line.lstrip(" |").partition(": ") for line in pydoc.plain(pydoc.render_doc(thing)).splitlines()]

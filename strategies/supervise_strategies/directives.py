@@ -168,7 +168,10 @@ class Decision(NamedTuple):
 
     @property
     def ordinal(self) -> str:
-        """Which restart it is, in words: `restart 2 of 3 within 5 s`, or what stands in `apart`; empty if it is none."""
+        """Which restart it is, in words: `restart 2 of 3 within 5 s`.
+
+        Or what stands in `apart`; empty if it is none.
+        """
         if self.action is not Action.RESTART:
             return ""
         return self.apart or f"restart {self.used} of {self.allowed} within {self.per:g} s"

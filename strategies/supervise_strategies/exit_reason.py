@@ -58,7 +58,10 @@ class ExitReason(NamedTuple):
 
     @property
     def abnormal(self) -> bool:
-        """Whether a transient child is restarted after it (OTP: anything but normal, shutdown, `{shutdown, _}`)."""
+        """Whether a transient child is restarted after it.
+
+        As in OTP that is anything but normal, shutdown and `{shutdown, _}`.
+        """
         return self.kind not in _ORDERLY
 
     def __str__(self) -> str:

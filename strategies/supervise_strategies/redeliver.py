@@ -56,7 +56,10 @@ class Redeliver:
                 raise InvalidSpec("Redeliver", field, policy, f"it can't be awaited: a plain function, or e.g. {example}")
 
     def wants(self, error: BaseException | None) -> tuple[bool, BaseException | None]:
-        """Whether a message whose handler raised this is tried again; and what `when` itself raised."""
+        """Whether a message whose handler raised this is tried again.
+
+        And what `when` itself raised.
+        """
         if self.when is None or error is None:
             return True, None
         return matches(self.when, error)

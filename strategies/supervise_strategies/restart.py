@@ -180,7 +180,10 @@ class Restart:
         healthy_after: float = 5.0,
         counted: bool = False,
     ) -> Restart:
-        """Restarted only after a crash, a kill or a give-up; after an orderly end it stays listed, stopped."""
+        """Restarted only after a crash, a kill or a give-up.
+
+        After an orderly end it stays listed, stopped.
+        """
         return cls(RestartType.TRANSIENT, wait, stop, when, healthy_after, counted)
 
     @classmethod
@@ -194,7 +197,10 @@ class Restart:
         return f"{self.type.value}({', '.join(parts)})" if parts else self.type.value
 
     def ordinal(self, number: int) -> str:
-        """The restart of this number in a row, in words, where no limit counts it: by `stop` or else by `wait`."""
+        """The restart of this number in a row, in words, where no limit counts it.
+
+        It is told by `stop`, or else by `wait`.
+        """
         if self.stop is None:
             return f"restart {number}, paced"
         most = _attempts(self.stop)
@@ -204,13 +210,17 @@ class Restart:
 
     @property
     def intensity_counts(self) -> bool:
-        """Whether its restarts count against the supervisor's intensity, as far as that can be said before a delay is drawn."""
+        """Whether its restarts count against the supervisor's intensity.
+
+        As far as that can be said before a delay is drawn.
+        """
         return self.stop is None and (self.wait is None or self.counted or _longest(self.wait) < PACED)
 
     def rule(self, reason: ExitReason, error: BaseException | None = None) -> Rule:
-        """Whether an end with this reason is followed by a restart, and the rule that says so, in words.
+        """Whether an end with this reason is followed by a restart, and the rule in words.
 
-        A `when` that itself raises decides nothing: the restart type does, and the rule names what it raised.
+        A `when` that itself raises decides nothing: the restart type does, and the rule names what
+        it raised.
         """
         if self.type is RestartType.TEMPORARY:
             return Rule(False, "temporary: never restarted")

@@ -38,7 +38,10 @@ class Strategy(StrEnum):
     REST_FOR_ONE = "rest_for_one"
 
     def affected(self, children: Sequence[T], child: T) -> list[T]:
-        """The children that a restart of `child` stops and starts, in start order, itself included."""
+        """The children that a restart of `child` stops and starts, in start order.
+
+        `child` itself is one of them.
+        """
         if self is Strategy.ONE_FOR_ONE:
             return [child]
         if self is Strategy.ONE_FOR_ALL:

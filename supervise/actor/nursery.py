@@ -80,10 +80,11 @@ class Nursery:
     def start_soon(
         self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]], *args: *Ts, name: str | None = None
     ) -> None:
-        """Run `function(*args)` in a task of its own. It isn't an async function: it returns *before* the task has begun.
+        """Run `function(*args)` in a task of its own; it isn't an async function.
 
-        In the task, `current()` is the actor, without a message in hand. Once the incarnation is ending the task is
-        cancelled as it begins; once it has ended, RuntimeError.
+        It returns *before* the task has begun. In the task, `current()` is the actor, without a
+        message in hand. Once the incarnation is ending the task is cancelled as it begins. Once it
+        has ended, it raises RuntimeError.
         """
         self._turn.mailbox.check_thread()
         # A group without tasks that is being left takes a task, and never awaits it.
@@ -108,7 +109,10 @@ class Nursery:
             self._group.cancel_scope.cancel()
 
     async def end(self, *, cancel: bool = True) -> None:
-        """Cancel all tasks, unless they may finish, and wait until the last one has ended, whatever happens to the waiter."""
+        """Cancel all tasks, unless they may finish, and wait until the last one has ended.
+
+        It waits whatever happens to the waiter.
+        """
         if cancel:
             self.cancel()
         if not self._wake.done():

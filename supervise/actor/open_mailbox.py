@@ -191,14 +191,19 @@ class OpenMailbox(Generic[A]):
     @overload
     async def run(self, factory: Callable[[Unpack[Ts]], A], /, *args: *Ts) -> Outcome: ...
     async def run(self, factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts) -> Outcome:
-        """Run one incarnation until it ends, in a task of its own.
+        """Run one incarnation until it ends, in a task of its own, and return how it ended.
 
-        It ends in an orderly way (`Ended`) when it stops itself, or ignores its start: what waits then becomes dead
-        letters, and the mailbox refuses (`ActorStopped`) until it is run again. It ends so, too, when the last strong address
-        is gone and the queue is handled: then the mailbox is closed for good. A crash is returned (`Crashed`), never raised,
-        and loses nothing that waits. Cancelling `run` cancels the incarnation, waits for it, and keeps what waits, too.
-        If the last one had gone before, and nothing waits, that is so at once, and the factory isn't called. RuntimeError if an
-        incarnation runs already; `MailboxClosed` if the mailbox was closed by `close()`.
+        A crash is returned (`Crashed`), never raised, and loses nothing that waits. Cancelling
+        `run` cancels the incarnation, waits for it, and keeps what waits, too.
+
+        It ends in an orderly way (`Ended`) when it stops itself, or ignores its start. What waits
+        then becomes dead letters, and the mailbox refuses (`ActorStopped`) until it is run again.
+        It ends so, too, when the last strong address is gone and the queue is handled. Then the
+        mailbox is closed for good. If the last one had gone before, and nothing waits, that is so
+        at once, and the factory isn't called.
+
+        Raises RuntimeError if an incarnation runs already; `MailboxClosed` if the mailbox was
+        closed by `close()`.
         """
         if self._runner is not None:
             raise RuntimeError(f"mailbox {self._mailbox.path!r} runs an actor already: one incarnation at a time")
@@ -247,7 +252,10 @@ class OpenMailbox(Generic[A]):
         return Ended(reason, runner.actor)
 
     def close(self) -> None:
-        """Accept nothing any more; what waits becomes dead letters, and an actor that runs ends after the message in hand."""
+        """Accept nothing any more; what waits becomes dead letters.
+
+        An actor that runs ends after the message in hand.
+        """
         if self._incarnation is None:
             self._end()
             return

@@ -92,7 +92,10 @@ class Timer(Source):
 
     @property
     def active(self) -> bool:
-        """Whether anything of it may still come. What was sent, and isn't begun yet, is still to come."""
+        """Whether anything of it may still come.
+
+        What was sent, and isn't begun yet, is still to come.
+        """
         return self._timers.get(self.id) is self
 
     def cancel(self) -> None:

@@ -45,16 +45,20 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
     @overload
     async def call(self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     async def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Have the actor run `handler(*args, **kwargs)` in its turn, and wait for what it returns.
+        """Have the actor run `handler(*args, **kwargs)` in its turn, and return the result.
 
-        A call never outlives its callee. Instead of a result it raises: what the handler raised, if the child `expects` it;
-        `ActorCrashed` (the cause is attached) if the handler, or anything else of the actor, crashed meanwhile;
-        `ActorStopped` or `MailboxClosed` if the actor is stopped or gone; `CallCycle` at once, if the call would wait for
-        itself; `UnknownHandler`; `BadCall`; `TimeoutError`, if a view set a timeout. A caller that is cancelled is forgotten:
-        the call is skipped while it is queued, and a handler that has begun goes on, unless `on_cancel="cancel"` was said.
+        A function whose qualified name names a class (`Counter.add`) is looked up by that name on
+        the live instance. Any other callable is run with the instance as its first argument.
 
-        A function whose qualified name names a class (`Counter.add`) is looked up by that name on the live instance. Any
-        other callable is run with the instance as its first argument.
+        A call never outlives its callee: instead of a result it may raise. That is what the handler
+        raised, if the child `expects` it. `ActorCrashed`, with the cause, if the handler, or
+        anything else of the actor, crashed meanwhile. `ActorStopped` or `MailboxClosed` if the
+        actor is stopped or gone. `CallCycle` at once, if the call would wait for itself.
+        `UnknownHandler` and `BadCall` for what can't be run. `TimeoutError`, if a view set a
+        timeout; else there is no deadline.
+
+        A caller that is cancelled is forgotten: the call is skipped while it is queued. A handler
+        that has begun goes on, unless `on_cancel="cancel"` was said.
         """
         mailbox = self._mailbox
         backend = mailbox.backend
@@ -115,10 +119,11 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
         return await called
 
     async def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Return once the message is in the mailbox; a full one makes the sender wait (or raises `MailboxFull`, by its policy).
+        """Put a message in the mailbox, and return; nobody waits for a reply.
 
-        What becomes of it then is the actor's affair: if the handler crashes, the message is a dead letter. A send that is
-        cancelled, or times out, was never accepted.
+        A full mailbox makes the sender wait, or raises `MailboxFull`, by its policy. What becomes
+        of the message then is the actor's affair: if the handler crashes, it is a dead letter. A
+        send that is cancelled, or times out, was never accepted.
         """
         # Credit is enough for a message of which nothing special is to be said: `Mailbox.send` without its frame and its
         # checks, 0.2 of 0.7 us.
@@ -147,7 +152,10 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
             await sent
 
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Put the message in now, without waiting, or raise `MailboxFull` with the message attached."""
+        """Put the message in now, without waiting, or raise `MailboxFull`.
+
+        The message is attached to the error, and can be sent once more.
+        """
         self._lane_for(handler, args, kwargs).try_send(handler, args, kwargs, self._options())
 
     @overload
@@ -182,13 +190,19 @@ class _AnyAddress(StreamingView[A_co], ControlView[A_co]):
         ordered: bool = True,
         return_exceptions: bool = False,
     ) -> Mapped[Any]:
-        """Call the handler once for each item: `results = await pool.map(Worker.job, items)`, in the order of the items.
+        """Call the handler once for each item: `await workers.map(Worker.job, items)`.
 
-        Or one by one, as they come: `async with pool.map(…) as results: async for result in results`; leaving the block cancels
-        what is under way. At most `limit` items have been taken at any time of which the result wasn't read yet, so neither
-        items nor results pile up. `ordered=False`: in the order in which they are done. The first error cancels all others, and
-        is raised as it is; with `return_exceptions=True` an error of a call stands among the results instead. It is for pools,
-        and for actors with `concurrency=`: a plain one handles one item at a time.
+        It gives the results, in the order of the items. Or one by one, as they come: `async with
+        workers.map(…) as results: async for result in results`. Leaving that block cancels what is
+        under way.
+
+        It is for pools, and for actors with `concurrency=`: a plain one handles one item at a time.
+
+        limit: How many items have been taken, at most, of which the result wasn't read yet
+            (default 64). So neither items nor results pile up.
+        ordered: `False`: in the order in which they are done (default True).
+        return_exceptions: Whether an error of a call stands among the results. Default: False,
+            the first one cancels all others, and is raised as it is.
         """
         check(handler)
         return Mapped(self.path, partial(self.call, handler), items, limit, ordered, return_exceptions)
@@ -260,12 +274,18 @@ class Address(_AnyAddress[A_co]):
     ) -> Address[A_co]:
         """A view of this address that says how its messages travel.
 
-        `timeout`, in seconds, covers the wait for room, the queue and the handling: then `CallTimeout`, or `SendTimeout` if it
-        wasn't accepted, both `TimeoutError`s, and an envelope that nobody has begun is skipped. `on_restart="fail"`: a call
-        raises `ActorRestarting` at once when the actor is restarting, or crashes while the call is queued. `lane`: one of those
-        that the child was described with. `on_cancel="cancel"`: a caller that is cancelled, or whose timeout passes, takes the
-        handler along, which is cancelled; the actor lives on. Default: what the child says, or else that the handler goes on.
-        `buffer`: how many items of a `stream_from` may wait for their reader.
+        timeout: Seconds for the wait for room, the queue and the handling together. Then it
+            raises `CallTimeout`, or `SendTimeout` if it wasn't accepted, both `TimeoutError`s;
+            a message that nobody has begun is skipped. Default: None, no deadline.
+        on_restart: `"wait"` (default), or `"fail"`: a call raises `ActorRestarting` at once
+            when the actor is restarting, or crashes while the call is queued.
+        lane: One of those that the child was described with. Default: the last.
+        on_cancel: `"cancel"`: a caller that is cancelled, or whose timeout passes, takes the
+            handler along, which is cancelled; the actor lives on. `"finish"`: the handler goes
+            on. Default: what the child says.
+        buffer: How many items of a `stream_from` may wait for their reader (default 16).
+
+        Raises `InvalidSpec`.
         """
         return Address(
             self._mailbox, self._own_token(), ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel, buffer)
@@ -276,20 +296,27 @@ class Address(_AnyAddress[A_co]):
     @overload
     def recipient(self, handler: Callable[Concatenate[A_co, P], R], /) -> Recipient[P, R]: ...
     def recipient(self, handler: Callable[..., Any], /) -> Recipient[..., Any]:
-        """This address narrowed to one handler: what takes the same arguments fits in one list, whatever the actors are."""
+        """This address narrowed to one handler.
+
+        What takes the same arguments fits in one list, whatever the actors are. It shares this
+        address's token. Raises `NotAHandler`.
+        """
         check(handler)
         return Recipient(self._mailbox, self._own_token(), self._view_options, handler)
 
     def stream(self, handler: Callable[[A_co, T], Any], /) -> ObjectSendStream[T]:
-        """This address as an anyio stream: each item that is sent into it becomes a message for this handler.
+        """This address as an anyio stream: each item becomes a message for this handler.
 
-        Sending waits for room, which is back-pressure for whatever feeds the stream. It shares this address's token; closing
-        the stream gives up the stream alone, and the actor isn't told.
+        Sending waits for room, which is back-pressure for whatever feeds the stream. It shares this
+        address's token. Closing the stream gives up the stream alone, and the actor isn't told.
         """
         return HandlerStream[T](self.recipient(handler))
 
     def clone(self) -> Address[A_co]:
-        """Another strong address, with a token of its own, in any thread. `copy.copy` and `copy.deepcopy` make one, too."""
+        """Another strong address, with a token of its own; it may be made in any thread.
+
+        `copy.copy` and `copy.deepcopy` make one, too. Raises `MailboxClosed` if this one is closed.
+        """
         self._check_open()
         return Address(self._mailbox, token_for(self._mailbox.lifetime), self._view_options)
 
@@ -302,7 +329,11 @@ class Address(_AnyAddress[A_co]):
         return self.__copy__()
 
     def close(self) -> None:
-        """Give up the token that this address shares with its views and recipients. Idempotent; later use: MailboxClosed."""
+        """Give up the token that this address shares with its views and recipients.
+
+        Idempotent. Later use raises `MailboxClosed`. A supervisor's child lives on, unless it has
+        `lifetime="addresses"` and this was the last one.
+        """
         self._own_token().close()
 
 
@@ -325,7 +356,10 @@ class WeakAddress(_AnyAddress[A_co]):
     __slots__ = ()
 
     def strong(self) -> Address[A_co]:
-        """A strong address to the same actor; MailboxClosed once the last strong one is gone. It may be made in any thread."""
+        """A strong address to the same actor; it may be made in any thread.
+
+        Raises `MailboxClosed` once the last strong one is gone.
+        """
         self._check_open()
         return Address(self._mailbox, token_for(self._mailbox.lifetime), self._view_options)
 
@@ -338,7 +372,7 @@ class WeakAddress(_AnyAddress[A_co]):
         on_cancel: OnCancel | None = None,
         buffer: int = BUFFER,
     ) -> WeakAddress[A_co]:
-        """A weak view; see `Address.options`."""
+        """A weak view that says how its messages travel; see `Address.options`."""
         return WeakAddress(self._mailbox, self._token, ViewOptions(self._mailbox, timeout, on_restart, lane, on_cancel, buffer))
 
     def __copy__(self) -> WeakAddress[A_co]:

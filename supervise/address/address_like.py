@@ -45,7 +45,10 @@ class AddressLike(Protocol[A_co]):
         self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> Coroutine[Any, Any, R]: ...
     def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        """Have the actor run the handler in its turn, and wait for what it returns. It never outlives the actor's own end."""
+        """Have the actor run the handler in its turn, and return the result.
+
+        It never outlives the actor's own end: then it raises.
+        """
         ...
 
     def send(
@@ -55,5 +58,8 @@ class AddressLike(Protocol[A_co]):
         ...
 
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Hand the message over now, without waiting, or raise `MailboxFull` with the message attached."""
+        """Hand the message over now, without waiting, or raise `MailboxFull`.
+
+        The message is attached to the error.
+        """
         ...

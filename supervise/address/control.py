@@ -39,10 +39,11 @@ class ControlView(MailboxView, Generic[A_co]):
         return self._mailbox
 
     async def ping(self) -> float:
-        """The seconds until the actor looks around, which it does between messages, also when it is paused.
+        """Return the seconds until the actor looks around, which it does between messages.
 
-        A handler that takes its time delays the answer, a full mailbox doesn't; one that is restarting answers when it is
-        back. `ActorStopped` or `MailboxClosed` if it doesn't run and won't. Without a deadline: use `anyio.fail_after`.
+        It does so when it is paused, too. A handler that takes its time delays the answer, a full
+        mailbox doesn't. One that is restarting answers when it is back. Raises `ActorStopped` or
+        `MailboxClosed` if it doesn't run and won't. There is no deadline: use `anyio.fail_after`.
         """
         mailbox = self._own_mailbox()
         begun = mailbox.backend.now()
@@ -50,13 +51,16 @@ class ControlView(MailboxView, Generic[A_co]):
         return seen - begun
 
     async def instance(self) -> A_co:
-        """The object of the life that goes on, for what was made to be shared: a pool, a client, a cache that is only read.
+        """Return the object of the life that goes on, to be used without messages.
 
-        It waits through a restart, but not for what is queued, nor for a pause. What is done with the object is no message: it
-        isn't done in the actor's turn, and what it raises crashes nobody. A later life has another one, so ask again rather
-        than keep it. `ActorStopped` or `MailboxClosed` if it doesn't run and won't; `WouldDeadlock` in the actor's own tasks,
-        and in a start that has to be over first; TypeError where the object lives in a thread of its own.
-        Without a deadline: use `anyio.fail_after`.
+        It is for what was made to be shared: a pool, a client, a cache that is only read. What is
+        done with the object isn't done in the actor's turn, and what it raises crashes nobody. A
+        later life has another one, so ask again rather than keep it.
+
+        It waits through a restart, but not for what is queued, nor for a pause. There is no
+        deadline: use `anyio.fail_after`. Raises `ActorStopped` or `MailboxClosed` if it doesn't run
+        and won't; `WouldDeadlock` in the actor's own tasks, and in a start that has to be over
+        first. TypeError where the object lives in a thread of its own.
         """
         mailbox = self._own_mailbox()
         del self
@@ -64,9 +68,10 @@ class ControlView(MailboxView, Generic[A_co]):
         return instance
 
     def pause(self) -> None:
-        """Begin no further message, over restarts too, until `resume()`. Messages are accepted and kept, in their order.
+        """Begin no further message, over restarts too, until `resume()`.
 
-        What is in hand goes on, and so do concurrent handlers, nursery tasks and control. A stop is obeyed at once.
+        Messages are accepted and kept, in their order. What is in hand goes on, and so do
+        concurrent handlers, nursery tasks and control. A stop is obeyed at once.
         """
         self._own_mailbox().pause()
 
@@ -75,12 +80,14 @@ class ControlView(MailboxView, Generic[A_co]):
         self._own_mailbox().resume()
 
     async def stop(self, *, grace: float | None = None) -> ExitReason:
-        """Let it handle what waits and let its nursery finish, taking in nothing more; the answer is how this life ended.
+        """End the actor after what waits, and return how this life ended.
 
-        What still runs after `grace` seconds (default: the child's `stop_within`; 5 s if that is `"brutal_kill"`) is killed.
-        For its supervisor it is an end by itself, and a normal one: a permanent child comes back, on the same mailbox;
-        `terminate_child` keeps it down.
-        `ActorRestarting` if it is between two lives; `WouldDeadlock` in the actor's own tasks: use `current().stop()`.
+        It takes in nothing more, and its nursery may finish. What still runs after `grace` seconds
+        is killed. Default: the child's `stop_within`; 5 s if that is `"brutal_kill"`.
+
+        For its supervisor it is an end by itself, and a normal one. So a permanent child comes
+        back, on the same mailbox: `terminate_child` keeps it down. Raises `ActorRestarting` if it
+        is between two lives; `WouldDeadlock` in the actor's own tasks: use `current().stop()`.
         """
         mailbox = self._own_mailbox()
         if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int | float) or not grace >= 0):
@@ -98,7 +105,10 @@ class ControlView(MailboxView, Generic[A_co]):
         return reason
 
     def kill(self) -> None:
-        """Cancel what it does, now: its supervisor sees `killed`, and decides as after a crash. It returns at once."""
+        """Cancel what the actor does, now; it returns at once.
+
+        Its supervisor sees `killed`, and decides as after a crash. So it usually comes back.
+        """
         turn = self._own_mailbox().turn
         if turn is not None:
             turn.kill()
@@ -106,37 +116,52 @@ class ControlView(MailboxView, Generic[A_co]):
     # -- looking into the mailbox ------------------------------------------------------------------------------------
 
     def peek(self, most: int | None = None) -> list[Message]:
-        """The messages that wait, lane by lane, at most so many. They are the real arguments: don't keep them."""
+        """The messages that wait, lane by lane, at most so many (default: all).
+
+        They hold the real arguments: don't keep them.
+        """
         queued = itertools.chain.from_iterable(lane.queue for lane in self._mailbox.lanes)
         return [message_of(envelope) for envelope in itertools.islice(queued, most)]
 
     def drop(self, chosen: Callable[[Message], bool], /) -> int:
-        """Take out what waits and is chosen: dead letters, and their callers get `MessageDropped`. How many they were."""
+        """Take out what waits and is chosen, and return how many they were.
+
+        `chosen` is a function of one `Message`. They are dead letters, and their callers get
+        `MessageDropped`.
+        """
         self._mailbox.check_here()
         return len(self._mailbox.remove(chosen, "taken out by hand"))
 
     def take(self, chosen: Callable[[Message], bool], /) -> list[Message]:
-        """The same, and hand them over, e.g. to send them to somebody else."""
+        """Take out what waits and is chosen, and return it, to send it to somebody else.
+
+        It is else as `drop`.
+        """
         self._mailbox.check_here()
         return self._mailbox.remove(chosen, "taken out by hand")
 
     def subscribe(self, kind: type[T], /, *, capacity: float = 100, overflow: WhenFull = "drop_oldest") -> Subscription[T]:
-        """What the actor publishes (`current().publish`) and is an instance of `kind`: `async with … as prices: async for …`.
+        """Get what the actor publishes (`current().publish`) and is an instance of `kind`.
 
-        It is the logical actor's: it goes on over restarts, and while the actor is stopped, and ends when that is gone for good
-        (at once, if it is already). The publisher never waits. At most `capacity` events wait for the reader; beyond that the
-        oldest is dropped and counted, or, with `overflow="close"`, the subscription ends with `SubscriberTooSlow`. All
-        subscribers get the same object. A subscription keeps nobody alive.
+        `async with market.subscribe(Priced) as prices: async for price in prices`. It is the
+        logical actor's: it goes on over restarts, and while the actor is stopped. It ends when that
+        is gone for good; at once, if it is already.
+
+        The publisher never waits. At most `capacity` events (default 100) wait for the reader.
+        Beyond that the oldest is dropped and counted; or, with `overflow="close"`, the subscription
+        ends with `SubscriberTooSlow`. All subscribers get the same object. A subscription keeps
+        nobody alive.
         """
         self._mailbox.check_here()
         return subscribe(self._mailbox.mailbox, kind, capacity, overflow)
 
     async def watch(self) -> Down:
-        """Wait until the actor has ended and isn't started again by itself, and say why; at once, if it has ended before.
+        """Wait until the actor has ended and isn't started again by itself, and say why.
 
-        That is: it is stopped but listed, or gone for good; a restart, or a wait for one, isn't an end. (To hear of the end of
-        each incarnation there is `current().watch`.) Waiting doesn't keep the actor alive. `WouldDeadlock` if it is the actor's
-        own task that would wait.
+        At once, if it has ended before. It has ended when it is stopped but listed, or gone for
+        good; a restart, or a wait for one, isn't an end. To hear of the end of each incarnation
+        there is `current().watch`. Waiting doesn't keep the actor alive. Raises `WouldDeadlock` if
+        it is the actor's own task that would wait.
         """
         self._mailbox.check_here()
         ended = watch(self._mailbox.mailbox)

@@ -55,11 +55,17 @@ class FromThread(Generic[A_co]):
     @overload
     def call(self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """See `Address.call`."""
+        """Have the actor run the handler, and block until there is a result.
+
+        It raises what `Address.call` does.
+        """
         return self._wait(lambda: self._address.call(handler, *args, **kwargs))
 
     def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """See `Address.send`."""
+        """Put a message in the mailbox, and block while there is no room for it.
+
+        It raises what `Address.send` does.
+        """
         self._wait(lambda: self._address.send(handler, *args, **kwargs))
 
     def __repr__(self) -> str:

@@ -41,24 +41,24 @@ class Recipient(MailboxView, Generic[P, R_co]):
         self._handler = handler
 
     async def call(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """See `Address.call`."""
+        """Have the actor run the handler with these arguments; see `Address.call`."""
         called = self._lane_for(self._handler, args, kwargs).call(self._handler, args, kwargs, self._options())
         del self  # as in Address.send
         result: R_co = await called
         return result
 
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """See `Address.send`."""
+        """Put a message with these arguments in the mailbox; see `Address.send`."""
         sent = self._lane_for(self._handler, args, kwargs).send(self._handler, args, kwargs, self._options())
         del self
         await sent
 
     def try_send(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """See `Address.try_send`."""
+        """Put the message in now, or raise `MailboxFull`; see `Address.try_send`."""
         self._lane_for(self._handler, args, kwargs).try_send(self._handler, args, kwargs, self._options())
 
     def stream_from(self: Recipient[P, AsyncIterator[T]], *args: P.args, **kwargs: P.kwargs) -> ReplyStream[T]:
-        """See `Address.stream_from`."""
+        """Read what the async generator yields, item by item; see `Address.stream_from`."""
         return ReplyStream(self, self._handler, args, kwargs)
 
     def __copy__(self) -> Recipient[P, R_co]:

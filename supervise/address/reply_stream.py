@@ -210,14 +210,22 @@ class StreamingView(MailboxView, Generic[A_co]):
     def stream_from(
         self, handler: Callable[Concatenate[A_co, P], AsyncIterator[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> ReplyStream[R]:
-        """Read what an async generator of the actor yields: `async with a.stream_from(Model.tokens, "hi") as tokens: …`.
+        """Read what an async generator of the actor yields, item by item.
 
-        It is one call: what a call raises is raised to the reader, after what was sent before it. The generator runs in the
-        actor's turn (beside it, if it is `@concurrent`), ahead of its reader by a bounded buffer; then it waits, and its actor
-        with it. A next life runs it afresh only if no item was taken. Leaving the block closes the generator, and waits until
-        its `finally` has run, in the actor's task. If it awaits something then, it is closed at its next `yield`; with
-        `on_cancel="cancel"` it is cancelled at once. A reader that is cancelled, or late, doesn't wait for that. A stop closes
-        one that waits for its reader: `ActorStopped`. A call of the reader to an actor that waits for it: `CallCycle`. The
-        reader is who entered the block, until another task has begun to read.
+        `async with model.stream_from(Model.tokens, "hi") as tokens: async for token in tokens`.
+
+        It is one call: what a call raises is raised to the reader, after what was sent before it.
+        The generator runs in the actor's turn, or beside it, if it is `@concurrent`. It is ahead of
+        its reader by a bounded buffer, `options(buffer=…)`; then it waits, and its actor with it. A
+        next life runs it afresh only if no item was taken.
+
+        Leaving the block closes the generator, and waits until its `finally` has run, in the
+        actor's task. If it awaits something then, it is closed at its next `yield`; with
+        `on_cancel="cancel"` it is cancelled at once. A reader that is cancelled, or late, doesn't
+        wait for that.
+
+        A stop closes one that waits for its reader: `ActorStopped`. A call of the reader to an
+        actor that waits for it is a `CallCycle`. The reader is who entered the block, until another
+        task has begun to read.
         """
         return ReplyStream(self, handler, args, kwargs)

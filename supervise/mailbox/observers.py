@@ -104,7 +104,10 @@ class Monitor:
         """Of the actor that is watched."""
 
     def close(self) -> None:
-        """Be told no more, not even what is queued already (Erlang's demonitor with flush). Idempotent."""
+        """Be told no more, not even what is queued already.
+
+        It is Erlang's demonitor with flush. Idempotent.
+        """
         self._watcher.mailbox.check_thread()
         self._closed = True
         self.leave()
@@ -115,11 +118,14 @@ class Monitor:
         _drop(self._own, self._own.watching, self)
 
     def wanted(self) -> bool:
-        """Whether the incarnation that asked is the one whose turn it is, and hasn't changed its mind."""
+        """Whether the incarnation that asked has its turn, and hasn't changed its mind."""
         return not self._closed and self._watcher.mailbox.turn is self._watcher
 
     def tell(self, down: Down) -> None:
-        """Put the message into the watcher's mailbox, above its capacity if need be: it is told once."""
+        """Put the message into the watcher's mailbox, above its capacity if need be.
+
+        It is told once.
+        """
         mailbox, turn = self._watcher.mailbox, current_turn(None)
         if mailbox.refusal is not None:  # it is being stopped, and its monitors go with it
             return

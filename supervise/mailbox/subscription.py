@@ -106,7 +106,11 @@ class Subscription(ObjectReceiveStream[T_co]):
         return self
 
     async def receive(self) -> T_co:
-        """The next value. `anyio.EndOfStream` when there won't be one, `SubscriberTooSlow` if `overflow="close"` closed it."""
+        """Wait for the next value, and return it.
+
+        Raises `anyio.EndOfStream` when there won't be one; `SubscriberTooSlow` if
+        `overflow="close"` closed it; `anyio.BusyResourceError` beside another reader.
+        """
         if self._attach is not None:
             raise RuntimeError(f"the subscription to {self._source!r} hasn't begun: enter it with `async with` first")
         if self._waiter is not None:
@@ -152,7 +156,10 @@ class Subscription(ObjectReceiveStream[T_co]):
     # -- the source's side -------------------------------------------------------------------------------------------
 
     def put(self, value: object, noted: object = None) -> None:
-        """Hand a value on, now, whatever the reader does; `noted`: by an instrument, of who publishes it."""
+        """Hand a value on, now, whatever the reader does.
+
+        `noted`: by an instrument, of who publishes it.
+        """
         if self._ended:
             return
         if len(self._buffer) >= self._capacity:

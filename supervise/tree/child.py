@@ -79,6 +79,7 @@ class Child(Generic[A_co]):
 
     @property
     def start_within(self) -> float | None:
+        """Seconds that its start may take, or None for no deadline."""
         return self.rules.start_within
 
     def spec_as_child(self, name: str) -> ChildSpec:
@@ -99,7 +100,10 @@ class Child(Generic[A_co]):
         return self
 
     def spec_under(self, supervisor: Description) -> ChildSpec:
-        """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
+        """What that supervisor is told of it at run time.
+
+        It is temporary under a dynamic one, if nothing else was said.
+        """
         return self.rules.spec_if_dynamic() if supervisor.spec.dynamic else self.rules.spec
 
     def __repr__(self) -> str:

@@ -82,9 +82,10 @@ class Current:
 
     @property
     def nursery(self) -> Nursery:
-        """A task group that lives as long as this incarnation. A task of it that raises crashes the actor.
+        """A task group that lives as long as this incarnation.
 
-        When the incarnation ends, for whatever reason, its tasks are cancelled and awaited before the exit hook runs.
+        A task of it that raises crashes the actor. When the incarnation ends, for whatever reason,
+        its tasks are cancelled and awaited before the exit hook runs.
         """
         self._check_thread()
         return self._incarnation.nursery()
@@ -96,7 +97,10 @@ class Current:
 
     @property
     def attempt(self) -> int:
-        """Which try of the message in hand this is, from 1; more only with `redeliver=`. 0: no message is in hand."""
+        """Which try of the message in hand this is, from 1.
+
+        More than 1 only with `redeliver=`. 0: no message is in hand.
+        """
         envelope = self._turn.in_hand
         if envelope is None:
             return 0
@@ -104,14 +108,20 @@ class Current:
 
     @property
     def sender(self) -> WeakAddress[Any] | None:
-        """The actor that sent the message in hand. None: it came from outside of any actor, or no message is in hand."""
+        """The actor that sent the message in hand, or None.
+
+        None: it came from outside of any actor, or no message is in hand.
+        """
         envelope = self._turn.in_hand
         mailbox = None if envelope is None else envelope[4]
         return None if mailbox is None else weak_address_of(mailbox)
 
     @property
     def remaining(self) -> float | None:
-        """The seconds that are left of the timeout of the message in hand, to be passed on; None if it has none."""
+        """The seconds that are left of the timeout of the message in hand, to be passed on.
+
+        None if it has none.
+        """
         envelope = self._turn.in_hand
         options = None if envelope is None else envelope[5]
         if options is None or options.deadline is None:
@@ -119,10 +129,12 @@ class Current:
         return max(0.0, options.deadline.at - self._incarnation.mailbox.backend.now())
 
     def stop(self, *, shutdown: str | None = None) -> None:
-        """End after the message in hand: normally, or in an orderly way for a reason (OTP's `{shutdown, Reason}`).
+        """End after the message in hand; it returns at once.
 
-        It returns at once. Both are orderly ends: a transient child stays stopped, a permanent one is restarted. If it stays
-        stopped, what waits becomes dead letters, also with `drain=True`: that is for a stop that comes from outside.
+        It is a normal end; with `shutdown="why"` an orderly one for a reason (OTP's `{shutdown,
+        Reason}`). After both a transient child stays stopped, and a permanent one is restarted. If
+        it stays stopped, what waits becomes dead letters, also with `drain=True`: that is for a
+        stop that comes from outside.
         """
         self._check_thread()
         self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, said(shutdown)))
@@ -140,12 +152,15 @@ class Current:
         *,
         failed: Callable[[Any, Exception], Any] | None = None,
     ) -> None:
-        """Bring a result back as a message to oneself: `handler(self, result)`, when the awaitable is done. It returns at once.
+        """Bring a result back as a message to oneself, when the awaitable is done.
 
-        It is awaited in the nursery, so it goes on while other messages are handled, and is cancelled with the incarnation. The
-        result always arrives, above the capacity if need be: an end that lets what waits be handled (`stop(grace=…)`,
-        `drain=True`, the last address is gone) waits for it, within its time. What it raises crashes the actor, unless `failed`
-        is a handler for it.
+        The message is `handler(self, result)`. It returns at once: the awaitable is awaited in the
+        nursery, so it goes on while other messages are handled, and is cancelled with the
+        incarnation. What it raises crashes the actor, unless `failed` is a handler for it.
+
+        The result always arrives, above the capacity if need be. An end that lets what waits be
+        handled (`stop(grace=…)`, `drain=True`, the last address is gone) waits for it, within its
+        time.
         """
         check(handler)
         if failed is not None:
@@ -170,25 +185,32 @@ class Current:
         life.own_extras().pipes += 1
 
     def checkpoint(self, value: object) -> None:
-        """Keep a value for the next life, whose factory finds it as `current().last_checkpoint`. It returns at once.
+        """Keep a value for the next life, whose factory finds it as `last_checkpoint`.
 
-        In a handler it counts when the handler has returned, and not if it raises; elsewhere at once. The last one that counts
-        is kept, over crashes and restarts by whomever, until the child is forgotten. It is the value itself, never a copy:
-        what the actor goes on changing belongs into a copy. An instance that is crashing hands over nothing; one that has ended
-        is refused with RuntimeError: a `Current` that was kept would overwrite what the next life has handed over.
+        In a handler it counts when the handler has returned, and not if it raises; elsewhere at
+        once. The last one that counts is kept, over crashes and restarts by whomever, until the
+        child is forgotten.
+
+        It is the value itself, never a copy: what the actor goes on changing belongs into a copy.
+        An instance that is crashing hands over nothing. One that has ended is refused with
+        RuntimeError: a `Current` that was kept would overwrite what the next life has handed over.
         """
         turn = self._turn
         hand_over(self._alive(), turn.in_hand, value, exclusive=turn.exclusive)
 
     @property
     def last_checkpoint(self) -> Checkpoint | None:
-        """What an earlier life, or this one, has kept last: the value, which life, and its age in seconds; None if nothing."""
+        """What an earlier life, or this one, has kept last; None if nothing.
+
+        It is the value, which life kept it, and its age in seconds.
+        """
         return last_checkpoint(self._incarnation.mailbox)
 
     def publish(self, event: object) -> None:
-        """Hand an event to all that subscribed to it (`Address.subscribe`). It returns at once, and nobody keeps it waiting.
+        """Hand an event to all that subscribed to it (`Address.subscribe`).
 
-        All get the same object, so let it be immutable. Without subscribers it costs a look-up, and the event is gone.
+        It returns at once, and nobody keeps it waiting. All get the same object, so let it be
+        immutable. Without subscribers it costs a look-up, and the event is gone.
         """
         self._check_thread()
         mailbox = self._incarnation.mailbox
@@ -197,12 +219,15 @@ class Current:
             publish(mailbox.shared, event)
 
     def watch(self, address: Address[Any] | WeakAddress[Any], handler: Callable[[Any, Down], object], /) -> Monitor:
-        """Have the message `handler(down)` sent to this actor each time that an incarnation of another actor ends.
+        """Have `handler(down)` sent to this actor when an incarnation of another one ends.
 
-        Erlang's monitor, but for one thing: the address stays valid, so the monitor does too, and tells of each end, crashes
-        with a restart included, until the actor is gone for good. One that has ended before, and doesn't run now, is told of
-        at once. A full mailbox doesn't keep it out. The monitor is this incarnation's: it goes with it, and the next one isn't
-        told of what it never asked for; `close()` ends it sooner. It doesn't keep the other actor alive.
+        It is Erlang's monitor, but for one thing. The address stays valid, so the monitor does too,
+        and tells of each end, crashes with a restart included, until the actor is gone for good.
+        One that has ended before, and doesn't run now, is told of at once. A full mailbox doesn't
+        keep it out.
+
+        The monitor is this incarnation's: it goes with it, and the next one isn't told of what it
+        never asked for. `close()` ends it sooner. It doesn't keep the other actor alive.
         """
         incarnation = self._alive()
         check(handler)
@@ -222,19 +247,23 @@ class Current:
     @overload
     def find(self, key: str, /) -> Address[Any]: ...
     def find(self, key: Any, /) -> Any:
-        """The address of a sibling, or of what is below one: by its `Child` key (typed), or by a path from the supervisor.
+        """The address of a sibling, or of what is below one.
 
-        A key finds anywhere in the tree, the nearest first: a sibling, else what is below the own supervisor, else below the
-        one above it, and so on. So in a description that was started several times, `child(lambda: Cache(current().find(db)))`
-        finds the `db` of its own instance, or raises `ChildNotFound`, and never finds another instance's. Raises
-        `ChildAmbiguous` if several are as near.
+        `key` is its `Child`, which is typed, or a path from the supervisor. A key finds anywhere in
+        the tree, the nearest first: a sibling, else what is below the own supervisor, else below
+        the one above it, and so on.
+
+        So in a description that was started several times, `child(lambda:
+        Cache(current().find(db)))` finds the `db` of its own instance, and never another
+        instance's. Raises `ChildNotFound`, and `ChildAmbiguous` if several are as near.
         """
         return self._incarnation.owner.find(key)
 
     def supervisor(self, key: str | Description | None = None, /) -> RunningSupervisor:
-        """The handle of the own supervisor, or of one under a relative path or its description: to start siblings, or to look.
+        """The handle of the own supervisor: to start siblings, or to look.
 
-        Waiting in a factory or an enter hook for the own supervisor raises `WouldDeadlock`: it serves nothing meanwhile.
+        Or that of another one, under a relative path or its description. Waiting in a factory or an
+        enter hook for the own supervisor raises `WouldDeadlock`: it serves nothing meanwhile.
         """
         return cast("RunningSupervisor", self._incarnation.owner.supervisor(key))
 
@@ -247,12 +276,15 @@ class Current:
     def after(  # type: ignore[misc]  # mypy doesn't see that a ParamSpec's and an unpacked tuple's arguments both fit
         self, seconds: float, handler: Callable[..., Any], /, *args: Any, id: Hashable = None, **kwargs: Any
     ) -> Timer:
-        """Send a message to oneself in so many seconds; it comes as any other, in its turn. It returns at once.
+        """Send a message to oneself in so many seconds; it returns at once.
 
-        A timer that is started under an `id` in use takes the other's place, whose message won't come. `id` is the timer's;
-        a handler's own argument of that name is given by position. A timer is gone with its incarnation, and so is what it
-        has sent and nobody has begun: start the timers of an actor in its `__init__`. It doesn't wait for room in a full
-        mailbox, and doesn't keep alive an actor that nobody has an address of.
+        It comes as any other, in its turn. It doesn't wait for room in a full mailbox, and doesn't
+        keep alive an actor that nobody has an address of.
+
+        A timer that is started under an `id` in use takes the other's place, whose message won't
+        come. `id` is the timer's; a handler's own argument of that name is given by position. A
+        timer is gone with its incarnation, and so is what it has sent and nobody has begun. So
+        start the timers of an actor in its `__init__`.
         """
         check_wait(self._incarnation.mailbox, seconds)
         return self._timers()._start(seconds, False, handler, args, kwargs, id)
@@ -266,11 +298,12 @@ class Current:
     def every(  # type: ignore[misc]  # mypy doesn't see that a ParamSpec's and an unpacked tuple's arguments both fit
         self, seconds: float, handler: Callable[..., Any], /, *args: Any, id: Hashable = None, **kwargs: Any
     ) -> Timer:
-        """Send a message to oneself every so many seconds, the first one after the first of these periods. See `after`.
+        """Send a message to oneself every so many seconds; see `after`.
 
-        It doesn't drift: the n-th is due n periods from now, however late the others were. One that is due while the one
-        before it waits in the mailbox is skipped, and counted (`Timer.skipped`); so are those that are missed while the event
-        loop is blocked.
+        The first one comes after the first of these periods. It doesn't drift: the n-th is due n
+        periods from now, however late the others were. One that is due while the one before it
+        waits in the mailbox is skipped, and counted (`Timer.skipped`). So are those that are missed
+        while the event loop is blocked.
         """
         check_period(self._incarnation.mailbox, seconds)
         return self._timers()._start(seconds, True, handler, args, kwargs, id)
@@ -281,15 +314,16 @@ class Current:
         return self._timers()
 
     def read(self, stream: AsyncIterable[T], handler: Callable[[Any, T], Any], /) -> anyio.CancelScope:
-        """Make a message for this handler of each item of a stream. It returns at once; a nursery task reads.
+        """Make a message for this handler of each item of a stream; it returns at once.
 
-        Several streams take fair turns: the next item is taken when the actor has begun with the last one, so one item of
-        each waits in the mailbox, and the rest in the stream. They don't wait for room in a full mailbox.
+        A nursery task reads. Several streams take fair turns: the next item is taken when the actor
+        has begun with the last one. So one item of each waits in the mailbox, and the rest in the
+        stream. They don't wait for room in a full mailbox.
 
-        It ends with the stream (nobody is told), when the actor is asked to end, or when the scope that it returns is
-        cancelled. What the stream raises is a crash of the actor. The stream isn't closed, so that the next incarnation can
-        go on with it; what was taken from it waits in the mailbox by then. Only an async generator is closed: no other task
-        could.
+        It ends with the stream (nobody is told), when the actor is asked to end, or when the scope
+        that it returns is cancelled. What the stream raises is a crash of the actor. The stream
+        isn't closed, so that the next incarnation can go on with it; what was taken from it waits
+        in the mailbox by then. Only an async generator is closed: no other task could.
         """
         incarnation = self._alive()
         reading = Reading(incarnation, stream, handler)

@@ -123,9 +123,9 @@ class Description:
                 seen.add(id(each))
 
     def walk(self, *, shown: bool = False) -> Iterator[tuple[tuple[str, ...], Child[Any] | Description]]:
-        """All that is described below it, with its path from here, from the top down in start order.
+        """All that is described below it, from the top down in start order.
 
-        `shown`: without the workers of a pool, which is one thing to look at.
+        Each comes with its path from here.
         """
         todo = [iter(self._children.items())]
         path: list[str] = []
@@ -150,7 +150,10 @@ class Description:
         return self._names.get(key)
 
     def where(self, key: Child[Any] | Description, *, but: object = None) -> tuple[str, ...] | None:
-        """The path of a child that is described here or further below, without what is below `but`; None if there is none."""
+        """The path of a child that is described here or further below, or None.
+
+        What is below `but` is left out.
+        """
         todo: list[tuple[Description, tuple[str, ...]]] = [(self, ())]
         while todo:
             at, path = todo.pop()
@@ -168,11 +171,17 @@ class Description:
         return replace(self.spec_below, id=name)
 
     def spec_under(self, supervisor: Description) -> ChildSpec:
-        """What that supervisor is told of it at run time: temporary under a dynamic one, if nothing else was said."""
+        """What that supervisor is told of it at run time.
+
+        It is temporary under a dynamic one, if nothing else was said.
+        """
         return unless_said(self.spec_below, self.says_restart) if supervisor.spec.dynamic else self.spec_below
 
     def for_roots_only(self) -> Iterator[tuple[str, object, str]]:
-        """What was said that only the root of a tree can do: the option, its value, and the cure below a root."""
+        """What was said that only the root of a tree can do.
+
+        It is the option, its value, and the cure below a root.
+        """
         if self.shutdown_budget is not None:
             yield "shutdown_budget", self.shutdown_budget, "say it at the root; stop_within= bounds the stop of a nested one"
 
@@ -183,7 +192,10 @@ class Description:
             raise InvalidSpec(who, option, value, f"it is for the root of a tree, and this one is below another: {cure}")
 
     def with_budget(self, seconds: float) -> Self:
-        """The same description with another `shutdown_budget`: what an operator says, rather than whoever wrote the tree."""
+        """The same description with another `shutdown_budget`, in seconds.
+
+        It is what an operator says, rather than whoever wrote the tree.
+        """
         _check_budget(f"supervisor {self.name!r}", seconds)
         other = copy.copy(self)
         other.shutdown_budget = seconds

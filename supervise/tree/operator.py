@@ -57,7 +57,10 @@ class Operator:
         return f"<Operator {self.who} of {self._branch.path}>"
 
     def pause(self, key: str | Child[Any] | Pool[Any]) -> None:
-        """Have an actor begin no further message; it keeps accepting. It outlasts restarts, until `resume`. Returns at once."""
+        """Have an actor begin no further message; it keeps accepting. Returns at once.
+
+        It outlasts restarts, until `resume`.
+        """
         place = self._actor(key)
         with self._does(place, "pause", "pause it"):
             place.mailbox.pause()
@@ -77,9 +80,10 @@ class Operator:
             await place.resize(size)
 
     async def stop(self, key: str | Child[Any] | Description) -> None:
-        """Stop a child and leave it listed; its siblings run on. A temporary one, or a dynamic supervisor's, is forgotten.
+        """Stop a child and leave it listed; its siblings run on.
 
-        Raises `ChildUnstoppable` if it outlives its cancellation.
+        A temporary one, or a dynamic supervisor's, is forgotten. Raises `ChildUnstoppable` if it
+        outlives its cancellation.
         """
         place, branch = self._child(key)
         with self._does(place, "stop", "stop it"):
@@ -95,11 +99,14 @@ class Operator:
             return await admin.restart(branch, place.name)
 
     async def restart(self, key: str | Child[Any] | Description) -> bool:
-        """Stop a child in order and start it again: what waits in its mailbox stays, and no sibling is touched.
+        """Stop a child in order and start it again.
 
-        One that waits for its backoff is restarted now, with its group, and this doesn't wait until it is ready. False: its
-        factory ignored the start. Raises `ChildTemporary`, `NotForDynamic` (both are forgotten when they stop),
-        `ChildStartFailed` (it stays stopped), `ChildUnstoppable`.
+        What waits in its mailbox stays, and no sibling is touched. One that waits for its backoff
+        is restarted now, with its group, and this doesn't wait until it is ready. It returns False
+        if its factory ignored the start.
+
+        Raises `ChildTemporary` and `NotForDynamic`, since both are forgotten when they stop;
+        `ChildStartFailed`, and it stays stopped; `ChildUnstoppable`.
         """
         place, branch = self._child(key)
         admin.check_deadlock(branch, place.name)
@@ -114,10 +121,11 @@ class Operator:
         restart: Restart | RestartName | None = None,
         limit: Intensity | None = None,
     ) -> None:
-        """Give a child another restart policy (type, `wait=`, `stop=`, `when=`), another limit of its own, or both.
+        """Give a child another restart policy, another limit of its own, or both.
 
-        It holds from the child's next end on. It isn't written down anywhere: when its supervisor is itself restarted, what
-        the description says holds again. Raises `InvalidSpec` for what the child couldn't have been described with.
+        A policy is type, `wait=`, `stop=` and `when=`. It holds from the child's next end on. It
+        isn't written down anywhere: when its supervisor is itself restarted, what the description
+        says holds again. Raises `InvalidSpec` for what the child couldn't have been described with.
         """
         place, branch = self._child(key)
         who = f"child {place.name!r}"
@@ -144,9 +152,10 @@ class Operator:
             )
 
     async def change_intensity(self, intensity: Intensity) -> None:
-        """Give this supervisor itself another restart intensity. Restarts that were counted stay counted.
+        """Give this supervisor itself another restart intensity.
 
-        It holds until the supervisor is itself restarted. Raises `InvalidSpec` for anything but an `Intensity`.
+        Restarts that were counted stay counted. It holds until the supervisor is itself restarted.
+        Raises `InvalidSpec` for anything but an `Intensity`.
         """
         check_intensity(f"supervisor {self._branch.name!r}", "intensity", intensity)
         self._branch.running_node()

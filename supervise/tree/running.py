@@ -70,6 +70,7 @@ class RunningSupervisor:
 
     @property
     def name(self) -> str:
+        """The supervisor's name: the last part of its path."""
         return self._branch.name
 
     @property
@@ -110,10 +111,12 @@ class RunningSupervisor:
     async def start(self, factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, **options: Unpack[ChildOptions]) -> Address[Any]:
         """Add a child at the end, start it, and return its address when it is ready.
 
-        See `child` for the factory and its arguments. Under a dynamic supervisor it is temporary unless `restart` says
-        otherwise. Raises `ChildStartFailed` (with the cause) and keeps nothing; `ChildAlreadyStarted`,
-        `ChildAlreadyPresent`, `TooManyChildren`, `SupervisorNotRunning`. A factory that ignores its start leaves a stopped
-        child, whose address raises `ActorStopped`.
+        See `child` for the factory and its arguments. Under a dynamic supervisor it is temporary
+        unless `restart` says otherwise. A factory that ignores its start leaves a stopped child,
+        whose address raises `ActorStopped`.
+
+        Raises `ChildStartFailed`, with the cause, and keeps nothing; `ChildAlreadyStarted`,
+        `ChildAlreadyPresent`, `TooManyChildren`, `SupervisorNotRunning`, and `InvalidSpec`.
         """
         return await self._start(factory, args, options)
 
@@ -125,11 +128,12 @@ class RunningSupervisor:
         *args: *Ts,
         **options: Unpack[ChildOptions],
     ) -> Address[Task]:
-        """Add a child that runs `function(*args)` in a task: `await app.start_task(poll, url, name="poll")`.
+        """Add a child that runs `function(*args)` in a task, and return its address.
 
-        Its return is a normal end, what it raises a crash, and a stop cancels it; see `task`, which is the form for a static
-        child. It returns before the function has begun. Raises what `start` raises, and `InvalidSpec` for what isn't a
-        coroutine function.
+        `await app.start_task(poll, url, name="poll")`. Its return is a normal end, what it raises a
+        crash, and a stop cancels it; see `task`, which is the form for a static child. It returns
+        before the function has begun. Raises what `start` raises, and `InvalidSpec` for what isn't
+        a coroutine function.
         """
         return await self._start(task(function, *args), (), options)
 
@@ -144,14 +148,18 @@ class RunningSupervisor:
     async def start_child(
         self, child: Child[Any] | Description, *, name: str | None = None
     ) -> Address[Any] | RunningSupervisor:
-        """Add a child that is described already, or a whole supervisor with all below it. See `start` for what it raises.
+        """Add a child that is described already, or a whole supervisor with all below it.
 
-        A description is a template: it may be started many times, under different names. `name` is the one that it gets
-        here. Default: its own; under a dynamic supervisor, and for a child without one, that with `-2`, `-3`, … if it is taken.
+        A description is a template: it may be started many times, under different names. `name` is
+        the one that it gets here. Default: its own; under a dynamic supervisor, and for a child
+        without one, that with `-2`, `-3`, … if it is taken.
 
-        It is then a part of the tree like any other: its keys find (`find`), and `on_tree_started` of what is below it waits
-        until all of it is built. If it doesn't start, nothing of it is left. Raises `InvalidSpec`, too, for what only a root
-        can have: `shutdown_budget`, `listener`, `metrics`, `tracing`.
+        It is then a part of the tree like any other. Its keys find (`find`), and `on_tree_started`
+        of what is below it waits until all of it is built. If it doesn't start, nothing of it is
+        left.
+
+        Raises what `start` raises, and `InvalidSpec` for what only a root can have, as `listener`
+        and `shutdown_budget`.
         """
         if not isinstance(child, Child | Description):
             cure = "describe it with child(factory, …), Supervisor(…) or DynamicSupervisor(…), or use start(factory, …)"
@@ -175,10 +183,12 @@ class RunningSupervisor:
         return address_of(place.mailbox)
 
     async def terminate_child(self, child: str | Address[Any] | WeakAddress[Any] | RunningSupervisor) -> None:
-        """Stop a child, by name, address or handle, and leave it listed; its siblings aren't touched, whatever the strategy.
+        """Stop a child, by name, address or handle, and leave it listed.
 
-        A temporary child is forgotten. Under a dynamic supervisor a name won't do, one whose child has ended already is no
-        error, and the child is forgotten. Raises `ChildNotFound`, or `ChildUnstoppable` if it outlives its cancellation.
+        Its siblings aren't touched, whatever the strategy. A temporary child is forgotten. Under a
+        dynamic supervisor a name won't do, one whose child has ended already is no error, and the
+        child is forgotten. Raises `ChildNotFound`, or `ChildUnstoppable` if it outlives its
+        cancellation.
         """
         if isinstance(child, str):
             await admin.terminate(self._branch, child, by_name=True)
@@ -193,9 +203,11 @@ class RunningSupervisor:
     async def restart_child(self, name: str) -> bool:
         """Start a child that is listed but stopped, on its mailbox.
 
-        False: its factory ignored the start, or it lived by its addresses (`lifetime="addresses"`) and nobody has one any more.
-        It counts against no limit. Raises `ChildNotFound`, `ChildRunning`, `ChildRestarting`, `ChildStartFailed` (it stays
-        stopped, with the cause attached), `NotForDynamic`.
+        It returns False if its factory ignored the start, or if it lived by its addresses
+        (`lifetime="addresses"`) and nobody has one any more. It counts against no limit.
+
+        Raises `ChildNotFound`, `ChildRunning`, `ChildRestarting`, `NotForDynamic`; and
+        `ChildStartFailed`, with the cause: then it stays stopped.
         """
         return await admin.restart(self._branch, name)
 
@@ -209,38 +221,47 @@ class RunningSupervisor:
     async def resize(self, key: str | Pool[Any], /, size: int) -> None:
         """Have so many workers in a pool below this supervisor: `await app.resize(jobs, 8)`.
 
-        It returns when the new ones are ready, or those over the number have ended, each after what it has in hand, within its
-        `stop_within`; nothing that waits is moved. The last ones go first. The pool keeps its size over its restarts.
-        Raises `InvalidSpec` for a number that is none, `ChildNotFound`, and `ChildStartFailed`, after which it has fewer.
+        It returns when the new ones are ready; or when those over the number have ended, each after
+        what it has in hand, within its `stop_within`. Nothing that waits is moved. The last ones go
+        first. The pool keeps its size over its restarts.
+
+        Raises `InvalidSpec` for a number that is none, `ChildNotFound`, and `ChildStartFailed`,
+        after which it has fewer.
         """
         self._branch.check_here()
         await pool_place(self._branch, key).resize(size)
 
     def operator(self, who: str) -> Operator:
-        """The hand of a person on this supervisor and what is below it: pause, restart, stop, start, change a policy.
+        """The hand of a person on this supervisor and what is below it.
 
-        `who` stands in the events that say what was asked for. Raises `InvalidSpec` for an empty name.
+        It can pause, resume, restart, stop, start, and change a policy. `who` stands in the events
+        that say what was asked for. Raises `InvalidSpec` for an empty name.
         """
         return Operator(self._branch, who)
 
     def kill(self, path: str) -> None:
-        """Cancel an actor as somebody outside the tree would: no stop is asked for, and its supervisor sees `killed`.
+        """Cancel an actor as somebody outside the tree would; it returns at once.
 
-        It returns at once. What follows is decided as after a crash.
+        No stop is asked for, and its supervisor sees `killed`. What follows is decided as after a
+        crash. Raises `ChildNotFound`.
         """
         self._branch.check_here()
         self._branch.tree.registry.place(self._branch, path).kill()
 
     def kill_all(self) -> None:
-        """Cancel the whole tree at once, in no order. It returns at once; for when an ordered stop takes too long."""
+        """Cancel the whole tree at once, in no order; it returns at once.
+
+        It is for when an ordered stop takes too long.
+        """
         self._branch.check_here()
         self._branch.tree.kill()
 
     async def stop(self, reason: ExitReason = SHUTDOWN) -> None:
         """Stop this supervisor with all below it, in order, and wait until it has ended.
 
-        The root's tree is then over; a nested supervisor's parent reacts to `reason` as to any child that ended by itself,
-        so a permanent one comes back: `terminate_child` on the parent is what keeps it down. Idempotent.
+        The root's tree is then over. A nested supervisor's parent reacts to `reason` as to any
+        child that ended by itself. So a permanent one comes back: `terminate_child` on the parent
+        is what keeps it down. Idempotent.
         """
         if not isinstance(reason, ExitReason):
             cure = "a reason is a value, e.g. ExitReason(ExitKind.SHUTDOWN, 'why')"
@@ -257,11 +278,14 @@ class RunningSupervisor:
             await tree.hosted.wait()
 
     async def close(self) -> None:
-        """End a tree that was begun with `open()`: stop all of it in order, and wait until nothing is left.
+        """End a tree that was begun with `open()`, and wait until nothing is left.
 
-        Raises what ended the tree before, unless `wait()` has. Idempotent. It may be called in any task of the event loop; a
-        caller that is cancelled leaves the stop to go on. RuntimeError for a tree in an `async with`, whose end is the end of
-        the block, and for what isn't the root; `WouldDeadlock` in an actor of the tree.
+        All of it is stopped in order. Idempotent. It may be called in any task of the event loop; a
+        caller that is cancelled leaves the stop to go on.
+
+        Raises what ended the tree before, unless `wait()` has. RuntimeError for a tree in an `async
+        with`, whose end is the end of the block, and for what isn't the root; `WouldDeadlock` in an
+        actor of the tree.
         """
         hosted = self._branch.tree.hosted
         if hosted is None or self._branch.parent is not None:
@@ -274,7 +298,10 @@ class RunningSupervisor:
         await hosted.close()
 
     async def stopping(self) -> None:
-        """Wait until the whole tree begins to end, whatever makes it; the first message that a stop refuses comes later."""
+        """Wait until the whole tree begins to end, whatever makes it.
+
+        The first message that a stop refuses comes later.
+        """
         if self.ended is None:
             self._branch.check_here()
         await self._branch.tree.ending.wait()
@@ -286,45 +313,57 @@ class RunningSupervisor:
     @overload
     def find(self, key: str, /) -> Address[Any]: ...
     def find(self, key: Any, /) -> Any:
-        """The address under a typed key, from anywhere in the tree, or under a path relative to this supervisor.
+        """The address of a child, under a typed key or a relative path.
 
-        Where a description was started several times, its keys stand at several places. What is below this supervisor comes
-        first, then what is below the one above it, and so on; raises `ChildAmbiguous`, which names the paths, if there are
-        several. Raises `ChildNotFound`. An address may be of a child that is stopped; using it says so.
+        A key finds from anywhere in the tree. Where a description was started several times, its
+        keys stand at several places. What is below this supervisor comes first, then what is below
+        the one above it, and so on.
+
+        Raises `ChildNotFound`, and `ChildAmbiguous`, which names the paths, if there are several.
+        An address may be of a child that is stopped; using it says so.
         """
         return self._branch.find(key)
 
     def supervisor(self, key: str | Description, /) -> RunningSupervisor:
-        """The handle of a supervisor below this one, under a relative path or its description. See `find` for what is nearest.
+        """The handle of a supervisor below this one, under a relative path or its description.
 
-        Within an instance of a description that is this instance itself.
+        See `find` for what is nearest. Within an instance of a description that is this instance
+        itself. Raises `ChildNotFound`, and `ChildAmbiguous`.
         """
         return RunningSupervisor(self._branch.tree.registry.branch(self._branch, key))
 
     def explain(self, key: str | Child[Any] | Description, /, *, error: BaseException | None = None) -> Explanation:
-        """What a crash of that child would cause now, without doing it; `str()` of it says it in words.
+        """What a crash of that child would cause now, without doing it; `str()` gives words.
 
-        The same rules decide as after a real crash, on a copy of what the supervisor knows. Wait, stop and `when=` policies
-        are asked, so one that counts its own calls notices; of a random wait it is one draw. `error` is what it would crash
-        with, for policies that look at it. For a supervisor it is what its giving up would cause. Raises `ChildNotFound`,
-        and `SupervisorNotRunning` if the supervisor of the child is down.
+        The same rules decide as after a real crash, on a copy of what the supervisor knows. Wait,
+        stop and `when=` policies are asked, so one that counts its own calls notices; of a random
+        wait it is one draw. `error` is what it would crash with, for policies that look at it. For
+        a supervisor it is what its giving up would cause.
+
+        Raises `ChildNotFound`, and `SupervisorNotRunning` if the supervisor of the child is down.
         """
         return explain_place(self._branch.tree.registry.place(self._branch, key), error)
 
     def which_children(self) -> list[ChildInfo]:
-        """OTP's `which_children`: one line for each listed child, in start order. Empty while the supervisor is down."""
+        """One line for each listed child, in start order: OTP's `which_children`.
+
+        Empty while the supervisor is down.
+        """
         node = self._branch.node
         return [] if node is None else node.machine.children()
 
     children = which_children
 
     def count_children(self) -> ChildCount:
-        """OTP's `count_children`."""
+        """How many children there are, by type, and how many live: OTP's `count_children`."""
         node = self._branch.node
         return ChildCount(0, 0, 0, 0) if node is None else node.machine.count()
 
     def get_childspec(self, name: str) -> ChildInfo:
-        """OTP's `get_childspec`: one child, with its spec and its state. Raises `ChildNotFound`."""
+        """One child, with its spec and its state: OTP's `get_childspec`.
+
+        Raises `ChildNotFound`.
+        """
         node = self._branch.node
         info = None if node is None else node.machine.child(name)
         if node is None or info is None:
@@ -354,39 +393,46 @@ class RunningSupervisor:
         return self._branch.tree.ended
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Have a function called with every event of the whole tree, at once and in order; the result takes it away again.
+        """Have a function called with every event of the whole tree; the result undoes that.
 
-        It must be quick, and must not wait. If it raises, that is logged, and nothing else happens.
+        It is called at once and in order. It must be quick, and must not wait. If it raises, that
+        is logged, and nothing else happens.
         """
         check_listener("subscribe", "listener", listener, optional=False)
         self._branch.check_here()
         return self._branch.tree.bus.subscribe(listener)
 
     def events(self, *, capacity: float = 1000, overflow: WhenFull = "drop_oldest") -> Subscription[Event]:
-        """The events of this supervisor and of all below it, as a stream: `async with app.events() as events: async for …`.
+        """The events of this supervisor and of all below it, as a stream.
 
-        It outlives restarts of the supervisor, and ends when it is gone for good, the root with its tree; the last events, such
-        as its own end, come before. Nothing ever waits for the reader: at most `capacity` events wait for it; beyond that
-        the oldest is dropped and counted, or, with `overflow="close"`, the stream ends with `SubscriberTooSlow`. For each
-        event at once and in order, `subscribe` takes a function.
+        `async with app.events() as events: async for event in events`. It outlives restarts of the
+        supervisor. It ends when that is gone for good, the root with its tree; the last events,
+        such as its own end, come before.
+
+        Nothing ever waits for the reader: at most `capacity` events (default 1000) wait for it.
+        Beyond that the oldest is dropped and counted, or, with `overflow="close"`, the stream ends
+        with `SubscriberTooSlow`. For each event at once and in order, `subscribe` takes a function.
         """
         branch = self._branch
         return Subscription(f"events of {branch.path}", branch.tree.backend, branch.attach, capacity, overflow)
 
     async def ping(self, timeout: float | None = 5.0) -> dict[str, Pong]:
-        """Have all actors below this supervisor answer an empty message, all at the same time; by path, in the tree's order.
+        """Have all actors below this supervisor answer an empty message, all at the same time.
 
-        A `Pong` says how many seconds it took, the wait behind what is queued and in hand included; or why there was no
-        answer, e.g. within `timeout` seconds. One that is restarting isn't waited for.
+        It returns a `Pong` for each path, in the tree's order. That says how many seconds it took,
+        the wait behind what is queued and in hand included. Or it says why there was no answer,
+        e.g. within `timeout` seconds (default 5; None for no deadline). One that is restarting
+        isn't waited for. Raises `InvalidSpec`.
         """
         self._branch.check_here()
         return await ping_all(self.path, [place.mailbox for place in self._branch.actors()], timeout)
 
     async def record(self) -> Path | None:
-        """Write the flight record of the whole tree now, and return its file; `supervise postmortem` reads it.
+        """Write the flight record of the whole tree now, and return its file.
 
-        It is written in a thread. None if it can't be written, which is logged as a WARNING. RuntimeError where the tree has no
-        flight recorder (`recorder=False`).
+        `supervise postmortem` reads it. It is written in a thread. None if it can't be written,
+        which is logged as a WARNING. RuntimeError where the tree has no flight recorder
+        (`recorder=False`).
         """
         self._branch.check_here()
         recorder = self._branch.tree.recorder
@@ -404,5 +450,8 @@ class RunningSupervisor:
         return self._branch.tree.dead_letters.count
 
     def account(self) -> Account:
-        """What became of every message that the actors below this supervisor accepted, those of forgotten ones included."""
+        """What became of every message that the actors below this supervisor accepted.
+
+        Those of forgotten ones are included.
+        """
         return self._branch.account()

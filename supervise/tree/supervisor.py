@@ -131,31 +131,41 @@ class Runnable(Description):
         return other
 
     def with_metrics(self, metrics: Watcher) -> Self:
-        """The same description with other `metrics`: what an operator says, rather than whoever wrote the tree."""
+        """The same description with other `metrics`.
+
+        It is what an operator says, rather than whoever wrote the tree.
+        """
         other = self._copied()
         other.metrics = metrics
         return other
 
     @property
     def running(self) -> RunningSupervisor | None:
-        """The tree that it runs, from the beginning of its start until it has ended; None when it doesn't run."""
+        """The tree that it runs, or None when it doesn't run.
+
+        It is there from the beginning of its start until it has ended.
+        """
         tree = getattr(self, "_tree", None)
         return None if tree is None else RunningSupervisor(tree.root)
 
     async def open(self) -> RunningSupervisor:
-        """Run it where no `async with` can stand around it: in fixtures, notebooks, unittest, at a prompt; until `app.close()`.
+        """Run it where no `async with` can stand around it, until `app.close()`.
 
-        It lives in a task of its own, so both can be called in any task of the event loop. What ends the tree (`GaveUp`,
-        KeyboardInterrupt, whatever) is raised by whichever of `app.wait()` and `app.close()` comes first; if neither comes,
-        it is logged, CRITICAL. Without `close()` the end of the event loop cancels all of it at once, in no order. Raises
+        It is for fixtures, notebooks, unittest, or a prompt. It lives in a task of its own, so both
+        can be called in any task of the event loop.
+
+        What ends the tree (`GaveUp`, KeyboardInterrupt, whatever) is raised by whichever of
+        `app.wait()` and `app.close()` comes first. If neither comes, it is logged, CRITICAL.
+        Without `close()` the end of the event loop cancels all of it at once, in no order. Raises
         `StartFailed`.
         """
         return await Host(self).open()
 
     async def serve(self, *, task_status: TaskStatus[RunningSupervisor] = TASK_STATUS_IGNORED) -> None:
-        """Run it in a task group until it ends by itself, or the group is cancelled: `app = await group.start(tree.serve)`.
+        """Run it in a task group: `app = await group.start(tree.serve)`.
 
-        Raises what leaves its `async with`. `app.stop()` ends it.
+        It runs until it ends by itself, or the group is cancelled; `app.stop()` ends it. Raises
+        what leaves its `async with`.
         """
         async with self as app:
             task_status.started(app)
