@@ -241,3 +241,20 @@ def test_help_shows_each_option_of_a_supervisor_with_its_text() -> None:
         assert len(texts) == 1, f"{option} stands {len(texts)} times in help()"
         assert len(texts[0]) > 10
     assert len(texts_of("max_children", supervise.DynamicSupervisor)) == 1
+
+
+def test_help_shows_each_option_of_an_open_mailbox_with_its_text() -> None:
+    for option in set(inspect.signature(supervise.open_mailbox).parameters) - {"kind"}:
+        texts = texts_of(option, supervise.open_mailbox)
+        assert len(texts) == 1, f"{option} stands {len(texts)} times in help()"
+        assert len(texts[0]) > 10
+
+
+@pytest.mark.parametrize("name", ["Account", "ChildInfo", "Decision", "Redeliver", "Restart", "Recorder", "Undelivered"])
+def test_what_help_says_of_a_field_is_of_one_that_is_there(name: str) -> None:
+    """A line of its own for each field that isn't plain by its name: pydoc has no other place for them."""
+    record = getattr(supervise, name)
+    prose, _, _ = (inspect.getdoc(record) or "").partition("\n\n>>> ")
+    named = re.findall(r"^(\w+): ", prose, re.MULTILINE)
+    assert len(named) > 1
+    assert set(named) <= set(record.__annotations__)

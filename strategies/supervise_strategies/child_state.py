@@ -50,6 +50,17 @@ class ChildInfo(NamedTuple):
 
     It is a value, taken at one moment; ask again for a later one.
 
+    state: Where it stands, a `ChildState`. `alive`: whether an incarnation of it exists
+        now.
+    incarnation: Which life it is, or was last, from 1.
+    due: When a pending restart is due, in seconds of the loop's clock, if it waits for a
+        backoff.
+    restarts: How many restarts its own ends have caused since its supervisor started.
+    last: Why it last ended abnormally, or failed to start, since then; None if it didn't.
+    finished: Whether it is stopped, and that is in order: it ended normally, or ignored its
+        start.
+    alike: How many crashes of one kind came in a row, of a child with `quarantine=`.
+
     >>> async with Supervisor("app") as app:
     ...     names = await app.start(list)
     ...     await names.send(list.pop)

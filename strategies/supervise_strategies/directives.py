@@ -139,6 +139,12 @@ class Decision(NamedTuple):
     `str()` says it in words. A tree tells of each in an event `Decided`, which has it as
     `.decision`; `app.explain()` says what would be decided now.
 
+    used: Restarts in the window, this one included.
+    allowed: How many restarts the limit allows, the child's own or its supervisor's.
+    per: Seconds of that window.
+    delay: Seconds before the restart.
+    affected: The names of all that are restarted with it, itself included.
+
     >>> async with Supervisor("app", child(list)) as app:
     ...     decision = app.explain("list").decision
     ...     decision.action, decision.used, decision.allowed

@@ -19,6 +19,12 @@ class ExitKind(StrEnum):
     NORMAL and SHUTDOWN are orderly, the others abnormal. It is a `str`, so it compares with
     one.
 
+    NORMAL: It ended by itself: `current().stop()`, or its work was done.
+    SHUTDOWN: An orderly end: its supervisor asked, or it said so itself.
+    CRASHED: An exception left a handler, a task of the nursery, the factory or a hook.
+    KILLED: It was cancelled without being asked, or was asked and took too long.
+    GAVE_UP: A supervisor spent its restart intensity, or a child its own limit.
+
     >>> async with Supervisor("app") as app:
     ...     names = await app.start(list)
     ...     reason = await names.stop()

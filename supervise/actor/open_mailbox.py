@@ -376,9 +376,24 @@ def open_mailbox(
     Nobody but its addresses keeps the actor alive: when the last strong one is gone, and
     nothing waits, it ends.
 
-    `capacity` (default 1000 messages), `overflow`, `lanes`, `choice`, `throttle`, `queue`,
-    `concurrency` and `on_dead_letter` are as of `child`. `listener` is a function that hears
-    every event. What it raises is logged. Raises `InvalidSpec`.
+    name: Of the actor, in logs and errors. Default: that of `kind`, in lower case.
+    capacity: How many messages it holds: default 1000; `math.inf` for no bound.
+    overflow: What a full mailbox does: `"wait"` (default), `"reject"`, `"drop_oldest"`, or
+        `"drop_newest"`.
+    lanes: Names of two or more lanes, most urgent first, each with the capacity. Default:
+        one.
+    choice: Which lane is next: `"strict"` (default), `"fair"`, weights, or a function; see
+        `child`.
+    throttle: How many messages a second are begun at most, or a `Throttle`. Default: no
+        bound.
+    queue: What makes a lane's queue, a `MessageQueue`. Default: `collections.deque`.
+    concurrency: How many handlers run beside each other. Default: None, one after the
+        other.
+    on_dead_letter: A function of one `Undelivered`; what it raises is logged. Default:
+        None.
+    listener: A function that hears every event; what it raises is logged. Default: None.
+
+    Raises `InvalidSpec`.
 
     >>> mailbox, names = open_mailbox(list)
     >>> await names.send(list.pop)

@@ -10,6 +10,15 @@ class Account(NamedTuple):
 
     It balances at every instant, and goes on over crashes and restarts.
 
+    accepted: All that came in.
+    handled: The handler returned.
+    failed: A caller got an error: the handler raised, or the call was cut.
+    dead_lettered: No handler will finish it, and nobody could be told; or it waited at a
+        stop.
+    abandoned: Skipped: its caller was gone, or its deadline had passed.
+    queued: It waits.
+    in_hand: A handler has begun with it.
+
     >>> async with Supervisor("app") as app:
     ...     names = await app.start(list)
     ...     await names.send(list.pop)

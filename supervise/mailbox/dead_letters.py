@@ -37,6 +37,10 @@ class Undelivered(NamedTuple):
     The hook is called at once, and can't wait: it sends the message elsewhere with `try_send`,
     or writes it down.
 
+    path: Of the actor that it was for. `why`: in words.
+    error: What its handler raised, or what refused it; None if it only waited.
+    attempts: How often a handler has begun with it.
+
     >>> lost = []
     >>> async with Supervisor("app", child(list, on_dead_letter=lost.append)) as app:
     ...     await app.find("list").send(list.pop)
