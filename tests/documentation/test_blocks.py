@@ -59,8 +59,17 @@ COMMANDS = [
 
 def like(shown: str, printed: str) -> bool:
     """Whether it is what was shown. `…` stands for what is another time another: within its line, or for whole lines."""
-    pattern = re.escape(shown).replace("\n…\n", "\n(?s:.*\n)?").replace("…", "[^\n]*")
-    return re.fullmatch(pattern, printed) is not None
+    lines = [re.escape(line).replace("…", "[^\n]*") + "\n" for line in shown.splitlines()]
+    return re.fullmatch("".join("(?s:.*\n)?" if line == "[^\n]*\n" else line for line in lines), printed) is not None
+
+
+def test_what_is_shown_stands_for_what_is_printed() -> None:
+    assert like("a … d\n…\ne\n", "a b d\ne\n")
+    assert like("a … d\n…\ne\n", "a b c d\nx\ny\ne\n")
+    assert like("…\ne\n…\n", "d\ne\n")
+    assert not like("a … d\n", "a b\nc d\n")
+    assert not like("a.\n", "ab\n")
+    assert not like("a\n…\nb\n", "a\nx\n")
 
 
 @pytest.mark.parametrize(("page", "number", "block", "after"), BLOCKS)
