@@ -383,7 +383,8 @@ def _named(found: dict[str, tuple[str, str]]) -> list[str]:
 def _cure(seen: _Seen) -> str:
     if seen.checkpoint is not None:
         kept = f"{shown(seen.checkpoint.value)} of #{seen.checkpoint.incarnation}"
-        return f"the last checkpoint is {kept}: the factory finds it as current().last_checkpoint, and begins with it"
+        cure = "what isn't in it is lost; the factory finds it as current().last_checkpoint, and is to begin with it"
+        return f"the last checkpoint is {kept}: {cure}"
     if attribute_of_kind(seen.kind, SNAPSHOT) is not None:
         return "no snapshot() was taken before the crash: crash_after= waits for @checkpointed(every=…)"
     return "current().checkpoint(value), or @checkpointed on a snapshot(), keeps what the next life needs"

@@ -211,7 +211,7 @@ async def test_a_checkpoint_that_no_factory_looks_at_is_named() -> None:
             await super().add(item)
             current().checkpoint([*self.content])
 
-    assert "the last checkpoint is ['tea'] of #1: the factory finds it" in str(await fails(Deaf, crash=BOMB))
+    assert "the last checkpoint is ['tea'] of #1: what isn't in it is lost" in str(await fails(Deaf, crash=BOMB))
 
 
 class Shelf:
