@@ -295,7 +295,7 @@ class QueueContract:
     @asynccontextmanager
     async def _actor(self, **options: Any) -> AsyncGenerator[Address[Specimen]]:
         described = child(Specimen, queue=self.queue, **options)
-        async with Supervisor("app", described, intensity=Intensity(100)) as app:
+        async with Supervisor("app", described, intensity=Intensity(100, per=1000)) as app:
             yield app.find(described)
             assert app.account().balanced
 
