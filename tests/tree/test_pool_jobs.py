@@ -56,9 +56,9 @@ class Worker:
 class World:
     """A pool, and the one job that is looked at."""
 
-    def __init__(self, way: str, group: TaskGroup) -> None:
+    def __init__(self, way: str) -> None:
         self.way = way
-        self.group = group
+        self.group: TaskGroup
         self.begun: list[int] = []
         self.done: list[str] = []
         self.dead: list[Undelivered] = []
@@ -238,8 +238,8 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize("way", ["sent", "called"])
 @pytest.mark.parametrize("when", SITUATIONS)
 async def test_each_job_ends_as_the_table_says(when: str, way: str) -> None:
-    async with anyio.create_task_group() as group:
-        world = World(way, group)
+    world = World(way)
+    async with anyio.create_task_group() as world.group:
         await SITUATIONS[when](world)
     seen, cell = world.seen(), table()[when][way == "called"]
     assert re.match(rf"{re.escape(seen)}(?=$|[,;: ])", cell), f"{seen}, and the guide says: {cell}"
