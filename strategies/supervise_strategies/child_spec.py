@@ -185,10 +185,12 @@ def warn_of_immortal_loop(supervisor: SupervisorSpec, child: ChildSpec) -> None:
         return
     if limit.restarts and limit.per / limit.restarts <= child.seconds < math.inf:
         given = "stop_within=" if child.stop_within is not None else "the default stop time of "
+        counted = limit is child.limit or child.restart.counted
+        paced = "" if counted else ", or give its restarts a wait=, so they aren't counted"
         warnings.warn(
             f"child {child.id!r}: {given}{child.seconds:g} s is at or above period / intensity ({limit.per:g} s / "
             f"{limit.restarts}) of {whose}: a child whose stop always overruns never spends it; lower stop_within, or "
-            "raise the period",
+            f"raise the period{paced}",
             ImmortalLoopWarning,
             stacklevel=_to_the_user(),
         )

@@ -207,8 +207,8 @@ def test_an_immortal_loop_is_never_warned_of_where_restarts_are_not_counted() ->
         warn_of_immortal_loop(sup, spec("a", Restart.permanent(wait=wait_random(0, 1)), stop_within=10))
         for stop in (stop_after_attempt(3), stop_after_delay(9)):
             warn_of_immortal_loop(sup, spec("a", Restart.permanent(stop=stop), stop_within=10))
-    with pytest.warns(ImmortalLoopWarning):
+    with pytest.warns(ImmortalLoopWarning, match=r"raise the period, or give its restarts a wait=, so they aren't counted$"):
         warn_of_immortal_loop(sup, spec("a", Restart.permanent(wait=wait_fixed(0.001)), stop_within=10))
     for restart, limit in ((Restart.permanent(wait=BACKOFF, counted=True), None), (Restart(wait=BACKOFF), Intensity(1))):
-        with pytest.warns(ImmortalLoopWarning):
+        with pytest.warns(ImmortalLoopWarning, match=r"raise the period$"):
             warn_of_immortal_loop(sup, spec("a", restart, stop_within=10, limit=limit))
