@@ -110,11 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Command(argparse.ArgumentParser):
-    """Takes words on both sides of an option, as in `restart db --as ada shop`; argparse itself takes them on one side alone."""
+    """Takes words on both sides of an option, as in `restart db --as ada shop`; argparse itself takes them on one side."""
 
     _mixed = False
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]  # any of its overloads
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self._mixed:  # it is called by what it calls
             return super().parse_known_args(args, namespace)
         self._mixed = True
@@ -127,7 +127,8 @@ class _Command(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="supervise", description="Run, watch and handle supervisor trees.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
+    parser_class: type[argparse.ArgumentParser] = _Command
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=parser_class)
     running = commands.add_parser(
         "run",
         help="run a supervisor tree until SIGTERM or SIGINT",
