@@ -1,6 +1,10 @@
-"""What happened in a tree: life-cycle facts as frozen values. `journal/bus.py` hands them out.
+"""What happened in a tree: life-cycle facts as frozen values, and where they are heard.
 
-An event never holds an actor, an exception or a message: it can be kept for ever, and pins nothing.
+An event never holds an actor, an exception or a message: it can be kept for ever, and pins
+nothing. Each has a `path`, a `level` of `logging`, and a text, which is also its record in
+the logger `supervise`. Begin with `Started`, `Stopped` and `Decided`; `as_dict` makes JSON
+of any. They are heard by `Supervisor(listener=…)`, `app.subscribe` and `app.events()`.
+`journal/bus.py` hands them out.
 """
 
 from __future__ import annotations
@@ -21,8 +25,10 @@ from .frame import in_place, listed, place_of
 
 
 class _Told:
-    """An event as text: a template that is the same for all events of a class, so that tools can group records by it, and what
-    stands in it.
+    """An event as text: `str(event)`.
+
+    The template is the same for all events of a class, so that tools can group records by it;
+    `parts` is what stands in it.
     """
 
     __slots__ = ()
@@ -47,7 +53,18 @@ _LEVELS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Started(_Told):
-    """An incarnation, or a supervisor with all its children, is ready."""
+    """An incarnation is ready, or a supervisor with all its children.
+
+    The factory and the enter hook have returned. `incarnation` counts lives from 1, so `#2` is
+    the first restart. Level DEBUG.
+
+        >>> async with Supervisor("app", child(list, name="cart"), listener=print):
+        ...     pass
+        app/cart #1 started
+        app #1 started
+        app/cart #1 ended: shutdown
+        app #1 ended: shutdown
+    """
 
     path: str
     incarnation: int
@@ -60,8 +77,20 @@ class Started(_Told):
 
 @dataclass(frozen=True, slots=True)
 class StartFailed(_Told):
-    """A factory or an enter hook raised; `ignored`: it said that it isn't wanted now. `frames` and the rest are those of
-    `Stopped`.
+    """A factory or an enter hook raised, or said that it isn't wanted now.
+
+    `ignored`: it raised `IgnoreStart`, which is no fault. `frames`, `fingerprint` and `alike`
+    are those of `Stopped`. Level WARNING; ERROR for a crash that is told with its traceback. No
+    `Stopped` follows.
+
+        >>> def connect():
+        ...     raise OSError("no route")
+        >>> async with Supervisor("app", listener=print) as app:
+        ...     await app.start(connect)
+        Traceback (most recent call last):
+        ChildStartFailed: ...
+        >>> print(StartFailed("app/db", 1, ExitReason(ExitKind.CRASHED, "OSError: no route"), ignored=False))
+        app/db #1 failed to start: crashed (OSError: no route)
     """
 
     path: str
@@ -77,7 +106,7 @@ class StartFailed(_Told):
 
     @property
     def level(self) -> int:
-        """ERROR for a crash that is told with its traceback."""
+        """ERROR for a crash that is told with its traceback, else WARNING."""
         return logging.ERROR if self.fingerprint and self.alike < 2 else logging.WARNING
 
     def parts(self) -> tuple[object, ...]:
@@ -89,10 +118,23 @@ class StartFailed(_Told):
 class Stopped(_Told):
     """An incarnation, or a supervisor, is over: nothing of it runs any more.
 
-    `waiting` is how many messages its mailbox held then; `cause` says for a supervisor what made it end. For a crash, `frames`
-    are the lines of the traceback (of a `HandlerLate` those that it waited in), `fingerprint` is equal for all crashes of the
-    same type from the same lines, and `alike` how often the tree had that since its traceback was logged, at most 10 minutes
-    ago, this time included.
+    `waiting` is how many messages its mailbox held then: a restart finds them. `cause` says
+    what made a supervisor end.
+
+    For a crash, `frames` are the lines of its traceback, 20 at most; of a `HandlerLate` those
+    that it waited in. `fingerprint` is equal for all crashes of one type from the same lines.
+    `alike` counts these in the whole tree, this one included, since their traceback was logged,
+    at most 10 minutes ago. Level DEBUG for an orderly end, WARNING for an abnormal one. It is
+    ERROR for a crash that is told with its traceback.
+
+        >>> heard = []
+        >>> async with Supervisor("app", listener=heard.append) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.send(list.pop)
+        ...     await cart.call(list.copy)
+        []
+        >>> print(next(event for event in heard if isinstance(event, Stopped)))
+        app/cart #1 ended: crashed (IndexError: pop from empty list)...
     """
 
     path: str
@@ -109,12 +151,12 @@ class Stopped(_Told):
 
     @property
     def level(self) -> int:
-        """ERROR for an actor's crash that is told with its traceback; WARNING for another abnormal end."""
+        """ERROR for a crash that is told with its traceback; WARNING for another abnormal end."""
         return min(self.level_of(self.reason), logging.ERROR if self.fingerprint and self.alike < 2 else logging.WARNING)
 
     @staticmethod
     def level_of(reason: ExitReason) -> int:
-        """The level that an actor's end for this reason has at most."""
+        """The level that an actor's end for this reason has, at most."""
         return _LEVELS[reason.kind]
 
     def parts(self) -> tuple[object, ...]:
@@ -130,7 +172,22 @@ def _place(event: StartFailed | Stopped) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Starting(_Told):
-    """A start takes long: it is told at 5 s, and each time that it has doubled."""
+    """A start takes long: told after 5 s, and each time that it has doubled.
+
+    Nothing is ended for it. `stack` is what it waits in, outermost line first, as far as it can
+    be seen; `cure` is what to do. Level WARNING.
+
+        >>> import anyio
+        >>> async def slow():
+        ...     await anyio.sleep(12)
+        ...     return []
+        >>> async with Supervisor("app", child(slow, name="db"), listener=print):
+        ...     pass
+        app/db #1 has been starting for 5 s, and waits in slow (...)...
+        app/db #1 has been starting for 10 s, and waits in slow (...)...
+        app/db #1 started
+        ...
+    """
 
     path: str
     incarnation: int
@@ -149,7 +206,22 @@ class Starting(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Decided(_Told):
-    """A supervisor decided what follows from a child's end."""
+    """A supervisor decided what follows from a child's end.
+
+    It is told before it is done. `decision` has all of it as values; its text says by which
+    rule. Level DEBUG after an orderly end, WARNING after an abnormal one, ERROR where the
+    supervisor gives up.
+
+        >>> def told(event):
+        ...     if isinstance(event, Decided):
+        ...         print(event)
+        >>> async with Supervisor("app", listener=told) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.send(list.pop)
+        ...     await cart.call(list.copy)
+        app: cart #1 ended: crashed (IndexError: pop from empty list); permanent -> restart 1 of 3 within 5 s
+        []
+    """
 
     path: str
     """Of the child."""
@@ -164,6 +236,7 @@ class Decided(_Told):
 
     @property
     def level(self) -> int:
+        """That of its decision: see `level_of`."""
         return self.level_of(self.decision)
 
     @staticmethod
@@ -179,7 +252,14 @@ class Decided(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Overran(_Told):
-    """It was cancelled, and still runs: it shields or swallows cancellation. Its mailbox refuses until it has ended."""
+    """It was cancelled, and still runs: it shields or swallows cancellation.
+
+    Told a second after the cancellation. Its mailbox refuses, and it isn't restarted, until it
+    has ended; the tree's end waits for it. Level ERROR.
+
+        >>> print(Overran("app/db", 3))
+        app/db #3 is unstoppable: it was cancelled and still runs
+    """
 
     path: str
     incarnation: int
@@ -192,7 +272,22 @@ class Overran(_Told):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter(_Told):
-    """An accepted message that no handler will finish. The message is there as text only."""
+    """An accepted message that no handler will finish.
+
+    The message is there as text only: its types, or what was sent, too, with
+    `log_arguments=True`. `on_dead_letter=` gets the message itself. A message that was refused
+    is none: its sender got an error. `reason` is why in one word, `why` in more. Level DEBUG,
+    since `Lost` tells of many at once.
+
+        >>> def told(event):
+        ...     if isinstance(event, DeadLetter):
+        ...         print(event, f"[{event.reason}]")
+        >>> async with Supervisor("app", listener=told) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     cart.pause()
+        ...     await cart.send(list.append, "tea")
+        app/cart: dead letter list.append(str): its actor is gone for good [stopped]
+    """
 
     path: str
     message: str
@@ -208,7 +303,20 @@ class DeadLetter(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Lost(_Told):
-    """An actor has lost messages: at its stop all that waited, in service those of a minute, after the first."""
+    """An actor has lost messages: the sum of its dead letters, said once.
+
+    At its stop it counts all that waited. In service the first is told at once, and then those
+    of a minute. `cure` is how not to lose them. Level WARNING.
+
+        >>> def told(event):
+        ...     if isinstance(event, Lost):
+        ...         print(event)
+        >>> async with Supervisor("app", listener=told) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     cart.pause()
+        ...     await cart.send(list.append, "tea")
+        app/cart: 1 waiting message dropped at the stop; drain=True handles what waits at a stop
+    """
 
     path: str
     count: int
@@ -231,7 +339,22 @@ class Lost(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Raised(_Told):
-    """A handler raised, its actor lives on, and nobody gets the error: it was a send, or the caller has gone."""
+    """A handler raised, its actor lives on, and nobody gets the error.
+
+    It was a send, or a call whose caller has gone: an error that a caller gets is no event.
+    `why` says why the actor lives on: `expects=`, `on_error="reply"` or `isolate=True`. Level
+    WARNING.
+
+        >>> def told(event):
+        ...     if isinstance(event, Raised):
+        ...         print(event)
+        >>> async with Supervisor("app", listener=told) as app:
+        ...     cart = await app.start(list, name="cart", expects=(IndexError,))
+        ...     await cart.send(list.pop)
+        ...     await cart.call(list.copy)
+        app/cart #1: list.pop() raised the expected IndexError: pop from empty list...
+        []
+    """
 
     path: str
     incarnation: int
@@ -259,7 +382,14 @@ class Raised(_Told):
 
 @dataclass(frozen=True, slots=True)
 class AddressDropped(_Told):
-    """The last strong address is gone before the actor got a message: most likely nobody kept the result."""
+    """The last strong address is gone before the actor got a message.
+
+    Most likely nobody kept the result of `start`. It ends the actor, since its `lifetime` is
+    "addresses". Level WARNING.
+
+        >>> print(AddressDropped("app/cart"))
+        app/cart: its last strong address is gone before any message came; keep the address
+    """
 
     path: str
     level: ClassVar[int] = logging.WARNING
@@ -271,9 +401,23 @@ class AddressDropped(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Late(_Told):
-    """A handler overran the child's `handler_deadline` (`seconds`); it is cancelled, and the actor crashes (`HandlerLate`).
+    """A handler overran the child's `handler_deadline`, and is cancelled.
 
-    `stack` is what the handler was waiting in, outermost line first, as far as it can be seen.
+    The actor crashes, with `HandlerLate`. `seconds` is the deadline. `stack` is what the
+    handler was waiting in, outermost line first, as far as it can be seen. Level WARNING.
+
+        >>> import anyio
+        >>> async def dawdle(cart):
+        ...     await anyio.sleep(60)
+        >>> def told(event):
+        ...     if isinstance(event, Late):
+        ...         print(event)
+        >>> async with Supervisor("app", listener=told) as app:
+        ...     cart = await app.start(list, name="cart", handler_deadline=2)
+        ...     await cart.send(dawdle)
+        ...     await cart.call(list.copy)
+        app/cart #1: dawdle() took longer than 2 s in dawdle (...); it is crashed
+        []
     """
 
     path: str
@@ -291,10 +435,16 @@ class Late(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Blocked(_Told):
-    """The event loop's thread runs something that doesn't let go of it, and so stops everything (`supervise.telemetry`).
+    """The event loop's thread runs something that doesn't let go of it: all else stands still.
 
-    `path` is the actor whose code it is, in life `incarnation`, with `message` in hand (None: in its factory or a hook). If
-    it isn't an actor's own task, `incarnation` is 0, and `path` the supervisor that was asked to watch.
+    It comes from `supervise.telemetry.Watchdog` alone. `path` is the actor whose code it is, in
+    life `incarnation`, with `message` in hand; None stands for its factory or a hook. If it
+    isn't an actor's own task, `incarnation` is 0, and `path` the supervisor that was asked to
+    watch. Nobody is crashed for it. Level ERROR.
+
+        >>> print(Blocked("app/cart", 1, "Cart.total", 1.0, (Frame("shop.py", 7, "Cart.total"),)))
+        app/cart #1: Cart.total blocks the event loop for 1 s and more, at
+          File "shop.py", line 7, in Cart.total
     """
 
     path: str
@@ -317,7 +467,16 @@ class Blocked(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Stuck(_Told):
-    """The event loop is well, but an actor has had the same message in hand for long (`supervise.telemetry`)."""
+    """The event loop is well, but an actor has had one message in hand for long.
+
+    It comes from `supervise.telemetry.Watchdog` alone, once a message. `stack` is what the
+    handler waits in, outermost line first, as far as it can be seen. Nobody is crashed for it:
+    that is what `handler_deadline` does. Level WARNING.
+
+        >>> print(Stuck("app/cart", 1, "Cart.pay(9)", 60.0, (Frame("shop.py", 7, "Cart.pay"),)))
+        app/cart #1: Cart.pay(9) is in hand for 60 s and more, at
+          File "shop.py", line 7, in Cart.pay
+    """
 
     path: str
     incarnation: int
@@ -335,9 +494,19 @@ class Stuck(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Asked(_Told):
-    """A person asked for something, through `RunningSupervisor.operator`; said before it is done. No crash, and not counted.
+    """A person asked for something, through `RunningSupervisor.operator`.
 
-    `path` is of the child, or of the supervisor whose intensity is changed.
+    It is said before it is done, with who asked. What follows is no crash, and isn't counted.
+    `path` is of the child, or of the supervisor whose intensity is changed. Level INFO.
+
+        >>> def told(event):
+        ...     if isinstance(event, Asked):
+        ...         print(event)
+        >>> async with Supervisor("app", listener=told) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await app.operator("ada").restart("cart")
+        app/cart: ada asks to restart it
+        True
     """
 
     path: str
@@ -370,7 +539,17 @@ Listener: TypeAlias = Callable[[Event], object]
 
 
 def as_dict(event: Event) -> dict[str, Any]:
-    """An event as plain values, for JSON: `event` is the name of its class, a decision's fields stand beside `path`."""
+    """An event as plain values, for JSON.
+
+    `event` is the name of its class. A decision's fields stand beside `path`; an `ExitReason`
+    is its kind and its detail, a `Frame` a line of text. An instant of the loop's clock
+    (`Decision.at`) is left out. Raises TypeError for what is no event.
+
+        >>> as_dict(Stopped("app/cart", 2, ExitReason(ExitKind.KILLED), waiting=7))["reason"]
+        {'kind': 'killed', 'detail': ''}
+        >>> as_dict(Asked("app/cart", "ada", "pause it"))
+        {'event': 'Asked', 'path': 'app/cart', 'who': 'ada', 'what': 'pause it'}
+    """
     found: dict[str, Any] = {"event": type(event).__name__}
     for field in fields(event):
         value = getattr(event, field.name)

@@ -22,7 +22,13 @@ OWN: Final = 3
 
 
 class Frame(NamedTuple):
-    """One line of a traceback, without the frame."""
+    """One line of a traceback, or of what something waits in, as text and numbers.
+
+    It holds no frame, so it can be kept.
+
+        >>> print(Frame("shop.py", 7, "Cart.total"))
+        Cart.total (shop.py:7)
+    """
 
     file: str
     line: int
