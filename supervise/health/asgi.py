@@ -25,16 +25,27 @@ class Answer(NamedTuple):
 
 
 class Endpoint:
-    """An ASGI application that tells of one tree: `api.mount("/health", Endpoint(TREE))`.
+    r"""An ASGI application that answers probes of one tree: `/live` and `/ready`.
+
+    It is mounted in an application of yours: `api.mount("/health", Endpoint(TREE))`.
 
     | path | status | body, as JSON |
     |---|---|---|
     | `/live` | 200 while the tree runs, else 503 | `live`, `ready`, `degraded`, `why` |
     | `/ready` | 200 while it is ready, degraded or not, else 503 | the same |
 
-    It is for GET and HEAD. Where something that it asks raises, a queue of your own for one, the answer is 500 and the log
-    says why. It has to run in the tree's own event loop, where nothing changes while it looks. The tree is a
-    running one, or the description, which needn't run yet.
+    It has to run in the tree's own event loop, where nothing changes while it looks. The tree
+    is a running one, or its description, which needn't run yet. It is for GET and HEAD: another
+    method gets 405, another path 404. Where something that it asks raises, a queue of your own
+    for one, the answer is 500 and the log says why. Raises `InvalidSpec` at once for what is no
+    tree.
+
+        >>> app = Supervisor("app", child(list, name="cart"))
+        >>> Endpoint(app).answer("GET", "/ready").status
+        503
+        >>> async with app:
+        ...     Endpoint(app).answer("GET", "/ready").body
+        b'{"live": true, "ready": true, "degraded": false, "why": []}\n'
     """
 
     def __init__(self, tree: Source, /) -> None:
@@ -42,7 +53,7 @@ class Endpoint:
         self._tree = tree
 
     def answer(self, method: str, path: str) -> Answer:
-        """What is answered to a request. Raises nothing but KeyboardInterrupt."""
+        """What is answered to a request, without ASGI; raises nothing but KeyboardInterrupt."""
         try:
             return self._answer(method, path)
         except BaseException as error:  # a probe must not end what it looks at

@@ -32,10 +32,22 @@ COMPLAIN_EVERY: Final = 5.0  # seconds, of that
 
 @asynccontextmanager
 async def serve(tree: Source, host: str, port: int) -> AsyncGenerator[int]:
-    """Answer `/live` and `/ready` on that address, and yield the port, which is chosen if `port` is 0.
+    r"""Answer `/live` and `/ready` over HTTP on that address, as long as the block lasts.
 
-    When no connection can be taken, since the process has no file descriptors left, it complains and goes on trying. Raises
-    `OSError` if it can't listen there.
+    It yields the port, which is chosen if `port` is 0. The answers are those of `Endpoint`. It
+    runs beside the tree and on trio, too, but it is no web server: one request a connection, 64
+    connections at a time, 5 s for each. An application that has a server mounts `Endpoint`
+    there.
+
+    When no connection can be taken, since the process has no file descriptors left, it
+    complains and goes on trying. Raises `OSError` if it can't listen there.
+
+        >>> import anyio
+        >>> async with Supervisor("app") as app, serve(app, "127.0.0.1", 0) as port:
+        ...     async with await anyio.connect_tcp("127.0.0.1", port) as client:
+        ...         await client.send(b"GET /ready HTTP/1.1\r\n\r\n")
+        ...         (await client.receive()).splitlines()[0]
+        b'HTTP/1.1 200 OK'
     """
     probes = _Probes(Endpoint(tree))
     multi = await anyio.create_tcp_listener(local_host=host, local_port=port)

@@ -28,7 +28,19 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # a newline w
 
 
 class ServiceManager:
-    """Whoever listens on the socket. Nothing here raises, and nothing waits: an unheard message costs one warning."""
+    r"""Tells systemd how the process is: READY, WATCHDOG, STOPPING.
+
+    `supervise run` has one already. Nothing here raises, and nothing waits: an unheard message
+    costs one warning. Without a socket all of it does nothing. `feed` runs in the tree's own
+    event loop, so a handler that blocks the thread starves the watchdog.
+
+        >>> import socket, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        ...     systemd.bind(f"{folder}/notify")
+        ...     ServiceManager.from_environment({"NOTIFY_SOCKET": f"{folder}/notify"}).ready("3 carts")
+        ...     systemd.recv(100)
+        b'READY=1\nSTATUS=3 carts'
+    """
 
     def __init__(self, address: str | None, watchdog: float | None = None) -> None:
         self.watchdog: float | None = watchdog
@@ -39,9 +51,10 @@ class ServiceManager:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, pid: int | None = None) -> ServiceManager:
-        """As NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID say; without them all of it does nothing.
+        """Made as NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID say; without them it does nothing.
 
-        A value that can't be is a warning, and is left out of account.
+        `environment` and `pid` are for tests (default: those of this process). A value that can't
+        be is a warning, and is left out of account.
         """
         found = os.environ if environment is None else environment
         address = found.get("NOTIFY_SOCKET") or None
@@ -57,22 +70,25 @@ class ServiceManager:
         return cls(address, watchdog)
 
     def ready(self, status: str = "") -> None:
-        """All has started. The text is shown on one line, and cut if it is long."""
+        """Say that all has started; the text is shown on one line, and cut if it is long."""
         self._tell("READY=1", status)
 
     def stopping(self, status: str = "") -> None:
-        """The end has begun. Said once."""
+        """Say, once, that the end has begun."""
         if self._stopping:
             return
         self._stopping = True
         self._tell("STOPPING=1", status)
 
     def alive(self) -> None:
-        """The watchdog's food."""
+        """Feed the watchdog once."""
         self._tell("WATCHDOG=1")
 
     async def feed(self, tree: Source) -> None:
-        """Feed the watchdog, twice in its time, as long as the tree is live; for ever if nobody looks."""
+        """Feed the watchdog, twice in its time, as long as the tree is live.
+
+        It returns at once if nobody looks, and raises nothing.
+        """
         if self._address is None or self.watchdog is None:
             return
         while is_live(tree):

@@ -32,7 +32,13 @@ LONGEST_LINE: Final = 64 * 1024 * 1024
 
 
 class LiveError(Exception):
-    """The tree refuses what was asked; `status` is that of HTTP."""
+    """The tree refuses what was asked, or answers what a `Client` doesn't understand.
+
+    `status` is that of HTTP; 0 if there was no answer. The text is what the tree says.
+
+        >>> print(LiveError("this tree is served for reading alone", 403).status)
+        403
+    """
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -40,7 +46,14 @@ class LiveError(Exception):
 
 
 class NoTree(LiveError):
-    """There is no such tree here, or nobody answers there. `among`: the trees there are, if one has to be named."""
+    """There is no such tree here, or nobody answers there.
+
+    `among`: the trees there are, if one has to be named; else it is empty.
+
+        >>> Client("/tmp/no-tree.sock")
+        Traceback (most recent call last):
+        NoTree: /tmp/no-tree.sock: there is no socket (No such file or directory)
+    """
 
     def __init__(self, text: str, among: tuple[Found, ...] = ()) -> None:
         super().__init__(text)
@@ -48,10 +61,26 @@ class NoTree(LiveError):
 
 
 class Client:
-    """Of one tree: `Client()` of the only one that is served here, `Client("shop")`, `Client("run/app.sock")`, `Client(URL)`.
+    """Asks one tree that is served: `Client()` is of the only one here.
 
-    Every method connects anew, so a client may be kept for ever. All raise `NoTree` if nobody answers, and `LiveError` with
-    what the tree says. What they return is what the protocol says, as it is, in dicts and lists.
+    It is plain, blocking code, for any thread but that of the tree's loop, where it would wait
+    for itself. What its methods return is what the protocol says, as it is, in dicts and lists.
+
+        where: The tree's name, its process id, its socket's path, or the whole address that was
+            printed, with `#token=…`. Default: the only tree that is served here.
+        timeout: Seconds for which an answer is waited for (default 15).
+
+    Every method connects anew, so a client may be kept for ever. All raise `NoTree` if nobody
+    answers, and `LiveError` with what the tree says. `NoTree` is also raised at once, for a
+    name that isn't served or isn't the only one.
+
+        >>> import anyio, tempfile
+        >>> tree = Supervisor("app", child(list, name="cart"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     async with tree, serve(tree, f"{folder}/app.sock") as served:
+        ...         found = await anyio.to_thread.run_sync(Client(served.socket).snapshot)
+        >>> [row["path"] for row in found["rows"]]
+        ['app', 'app/cart']
     """
 
     def __init__(self, where: str | os.PathLike[str] | None = None, *, timeout: float = TIMEOUT) -> None:
@@ -80,24 +109,38 @@ class Client:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def snapshot(self, *, under: str = "", top: int | None = None, sort: str = "", by: str = "") -> dict[str, Any]:
-        """The whole tree, or a part of it, as it is now."""
+        """The whole tree, or a part of it, as it is now.
+
+        under: The path of a part, from the root on or below it (default: all).
+        top: At most so many rows (default, and at most, 5,000).
+        sort: tree (default), path, queued, restarts, failed, handled, hand, oldest or worst.
+        by: `"type"` for `types`, one for each type of actor, instead of `rows`.
+        """
         return self._get("snapshot", under=under, top=top, sort=sort, by=by)
 
     def actor(self, path: str) -> dict[str, Any]:
-        """One actor, pool or supervisor."""
+        """One actor, pool or supervisor: its row, its policy, its last ends, where it stands."""
         return self._get("actor", path=path)
 
     def events(self, *, under: str = "", last: int | None = None) -> list[dict[str, Any]]:
-        """What happened, as far as the tree's flight recorder still knows it, oldest first."""
+        """What happened, oldest first, as far as the tree's flight recorder still knows it.
+
+        `under`: the path of a part (default: all). `last`: how many, from the end (default 100, at
+        most 1,000).
+        """
         found: list[dict[str, Any]] = self._get("events", under=under, last=last)["events"]
         return found
 
     def stream(self, *, under: str = "", every: float = 1.0) -> Generator[tuple[str, dict[str, Any]]]:
-        """`("snapshot", …)` first, then `("change", …)`, until the tree is served no more; then it ends."""
+        """Changes as they come: `("snapshot", …)` first, then `("change", …)`.
+
+        It ends when the tree is served no more. `every`: seconds between two, at least (default 1,
+        from 0.25 on).
+        """
         return self._follow("stream", under=under, every=every)
 
     def logs(self, *, under: str = "") -> Generator[tuple[str, dict[str, Any]]]:
-        """`("log", …)`, one for each record that is written from now on."""
+        """`("log", …)`, one for each log record that is written from now on."""
         return self._follow("logs", under=under)
 
     def hang_up(self) -> None:
@@ -108,7 +151,12 @@ class Client:
     # -- the operator's hand -----------------------------------------------------------------------------------------
 
     def act(self, action: str, path: str, *, who: str = "", **change: str) -> str:
-        """Restart, stop, start, pause, resume or change; the answer says what was done."""
+        """Restart, stop, start, pause, resume or change something; the answer says what was done.
+
+        `who` asks is said in the event, beside the user of this process. Raises `LiveError` where
+        the tree is served for reading alone, and for what it refuses. What takes longer than 30 s
+        goes on, and the answer says so.
+        """
         body = json.dumps({"path": path, **({"as": who} if who else {}), **change}).encode()
         found = self._ask("POST", f"/live/{action}", body, timeout=max(self._timeout, 60.0))
         return str(found.get("text", ""))
@@ -203,7 +251,15 @@ class _Connection(http.client.HTTPConnection):
 
 
 def trees() -> list[Found]:
-    """The trees that this user's processes serve on this machine. Raises `NoTree` where their folder isn't to be trusted."""
+    """The trees that this user's processes serve on this machine, by name.
+
+    Those of dead processes are removed. Raises `NoTree` where their folder isn't to be trusted,
+    see `WrongFolder`.
+
+        >>> async with Supervisor("app") as app, serve(app):
+        ...     "app" in [found.name for found in trees()]
+        True
+    """
     try:
         return found_in(folder_of_user())
     except (WrongFolder, OSError) as error:

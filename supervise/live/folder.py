@@ -22,11 +22,32 @@ ROOM: Final = 100
 
 
 class WrongFolder(Exception):
-    """It isn't to be trusted; the text says why, and what to do."""
+    """The folder of sockets isn't to be trusted; the text says why, and what to do.
+
+    It is `supervise` in the user's run-time folder (XDG_RUNTIME_DIR), else `supervise-UID`
+    where temporary files are. It has to be a folder and no link, of this user, and closed to
+    all others: who could put another one there could pass for a tree.
+
+        >>> import os, tempfile
+        >>> from unittest import mock
+        >>> with tempfile.TemporaryDirectory() as there, mock.patch.dict("os.environ", XDG_RUNTIME_DIR=there):
+        ...     os.mkdir(f"{there}/supervise", mode=0o755)
+        ...     async with Supervisor("app") as app, serve(app):
+        ...         pass
+        Traceback (most recent call last):
+        WrongFolder: .../supervise is open to others (mode 755): chmod 700 .../supervise
+    """
 
 
 class Found(NamedTuple):
-    """A tree that is served, or was."""
+    """A tree that is served on this machine, or was; `trees` lists them.
+
+    `name` is the tree's, `pid` its process, `socket` where it answers.
+
+        >>> from pathlib import Path
+        >>> Found("shop", 4711, Path("/run/user/1000/supervise/shop-4711.sock")).url.name
+        'shop-4711.url'
+    """
 
     name: str
     pid: int

@@ -17,7 +17,13 @@ BACKLOG: Final = 1024
 
 
 class CantServe(Exception):
-    """It can't listen there; the text says where, why, and what to do."""
+    """A tree can't be served there; the text says where, why, and what to do.
+
+    >>> async with Supervisor("app") as app, serve(app, "/no/such/folder/app.sock"):
+    ...     pass
+    Traceback (most recent call last):
+    CantServe: /no/such/folder/app.sock: a socket can't be made there (No such file or directory): ...
+    """
 
 
 def host_and_port(where: str) -> tuple[str, int] | None:

@@ -57,7 +57,16 @@ BUFFER: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Where a tree is served."""
+    """Where a tree is served; `serve` yields it.
+
+    `socket` is always there. `url` is over HTTP, with the token after `#`, where no server is
+    told it. `beyond`: other machines can reach it over HTTP. What is said there, the token too,
+    is in clear.
+
+        >>> from pathlib import Path
+        >>> Served(Path("run/app.sock")).url is None
+        True
+    """
 
     socket: Path
     url: str | None = None
@@ -70,16 +79,29 @@ class Served:
 async def serve(
     tree: Source, where: str | os.PathLike[str] | None = None, /, *, operate: bool = False
 ) -> AsyncGenerator[Served]:
-    """Let a running tree be seen from outside, for as long as the block lasts, and handled from there with `operate=True`.
+    """Let a running tree be seen from outside, as long as the block lasts.
 
-        async with serve(app, "run/app.sock"): …
+        tree: A running one, or its description, which needn't run yet. It is entered in the
+            tree's own event loop.
+        where: The path of a unix socket. Or `HOST:PORT`, for HTTP and the page, beside a socket
+            in the user's run-time folder; port 0 is any that is free. That socket alone is the
+            default.
+        operate: Whether it can be handled from there, too: restarted, stopped, paused (default
+            False). Who asks is told as an event.
 
-    `where` is the path of a unix socket; or `HOST:PORT`, for HTTP and the page (port 0 is any that is free), beside a socket
-    in the user's run-time folder. That alone is the default. It is entered in the tree's own event loop. The tree is a running
-    one, or its description, which needn't run yet.
+    The socket is for its user alone, and over HTTP a token is asked for. Mind that HTTP is in
+    clear: `Served.beyond`.
 
-    Nothing runs in the tree while nobody looks. A survey of it is taken in its loop in slices of 1 ms, each at least 100 times
-    its own cost after the one before; everything else is done in a thread. Raises `CantServe`, `InvalidSpec`, `WrongFolder`.
+    Nothing runs in the tree while nobody looks. A survey of it is taken in its loop in slices
+    of 1 ms, each at least 100 times its own cost after the one before. All else is done in a
+    thread. Raises `CantServe`, `WrongFolder`, and `InvalidSpec` for what is no tree.
+
+        >>> import anyio, tempfile
+        >>> tree = Supervisor("app", child(list, name="cart"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     async with tree, serve(tree, f"{folder}/app.sock", operate=True) as served:
+        ...         await anyio.to_thread.run_sync(Client(served.socket).act, "restart", "cart")
+        'cart is restarted'
     """
     _check_tree(tree)
     async with serving(lambda: tree, where, operate=operate) as served:

@@ -65,17 +65,36 @@ if TYPE_CHECKING:
 
 
 class Spans:
-    """Makes the spans of trees: give it to a root as `tracing=Spans(…)`; a provider, or `True`, gets one by itself.
+    """Makes the spans of trees: give it to a root as `tracing=Spans(…)`.
 
-    Without a provider it is the global one. With `send_links="link"` what a send sets off is a trace of its own, with a link
-    to the send; with `"parent"` (default) it belongs to the sender's trace. With `ticks=True` each tick of an interval
-    (`current().every`) has a span, too, in a trace of its own.
+    `tracing=True`, or a provider there, makes one by itself. `help("supervise.spans.spans")`
+    lists the spans and what they are called.
 
-    Fewer spans: `sends=False` leaves out that of the send, and what it sets off stands below the sender's own. `exclude` has
-    patterns of `Type.handler`, such as `"Clock.*"` or `"*.tick"`: a message for these has no span, neither at its sender nor
-    at its handler, and what the handler sends belongs to the span around it. A crash is seen even so, on the decision.
+        provider: The tracer provider (default: the global one, as it is now).
+        send_links: `"parent"` (default): what a send sets off belongs to the sender's trace.
+            `"link"`: it is a trace of its own, with a link to the send.
+        ticks: Whether each tick of an interval (`current().every`) has a span, too, in a trace
+            of its own (default False).
+        sends: Whether a send has a span (default True). Without, what it sets off stands below
+            the sender's own span.
+        exclude: Patterns of `Type.handler`, such as `"Clock.*"` or `"*.tick"` (default: none).
+            A message for these has no span, neither at its sender nor at its handler. What the
+            handler sends belongs to the span around it.
 
-    Raises `InvalidSpec` for what is none of these.
+    A crash is seen even of what is excluded, on the decision. What a provider or a processor
+    raises is logged, and harms no actor. Raises `InvalidSpec` for what is none of these.
+
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        >>> provider, memory = TracerProvider(), InMemorySpanExporter()
+        >>> provider.add_span_processor(SimpleSpanProcessor(memory))
+        >>> async with Supervisor("app", tracing=Spans(provider)) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.call(list.copy)
+        []
+        >>> [span.name for span in memory.get_finished_spans()]
+        ['start Supervisor app', 'start list', 'process list.copy', 'call list.copy', ...]
     """
 
     def __init__(
@@ -101,19 +120,20 @@ class Spans:
         )
 
     def excluding(self, exclude: Iterable[str]) -> Spans:
-        """The same, with more handlers that have no span. Raises `InvalidSpec` as `Spans` does."""
+        """The same, with more handlers that have no span; raises `InvalidSpec` as `Spans` does."""
         other = copy.copy(self)
         excluded = Excluded((*self.settings.excluded.patterns, *Excluded(exclude).patterns))
         other.settings = self.settings._replace(excluded=excluded)
         return other
 
     def with_handlers(self, around: Callable[[IncarnationTurn, Find], Find], /) -> Spans:
-        """The same spans, with somebody else's function around each handler, inside its span."""
+        """For the library: the same, with a function around each handler, inside its span."""
         other = copy.copy(self)
         other.settings = self.settings._replace(around=around)
         return other
 
     def for_actor(self, mailbox: Mailbox, supervisor: Instrument | None, kind: str, /) -> ActorSpans:
+        """For the library: the spans of one actor."""
         above = supervisor if isinstance(supervisor, ActorSpans) else None
         pass_up = mailbox.dead_letters.bus.pass_up
         return ActorSpans(self.settings, mailbox.path, above, kind, mailbox.backend.now, mailbox, pass_up)
@@ -121,15 +141,18 @@ class Spans:
     def for_supervisor(
         self, path: str, parent: Instrument | None, kind: str, now: Callable[[], float], pass_up: PassUp, /
     ) -> ActorSpans:
+        """For the library: the spans of one supervisor."""
         above = parent if isinstance(parent, ActorSpans) else None
         return ActorSpans(self.settings, path, above, kind, now, None, pass_up)
 
     def here(self) -> object:
+        """For the library: the context in which something happens now."""
         return contexts.get_current()
 
     def decided(
         self, event: Decided, strategy: str, child: Instrument, affected: Sequence[Instrument], supervisor: Instrument, /
     ) -> None:
+        """For the library: make the span of a supervisor's decision."""
         if not isinstance(child, ActorSpans) or not isinstance(supervisor, ActorSpans):
             return
         try:

@@ -1,9 +1,18 @@
-"""What a running tree tells the outside: spans to a collector, metrics, log records, and a watchdog of the event loop.
+"""What a running tree tells the outside: spans to a collector, metrics, log records, and a
+watchdog of the event loop.
 
-Everything here reads events and statistics, or is called by the hooks of an instrument: nothing below this room knows it, and
-none of it delays or crashes an actor. It may import every room from `tree/` down, and no leaf beside it. Start reading with
-`logs.py`. The names here are the public ones. Nothing of OpenTelemetry's SDK is loaded before `configure` has something to
-deliver.
+Begin with the one that you miss. `configure` delivers traces to a collector. `Metrics`
+counts, `Spans` says which spans there are; both are given to a root supervisor.
+`json_handler` writes log records that name their actor; `ActorFilter` and `JsonFormatter`
+are its parts, and `logs` has them for other loggers. `Watchdog` finds who blocks the event
+loop.
+
+    async with Supervisor("app", …, metrics=Metrics(), tracing=True) as app, Watchdog(app): ...
+
+None of it delays or crashes an actor, and nothing of OpenTelemetry's SDK is loaded before
+`configure` has something to deliver. Everything here reads events and statistics, or is
+called by the hooks of an instrument: nothing below this room knows it. It may import every
+room from `tree/` down, and no leaf beside it. Start reading with `logs.py`.
 """
 
 from supervise.spans.spans import Spans

@@ -1,9 +1,18 @@
 """Log records that say whose they are: which actor, which incarnation, which trace.
 
-The runtime logs through the standard `logging` and adds nothing to a record by itself. `ActorFilter` does, for every record
-that is made inside an actor: in its factory, hooks, handlers, nursery tasks, and in the tasks and worker threads that these
-start, since all of them inherit the context. The records of life-cycle events (logger `supervise`) name the actor that the
-event is about. They are written whether or not a trace is sampled.
+The runtime logs through the standard `logging`, and adds nothing to a record by itself.
+`ActorFilter` does, for every record that is made inside an actor: in its factory, hooks,
+handlers and nursery tasks. The tasks and worker threads that these start inherit it. The
+records of life-cycle events (logger `supervise`) name the actor that the event is about.
+They are written whether or not a trace is sampled. For loggers that aren't `logging`'s,
+structlog for one, there is `context`:
+
+    >>> def whose(cart):
+    ...     return logs.context()["actor"]
+    >>> async with Supervisor("app") as app:
+    ...     cart = await app.start(list, name="cart")
+    ...     await cart.call(whose)
+    'app/cart'
 """
 
 from __future__ import annotations
@@ -43,12 +52,25 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 class ActorFilter(logging.Filter):
-    """Adds to each record: `actor` (its path), `actor_id`, `incarnation`, `trace_id`, `span_id`; it drops none.
+    """Adds to each log record whose it is: `actor` (its path), `actor_id`, `incarnation`.
 
-    Add it to a *handler*: the filters of a logger don't see the records of the loggers below it. Outside of an actor, or of a
-    span, the fields are there and empty (`""`, and 0 for `actor_id` and `incarnation`), so a format string can name them:
-    `"%(levelname)s %(actor)s #%(incarnation)d %(message)s"`. `actor_id` tells namesakes apart; it is an address's `id`.
-    Fields that a record has already are kept.
+    `trace_id` and `span_id` come, too. It drops no record. Add it to a *handler*: the filters
+    of a logger don't see the records of the loggers below it.
+
+    Outside of an actor, or of a span, the fields are there and empty (`""`; 0 for `actor_id`
+    and `incarnation`). So a format string can name them. `actor_id` tells namesakes apart: it
+    is an address's `id`. Fields that a record has already are kept.
+
+        >>> import io, logging
+        >>> log, handler = logging.Logger("shop"), logging.StreamHandler(io.StringIO())
+        >>> handler.addFilter(ActorFilter())
+        >>> handler.setFormatter(logging.Formatter("%(actor)s #%(incarnation)d: %(message)s"))
+        >>> log.addHandler(handler)
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.call(lambda cart: log.info("it is empty"))
+        >>> print(handler.stream.getvalue())
+        app/cart #1: it is empty
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -58,9 +80,10 @@ class ActorFilter(logging.Filter):
 
 
 def annotate(record: logging.LogRecord) -> None:
-    """Do to one record what `ActorFilter` does. Call it where the record is made: elsewhere, the context is another one.
+    """Do to one record what `ActorFilter` does.
 
-    It never raises: what can't be told is empty.
+    Call it where the record is made: elsewhere, the context is another one. It never raises:
+    what can't be told is empty.
     """
     fields = vars(record)
     if "actor" not in fields:
@@ -73,11 +96,12 @@ def annotate(record: logging.LogRecord) -> None:
 
 
 def context(record: logging.LogRecord | None = None) -> dict[str, Any]:
-    """What `ActorFilter` adds to a record, as a dict, for loggers that aren't `logging`'s: structlog, loguru.
+    """What `ActorFilter` adds to a record, as a dict, for loggers that aren't `logging`'s.
 
-    Always all five: `actor`, `actor_id`, `incarnation`, `trace_id`, `span_id`, empty (`""` or 0) outside of an actor or a span.
-    Of a record of `logging`, if one is given, it says whose that is: the library's own may be about another actor than the one
-    in whose task they are written. Call it where a record is made. It never raises.
+    Always all five: `actor`, `actor_id`, `incarnation`, `trace_id`, `span_id`, empty (`""` or
+    0) outside of an actor or a span. Of a record of `logging`, if one is given, it says whose
+    that is. The library's own may be about another actor than the one in whose task they are
+    written. Call it where a record is made. It never raises.
     """
     if record is None:
         record = logging.makeLogRecord({})
@@ -128,13 +152,23 @@ def event_of(record: logging.LogRecord) -> events.Event | None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: `time` (ISO 8601, UTC), `level`, `logger`, `message`, and what `ActorFilter` adds, if not empty.
+    """Makes one JSON object, on one line, of a log record.
 
-    A life-cycle event is there as values, too: `event`. `exception` and `stack` are texts; `extra` holds what the record was
-    given beside. It is what `supervise columns` reads.
+    It has `time` (ISO 8601, UTC), `level`, `logger`, `message`, and what `ActorFilter` adds, if
+    that isn't empty. A life-cycle event is there as values, too: `event`. `exception` and
+    `stack` are texts; `extra` holds what the record was given beside. It is what
+    `supervise columns` reads. A text of more than 4,000 characters is cut, and ends in `…`.
 
-    `redact` is applied to every text that can hold what users sent: message, exception, stack, and the texts in `event` and
-    `extra`. (Messages of actors are in there as shortened reprs.) If it raises, the text is left out altogether.
+        redact: A function of a text that returns a text (default: none). It is applied to every
+            text that can hold what users sent: message, exception, stack, and the texts in
+            `event` and `extra`. If it raises, the text is left out.
+
+    Raises TypeError for a `redact` that can't be called. `format` itself never raises.
+
+        >>> import logging
+        >>> record = logging.LogRecord("shop", logging.INFO, "shop.py", 7, "paid %d", (9,), None)
+        >>> print(JsonFormatter().format(record))
+        {"time": "...", "level": "INFO", "logger": "shop", "message": "paid 9"}
     """
 
     def __init__(self, *, redact: Redact | None = None) -> None:
@@ -144,7 +178,7 @@ class JsonFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line; it never raises (but KeyboardInterrupt, which isn't the record's own)."""
+        """The record as one line; never raises, but for KeyboardInterrupt."""
         values = _Values(self._redact)
         try:
             return json.dumps(self._line(record, values))
@@ -281,10 +315,22 @@ def _message_of(record: logging.LogRecord) -> str:
 
 
 def json_handler(file: str | os.PathLike[str] | IO[str], *, redact: Redact | None = None) -> logging.Handler:
-    """A handler that appends JSON records to a file, by its path, or writes them to an open text stream.
+    """A log handler that writes JSON records, each with the actor whose it is.
 
-    Add it where the records are to be heard: `logging.getLogger().addHandler(json_handler("app.jsonl"))`. Starts and orderly
-    ends are DEBUG records of the logger `supervise`. OSError if the file can't be opened.
+    `file` is a path, to which it appends, or an open text stream. `redact` is that of
+    `JsonFormatter`. Add it where the records are to be heard:
+    `logging.getLogger().addHandler(json_handler("app.jsonl"))`. Starts and orderly ends are
+    DEBUG records of the logger `supervise`, so they are only there if that level is on. Raises
+    OSError if the file can't be opened.
+
+        >>> import io, json, logging
+        >>> log, lines = logging.Logger("shop"), io.StringIO()
+        >>> log.addHandler(json_handler(lines))
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.call(lambda cart: log.warning("it is empty"))
+        >>> json.loads(lines.getvalue())["actor"]
+        'app/cart'
     """
     handler: logging.Handler
     if isinstance(file, str | os.PathLike):

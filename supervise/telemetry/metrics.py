@@ -68,20 +68,36 @@ _OUTCOMES: Final = ("handled", "failed", "dead_lettered", "abandoned")
 
 
 class Metrics:
-    """Counts for the trees that it is given as `metrics=`; the instruments are those of one meter provider.
+    """Counts for the trees that it is given as `metrics=`, for OpenTelemetry.
 
-    Without a provider it is the global one, which may be set later. One `Metrics` serves any number of trees, and goes on
-    counting when they end and come again; make one for a provider, since instruments of the same names would clash. It makes
-    them with its first tree.
+    `help("supervise.telemetry.metrics")` lists its instruments. One `Metrics` serves any number
+    of trees, and goes on counting when they end and come again. Make one for each provider:
+    instruments of the same names would clash. It makes them with its first tree.
 
-    `durations=True` measures each message, and not only counts it: how long it waited, and how long its handler took.
+        provider: The meter provider (default: the global one, which may be set later).
+        durations: Whether each message is measured, and not only counted (default False). Two
+            histograms say how long it waited, and how long its handler took. They take about 20
+            µs of each message.
+        clock: For tests: a function that returns seconds (default `time.monotonic`).
 
-    `supervise.supervisor.restart.utilization` is the early warning: of the supervisor (or the child with a limit of its own)
-    that is nearest to giving up, restarts in the window over those allowed. `supervise.loop.lag` is how long the event loop
-    took to come to what it was asked at the collection before, or has taken so far.
+    `supervise.supervisor.restart.utilization` is the early warning: restarts in the window over
+    those allowed. It is of the supervisor, or of the child with a limit of its own, that is
+    nearest to giving up. `supervise.loop.lag` is how long the event loop took to come to what
+    it was asked at the collection before, or has taken so far.
 
-    It reads from whatever thread a reader collects in, without stopping the tree: numbers of one collection may be an instant
-    apart. `clock` is in seconds, for tests.
+    It reads from whatever thread a reader collects in, without stopping the tree: numbers of
+    one collection may be an instant apart. Raises `InvalidSpec` for a `durations` that is no
+    bool.
+
+        >>> from opentelemetry.sdk.metrics import MeterProvider
+        >>> from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        >>> reader = InMemoryMetricReader()
+        >>> async with Supervisor("app", metrics=Metrics(MeterProvider([reader]))) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.send(list.append, "tea")
+        ...     found = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+        >>> {metric.name: metric.data.data_points[0].value for metric in found}["supervise.mailbox.accepted"]
+        1
     """
 
     def __init__(
@@ -143,9 +159,10 @@ class Metrics:
         counter("supervise.dead_letters", [self._lost], "{message}", "Accepted messages that no handler will finish.")
 
     def watch(self, app: RunningSupervisor, /) -> Callable[[], None]:
-        """Count for a running tree; the result ends it. `Supervisor(metrics=…)` calls this by itself.
+        """Count for a running tree; what it returns ends that.
 
-        Histograms are of trees alone that were given it as `metrics=`.
+        `Supervisor(metrics=…)` calls this by itself. Histograms are of trees alone that were given
+        it as `metrics=`.
         """
         self._begin()
         tree = app._branch.tree
@@ -169,7 +186,11 @@ class Metrics:
         return unwatch
 
     def instruments(self, made: Instruments | None, /) -> Instruments | None:
-        """Those of a tree that is about to start, with what measures durations, if that was asked for."""
+        """For the library: what makes the spans of a tree, with what measures durations around it.
+
+        Raises `InvalidSpec` where durations are to be measured, and `tracing=` is something else
+        than `Spans`.
+        """
         self._begin()
         if self.durations is None:
             return made

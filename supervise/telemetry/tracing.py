@@ -37,10 +37,18 @@ logger: Final = logging.getLogger("supervise.tracing")
 
 
 class Tracing:
-    """A tracer provider, and its end. Made by `configure`.
+    """A tracer provider, and its end; made by `configure`.
 
-    `ours` says whether the provider was made here. One that wasn't is never flushed and never shut down: whoever made it
-    does that.
+    `provider` is what a tree takes as `tracing=`. `ours` says whether it was made here. One
+    that wasn't is never flushed and never shut down: whoever made it does that.
+
+        >>> tracing = configure("shop", endpoint="http://127.0.0.1:4318", as_global=False)
+        >>> tracing.ours
+        True
+        >>> async with Supervisor("app", tracing=False):  # tracing.provider would have it record
+        ...     pass
+        >>> tracing.close()
+        True
     """
 
     def __init__(self, provider: trace.TracerProvider, made: tuple[TracerProvider, Deliverer] | None = None) -> None:
@@ -56,9 +64,10 @@ class Tracing:
         return self._made is not None
 
     def flush(self, within: float = DEADLINE) -> bool:
-        """Deliver what has ended so far; False if that took longer than `within` seconds, or failed.
+        """Deliver what has ended so far; False if that failed, or took longer than `within` seconds.
 
-        It blocks. From a handler: `await anyio.to_thread.run_sync(tracing.flush)`.
+        It blocks its thread. From a handler: `await anyio.to_thread.run_sync(tracing.flush)`. True
+        for a provider that isn't ours.
         """
         if self._made is None or self._closed:
             return True
@@ -66,11 +75,15 @@ class Tracing:
         return _in_time(provider.force_flush, within, deliverer)
 
     def close(self, within: float = DEADLINE) -> bool:
-        """Deliver what has ended, and shut the provider down. False: not all was delivered within that many seconds.
+        """Deliver what has ended, and shut the provider down.
 
-        Idempotent, and registered to run when the interpreter exits. Spans that haven't ended by now are lost, so it comes
-        after the tree. It blocks the thread, for `within` seconds at most, whatever the collector does. CPython 3.12.0 and
-        3.12.1 start no thread when they exit: there it has to be called before, or a warning says that nothing was delivered.
+        False says that not all was delivered within that many seconds (default 2). Spans that
+        haven't ended by now are lost, so it comes after the tree. It blocks the thread, for
+        `within` seconds at most, whatever the collector does.
+
+        Idempotent, and registered to run when the interpreter exits. CPython 3.12.0 and 3.12.1
+        start no thread when they exit: there it has to be called before, or a warning says that
+        nothing was delivered.
         """
         if self._made is None or self._closed:
             return True
@@ -90,25 +103,40 @@ class Tracing:
 def configure(
     service_name: str | None = None, *, endpoint: str | None = None, actor_services: bool = False, as_global: bool = True
 ) -> Tracing:
-    """Make a tracer provider that delivers to an OTLP collector, if there is one to deliver to.
+    """Make a tracer provider that delivers to an OTLP collector, if there is one.
 
-    `endpoint` is the collector's address without a path, e.g. `http://127.0.0.1:4318`. Without it the variables decide:
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_EXPORTER (`otlp`, `console`, `none`),
-    OTEL_SDK_DISABLED; if they name nothing either, nothing is recorded and nothing is sent. OTEL_SERVICE_NAME and
-    OTEL_RESOURCE_ATTRIBUTES win over `service_name`: who runs a program knows better what it is called there. Sampler, limits,
-    headers, timeouts and batches are the SDK's: OTEL_TRACES_SAMPLER, OTEL_SPAN_*, OTEL_EXPORTER_OTLP_*, OTEL_BSP_*.
+    The surprise: the process's environment may win. Without `endpoint` and without OTEL_*
+    variables that name a collector, nothing is recorded and nothing is sent.
 
-    `actor_services` makes a service of each type of actor, `shop/Orders`: Jaeger's System Architecture page then draws the
-    actors. That page knows services only, and by convention a service is a process; so this is an option.
+        service_name: What the program is called. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
+            win: who runs a program knows better what it is called there.
+        endpoint: The collector's address without a path, e.g. `http://127.0.0.1:4318`. Default:
+            what OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT says, if
+            OTEL_TRACES_EXPORTER (`otlp`, `console`, `none`) and OTEL_SDK_DISABLED allow it.
+        actor_services: Whether each type of actor is a service, `shop/Orders` (default False).
+            Jaeger's System Architecture page then draws the actors. It knows services only, and
+            by convention a service is a process.
+        as_global: Whether the provider becomes the global one (default True). A global provider
+            that somebody else has set is used instead, and left alone: not replaced, given no
+            processor, not shut down.
 
-    The provider becomes the global one, unless `as_global=False`. A global provider that somebody else has set is used
-    instead, and left alone: it is neither replaced, nor given a processor, nor shut down.
+    Sampler, limits, headers, timeouts and batches are the SDK's: OTEL_TRACES_SAMPLER,
+    OTEL_SPAN_*, OTEL_EXPORTER_OTLP_*, OTEL_BSP_*. A collector that is down, refuses or hangs
+    costs spans and one warning; no actor waits for it.
 
-    A process that is forked off, by `multiprocessing` or as gunicorn's workers are of a preloaded application, goes on with the
-    provider: what ends there is delivered by itself, and its `process.pid` is that of the fork.
+    A process that is forked off, by `multiprocessing` or as gunicorn's workers, goes on with
+    the provider: what ends there is delivered by itself, with the fork's `process.pid`.
 
-    What is wrong with an argument raises: ValueError for an endpoint that is no URL, ImportError when the exporter isn't
-    installed. What is wrong with a variable is a warning, and nothing is sent.
+    What is wrong with an argument raises: ValueError for an endpoint that is no URL,
+    ImportError when the exporter isn't installed. What is wrong with a variable is a warning,
+    and nothing is sent.
+
+        >>> tracing = configure("shop", as_global=False)  # no variable names a collector
+        >>> tracing.ours
+        False
+        >>> configure("shop", endpoint="127.0.0.1:4318")
+        Traceback (most recent call last):
+        ValueError: '127.0.0.1:4318' isn't the URL of an OTLP/HTTP collector: give one such as http://127.0.0.1:4318
     """
     if endpoint is not None:
         check_endpoint(endpoint)

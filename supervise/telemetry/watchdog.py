@@ -46,20 +46,45 @@ Finding: TypeAlias = Blocked | Stuck
 
 
 class Watchdog:
-    """Watches the event loop and the actors below a supervisor: `async with Watchdog(app): …`, in the tree's own loop.
+    """Finds who blocks the event loop, and who is stuck: `async with Watchdog(app): …`.
 
     | | what is wrong | what is told |
     |---|---|---|
-    | `Blocked` | the loop ran nothing for `blocked_after` seconds | its thread's stack, and the actor whose code it is |
-    | `Stuck` | it runs; an actor has a message in hand for `stuck_after` seconds | the actor, the message, what it awaits |
+    | `Blocked` | the loop ran nothing for `blocked_after` | its thread's stack, and the actor whose code it is |
+    | `Stuck` | an actor has a message in hand for `stuck_after` | the actor, the message, what it awaits |
 
-    Each is told once: a blocked loop until it has answered again, a stuck actor until it has another message. Nobody is
-    crashed for it; that is what a child's `handler_deadline` is for. A finding is a record of the logger `supervise` and a call
-    of `listener`, at once and in the watchdog's thread; listeners of the tree hear of it as of any event, when the loop runs
-    again. `listener` must be quick; if it raises, that is logged.
+    Nobody is crashed for it: that is what a child's `handler_deadline` does. Each is told once:
+    a blocked loop until it has answered again, a stuck actor until it has another message.
 
-    Both limits are seconds of the real clock. `Blocked` names the handler alone: a `repr` of its arguments might need what
-    the blocked thread holds. Leaving `async with` ends the thread and waits for it.
+        app: The supervisor below which it looks. It is entered in that tree's own event loop.
+        blocked_after: Seconds of the real clock (default 1).
+        stuck_after: Seconds of the real clock (default 60).
+        listener: A function that gets each finding, at once and in the watchdog's thread
+            (default: none). It must be quick. If it raises, that is logged.
+
+    A finding is also a record of the logger `supervise`, at once. Listeners of the tree hear of
+    it as of any event, when the loop runs again. `Blocked` names the handler alone: a `repr` of
+    its arguments might need what the blocked thread holds. Native code that keeps the
+    interpreter's lock isn't seen. Leaving `async with` ends the thread and waits for it.
+
+    Raises `InvalidSpec` for what is no running supervisor, no number of seconds or no plain
+    function, and RuntimeError when it is used twice.
+
+        >>> import threading
+        >>> seen = threading.Event()
+        >>> def told(finding):
+        ...     print(finding)
+        ...     seen.set()
+        >>> def block(cart):
+        ...     seen.wait()
+        >>> async with Supervisor("app") as app, Watchdog(app, blocked_after=0.5, listener=told):
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.send(block)
+        ...     await cart.call(list.copy)
+        app/cart #1: block blocks the event loop for 0.5 s and more, at
+          File "...", line 2, in block
+        ...
+        []
     """
 
     def __init__(

@@ -41,7 +41,30 @@ OPTIONAL: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class ChildHealth:
-    """One actor or supervisor."""
+    """How one actor, pool or supervisor is; `health(app).children` has one for each.
+
+    A pool is one child: its workers aren't told of by themselves. `state` is starting, running,
+    stopping, stopped, finished, restarting (it waits for its backoff, too) or unstoppable.
+    `finished` is well: nobody wants it to run.
+
+        required: Whether the tree isn't ready while it is down. What is below an optional
+            supervisor is optional.
+        restarts: Because of its own ends, since its supervisor started.
+        restarts_left: That its limit (its own, or its supervisor's) allows now.
+        backoff: Seconds until it comes back, if it waits for that; else None.
+        queued: Messages that wait; 0 for a supervisor.
+        last_error: Why it last ended abnormally, since its supervisor started; empty if it
+            didn't.
+        workers, workers_up: Of a pool: how many it is to have, and how many are ready for
+            messages.
+
+        >>> async with Supervisor("app", child(list, name="cart")) as app:
+        ...     found = health(app).children[0]
+        >>> print(found)
+        app/cart is running
+        >>> found.restarts_left, found.queued
+        (3, 0)
+    """
 
     path: str
     kind: Literal["actor", "supervisor", "pool"]
@@ -85,7 +108,15 @@ class ChildHealth:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether a tree lives and can be sent work; `why` says in words what is in the way."""
+    """Whether a tree lives and can be sent work; made by `readiness`.
+
+    `live` is true while it starts and stops, too: what isn't live is worth a restart of the
+    process. `why` says in words what is in the way of `ready`. `degraded`: something is down
+    that isn't required, as far as the first 1,000 of these tell.
+
+        >>> readiness(Supervisor("app"))
+        Readiness(live=False, ready=False, why=("app isn't running",), degraded=False)
+    """
 
     live: bool
     ready: bool
@@ -96,7 +127,18 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A whole tree at one instant. It holds no actor, and can be kept."""
+    """A whole tree at one instant; made by `health`.
+
+    It holds no actor, and can be kept. `children` is all that is below the root, from the top
+    down in start order. `why` has a line for each thing that is in the way of `ready`, or that
+    degrades the tree.
+
+        >>> async with Supervisor("app", child(list, name="cart", required=False)) as app:
+        ...     await app.terminate_child("cart")
+        ...     print(health(app))
+        app: ready, degraded
+          app/cart is stopped
+    """
 
     name: str
     live: bool
@@ -117,10 +159,19 @@ class Health:
 
 
 def health(source: Source, /) -> Health:
-    """How a tree is now, from `async with`'s handle, or from the description, which may not run at all.
+    r"""How a tree is now, with each child of it.
 
-    It takes some 10 µs for each child, in the tree's own thread; `readiness` is for what is asked every second. A nested
-    supervisor's handle tells of that part alone. Raises `InvalidSpec` for anything else.
+    `source` is what `async with` yields, or the description, which may not run at all. A nested
+    supervisor's handle tells of that part alone. It takes some 10 µs for each child, in the
+    tree's own thread: what is asked every second gets `readiness`. Raises `InvalidSpec` for
+    what is no tree.
+
+        >>> async with Supervisor("app", child(list, name="cart"), pool(dict, size=2, name="packers")) as app:
+        ...     found = health(app)
+        ...     print(found, *found.children, sep="\n")
+        app: ready
+        app/cart is running
+        app/packers has 2 of 2 workers
     """
     app = _running(source)
     if app is None:
@@ -132,8 +183,18 @@ def health(source: Source, /) -> Health:
 
 
 def readiness(source: Source, /) -> Readiness:
-    """Whether a tree is live and ready now, and whether it is degraded. Of what isn't required only the first 1,000 are looked
-    at, so many sessions cost nothing much.
+    """Whether a tree is live and ready now, and whether it is degraded.
+
+    A stop turns `ready` off before the first message is refused. Of what isn't required only
+    the first 1,000 are looked at, so many sessions cost nothing much. Raises `InvalidSpec` for
+    what is no tree.
+
+        >>> app = Supervisor("app", child(list, name="cart"))
+        >>> async with app:
+        ...     readiness(app)
+        Readiness(live=True, ready=True, why=(), degraded=False)
+        >>> readiness(app).why
+        ("app isn't running",)
     """
     app = _running(source)
     if app is None:
