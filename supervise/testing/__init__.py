@@ -1,8 +1,21 @@
-"""For tests of actors: virtual time, recorded events, crashes on purpose, stories in words, a fake address, restarts.
+"""For tests of actors: virtual time, recorded events, crashes on purpose, and an address
+without an actor.
 
-The fixtures are in `supervise_pytest`, which pytest finds by itself; the tests for an address or a queue of your own are in
-`supervise.testing.contract`. Nothing else of the package imports this, and it needs nothing but what the package needs; on
-trio, trio. It may import `tree/` and what is below it, and no leaf beside it. Start reading with `recording.py`.
+Begin with `survives`: does an actor's next life know what its last one did? Then, for a
+tree in a test:
+
+- `record` (or a `Recording` as `listener=`) keeps its events; `assert_story` says in words what they have to be.
+- `crash_on` crashes one actor at one message; `chaos` crashes any of them, by a seed.
+- `FakeAddress` stands in for an actor where the code that writes to it is tested.
+- `virtual_time` lets hours pass in no time; `at_rest` and `settle` wait until all has happened.
+- `holders` and `watch_addresses` say who keeps an actor alive.
+
+The fixtures are in `supervise_pytest`, which pytest finds by itself. The tests for an
+address or a queue of your own are in `supervise.testing.contract`.
+
+Nothing else of the package imports this, and it needs nothing but what the package needs;
+on trio, trio. It may import `tree/` and what is below it, and no leaf beside it. Start
+reading with `recording.py`.
 """
 
 from . import virtual_time

@@ -24,7 +24,13 @@ How: TypeAlias = Literal["crash", "kill"]
 
 
 class Strike(NamedTuple):
-    """What chaos did: when (the loop's clock), to which incarnation of which actor, and how."""
+    """One crash that chaos caused: when, which life of which actor, and how.
+
+    `at` is seconds of the loop's clock; `how` is `"crash"` or `"kill"`.
+
+        >>> print(Strike(1.5, "app/cart", 3, "kill"))
+        1.5 s  app/cart #3 kill
+    """
 
     at: float
     path: str
@@ -36,7 +42,18 @@ class Strike(NamedTuple):
 
 
 class Chaos:
-    """Crashes in a tree, as long as its `async with` lasts. Made by `chaos`."""
+    """Crashes in a tree, as long as its `async with` lasts; made by `chaos`.
+
+    `strikes` is what was done so far, in order; `seed` makes it again. It can be entered once
+    at a time: RuntimeError if it reigns already.
+
+        >>> import anyio
+        >>> async with Supervisor("app", child(list, name="cart")) as app:
+        ...     async with chaos(app, rate=1, seed=3, how="kill") as struck:
+        ...         await anyio.sleep(1)
+        >>> print(struck)
+        chaos, seed 3: ...
+    """
 
     def __init__(self, app: RunningSupervisor, rate: float, seed: int, how: How, among: Callable[[str], bool] | None) -> None:
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
@@ -141,14 +158,28 @@ def chaos(
     how: How = "crash",
     among: Callable[[str], bool] | None = None,
 ) -> Chaos:
-    """Crash random actors below this supervisor, `rate` times a second of the loop's clock on average, inside `async with`.
+    """Crash random actors below a supervisor, inside of `async with`.
 
-    In virtual time the same seed gives the same strikes, as far as the actors do the same; `strikes` holds them, and printing
-    it shows the seed. `how="crash"`: a message that raises `Sabotage`, so it comes after what waits, and counts in the
-    actor's account; an actor that hasn't come to the last one yet, or whose mailbox is full, is killed. `how="kill"`: as
-    `RunningSupervisor.kill`. `among`: which actors, by their full path; else all. If it raises, that ends the strikes, and
-    leaves the `async with`.
+    In virtual time the same seed gives the same strikes, as far as the actors do the same. Mind
+    the intensity: more restarts than it allows make the tree give up, as in earnest. It strikes
+    no supervisors.
 
-    It strikes no supervisors. Mind the intensity: more restarts than it allows make the tree give up, as in earnest.
+        rate: Strikes per second of the loop's clock, on average.
+        seed: A whole number. Printing the result shows it, and each strike.
+        how: `"crash"` (default): a message that raises `Sabotage`. It comes after what waits,
+            and counts in the actor's account. An actor that hasn't come to the last one yet, or
+            whose mailbox is full, is killed. `"kill"`: as `RunningSupervisor.kill`.
+        among: A function of an actor's full path that says whether it is struck (default: all
+            are). If it raises, that ends the strikes, and leaves the `async with`.
+
+    Raises `InvalidSpec` for what is none of these.
+
+        >>> import anyio
+        >>> tree = Supervisor("app", child(list, name="cart", stop_within=0.01), intensity=Intensity(100))
+        >>> async with tree as app:
+        ...     async with chaos(app, rate=2, seed=7) as struck:
+        ...         await anyio.sleep(2)
+        >>> {strike.path for strike in struck.strikes}
+        {'app/cart'}
     """
     return Chaos(app, rate, seed, how, among)

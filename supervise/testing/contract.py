@@ -1,6 +1,9 @@
-"""What every `AddressLike` and every `MessageQueue` promises, as tests: run your own implementation against them.
+"""What every `AddressLike` and every `MessageQueue` promises, as tests: run your own against
+them.
 
-It needs pytest and anyio's pytest plugin, so `supervise.testing` itself doesn't import it.
+Begin with `AddressContract` for an address, `QueueContract` for a queue: derive a test
+class, and pytest finds the tests in it. `Specimen` is the actor of these tests. It needs
+pytest and anyio's pytest plugin, so `supervise.testing` itself doesn't import it.
 """
 
 from __future__ import annotations
@@ -26,7 +29,15 @@ from supervise_strategies.intensity import Intensity
 
 
 class Specimen:
-    """The actor of these tests."""
+    """The actor of these tests: a list of notes.
+
+    >>> async with Supervisor("app") as app:
+    ...     specimen = await app.start(Specimen)
+    ...     await specimen.call(Specimen.note, "a", times=2)
+    ...     await specimen.call(Specimen.read)
+    2
+    ['a', 'a']
+    """
 
     def __init__(self) -> None:
         self.notes: list[Any] = []
@@ -65,14 +76,21 @@ async def _count(specimen: Specimen, more: int = 0) -> int:
 
 
 class AddressContract:
-    """Tests of one implementation of `AddressLike`: derive, and say how an address comes about:
+    """Tests of one implementation of `AddressLike`: derive, and say how an address is made.
 
-        class TestMyAddress(AddressContract):
-            def address(self, factory):
-                return my_address_of(factory)  # an async context manager that gives the address
+    `address(factory)` is an async context manager that gives the address of a new actor.
+    `factory` makes it, a `Specimen` or a subclass; after a crash there has to be a fresh one.
+    The tests run on the backends of the fixture `anyio_backend`.
 
-    `factory` makes the actor, a `Specimen` or a subclass of it; after a crash there has to be a fresh one. The tests run on
-    the backends of the fixture `anyio_backend`.
+        >>> from contextlib import asynccontextmanager
+        >>> class TestOfATree(AddressContract):
+        ...     @asynccontextmanager
+        ...     async def address(self, factory):
+        ...         async with Supervisor("app") as app:
+        ...             yield await app.start(factory)
+        >>> await TestOfATree().test_a_call_answers_what_the_handler_returns()  # pytest runs all of them
+        >>> sum(name.startswith("test_") for name in dir(TestOfATree)) > 9
+        True
     """
 
     pytestmark: ClassVar[pytest.MarkDecorator] = pytest.mark.anyio
@@ -167,14 +185,19 @@ def _value(value: object) -> object:
 
 
 class QueueContract:
-    """Tests of one queue for `child(…, queue=…)`: derive, and say how an empty one is made:
+    """Tests of one queue for `child(…, queue=…)`: derive, and say how an empty one is made.
 
-        class TestByPriority(QueueContract):
-            def queue(self):
-                return ByPriority()
+    In which order it gives what was put in with `append` is its own affair. All else is tested,
+    by itself and in an actor. The tests run on the backends of the fixture `anyio_backend`.
 
-    In which order it gives what was put in with `append` is its own affair; all else is tested here, by itself and in an
-    actor. The tests run on the backends of the fixture `anyio_backend`.
+        >>> from collections import deque
+        >>> shared = deque()
+        >>> class TestShared(QueueContract):
+        ...     def queue(self):
+        ...         return shared
+        >>> TestShared().test_a_new_one_is_empty_and_shares_nothing_with_another()
+        Traceback (most recent call last):
+        AssertionError...
     """
 
     pytestmark: ClassVar[pytest.MarkDecorator] = pytest.mark.anyio

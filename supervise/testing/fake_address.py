@@ -23,7 +23,15 @@ Way: TypeAlias = Literal["call", "send", "try_send"]
 
 
 class Sent(NamedTuple):
-    """A message that came, and how."""
+    """A message that came to a `FakeAddress`, and how.
+
+    `way` is `"call"`, `"send"` or `"try_send"`. The arguments are there as they were given.
+
+        >>> cart = FakeAddress(list)
+        >>> await cart.send(list.append, "tea")
+        >>> cart.sent[0].args
+        ('tea',)
+    """
 
     way: Way
     handler: AnyHandler
@@ -46,16 +54,36 @@ class _Waiting:
 class FakeAddress(Generic[A_co]):
     """Stands in for an `AddressLike` in a test of the code that writes to it.
 
-    `FakeAddress(Counter, 10)` handles the messages on a `Counter(10)`, in the task of whoever sends them: when `send` and
-    `call` return, all that was sent before has been handled, what `try_send` brought included; so `send` takes as long as its
-    handler. When a handler raises, a call gets `ActorCrashed`, a send is listed in `dead_letters`, and the next message meets
-    a fresh instance. It isn't supervised: no limit, no delay, no `current()`, no enter and exit hooks.
+    `FakeAddress(Counter, 10)` handles the messages on a `Counter(10)`, in the task of whoever
+    sends them. When `send` and `call` return, all that was sent before has been handled, what
+    `try_send` brought included. So `send` takes as long as its handler.
 
-    `FakeAddress[Counter]()` has no actor: it knows the answers that it was given by `answer` and `fail`, and a call to
-    anything else is an AssertionError. A send needs no answer. With an actor, too, these answers come first.
+    It isn't supervised: no limit, no delay, no `current()`, no enter and exit hooks. When a
+    handler raises, a call gets `ActorCrashed`, a send is listed in `dead_letters`, and the next
+    message meets a fresh instance.
 
-    `sent` lists every message that was accepted. `full` refuses what would have to wait, with MailboxFull; `close()` refuses
-    all, with MailboxClosed.
+    `FakeAddress[Counter]()` has no actor. It knows the answers that it was given by `answer`
+    and `fail`; a call to anything else is an AssertionError. A send needs no answer. With an
+    actor, too, these answers come first.
+
+        factory: A class, or a function that returns the actor, and then its arguments (default:
+            no actor).
+        name: What it is called, and its path (default `"fake"`).
+
+    `sent` lists every message that was accepted. `full = True` refuses what would have to wait,
+    with `MailboxFull`; `close()` refuses all, with `MailboxClosed`. Raises `InvalidSpec` for a
+    factory that can't be called.
+
+        >>> cart = FakeAddress(list)
+        >>> await cart.send(list.append, "tea")
+        >>> await cart.call(list.copy)
+        ['tea']
+        >>> cart.fail(list.copy, TimeoutError("too slow"))
+        >>> await cart.call(list.copy)
+        Traceback (most recent call last):
+        TimeoutError: too slow
+        >>> print(*cart.sent, sep=", ")
+        send list.append('tea'), call list.copy(), call list.copy()
     """
 
     def __init__(self, factory: Callable[..., A_co] | None = None, /, *args: Any, name: str = "fake") -> None:
@@ -103,7 +131,10 @@ class FakeAddress(Generic[A_co]):
         self._answers[name_of(handler)] = lambda: result
 
     def fail(self, handler: Callable[Concatenate[A_co, P], Any], error: Exception, /) -> None:
-        """From now on this handler isn't run, and a call to it raises this: `ActorCrashed`, `TimeoutError`, an expected one."""
+        """From now on this handler isn't run, and a call to it raises this.
+
+        For example `ActorCrashed`, `TimeoutError`, or what the child `expects`.
+        """
         check(handler)
 
         def raises() -> None:
@@ -112,7 +143,7 @@ class FakeAddress(Generic[A_co]):
         self._answers[name_of(handler)] = raises
 
     def close(self) -> None:
-        """Refuse everything from now on, as one whose actor is gone for good. Idempotent."""
+        """Refuse everything from now on, as one whose actor is gone for good; idempotent."""
         self._closed = True
 
     def of(self, handler: Callable[Concatenate[A_co, P], Any], /) -> list[Sent]:

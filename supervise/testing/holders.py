@@ -41,7 +41,20 @@ _made: WeakKeyDictionary[Token, Where] | None = None
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One strong address, recipient or view, as text: keeping it keeps nothing alive."""
+    """One strong address, recipient or view, as text; made by `holders`.
+
+    Keeping it keeps nothing alive.
+
+        what: `Address`, `Address view` (made by `options()`) or `Recipient`.
+        path: Of the actor.
+        made: Where: the lines of the user's own code, innermost first. Empty if nobody watched
+            then.
+        held_by: What refers to it. Empty if the collector knows of nothing: a C extension, or a
+            name that was frozen.
+
+        >>> print(Holder("Address", "app/cart", (), ("the global shop.CART",)))
+        Address of app/cart, made where nobody watched, held by the global shop.CART
+    """
 
     what: str
     """`Address`, `Address view` (made by `options()`) or `Recipient`."""
@@ -58,9 +71,16 @@ class Holder:
 
 @contextlib.contextmanager
 def watch_addresses() -> Generator[None, None, None]:
-    """Remember where each strong address is made, until the end of the block: what `holders` then says. It can be nested.
+    """Remember where each strong address is made, until the end of the block.
 
-    Each one costs some microseconds more meanwhile; outside of the block it costs nothing.
+    `holders` says it then. Each one costs some microseconds more meanwhile; outside of the
+    block it costs nothing. It can be nested.
+
+        >>> async with Supervisor("app") as app:
+        ...     with watch_addresses():
+        ...         cart = await app.start(list, name="cart")
+        ...         print(holders(cart.weak)[0])
+        Address of app/cart, made at <...>:3 in <module>, held by ...
     """
     global _made
     if _made is not None:
@@ -79,11 +99,20 @@ def watch_addresses() -> Generator[None, None, None]:
 
 
 def holders(address: Address[Any] | WeakAddress[Any] | Recipient[..., Any]) -> list[Holder]:
-    """The strong addresses of this actor, with recipients and views: who holds them, and where they were made.
+    """Who holds strong addresses of this actor, and where they were made.
 
-    For the question why an actor of `open_mailbox` doesn't end. It looks through all objects of the process, so it is slow, and
-    a tool for tests. Where an address was made is only known if it was inside of `watch_addresses()`. The variable that the
-    given address is in counts, too: give a weak one to leave it out.
+    Recipients and views are strong, too. It answers why an actor of `open_mailbox`, or with
+    `lifetime="addresses"`, doesn't end. It looks through all objects of the process, so it is
+    slow, and a tool for tests. Where an address was made is only known if that was inside of
+    `watch_addresses()`.
+
+    The variable that the given address is in counts, too: give a weak one to leave it out.
+    Raises nothing.
+
+        >>> async with Supervisor("app") as app:
+        ...     carts = {"ada": await app.start(list, name="cart")}
+        ...     print(*holders(carts["ada"].weak))
+        Address of app/cart, made where nobody watched, held by a dict, under 'ada'...
     """
     mailbox = address._mailbox
     found: list[Holder] = []

@@ -22,7 +22,16 @@ E = TypeVar("E", bound=Event)
 
 
 class Heard(NamedTuple):
-    """An event, and when it was heard: seconds of the loop's clock."""
+    """An event, and when it was heard.
+
+    `at` is seconds of the loop's clock.
+
+        >>> recording = Recording()
+        >>> async with Supervisor("app", listener=recording):
+        ...     pass
+        >>> print(recording.heard[0].event)
+        app #1 started
+    """
 
     at: float
     event: Event
@@ -32,10 +41,22 @@ class Heard(NamedTuple):
 
 
 class Recording:
-    """A listener that keeps what it hears. As `Supervisor("app", …, listener=recording)` it hears a tree from its first start.
+    """Keeps the events that it hears, to be looked at and waited for.
 
-    `with` ends the recording, for one that `record` made. Iterating yields the events; printing shows a line for each, with
-    the loop's time.
+    As `Supervisor("app", …, listener=recording)` it hears a tree from its first start; `record`
+    makes one for a tree that runs. Iterating yields the events; printing shows a line for each,
+    with the loop's time. It is true even when it is empty.
+
+    `heard` is all of them, with their times. `before` has path and incarnation of what ran
+    already when it began.
+
+        >>> from supervise.events import Stopped
+        >>> recording = Recording()
+        >>> async with Supervisor("app", child(list, name="cart"), listener=recording) as app:
+        ...     await app.operator("ada").restart("cart")
+        True
+        >>> [event.incarnation for event in recording.of(Stopped, path="app/cart")]
+        [1, 2]
     """
 
     def __init__(self) -> None:
@@ -70,7 +91,11 @@ class Recording:
         return "\n".join(map(str, self.heard)) or "(nothing happened)"
 
     def of(self, kind: type[E], /, *, where: Callable[[E], bool] | None = None, **fields: Any) -> list[E]:
-        """The events of one class, those with these values of their fields: `recording.of(Stopped, path="app/db")`."""
+        """The events of one class, those with these values of their fields.
+
+        For example `recording.of(Stopped, path="app/db")`. `where`: a function of an event that
+        says whether it counts. Raises `InvalidSpec` for a field that the class hasn't.
+        """
         unknown = set(fields) - {field.name for field in dataclasses.fields(kind)}
         if unknown:
             there = [field.name for field in dataclasses.fields(kind)]
@@ -95,9 +120,13 @@ class Recording:
         where: Callable[[E], bool] | None = None,
         **fields: Any,
     ) -> E:
-        """The event that is the n-th of its kind (see `of`) since the recording began: it may have happened already.
+        """Wait for the event that is the n-th of its kind since the recording began.
 
-        `within`: seconds of the loop's clock from now; then AssertionError, which shows what happened instead.
+        It may have happened already. The kind is said as for `of`.
+
+            times: Which one (default 1, the first).
+            within: Seconds of the loop's clock from now (default 60); then AssertionError, which
+                shows what happened instead.
         """
         if not isinstance(times, int) or times < 1:
             raise InvalidSpec("wait_for", "times", times, "a whole number, 1 or more")
@@ -115,17 +144,20 @@ class Recording:
         raise AssertionError(f"waited {within:g} s for {wanted}: {count} came\nwhat happened:\n{self}")
 
     def clear(self) -> None:
-        """Forget what was heard so far. What runs now counts as what ran before."""
+        """Forget what was heard so far; what runs now counts as what ran before."""
         self.before = self.running
         self.heard.clear()
 
     @property
     def running(self) -> frozenset[tuple[str, int]]:
-        """Path and incarnation of all that has started and, as far as the recording goes, not ended."""
+        """Path and incarnation of all that has started and hasn't ended.
+
+        As far as the recording goes: what ran before it counts, too.
+        """
         return running_after(self.before, self.events)
 
     def close(self) -> None:
-        """Hear nothing more of the tree that `record` was given. Idempotent."""
+        """Hear nothing more of the tree that `record` was given; idempotent."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
@@ -138,7 +170,20 @@ class Recording:
 
 
 def record(app: RunningSupervisor) -> Recording:
-    """Record the events of a running tree, the whole of it, from now on. What it missed is its start: see `Recording`."""
+    """Record the events of a running tree, the whole of it, from now on.
+
+    What it missed is the tree's start: a `Recording` as `listener=` hears that, too.
+    `with record(app) as recording:` ends it.
+
+        >>> from supervise.events import Decided
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     with record(app) as recording:
+        ...         await cart.send(list.pop)
+        ...         decided = await recording.wait_for(Decided)
+        >>> print(decided.decision.ordinal)
+        restart 1 of 3 within 5 s
+    """
     recording = Recording()
     recording.before = frozenset(lives(app._branch.tree.root))
     recording._unsubscribe = app.subscribe(recording)

@@ -26,11 +26,38 @@ Fault: TypeAlias = Exception | type[Exception] | Callable[[], Exception]
 
 
 class Sabotage(Exception):
-    """What `crash_on` and `chaos` make an actor crash with, unless they are given something else."""
+    """What `crash_on`, `chaos` and `survives` crash an actor with, if nothing else is said.
+
+    >>> class Cart:
+    ...     def pay(self):
+    ...         return "paid"
+    >>> async with Supervisor("app") as app:
+    ...     cart = await app.start(Cart, name="cart")
+    ...     with crash_on(cart, Cart.pay):
+    ...         await cart.call(Cart.pay)
+    Traceback (most recent call last):
+    ActorCrashed: app/cart #1 crashed with Cart.pay in hand: Sabotage: Cart.pay, on purpose
+    """
 
 
 class Trap:
-    """Crashes that are to come. Made by `crash_on`; as a context manager, it takes away what is left of them at the end."""
+    """Crashes that are to come; made by `crash_on`.
+
+    As a context manager it takes away what is left of them at the end. `times` is how many
+    there are to be, `happened` how many there were, `left` what is still to come.
+
+        >>> class Cart:
+        ...     def pay(self):
+        ...         return "paid"
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(Cart, name="cart")
+        ...     with crash_on(cart, Cart.pay, times=2) as trap:
+        ...         await cart.send(Cart.pay)
+        ...         await cart.send(Cart.pay)
+        ...         await trap.wait()
+        >>> trap
+        <Trap on Cart.pay of app/cart: 2 of 2 happened>
+    """
 
     def __init__(self, address: WeakAddress[Any], handler: str, times: int, error: Fault | None) -> None:
         self.address: WeakAddress[Any] = address
@@ -52,14 +79,14 @@ class Trap:
         await self._over.wait()
 
     def disarm(self) -> None:
-        """Let the handler be as it was. Idempotent."""
+        """Let the handler be as it was; idempotent."""
         if self._ambush is not None:
             self._ambush.remove(self)
             self._ambush = None
             self._over.set()
 
     def spring(self) -> Exception:
-        """What the handler raises now."""
+        """For the library: what the handler raises now."""
         self.happened += 1
         number = f", {self.happened} of {self.times}" if self.times > 1 else ""
         if self.happened == self.times:
@@ -144,16 +171,32 @@ def crash_on(
     times: int = 1,
     error: Fault | None = None,
 ) -> Trap:
-    """Make the next `times` messages to this handler crash this actor, instead of being handled. Armed when it returns.
+    """Make the next messages to this handler crash this actor, instead of being handled.
 
-    The crashes outlive the actor's restarts, and don't depend on which incarnation meets them; other actors of the class
-    aren't touched. What is raised is `error`: an exception, its class, or a function that makes one; else `Sabotage`. If the
-    child `expects` it, it is an answer as ever, and no crash. The handler is a function of the actor's class; a handler that
-    the actor calls by itself crashes, too.
+    Armed when it returns. The crashes outlive the actor's restarts, and don't depend on which
+    incarnation meets them. Other actors of the class aren't touched. If the child `expects`
+    what is raised, it is an answer as ever, and no crash.
 
-    While a trap is armed, the actor's class holds another function in the handler's place: the trap's end, or
-    `with crash_on(…):`, puts it back. Raises `InvalidSpec`, and `UnknownHandler`, at once; RuntimeError if the actor doesn't
-    run now, since its class isn't known then.
+        handler: A function of the actor's class. A handler that the actor calls by itself
+            crashes, too.
+        times: How many messages (default 1).
+        error: An exception, its class, or a function that makes one (default `Sabotage`).
+
+    While a trap is armed, the actor's class holds another function in the handler's place. The
+    trap's end, or `with crash_on(…):`, puts it back.
+
+    Raises `InvalidSpec` and `UnknownHandler` at once, for a builtin class, too, which can't be
+    changed. RuntimeError if the actor doesn't run now, since its class isn't known then.
+
+        >>> class Cart:
+        ...     def pay(self):
+        ...         return f"paid by #{current().incarnation}"
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(Cart)
+        ...     trap = crash_on(cart, Cart.pay)
+        ...     await cart.send(Cart.pay)
+        ...     await cart.call(Cart.pay)
+        'paid by #2'
     """
     check(handler)
     owner = owner_of(handler)

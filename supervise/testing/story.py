@@ -54,21 +54,36 @@ Verdict: TypeAlias = str | None
 def assert_story(
     events: Recording | Iterable[Event], text: str, *, of: str | Address[Any] | WeakAddress[Any] | None = None
 ) -> None:
-    """AssertionError, which shows what happened, unless the events tell this story. Its clauses are divided by commas:
+    """AssertionError, which shows what happened, unless the events tell this story.
 
-        assert_story(events, "restarted twice, delays 1 and 2, nothing left running", of=counter)
+        events: A `Recording`, or the events themselves.
+        text: Clauses, divided by commas.
+        of: Whose events count, by address or by full path, from the root on. Those of what is
+            below it count, too (default: all).
 
-    `of`: whose events count, by address or by full path, from the root on; those of what is below it count, too. Without it
-    all do. A `start` is one of any incarnation, a `restart` one of any but the first. Clauses:
+    A `start` is one of any incarnation, a `restart` one of any but the first. Clauses:
 
-        started | restarted | crashed | was killed | gave up | failed to start: each alone (at least once), with `once`,
-            `twice` or `3 times`, or after `never`; `crashed once with ValueError`
+        started | restarted | crashed | was killed | gave up | failed to start: each alone (at least once),
+            with `once`, `twice` or `3 times`, or after `never`; `crashed once with ValueError`
         no dead letters | 1 dead letter | 3 dead letters
-        delays 1, 2 and 4 | no delays | delays between 1 and 2        (seconds before each restart)
-        ended normal | ended shutdown | ended crashed | ended killed | ended gave_up        (how the last life ended)
+        delays 1, 2 and 4 | no delays | delays between 1 and 2: seconds before each restart
+        ended normal | ended shutdown | ended crashed | ended killed | ended gave_up: the last life
         nothing left running | still running
 
-    InvalidSpec for a clause that isn't one of these, and for a path of which nothing was heard.
+    Raises `InvalidSpec` for a clause that isn't one of these, and for a path of which nothing
+    was heard.
+
+        >>> recording = Recording()
+        >>> async with Supervisor("app", listener=recording) as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.send(list.pop)
+        ...     await cart.call(list.copy)
+        []
+        >>> assert_story(recording, "crashed once with IndexError, restarted once", of="app/cart")
+        >>> assert_story(recording, "never restarted", of="app/cart")
+        Traceback (most recent call last):
+        AssertionError: this isn't the story of app/cart:
+          FAILED: never restarted, but ...
     """
     path = of if of is None or isinstance(of, str) else of.path
     everything = [*events]

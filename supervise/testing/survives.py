@@ -50,13 +50,30 @@ _MOST: Final = 10  # attributes that are named; the rest is counted
 
 
 def call(handler: Callable[Concatenate[Any, P], object], /, *args: P.args, **kwargs: P.kwargs) -> Message:
-    """One call that is to be made, as a value: `call(Cart.add, "tea")`. Typed like the call itself. NotAHandler at once."""
+    """One call that is to be made by `survives`, as a value: `call(Cart.add, "tea")`.
+
+    It is typed like the call itself. Raises `NotAHandler` at once.
+
+        >>> print(call(list.append, "tea"))
+        list.append('tea')
+    """
     check(handler)
     return Message(handler, args, kwargs)
 
 
 class NotSurvived(AssertionError):
-    """An actor doesn't survive a restart, or there was none. The text says all of it; the fields are for a closer look."""
+    """An actor doesn't survive a restart, or there was none.
+
+    The text says all of it; the fields are for a closer look. `lost` has by attribute its text
+    before the crash and in the next life, of those alone that differ. `decision` is what its
+    supervisor decided last; None if the actor didn't end.
+
+        >>> class Cart(list):
+        ...     pass
+        >>> await survives(Cart, before=call(list.append, "tea"), after=call(list.copy))
+        Traceback (most recent call last):
+        NotSurvived: Cart doesn't survive a restart: list.copy() is ['tea'] without the crash, and [] after it...
+    """
 
     def __init__(self, text: str, *, lost: dict[str, tuple[str, str]] | None = None, decision: Decision | None = None) -> None:
         super().__init__(text)
@@ -101,27 +118,47 @@ async def survives(
     reset: Callable[[], object] | None = None,
     intensity: Intensity = _BY_DEFAULT,
 ) -> Any:
-    """AssertionError, unless the actor answers `after` as it would without a crash:
+    """AssertionError, unless the actor answers `after` as it would without a crash.
 
-        await survives(Cart, before=[call(Cart.add, "tea")], crash=call(Cart.add, None), after=call(Cart.items))
+    It lives twice, one after the other: once it handles `before` and `after`, which gives what
+    is expected; once it crashes in between. The answers are compared by `==`, errors by their
+    type and text. Mind that a cart that is empty in both lives survives, too: look at what is
+    returned.
 
-    It lives twice, one after the other: once it handles `before` and `after`, which gives what is expected; once it crashes
-    in between. The answers are compared by `==`, errors by their type and text. `NotSurvived` says what the restart lost: the
-    answers, and which attributes the next life has otherwise. It also says so where nothing crashed, and where no life
-    followed, with the supervisor's decision. What `before` raises is raised as it is.
+        factory: What `child` takes, if that has no arguments; or a `child(…)`, with its
+            `redeliver=`, `quarantine=` and so on. It is tested alone; for a neighbour there is
+            `FakeAddress`.
+        before: A `call(…)`, or a list of them (default: none). What they raise is raised as it
+            is.
+        crash: A call that crashes it, or an exception, or its class, to crash it with (default:
+            a `Sabotage`).
+        after: A `call(…)`, or a list of at least one.
+        crash_after: Seconds between `before` and the crash (default 0), as for a snapshot that
+            is taken every so often.
+        reset: A function, plain or async, that is called before each life (default: none). What
+            is outside of the actor (a file, a table, a dict that the factory is given) is the
+            same for both: it makes that as new.
+        intensity: Of its supervisor (default: 3 restarts in 5 s).
 
-    What is outside of the actor (a file, a table, a dict that the factory is given) is the same for both: `reset`, a function
-    that is called before each, makes it as new.
+    Returns the answer, or the list of answers, of the life after the crash; an error that was
+    expected is one of them.
 
-    `factory`: what `child` takes, if that has no arguments; or a `child(…)`, with its `redeliver=`, `quarantine=` and so on.
-    It is tested alone; for a neighbour there is `FakeAddress`.
-    `crash`: a call that crashes it, an exception, or its class, to crash it with; else it is a `Sabotage`.
-    `crash_after`: seconds between `before` and the crash, as for a snapshot that is taken every so often.
-    `intensity`: of its supervisor (default: 3 restarts in 5 s).
+    `NotSurvived` says what the restart lost: the answers, and which attributes the next life
+    has otherwise. It also says so where nothing crashed, and where no life followed, with the
+    supervisor's decision. Raises `InvalidSpec`, and what a start raises. It runs on the clock
+    of the test, real or virtual, and sets no deadline.
 
-    Returns the answer, or the list of answers, of the life after the crash; an error that was expected is one of them.
-    To look at it is worth while: a cart that is empty in both lives survives, too. Runs on the clock of the test, real or
-    virtual, and sets no deadline. Raises `InvalidSpec`, and what a start raises.
+        >>> class Cart:
+        ...     def __init__(self):
+        ...         kept = current().last_checkpoint
+        ...         self.lines = [] if kept is None else kept.value
+        ...     def add(self, line):
+        ...         self.lines.append(line)
+        ...         current().checkpoint([*self.lines])
+        ...     def all(self):
+        ...         return self.lines
+        >>> await survives(Cart, before=call(Cart.add, "tea"), after=call(Cart.all))
+        ['tea']
     """
     if reset is not None and not callable(reset):
         raise InvalidSpec("survives", "reset", reset, "a function without arguments, plain or async, or None")

@@ -1,7 +1,20 @@
-"""A clock that jumps: when nothing can run, it is the time of the next timer, so that hours pass in no time, and exactly.
+"""A clock that jumps: when nothing can run, it is the time of the next timer.
 
-trio has one (`MockClock(autojump_threshold=0)`); this makes an asyncio loop do the same. Limit, on both: a thread, socket or
-process in flight under a deadline is overtaken by the jump, so such tests run on the real clock.
+So hours pass in no time, and exactly. trio has such a clock
+(`MockClock(autojump_threshold=0)`); this makes an asyncio loop do the same. `run` is
+`anyio.run` on it; `backend` is for the fixture `anyio_backend` of anyio's pytest plugin.
+(The fixture `virtual_backend` does that.) A deadlock is an error, and doesn't hang.
+
+Limit, on both: a thread, socket or process in flight under a deadline is overtaken by the
+jump. Such tests run on the real clock.
+
+    >>> import anyio
+    >>> async def hour():
+    ...     begun = anyio.current_time()
+    ...     await anyio.sleep(3600)
+    ...     return anyio.current_time() - begun
+    >>> await anyio.to_thread.run_sync(virtual_time.run, "asyncio", hour)  # in a loop of its own
+    3600.0
 """
 
 from __future__ import annotations
@@ -118,10 +131,18 @@ def never_hangs(test: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
 
 
 async def at_rest() -> None:
-    """Wait until nothing else can run, without letting time pass: all that follows from what was done has happened.
+    """Wait until nothing else can run, without letting time pass.
 
-    In virtual time, or on trio with any clock; in a loop of one's own, if that has a method `at_rest`. It waits for nobody who
-    isn't in the loop: a thread, a process, a socket.
+    All that follows from what was done has happened then. In virtual time, or on trio with any
+    clock; in a loop of one's own, if that has a method `at_rest`. Else RuntimeError, with the
+    cure. It waits for nobody who isn't in the loop: a thread, a process, a socket.
+
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.send(list.append, "tea")
+        ...     await at_rest()
+        ...     cart.account().handled
+        1
     """
     try:
         loop = asyncio.get_running_loop()
@@ -140,6 +161,17 @@ async def at_rest() -> None:
 
 
 async def settle(turns: int = 20) -> None:
-    """Let others run that many times, without letting time pass; for a loop on the real clock, where nothing is at rest."""
+    """Let others run a number of times, without letting time pass.
+
+    For a loop on the real clock, where nothing is ever at rest; `turns` (default 20) is how
+    often. In virtual time `at_rest` is sure.
+
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(list, name="cart")
+        ...     await cart.send(list.append, "tea")
+        ...     await settle()
+        ...     cart.account().handled
+        1
+    """
     for _ in range(turns):
         await anyio.lowlevel.checkpoint()

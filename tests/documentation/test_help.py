@@ -36,6 +36,7 @@ REAL_CLOCK: Final[dict[str, str]] = {
     "supervise.live.Client": "it waits in a thread for what comes by a socket",
     "supervise.live.serve": "its thread answers by a socket",
     "supervise.live.trees": "serving begins and ends with a thread",
+    "supervise.testing.virtual_time": "a thread runs a loop of its own",
 }
 """Whose examples can't run in virtual time, and why."""
 ONE_BACKEND: Final[dict[str, tuple[str, str]]] = {}
