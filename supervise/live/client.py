@@ -111,10 +111,12 @@ class Client:
     def snapshot(self, *, under: str = "", top: int | None = None, sort: str = "", by: str = "") -> dict[str, Any]:
         """The whole tree, or a part of it, as it is now.
 
-        under: The path of a part, from the root on or below it (default: all).
-        top: At most so many rows (default, and at most, 5,000).
-        sort: tree (default), path, queued, restarts, failed, handled, hand, oldest or worst.
-        by: `"type"` for `types`, one for each type of actor, instead of `rows`.
+        What the head and the rows have is told in `examples/guide/live.md`.
+
+            under: The path of a part, from the root on or below it (default: all).
+            top: At most so many rows (default, and at most, 5,000).
+            sort: tree (default), path, queued, restarts, failed, handled, hand, oldest or worst.
+            by: `"type"` for `types`, one for each type of actor, instead of `rows`.
         """
         return self._get("snapshot", under=under, top=top, sort=sort, by=by)
 

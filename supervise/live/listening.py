@@ -19,10 +19,12 @@ BACKLOG: Final = 1024
 class CantServe(Exception):
     """A tree can't be served there; the text says where, why, and what to do.
 
-    >>> async with Supervisor("app") as app, serve(app, "/no/such/folder/app.sock"):
-    ...     pass
-    Traceback (most recent call last):
-    CantServe: /no/such/folder/app.sock: a socket can't be made there (No such file or directory): ...
+    Raised by `serve` before its block begins. The tree isn't touched.
+
+        >>> async with Supervisor("app") as app, serve(app, "/no/such/folder/app.sock"):
+        ...     pass
+        Traceback (most recent call last):
+        CantServe: /no/such/folder/app.sock: a socket can't be made there (No such file or directory): ...
     """
 
 

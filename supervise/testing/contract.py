@@ -31,12 +31,14 @@ from supervise_strategies.intensity import Intensity
 class Specimen:
     """The actor of these tests: a list of notes.
 
-    >>> async with Supervisor("app") as app:
-    ...     specimen = await app.start(Specimen)
-    ...     await specimen.call(Specimen.note, "a", times=2)
-    ...     await specimen.call(Specimen.read)
-    2
-    ['a', 'a']
+    An implementation has to make one for each test, and a fresh one after a crash.
+
+        >>> async with Supervisor("app") as app:
+        ...     specimen = await app.start(Specimen)
+        ...     await specimen.call(Specimen.note, "a", times=2)
+        ...     await specimen.call(Specimen.read)
+        2
+        ['a', 'a']
     """
 
     def __init__(self) -> None:

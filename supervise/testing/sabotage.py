@@ -28,15 +28,17 @@ Fault: TypeAlias = Exception | type[Exception] | Callable[[], Exception]
 class Sabotage(Exception):
     """What `crash_on`, `chaos` and `survives` crash an actor with, if nothing else is said.
 
-    >>> class Cart:
-    ...     def pay(self):
-    ...         return "paid"
-    >>> async with Supervisor("app") as app:
-    ...     cart = await app.start(Cart, name="cart")
-    ...     with crash_on(cart, Cart.pay):
-    ...         await cart.call(Cart.pay)
-    Traceback (most recent call last):
-    ActorCrashed: app/cart #1 crashed with Cart.pay in hand: Sabotage: Cart.pay, on purpose
+    To the supervisor it is a crash as any other.
+
+        >>> class Cart:
+        ...     def pay(self):
+        ...         return "paid"
+        >>> async with Supervisor("app") as app:
+        ...     cart = await app.start(Cart, name="cart")
+        ...     with crash_on(cart, Cart.pay):
+        ...         await cart.call(Cart.pay)
+        Traceback (most recent call last):
+        ActorCrashed: app/cart #1 crashed with Cart.pay in hand: Sabotage: Cart.pay, on purpose
     """
 
 
