@@ -1,4 +1,7 @@
-"""An `asyncio.Task` that somebody else's code makes, as a child. asyncio only."""
+"""An `asyncio.Task` that somebody else's code makes, as a child: begin with `asyncio_task`.
+
+asyncio only. A coroutine function of your own goes to `supervise.task` as it is.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,18 @@ Ts = TypeVarTuple("Ts")
 
 
 class AsyncioTask:
-    """The actor around an asyncio task. It has no handlers of its own."""
+    """The actor around an asyncio task; `asyncio_task` makes it.
+
+    It has no handlers of its own, but takes functions of it, as any actor does.
+
+        >>> import asyncio
+        >>> def begin():
+        ...     return asyncio.create_task(asyncio.sleep(60))
+        >>> async with Supervisor("app") as app:
+        ...     poller = await app.start(asyncio_task(begin), name="poller")
+        ...     await poller.call(lambda actor: type(actor).__name__)
+        'AsyncioTask'
+    """
 
     _supervise_works_as = "task"
     __slots__ = ("_args", "_make")
@@ -69,12 +83,29 @@ async def _follow(task: asyncio.Future[Any]) -> None:
 
 
 def asyncio_task(make: Callable[[Unpack[Ts]], asyncio.Future[Any]], /, *args: *Ts) -> Factory[AsyncioTask]:
-    """A child that is the task that `make(*args)` returns: `child(asyncio_task(client.run_in_background))`.
+    """A child that is the task that `make(*args)` returns.
 
-    The child ends as the task does: normally when it returns, by a crash when it raises, or when somebody else cancels it. A
-    stop cancels it once, and waits. Each life makes a task afresh. On trio its start fails, and says so.
+    For example `child(asyncio_task(client.run_in_background))`. It takes what makes a task, and
+    not a task: one that has ended can't be started again, and each life makes it afresh.
 
-    Raises `InvalidSpec` for a task itself: one that has ended can't be started again.
+    The child ends as the task does: normally when it returns, by a crash when it raises, or
+    when somebody else cancels it. A stop cancels it once, and waits: `stop_within` is for its
+    clean-up. On trio its start fails, and says so.
+
+    Raises `InvalidSpec` for a task, a coroutine, and a coroutine function.
+
+        >>> import asyncio
+        >>> async def poll(url):
+        ...     raise OSError(f"no route to {url}")
+        >>> def begin(url):
+        ...     return asyncio.create_task(poll(url))
+        >>> poller = child(asyncio_task(begin, "ada"), name="poller", restart="temporary")
+        >>> async with Supervisor("app", poller, listener=print):
+        ...     await asyncio.sleep(1)
+        app/poller #1 started
+        app #1 started
+        app/poller #1 ended: crashed (OSError: no route to ada)...
+        ...
     """
     given: Any = make
     if asyncio.isfuture(given):

@@ -1,4 +1,6 @@
-"""An object of a blocking class, as a child: built, used and closed in one thread, which is its own."""
+"""An object of a blocking class, as a child: built, used and closed in one thread, its own.
+Begin with `own_thread`.
+"""
 
 from __future__ import annotations
 
@@ -105,22 +107,39 @@ def _asynchronous(function: Any) -> str | None:
 
 
 def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[A]:
-    """A child of a class that blocks, or belongs to one thread: `child(own_thread(sqlite3.Connection, path), name="db")`.
+    """A child of a class that blocks, or belongs to one thread.
 
-    Each life has a thread of its own, in which the object is built, all its methods run, one at a time, and it is closed
-    at the end: by its `close()`; if it has none and is a context manager, it is entered at first and exited at the end. The
-    address is that of the class: `await db.call(sqlite3.Connection.execute, "…")`. Only methods of the class can be sent: any
-    other function would run in the loop's thread. In the thread, `current()` says who it is; all else of it belongs to the
-    loop's thread.
+    For example `child(own_thread(sqlite3.Connection, path), name="db")`. Each life has a thread
+    of its own. The object is built there, all its methods run there, one at a time, and it is
+    closed there at the end: by its `close()`. If it has none and is a context manager, it is
+    entered at first and exited at the end.
 
-    What a method raises to a call goes to its caller, and the object lives on; what it raises to a send is a crash. With
-    `expects=` or `on_error="crash"` on the child, those decide.
+    The address is that of the class: `await db.call(sqlite3.Connection.execute, "…")`. Only
+    methods of the class can be sent: any other function would run in the loop's thread. In the
+    thread, `current()` says who it is; all else of it belongs to the loop's thread.
 
-    A method that doesn't return can't be ended: a second after `stop_within` it is reported (`Overran`), the child is
-    unstoppable, isn't restarted while it runs, and the tree's end waits for it.
+    What a method raises to a call goes to its caller, and the object lives on; what it raises
+    to a send is a crash. With `expects=` or `on_error="crash"` on the child, those decide.
 
-    Raises `InvalidSpec` for what isn't a class, and for a class with coroutine or async generator functions: that is an actor
-    as it is.
+    A method that doesn't return can't be ended. A second after `stop_within` it is reported
+    (`Overran`) and the child is unstoppable: it isn't restarted while it runs, and the tree's
+    end waits for it.
+
+    Raises `InvalidSpec` for what isn't a class. Also for a class with coroutine or async
+    generator functions: that is an actor as it is.
+
+        >>> import sqlite3
+        >>> class Db:
+        ...     def __init__(self, path):
+        ...         self.connection = sqlite3.connect(path)
+        ...     def rows(self, sql):
+        ...         return self.connection.execute(sql).fetchall()
+        ...     def close(self):
+        ...         self.connection.close()
+        >>> async with Supervisor("app") as app:
+        ...     db = await app.start(own_thread(Db, ":memory:"), name="db")
+        ...     await db.call(Db.rows, "select 1 + 1")
+        [(2,)]
     """
     if not isinstance(cls, type):
         cure = "the class itself, so that its methods are known; its arguments follow: own_thread(Db, path)"

@@ -1,4 +1,8 @@
-"""A process of the operating system as a child, with all the processes that it starts. POSIX only.
+"""A process of the operating system as a child, with all the processes that it starts: begin
+with `process`.
+
+POSIX only. `Process` is what its address takes; `ProcessFailed` and `PortTaken` are what
+its starts and crashes say.
 
 Theory of operation
 -------------------
@@ -51,7 +55,17 @@ _LEVELS: Final = (logging.INFO, logging.WARNING)  # of stdout and stderr
 
 
 class ProcessFailed(Exception):
-    """A process ended with a status other than 0, by a fault of its own, or before it was ready."""
+    """A process ended by a fault of its own, or before it was ready.
+
+    `status` is as `subprocess` has it: not 0, negative for a signal; 255 if somebody else of
+    this program collected it. The text has its last line on stderr.
+
+        >>> import sys
+        >>> async with Supervisor("app") as app:
+        ...     await app.start(process([sys.executable, "-c", "exit(3)"], ready="never"), name="db")
+        Traceback (most recent call last):
+        ChildStartFailed: child 'db' didn't start: ProcessFailed: exit status 3, before it was ready
+    """
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -60,7 +74,21 @@ class ProcessFailed(Exception):
 
 
 class Process:
-    """The actor around a process: what can be asked of it by messages."""
+    """The actor around a process; `process` makes it.
+
+    Its address takes these methods.
+
+        >>> import signal, sys
+        >>> from supervise.events import Stopped
+        >>> from supervise.testing import record
+        >>> pause = process([sys.executable, "-c", "import signal; print('ready'); signal.pause()"], ready="ready")
+        >>> async with Supervisor("app") as app:
+        ...     server = await app.start(pause, name="server")
+        ...     with record(app) as recording:
+        ...         await server.call(Process.send_signal, signal.SIGKILL)
+        ...         print(await recording.wait_for(Stopped))
+        app/server #1 ended: killed (...)
+    """
 
     _supervise_works_as = "process"
     __slots__ = (
@@ -95,7 +123,10 @@ class Process:
         return self._its_group.pid
 
     async def send_signal(self, signum: int) -> None:
-        """Send a signal to the process alone, not to its group. One that ends it is an end that nobody asked for."""
+        """Send a signal to the process alone, not to its group.
+
+        One that ends it is an end that nobody asked for: it was killed.
+        """
         self._its_group.send_signal(signal.Signals(signum))
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -249,27 +280,47 @@ def process(
     cwd: str | os.PathLike[str] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Factory[Process]:
-    """A child that is a process: `child(process(["redis-server", "--port", "7000"], ready=7000), name="redis")`.
+    """A child that is a process of the operating system, with all that it starts.
 
-    Exit status 0 is a normal end, another one a crash (`ProcessFailed`, with its last line on stderr). A signal that stands
-    for a fault of its own (SIGSEGV, SIGABRT, …) is a crash; any other one came from somebody else: it was killed.
+    For example `child(process(["redis-server", "--port", "7000"], ready=7000), name="redis")`.
 
-    A stop sends SIGTERM to the process and all that it started, and SIGKILL to those that still live after `stop_within`
-    (5 s unless the child says otherwise). Nothing of its process group outlives it; a daemon that leaves the group does. If
-    this program itself is killed, the process ends with it on Linux, but not what the process had started.
+    Exit status 0 is a normal end, another one a crash (`ProcessFailed`, with its last line on
+    stderr). A signal that stands for a fault of its own (SIGSEGV, SIGABRT, …) is a crash; any
+    other one came from somebody else: it was killed.
 
-    `ready` is what the start waits for, `ready_within` seconds at most: a text, or a compiled pattern, in a line of its
-    output; a TCP port on which it listens, on 127.0.0.1 or as `(host, port)`; or a function, plain or async, that is called
-    until it returns something true (OSError: not yet; anything else that it raises fails the start). Without it the child
-    is ready when the process runs. A start that is given up kills the process.
+    A stop sends SIGTERM to the process and all that it started. SIGKILL follows for those that
+    still live after `stop_within` (5 s unless the child says otherwise). Nothing of its process
+    group outlives it; a daemon that leaves the group does. If this program itself is killed,
+    the process ends with it on Linux, but not what the process had started.
 
-    A port is ready when the process, or one of its group, listens there. The start fails with `PortTaken` if somebody did
-    before, or if it is a stranger who does, as far as the system tells; with `docker run -p` it always is, so wait for a text.
+        arguments: A list of texts and paths, the program first. A line of the shell is
+            `["sh", "-c", "exec …"]`.
+        ready: What the start waits for (default: that the process runs). A text, or a compiled
+            pattern, in a line of its output. A TCP port on which it listens, on 127.0.0.1 or as
+            `(host, port)`. Or a function, plain or async, that is called until it returns
+            something true; OSError means not yet, and anything else that it raises fails the
+            start.
+        ready_within: Seconds for that (default 30); then TimeoutError fails the start, and
+            kills the process.
+        cwd: The folder in which it runs (default: this program's).
+        env: Its whole environment (default: this program's). PYTHONUNBUFFERED=1 is added unless
+            it is there (`""`: buffered).
 
-    Each line on stdout is a log record of the logger `supervise.app.redis` (its path), level INFO; stderr, WARNING. Control
-    characters are spelled out. stdin is empty. The process begins with default signals, none of them blocked, and in this
-    process's environment, or in `env` as the whole of it; PYTHONUNBUFFERED=1 is added unless it is there (`""`: buffered).
-    The address takes `Process.pid` and `Process.send_signal`. Raises `InvalidSpec`.
+    A port is ready when the process, or one of its group, listens there. The start fails with
+    `PortTaken` if somebody did before, or if it is a stranger who does, as far as the system
+    tells. With `docker run -p` it always is, so wait for a text.
+
+    Each line on stdout is a log record of the logger `supervise.app.redis` (its path), level
+    INFO; stderr, WARNING. Control characters are spelled out. stdin is empty. The process
+    begins with default signals, none of them blocked. The address takes `Process.pid` and
+    `Process.send_signal`. Raises `InvalidSpec` for options that can't be, and on Windows.
+
+        >>> import sys
+        >>> serve = process([sys.executable, "-c", "import signal; print('ready'); signal.pause()"], ready="ready")
+        >>> async with Supervisor("app") as app:
+        ...     server = await app.start(serve, name="server")
+        ...     await server.call(Process.pid) > 0
+        True
     """
     who = "process"
     if sys.platform == "win32":

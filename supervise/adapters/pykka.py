@@ -1,4 +1,7 @@
-"""A pykka actor class as a child: its thread is restarted, while its address and what waits there stay. Extra `[pykka]`.
+"""A pykka actor class as a child: begin with `actor`, and with `reference` for code that has
+an `ActorRef`.
+
+Its thread is restarted, while its address and what waits there stay. Extra `[pykka]`.
 
 Theory of operation
 -------------------
@@ -6,9 +9,10 @@ A pykka actor's inbox ends with its thread. Here messages wait in the mailbox of
 one at a time: the next one when the last has been answered. A pykka actor starts as a subclass of the given class, whose
 public hooks (`on_start`, `on_stop`, `on_failure`, `stop`) report to the loop, and whose `on_receive` takes our own message.
 
-What its method raises to a call goes to the caller, and what it raises to a send is a crash of the child: pykka's own rule
-for ask and tell. At a crash the actor is made to fail the way pykka's own actors do, with its `on_failure` called. Whoever
-holds a pykka `ActorRef` may go on using it, but it is that of one life.
+What its method raises to a call goes to the caller, and what it raises to a send is a crash
+of the child: pykka's own rule for ask and tell. At a crash the actor is made to fail the
+way pykka's own actors do, with its `on_failure` called. Whoever holds a pykka `ActorRef`
+may go on using it, but it is that of one life.
 """
 
 from __future__ import annotations
@@ -220,21 +224,38 @@ def _supervised(cls: type[Any]) -> type[Any]:
 
 
 def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[A]:
-    """A child that is a pykka actor: `counter = await app.start(actor(Counter, 10), name="counter")`.
+    """A child that is a pykka actor, whose address outlives its thread.
 
-    Not `Counter.start(10)`: the tree starts it, anew after each crash. Its methods are called with pykka's threads and rules:
-    `await counter.call(Counter.add, 1)`, or `await counter.call(Counter.on_receive, message)` for what was `ref.ask(message)`.
-    A method that returns a pykka future answers with that future. Only methods of the class can be sent.
+    For example `counter = await app.start(actor(Counter, 10), name="counter")`. Not
+    `Counter.start(10)`: the tree starts it, anew after each crash. Its methods are called with
+    pykka's threads and rules: `await counter.call(Counter.add, 1)`. What was `ref.ask(message)`
+    is `await counter.call(Counter.on_receive, message)`. A method that returns a pykka future
+    answers with that future. Only methods of the class can be sent.
 
-    What a method raises to a call goes to the caller, and the actor lives on; what it raises to a send is a crash, and pykka's
-    `on_failure` is called. With `expects=` or `on_error="crash"` on the child, those decide. The child also crashes when a
-    message from another pykka actor crashes it, and ends normally when it stops itself. What waits in the child's mailbox is
-    kept; what others put into its pykka inbox, through an `ActorRef` of one life, ends with that life: give them a `reference`
-    instead.
+    What a method raises to a call goes to the caller, and the actor lives on. What it raises to
+    a send is a crash, and pykka's `on_failure` is called. With `expects=` or `on_error="crash"`
+    on the child, those decide. The child also crashes when a message from another pykka actor
+    crashes it, and ends normally when it stops itself.
 
-    The constructor runs in a worker thread, `on_start` before the child is ready. A method that doesn't return can't be
-    ended; it is reported (`Overran`), and the child isn't restarted while it runs. Raises `InvalidSpec` for anything but a
-    subclass of `pykka.ThreadingActor`.
+    What waits in the child's mailbox is kept. What others put into its pykka inbox, through an
+    `ActorRef` of one life, ends with that life: give them a `reference` instead.
+
+    The constructor runs in a worker thread, `on_start` before the child is ready. A method that
+    doesn't return can't be ended; it is reported (`Overran`), and the child isn't restarted
+    while it runs. Raises `InvalidSpec` for anything but a subclass of `pykka.ThreadingActor`.
+
+        >>> import pykka
+        >>> class Counter(pykka.ThreadingActor):
+        ...     def __init__(self, total):
+        ...         super().__init__()
+        ...         self.total = total
+        ...     def add(self, number):
+        ...         self.total += number
+        ...         return self.total
+        >>> async with Supervisor("app") as app:
+        ...     counter = await app.start(actor(Counter, 10), name="counter")
+        ...     await counter.call(Counter.add, 1)
+        11
     """
     running = isinstance(cls, pykka.ActorRef)
     if running or not isinstance(cls, type) or not issubclass(cls, pykka.ThreadingActor):
@@ -253,10 +274,19 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
 
 
 class Reference:
-    """What a pykka `ActorRef` is for the code that uses one, but of the child: it stays valid over its restarts.
+    """What a pykka `ActorRef` is, but of a child; made by `reference`.
 
-    For other threads, pykka actors' included; in the loop's own thread it would wait for itself, and raises. Made by
-    `reference`.
+    It stays valid over restarts. It is for other threads, pykka actors' included: in the loop's
+    own thread it would wait for itself, and raises RuntimeError.
+
+        >>> import anyio, pykka
+        >>> class Echo(pykka.ThreadingActor):
+        ...     def on_receive(self, message):
+        ...         return message.upper()
+        >>> async with Supervisor("app") as app:
+        ...     echo = reference(await app.start(actor(Echo), name="echo"))
+        ...     await anyio.to_thread.run_sync(echo.ask, "tea")
+        'TEA'
     """
 
     __slots__ = ("_address", "_loop", "_soon")
@@ -267,18 +297,20 @@ class Reference:
         self._soon = address._mailbox.backend.from_anywhere()
 
     def tell(self, message: Any) -> None:
-        """As pykka's: `on_receive(message)`, and nobody waits for it. It blocks while the mailbox is full.
+        """As pykka's: `on_receive(message)`, and nobody waits for it.
 
-        Raises `pykka.ActorDeadError` if the child is stopped or gone; one that is being restarted isn't.
+        It blocks while the mailbox is full. Raises `pykka.ActorDeadError` if the child is stopped
+        or gone; one that is being restarted isn't.
         """
         future = cast(Any, pykka.ThreadingFuture())
         self._run(self._address.send(pykka.ThreadingActor.on_receive, message), future)
         self._get(future, None)
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """As pykka's: `on_receive(message)`, and its answer, or a pykka future if it doesn't block.
+        """As pykka's: `on_receive(message)`, and its answer, or a pykka future with `block=False`.
 
-        What the actor raises is raised here, and it lives on.
+        `timeout` is seconds (default: for ever); then `pykka.Timeout`. What the actor raises is
+        raised here, and it lives on.
         """
         return self._ask("on_receive", (message,), {}, block=block, timeout=timeout)
 
@@ -353,10 +385,22 @@ class Proxy:
 
 
 def reference(address: Address[Any]) -> Reference:
-    """For code that has a pykka reference, and uses its `tell`, `ask` or `proxy()`: one that outlives the actor's crashes.
+    """A pykka reference that outlives its actor's crashes.
 
-    Called in the loop: in a factory, `reference(current().find(ledger))`; from another thread with a portal of anyio's,
+    It is for code that uses `tell`, `ask` or `proxy()`. Called in the loop: in a factory,
+    `reference(current().find(ledger))`; from another thread with a portal of anyio's,
     `portal.call(reference, address)`. Raises `InvalidSpec` for what isn't a strong address.
+
+        >>> import anyio, pykka
+        >>> class Counter(pykka.ThreadingActor):
+        ...     total = 0
+        ...     def add(self, number):
+        ...         self.total += number
+        ...         return self.total
+        >>> async with Supervisor("app") as app:
+        ...     counter = reference(await app.start(actor(Counter), name="counter"))
+        ...     await anyio.to_thread.run_sync(lambda: counter.proxy().add(2).get())
+        2
     """
     if not isinstance(address, Address):
         raise InvalidSpec("reference", "address", address, "the address of a child: reference(app.find(ledger))")

@@ -1,4 +1,6 @@
-"""An object with a `run()` as a child, which can be sent messages as well."""
+"""An object with a `run()` as a child, which can be sent messages as well: begin with
+`runnable`.
+"""
 
 from __future__ import annotations
 
@@ -91,20 +93,38 @@ def runnable(
     stop: Callable[[A], object] | None = None,
 ) -> Factory[A]: ...
 def runnable(factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, run: Any = None, stop: Any = None) -> Factory[Any]:
-    """A child that is `factory(*args)`, whose `run()` runs beside its messages: `child(runnable(Poller, url))`.
+    """A child that is `factory(*args)`, whose `run()` runs beside its messages.
 
-    The child ends as `run()` does: normally when it returns, by a crash when it raises. A handler and `run()` take turns as
-    any two tasks do. Each life builds the object afresh. `run`: a coroutine function of the class that has another name.
+    For example `child(runnable(Poller, url))`. A handler and `run()` take turns as any two
+    tasks do. The child ends as `run()` does: normally when it returns, by a crash when it
+    raises. Each life builds the object afresh.
 
-    A stop cancels `run()`, wherever it waits, in the middle of a job, too. With `stop`, a function of the object, plain or
-    async, that is called instead, and `run()` has to return within `stop_within`; then it is cancelled:
-    `runnable(Consumer, url, run=Consumer.main, stop=Consumer.shut_down)`. It is called before each end while `run()` runs,
-    after a crash of a handler, too. It must not block.
+        run: A coroutine function of the class that has another name (default `run`).
+        stop: A function of the object, plain or async, that makes `run()` return (default: a
+            stop cancels it, wherever it waits, in the middle of a job, too). Then `run()` has
+            to return within `stop_within`, or it is cancelled. `stop` is called before each end
+            while `run()` runs, after a crash of a handler, too. It must not block.
 
-    What a handler raises to a call goes to the caller, and the child lives on; what it raises to a send is a crash. With
-    `expects=` or `on_error="crash"` on the child, those decide.
+    What a handler raises to a call goes to the caller, and the child lives on; what it raises
+    to a send is a crash. With `expects=` or `on_error="crash"` on the child, those decide.
 
-    Raises `InvalidSpec` for a class without a `run()` that can be awaited, and for what can't build an object.
+    Raises `InvalidSpec` for a class without a `run()` that can be awaited, and for what can't
+    build an object.
+
+        >>> import anyio
+        >>> class Poller:
+        ...     polls = 0
+        ...     async def run(self):
+        ...         while True:
+        ...             self.polls += 1
+        ...             await anyio.sleep(10)
+        ...     def count(self):
+        ...         return self.polls
+        >>> async with Supervisor("app") as app:
+        ...     poller = await app.start(runnable(Poller))
+        ...     await anyio.sleep(15)
+        ...     await poller.call(Poller.count)
+        2
     """
     if not callable(factory):
         cure = "each life builds its own: give the class, runnable(Poller, url); to run this very object, a lambda"

@@ -1,4 +1,6 @@
-"""Anything with a function that starts it and one that stops it, as a child."""
+"""Anything with a function that starts it and one that stops it, as a child: begin with
+`service`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,15 @@ Wait: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 
 
 class Service:
-    """The actor of a service that has no object: it has no handlers of its own."""
+    """The actor of a service that has no object; `service` makes it.
+
+    It has no handlers of its own, but takes functions of it, as any actor does.
+
+        >>> async with Supervisor("app") as app:
+        ...     db = await app.start(service(start=list, stop=list), name="db")
+        ...     await db.call(lambda actor: type(actor).__name__)
+        'Service'
+    """
 
     __slots__ = ()
 
@@ -92,19 +102,32 @@ def service(
 def service(  # type: ignore[misc]  # mypy binds the type variables of the second form in the first one too
     factory: Callable[[Unpack[Ts]], Any] | None = None, /, *args: *Ts, start: Any, stop: Any, wait: Any = None
 ) -> Factory[Any]:
-    """A child that starts and stops something: `service(start=scheduler.start, stop=scheduler.shutdown)`.
+    """A child that starts something, and stops it.
 
-    With a class, or another factory, each life builds an object, which is the actor, and the functions get it:
-    `service(Pool, url, start=Pool.connect, stop=Pool.close)`. They may be plain or async; a plain one must not block.
+    For example `service(start=scheduler.start, stop=scheduler.shutdown)`. With a class, or
+    another factory, each life builds an object, which is the actor, and the functions get it:
+    `service(Pool, url, start=Pool.connect, stop=Pool.close)`. They may be plain or async; a
+    plain one must not block.
 
-    `stop` is called at each end, after a crash too, but not if `start` raised. What ends by itself is only noticed through
-    `wait`, a coroutine function that returns, or raises, when it has: then the child has ended, or crashed. At a stop `wait`
-    goes on until `stop` has returned, and is cancelled then; what it raises meanwhile is no crash.
+        start: What begins it. If it raises, the start fails, and `stop` isn't called.
+        stop: What ends it, at each end, after a crash, too. What it raises is a crash of the
+            end.
+        wait: A coroutine function that returns, or raises, when it has ended by itself
+            (default: nobody notices that). Then the child has ended, or crashed. At a stop it
+            goes on until `stop` has returned, and is cancelled then; what it raises meanwhile
+            is no crash.
 
-    What its methods raise to a call goes to the caller, and the child lives on; what they raise to a send is a crash. With
-    `expects=` or `on_error="crash"` on the child, those decide.
+    What its methods raise to a call goes to the caller, and the child lives on; what they raise
+    to a send is a crash. With `expects=` or `on_error="crash"` on the child, those decide.
 
     Raises `InvalidSpec` for what isn't callable, or doesn't wait.
+
+        >>> db = service(start=lambda: print("connected"), stop=lambda: print("closed"))
+        >>> async with Supervisor("app", child(db, name="db")):
+        ...     print("serving")
+        connected
+        serving
+        closed
     """
     if factory is not None and not callable(factory):
         cure = "each life builds its own: give the class; for an object that is there, service(start=it.start, stop=it.stop)"

@@ -1,4 +1,7 @@
-"""A tree in the lifespan of a Starlette or FastAPI application, with its addresses in each request's state."""
+"""A tree in the lifespan of a Starlette or FastAPI application: begin with `lifespan`.
+
+Its addresses are in each request's state.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,29 @@ def lifespan(
     on_end: Callable[[TreeEnded], object] | None = None,
     **addresses: Child[Any] | Description | str,
 ) -> Callable[[Any], AbstractAsyncContextManager[dict[str, Any]]]:
-    """`FastAPI(lifespan=lifespan(tree, counter=COUNTER))`: then `await request.state.counter.call(Counter.add, 1)`.
+    """A tree as the lifespan of a Starlette or FastAPI application.
 
-    The tree starts before the first request and is stopped, in order, after the last. In a request's state are the addresses
-    that are named here, by `Child` or path (for a described supervisor its handle), and the tree itself, as `supervisor`.
-    They are shared by all requests, and stay valid over all restarts.
+    For example `FastAPI(lifespan=lifespan(tree, counter=COUNTER))`. The tree starts before the
+    first request and is stopped, in order, after the last. In a request's state are the
+    addresses that are named here: `await request.state.counter.call(Counter.add, 1)`. They are
+    shared by all requests, and stay valid over all restarts.
 
-    If the tree ends by itself, by a give-up say, the application goes on without it: its addresses raise `MailboxClosed`.
-    `on_end` is called then, with how it ended: `on_end=lambda _: signal.raise_signal(signal.SIGTERM)` ends the server too.
+        tree: A description, which isn't running.
+        addresses: By a name of yours, a `Child` or a path (for a described supervisor its
+            handle). `supervisor` is the tree itself.
+        on_end: A function that is called with how the tree ended, if it ends by itself, by a
+            give-up say (default: none). Without, the application goes on, and its addresses
+            raise `MailboxClosed`. `on_end=lambda _: signal.raise_signal(signal.SIGTERM)` ends
+            the server too.
 
-    Raises `InvalidSpec` for what isn't a description of a tree, and for a child that isn't in it.
+    Raises `InvalidSpec` for what isn't a description of a tree, and for a child that isn't in
+    it.
+
+        >>> CART = child(list, name="cart")
+        >>> begin = lifespan(Supervisor("app", CART), cart=CART)
+        >>> async with begin(None) as state:  # as an application does it
+        ...     await state["cart"].call(list.copy)
+        []
     """
     if not isinstance(tree, Description):
         cure = "a description, which isn't running: lifespan(Supervisor('app', child(…)))"

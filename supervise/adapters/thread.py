@@ -1,4 +1,4 @@
-"""A blocking function in a thread of its own, as a child."""
+"""A blocking function in a thread of its own, as a child: begin with `thread`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ from .handoff import Handoff
 
 
 class Thread:
-    """The actor around a function that blocks. It has no handlers of its own."""
+    """The actor around a function that blocks; `thread` makes it.
+
+    It has no handlers of its own, but takes functions of it, as any actor does.
+
+        >>> def watch(stop):
+        ...     stop.wait()
+        >>> async with Supervisor("app") as app:
+        ...     watcher = await app.start(thread(watch), name="watcher")
+        ...     await watcher.call(lambda actor: type(actor).__name__)
+        'Thread'
+    """
 
     _supervise_works_as = "thread"
     __slots__ = ("_args", "_ask", "_ended", "_function", "_parameter", "_thread")
@@ -78,17 +88,32 @@ def _run(function: Callable[..., object], args: tuple[Any, ...], keywords: dict[
 
 
 def thread(function: Callable[..., object], /, *args: Any, stop: str | Callable[[], object] | None = "stop") -> Factory[Thread]:
-    """A child that runs a blocking function in a thread of its own: `child(thread(consume, queue), name="consumer")`.
+    """A child that runs a blocking function in a thread of its own.
 
-    Nothing can end a thread from outside, so `stop` says how it is asked to: the name of the parameter that gets a fresh
-    `threading.Event` for each life, which is set when the child shall stop; or a function to be called then, in another
-    thread, such as `server.shutdown`; or None, if it can't be asked. The child is stopped when the function has returned. One
-    that hasn't a second after `stop_within` is reported (`Overran`): it is unstoppable, isn't restarted while it runs, and
-    the tree's end waits for it.
+    For example `child(thread(consume, queue), name="consumer")`. Keywords go through
+    `functools.partial`. The child ends as the function does: normally when it returns, by a
+    crash when it raises.
 
-    The child ends as the function does: normally when it returns, by a crash when it raises. In the thread, `current()`
-    says who it is; all else of it belongs to the loop's thread. Keywords through `functools.partial`. Raises `InvalidSpec` for
-    a coroutine function, and if there is no such parameter.
+        stop: How it is asked to stop, since nothing can end a thread from outside. The name of
+            the parameter that gets a fresh `threading.Event` for each life, which is set then
+            (default `"stop"`). Or a function to be called then, in another thread, such as
+            `server.shutdown`. Or None, if it can't be asked.
+
+    The child is stopped when the function has returned. One that hasn't a second after
+    `stop_within` is reported (`Overran`): it is unstoppable, isn't restarted while it runs, and
+    the tree's end waits for it. In the thread, `current()` says who it is; all else of it
+    belongs to the loop's thread.
+
+    Raises `InvalidSpec` for a coroutine function, and if there is no such parameter.
+
+        >>> def watch(stop):
+        ...     print("watches")
+        ...     stop.wait()
+        ...     print("was asked to stop")
+        >>> async with Supervisor("app", child(thread(watch), name="watcher")):
+        ...     pass
+        watches
+        was asked to stop
     """
     who = f"thread of {name_for(function, 'function')}"
     if not callable(function) or inspect.iscoroutinefunction(function):

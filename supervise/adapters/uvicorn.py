@@ -1,4 +1,8 @@
-"""A uvicorn server as a child. Extra `[uvicorn]`; asyncio only, as uvicorn is."""
+"""A uvicorn server as a child: begin with `server`. Extra `[uvicorn]`; asyncio only, as
+uvicorn is.
+
+`Server` is what its address takes; `ServerFailed` is what a failed start says.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,20 @@ FORCED: Final = 0.5  # seconds in which uvicorn, which looks every 0.1 s, sees t
 
 
 class ServerFailed(Exception):
-    """uvicorn didn't start: its application's startup failed, or its port couldn't be bound. Its own log says more."""
+    """uvicorn didn't start: its application's startup failed, or its port couldn't be bound.
+
+    Its own log says more.
+
+        >>> import socket, uvicorn
+        >>> async def api(scope, receive, send):
+        ...     pass
+        >>> with socket.create_server(("127.0.0.1", 0)) as somebody:
+        ...     config = uvicorn.Config(api, port=somebody.getsockname()[1], lifespan="off", log_config=None)
+        ...     async with Supervisor("app") as app:
+        ...         await app.start(server(config))
+        Traceback (most recent call last):
+        ChildStartFailed: child 'server' didn't start: ServerFailed: uvicorn ended with status ...
+    """
 
 
 class _Uvicorn(uvicorn.Server):
@@ -61,7 +78,19 @@ class _Uvicorn(uvicorn.Server):
 
 
 class Server:
-    """The actor around a uvicorn server: what can be asked of it by messages."""
+    """The actor around a uvicorn server; `server` makes it.
+
+    Its address takes `Server.port`.
+
+        >>> import uvicorn
+        >>> async def api(scope, receive, send):
+        ...     pass
+        >>> config = uvicorn.Config(api, port=0, lifespan="off", log_config=None)
+        >>> async with Supervisor("app") as app:
+        ...     http = await app.start(server(config), name="http")
+        ...     await http.call(Server.port) > 0
+        True
+    """
 
     __slots__ = ("_ended", "_server", "_started", "_work")
 
@@ -71,7 +100,10 @@ class Server:
         self._server = _Uvicorn(config, self._started.set)
 
     async def port(self) -> int:
-        """The TCP port on which it listens; with `port=0` in its configuration, the one that this life got."""
+        """The TCP port on which it listens.
+
+        With `port=0` in its configuration, the one that this life got.
+        """
         name: Any = self._server.servers[0].sockets[0].getsockname()
         return int(name[1])
 
@@ -140,15 +172,28 @@ class Server:
 
 
 def server(config: uvicorn.Config, /) -> Factory[Server]:
-    """A child that serves an ASGI application: `child(server(uvicorn.Config(api, port=8000)), name="http")`.
+    r"""A child that serves an ASGI application by uvicorn.
 
-    It is ready when it listens. A stop lets the requests in hand end, for `stop_within` at most; then they are cancelled. A
-    crash of uvicorn itself, or its end by `limit_max_requests`, is the child's; what a request raises is the application's
-    affair, as ever. It leaves signals to whoever runs the tree. In a request `current()` is this child.
+    For example `child(server(uvicorn.Config(api, port=8000)), name="http")`. It is ready when
+    it listens. A stop lets the requests in hand end, for `stop_within` at most; then they are
+    cancelled. It leaves signals to whoever runs the tree. A crash of uvicorn itself, or its end
+    by `limit_max_requests`, is the child's; what a request raises is the application's affair,
+    as ever. In a request `current()` is this child.
 
-    Each life serves the same application; with an application that has a lifespan, that is begun and ended each time. The
-    address takes `Server.port`. On trio its start fails, and says so. Raises `InvalidSpec` for anything but a
-    `uvicorn.Config` of one process.
+    Each life serves the same application; with an application that has a lifespan, that is
+    begun and ended each time. The address takes `Server.port`. On trio its start fails, and
+    says so. Raises `InvalidSpec` for anything but a `uvicorn.Config` of one process.
+
+        >>> import anyio, uvicorn
+        >>> async def api(scope, receive, send):
+        ...     await send({"type": "http.response.start", "status": 204, "headers": []})
+        ...     await send({"type": "http.response.body"})
+        >>> async with Supervisor("app") as app:
+        ...     http = await app.start(server(uvicorn.Config(api, port=0, lifespan="off", log_config=None)))
+        ...     async with await anyio.connect_tcp("127.0.0.1", await http.call(Server.port)) as client:
+        ...         await client.send(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        ...         (await client.receive()).splitlines()[0]
+        b'HTTP/1.1 204 No Content'
     """
     if not isinstance(config, uvicorn.Config):
         cure = "the configuration of a server: server(uvicorn.Config(app, port=8000))"

@@ -37,9 +37,28 @@ REAL_CLOCK: Final[dict[str, str]] = {
     "supervise.live.serve": "its thread answers by a socket",
     "supervise.live.trees": "serving begins and ends with a thread",
     "supervise.testing.virtual_time": "a thread runs a loop of its own",
+    "supervise.adapters.own_thread.own_thread": "its methods run in a thread",
+    "supervise.adapters.process.PortTaken": "a look at a port is a connection",
+    "supervise.adapters.process.Process": "a process runs beside the clock",
+    "supervise.adapters.process.ProcessFailed": "a process runs beside the clock",
+    "supervise.adapters.process.process": "a process runs beside the clock",
+    "supervise.adapters.pykka.Reference": "pykka's actors are threads",
+    "supervise.adapters.pykka.actor": "pykka's actors are threads",
+    "supervise.adapters.pykka.reference": "pykka's actors are threads",
+    "supervise.adapters.thread.Thread": "its function runs in a thread",
+    "supervise.adapters.thread.thread": "its function runs in a thread",
+    "supervise.adapters.uvicorn.Server": "it listens on a port",
+    "supervise.adapters.uvicorn.ServerFailed": "it listens on a port",
+    "supervise.adapters.uvicorn.server": "it listens on a port",
 }
 """Whose examples can't run in virtual time, and why."""
-ONE_BACKEND: Final[dict[str, tuple[str, str]]] = {}
+ONE_BACKEND: Final[dict[str, tuple[str, str]]] = {
+    "supervise.adapters.asyncio_task.AsyncioTask": ("asyncio", "trio has no such tasks"),
+    "supervise.adapters.asyncio_task.asyncio_task": ("asyncio", "trio has no such tasks"),
+    "supervise.adapters.uvicorn.Server": ("asyncio", "uvicorn runs on nothing else"),
+    "supervise.adapters.uvicorn.ServerFailed": ("asyncio", "uvicorn runs on nothing else"),
+    "supervise.adapters.uvicorn.server": ("asyncio", "uvicorn runs on nothing else"),
+}
 """Whose examples run on one backend alone: on which, and why."""
 SCREEN: Final = 88
 """Columns that the first line may have: with pydoc's indentation it fits on a terminal of 100."""

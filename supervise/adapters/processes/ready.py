@@ -28,7 +28,18 @@ _CURE: Final = (
 
 
 class PortTaken(Exception):
-    """Somebody else listens on the port that `ready=` names, so an open port says nothing about the process."""
+    """Somebody else listens on the port that `ready=` names.
+
+    So an open port says nothing about the process, and its start fails. The text has the cure.
+
+        >>> import socket
+        >>> with socket.create_server(("127.0.0.1", 0)) as somebody:
+        ...     port = somebody.getsockname()[1]
+        ...     async with Supervisor("app") as app:
+        ...         await app.start(process(["redis-server"], ready=port), name="redis")
+        Traceback (most recent call last):
+        ChildStartFailed: child 'redis' didn't start: PortTaken: redis-server wasn't started: ...
+    """
 
 
 def check_ready(who: str, ready: object) -> None:
