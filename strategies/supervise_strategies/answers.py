@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Which exceptions of a child's handlers are answers.
+    """Which exceptions of a child's handlers are answers, and no crash.
 
     | | a call gets as itself | a send survives |
     |---|---|---|
@@ -40,17 +40,29 @@ class Answers:
     | `on_error="reply"` | any `Exception` | nothing |
     | both | any `Exception` | what is expected |
 
-    Classes are matched on the exception itself, never inside a group: of a group only the whole is known to the caller. A
-    predicate is asked of each exception in it, and all of them must match, or else a group of lost connections would be an
-    answer. It only sees `Exception`s, and one that raises doesn't match. KeyboardInterrupt and SystemExit are never answers,
-    nor, by `on_error`, is what no coroutine can raise as itself: a StopIteration.
+    Classes are matched on the exception itself, never inside a group: of a group only the whole
+    is known to the caller. A predicate is asked of each exception in it, and all of them must
+    match. Else a group of lost connections would be an answer. It only sees `Exception`s, and
+    one that raises doesn't match.
+
+    KeyboardInterrupt and SystemExit are never answers. Nor, by `on_error`, is what no coroutine
+    can raise as itself: a StopIteration.
+
+        >>> answers = Answers(expects=(KeyError,))
+        >>> answers.judge(KeyError("ada"), call=True).why
+        'expected'
+        >>> answers.judge(OSError("no route"), call=True).why is None  # a crash
+        True
     """
 
     expects: Expects = ()
     on_error: OnError = "crash"
 
     def judge(self, error: BaseException, *, call: bool) -> Verdict:
-        """Of what a handler raised; `call`: somebody waits for the answer, or did."""
+        """What is said of an exception that a handler raised; it raises nothing itself.
+
+        `call`: somebody waits for the answer, or did.
+        """
         if call and self.on_error == "reply" and is_of(error, Exception) and not _stands_for_another(error):
             return Verdict("reply")
         if self.expects == () or is_of(error, KeyboardInterrupt, SystemExit, GeneratorExit):

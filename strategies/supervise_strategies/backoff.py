@@ -19,10 +19,19 @@ class Answer(NamedTuple):
 
 
 class Backoff:
-    """Counts kept per child and never in the policy: a policy object may be shared by children, their counts may not.
+    """Counts one child's failures in a row: how long it waits before it comes back.
 
-    "In a row" ends with a life of at least `healthy_after` seconds, not with a start that succeeded; the delay between two
-    lives isn't uptime and heals nothing.
+    The count is kept per child and never in the policy: a policy object may be shared by
+    children, their counts may not. "In a row" ends with a life of at least `healthy_after`
+    seconds, not with a start that succeeded. The delay between two lives isn't uptime, and
+    heals nothing.
+
+        >>> from tenacity import wait_exponential
+        >>> backoff, policy = Backoff(), Restart.permanent(wait=wait_exponential())
+        >>> def draw(wait, state):
+        ...     return float(wait(state))
+        >>> [backoff.failed(policy, now, None, draw).delay for now in (0, 9, 18)]
+        [1.0, 2.0, 4.0]
     """
 
     __slots__ = ("attempts", "first")
@@ -38,13 +47,16 @@ class Backoff:
         return other
 
     def begin_anew(self) -> None:
-        """The row is over; the next failure is the first of another one."""
+        """The row is over: the next failure is the first of another one."""
         self.attempts = 0
 
     def failed(self, policy: Restart, now: float, error: BaseException | None, draw: Draw) -> Answer:
-        """Count a failure at `now`; answer the delay in seconds and whether `policy.stop` says that it is enough.
+        """Count a failure at `now`; answer the delay in seconds, and whether it is enough.
 
-        A negative delay counts as none. Each policy is asked, also when the other has raised, or gave what is no number.
+        `policy.stop` says when it is. `draw` asks the wait policy for its delay, so that chance
+        comes from outside. A negative delay counts as none. Each policy is asked, also when the
+        other has raised, or gave what is no number. What they raise is in the answer, and raised by
+        nobody.
         """
         if not self.attempts:
             self.first = now

@@ -41,12 +41,31 @@ class ImmortalLoopWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """One child, as the decisions see it.
+    """One child, as the decisions see it: immutable, and validated when it is built.
 
-    `stop_within` is what an ordered stop may take: seconds, `math.inf`, or `"brutal_kill"` (cancelled at once); the default
-    is 5 s for a worker and infinity for a supervisor, as in OTP. `limit` is a budget of the child's own: beyond it the child
-    is left stopped while its siblings live (`on_limit="escalate"`: the supervisor gives up). `retry_start`: its first start is
-    tried again like a restart. `quarantine`: after so many crashes in a row of one fingerprint it is left stopped.
+        id: Its name: text without `/`, unique below its supervisor.
+        restart: Its policy (default `Restart()`, permanent).
+        significant: Whether its end may shut its supervisor down, see `auto_shutdown` (default
+            False).
+        stop_within: What an ordered stop may take: seconds, `math.inf`, or `"brutal_kill"`
+            (cancelled at once). Default as in OTP: 5 s for a worker, infinity for a supervisor.
+        type: `"worker"` (default) or `"supervisor"`.
+        limit: A budget of restarts of its own (default: none). Beyond it the child is left
+            stopped while its siblings live.
+        on_limit: `"stop"` (default), or `"escalate"`: beyond its `limit` the supervisor gives
+            up.
+        retry_start: Whether its first start is tried again like a restart (default False).
+        quarantine: After so many crashes in a row of one fingerprint it is left stopped
+            (default: never).
+
+    Raises `InvalidSpec`, with the cure, for a value that can't be, and for a significant child
+    that is permanent.
+
+        >>> ChildSpec("db", Restart.temporary()).seconds
+        5.0
+        >>> ChildSpec("db", stop_within=-1)
+        Traceback (most recent call last):
+        InvalidSpec: child 'db': stop_within=-1 is not valid: seconds (0 or more), math.inf, or 'brutal_kill'
     """
 
     id: str
@@ -97,7 +116,10 @@ class ChildSpec:
 
     @property
     def seconds(self) -> float:
-        """What an ordered stop may take: `stop_within`, or its default by type. A brutal kill takes none."""
+        """What an ordered stop may take, in seconds.
+
+        `stop_within`, or its default by type. A brutal kill takes none.
+        """
         within = self.stop_within
         if within is None:
             return math.inf if self.type == "supervisor" else DEFAULT_SECONDS
@@ -111,12 +133,28 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSpec:
-    """One supervisor, as the decisions see it: its children in start order and how their ends are answered.
+    """One supervisor, as the decisions see it: its children, and how their ends are answered.
 
-    `dynamic` is OTP's simple_one_for_one: children come and go at run time, are known by address, and are stopped all at
-    once. `ends_with_last` is for a pool: when the last child has left, which is restarted no more, it ends as that did.
-    `give_up_as` is the reason its parent sees when it gives up: `gave_up` (abnormal, so a transient supervisor is
-    restarted), or OTP's `shutdown`.
+        id: Its name: text without `/`.
+        children: In start order; stopped in reverse.
+        strategy: Who is restarted with a child: `"one_for_one"` (default), `"one_for_all"` or
+            `"rest_for_one"`.
+        intensity: How many restarts it performs before it gives up (default: 3 in 5 s).
+        auto_shutdown: Whether ends of significant children shut it down (default `"never"`).
+        dynamic: OTP's simple_one_for_one (default False): children come and go at run time, are
+            known by address, and are stopped all at once.
+        max_children: How many there may be (default: any number).
+        give_up_as: The reason that its parent sees when it gives up. `gave_up` (default) is
+            abnormal, so a transient supervisor is restarted; OTP's is `shutdown`.
+        ends_with_last: For a pool (default False): when the last child has left, which is
+            restarted no more, it ends as that did.
+
+    Raises `InvalidSpec`, with the cure, for a value that can't be, and for two children of one
+    name.
+
+        >>> spec = SupervisorSpec("app", (ChildSpec("db"), ChildSpec("web")), strategy="rest_for_one")
+        >>> Supervision(spec).begin(now=0)
+        [Start(id='db', number=1)]
     """
 
     id: str
@@ -161,7 +199,10 @@ class SupervisorSpec:
             self.check_child(child)
 
     def check_child(self, child: ChildSpec) -> None:
-        """The rules that need both: called for each static child, and for one that is added at run time."""
+        """The rules that need both: for each static child, and for one that is added at run time.
+
+        Raises `InvalidSpec`.
+        """
         who = f"child {child.id!r}"
         if child.significant and self.auto_shutdown is AutoShutdown.NEVER:
             cure = f"supervisor {self.id!r} has auto_shutdown='never'; set it to 'any_significant' or 'all_significant'"

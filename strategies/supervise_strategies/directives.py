@@ -10,7 +10,16 @@ from .text import printable
 
 
 class StopMode(Enum):
-    """What an ordered stop means for the mailbox."""
+    """What an ordered stop means for the mailbox: whether a life may follow.
+
+    `RESTART`: it stays open and keeps what waits. `FINAL`: it refuses, and what is left becomes
+    dead letters when the child has ended (or is drained on request).
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> [stop.mode for stop in machine.stop(now=1)]
+        [<StopMode.FINAL: 'final'>]
+    """
 
     RESTART = "restart"
     """The mailbox stays open and keeps what waits: a restart follows, or a parent still has to decide about one."""
@@ -19,14 +28,32 @@ class StopMode(Enum):
 
 
 class Start(NamedTuple):
-    """Build incarnation `number` of a child; report `child_started` or `start_failed`."""
+    """Build incarnation `number` of a child.
+
+    What comes of it is reported: `child_started` or `start_failed`. The next start is told
+    after that.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"), ChildSpec("web"))))
+        >>> machine.begin(now=0)
+        [Start(id='db', number=1)]
+        >>> machine.child_started("db", 1, now=0)
+        [Start(id='web', number=1)]
+    """
 
     id: str
     number: int
 
 
 class Stop(NamedTuple):
-    """Stop a child within `within` seconds, then cancel it; at once if `brutal`. Report `child_exited`, or `stop_overran`."""
+    """Stop a child within `within` seconds, then cancel it; at once if `brutal`.
+
+    What comes of it is reported: `child_exited`, or `stop_overran`.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> machine.stop(now=1)
+        [Stop(id='db', mode=<StopMode.FINAL: 'final'>, within=5.0, brutal=False)]
+    """
 
     id: str
     mode: StopMode
@@ -35,9 +62,15 @@ class Stop(NamedTuple):
 
 
 class CancelStart(NamedTuple):
-    """A start under way isn't wanted any more: cancel it, and report `start_failed` when it has ended.
+    """A start under way isn't wanted any more: cancel it.
 
-    `mode`: what that means for whatever runs below it already.
+    When it has ended, `start_failed` is reported. `mode`: what that means for whatever runs
+    below it already. OTP would wait for the start.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0)
+        >>> machine.stop(now=1)
+        [CancelStart(id='db', mode=<StopMode.FINAL: 'final'>)]
     """
 
     id: str
@@ -45,44 +78,108 @@ class CancelStart(NamedTuple):
 
 
 class Close(NamedTuple):
-    """The child stays listed, but stopped: its intake refuses and what waited becomes dead letters."""
+    """The child stays listed, but stopped.
+
+    Its intake refuses, and what waited becomes dead letters.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db", Restart.transient()),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> machine.child_exited("db", 1, ExitReason(ExitKind.NORMAL), now=9)[-1]
+        Close(id='db')
+    """
 
     id: str
 
 
 class Forget(NamedTuple):
-    """The child isn't listed any more; its address never works again."""
+    """The child isn't listed any more; its address never works again.
+
+    So it is with a temporary child that has ended, and with one that was deleted.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db", Restart.temporary()),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> machine.child_exited("db", 1, ExitReason(ExitKind.NORMAL), now=9)[-1]
+        Forget(id='db')
+    """
 
     id: str
 
 
 class WakeAt(NamedTuple):
-    """Report `timer` at that instant. There is one such instant for a machine: a later directive replaces it."""
+    """Report `timer` at that instant; None: there is nothing to wait for.
+
+    There is one such instant for a machine: a later directive replaces it.
+
+        >>> from tenacity import wait_fixed
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db", Restart.permanent(wait=wait_fixed(2))),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED), now=9)[-1]
+        WakeAt(at=11.0)
+        >>> machine.timer(now=11)
+        [Start(id='db', number=2)]
+    """
 
     at: float | None
 
 
 class Reply(NamedTuple):
-    """The answer to an admin call: `None` (done), `True` (started), `False` (ignored), or the refusal to raise."""
+    """The answer to an admin call, for whoever gave that `ticket`.
+
+    `result` is None (done), True (started), False (ignored), or the refusal to raise.
+
+        >>> machine = Supervision(SupervisorSpec("app"))
+        >>> _ = machine.begin(now=0)
+        >>> machine.restart_child("db", "my ticket", now=1)
+        [Reply(ticket='my ticket', result=ChildNotFound("there is no child 'db' here..."))]
+    """
 
     ticket: object
     result: bool | Exception | None
 
 
 class PassUp(NamedTuple):
-    """A policy raised what is no `Exception`. If it is a KeyboardInterrupt or SystemExit, it ends more than a child."""
+    """A policy raised what is no `Exception`, which ends more than a child.
+
+    A KeyboardInterrupt or SystemExit is raised on; the machine has gone on without that
+    policy's answer.
+
+        >>> def impatient(state):
+        ...     raise KeyboardInterrupt
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db", Restart.permanent(wait=impatient)),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED), now=9)[0]
+        PassUp(error=KeyboardInterrupt())
+    """
 
     error: BaseException
 
 
 class Report(NamedTuple):
-    """A decision was made; it is told before it is carried out."""
+    """A decision was made; it is told before it is carried out.
+
+    Its text says by which rule.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> report, start = machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED), now=9)
+        >>> print(report.decision)
+        db #1 ended: crashed; permanent -> restart 1 of 3 within 5 s
+    """
 
     decision: Decision
 
 
 class Overran(NamedTuple):
-    """All have stopped but those that outlive their cancellation; the supervisor's own stop waits for them."""
+    """All have stopped but those that outlive their cancellation.
+
+    The supervisor's own stop waits for them. `reason` and `error` are those that `Done` will
+    have. (The event of this name is another class: `supervise.events.Overran`.)
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0), machine.stop(now=1)
+        >>> machine.stop_overran("db", 1, now=7)[0].ids
+        ('db',)
+    """
 
     ids: tuple[str, ...]
     reason: ExitReason
@@ -92,15 +189,40 @@ class Overran(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """The supervisor's own start is done: all children have started."""
+    """The supervisor's own start is done: all children have started.
+
+    It is told once. Report `child_started` of it to the machine above.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0)
+        >>> machine.child_started("db", 1, now=0)
+        [Ready()]
+    """
 
 
 class Waits(NamedTuple):
-    """The supervisor's own start waits, maybe for long: a first start below it is tried again. Report `start_waits` above."""
+    """The supervisor's own start waits, maybe for long, for a first start that is tried again.
+
+    Report `start_waits` to the machine above: it serves deaths, calls and stops meanwhile.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("shop", type="supervisor"),)))
+        >>> _ = machine.begin(now=0)
+        >>> machine.start_waits("shop", 1, now=1)
+        [Waits()]
+    """
 
 
 class Cause(Enum):
-    """What made a supervisor end."""
+    """What made a supervisor end; `Done` and the event `Stopped` have it.
+
+    `LAST_LEFT`: the last worker of a pool is restarted no more. `IGNORED`: all workers of a
+    pool have ignored their start, so its own start is ignored.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),), intensity=Intensity(0)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED), now=9)[-1].cause
+        <Cause.GAVE_UP: 'max_intensity'>
+    """
 
     ASKED = "asked"
     SELF = "self"
@@ -114,7 +236,16 @@ class Cause(Enum):
 
 
 class Done(NamedTuple):
-    """The supervisor has ended: no child is left. `failed` names the child that made its own start fail."""
+    """The supervisor has ended: no child is left.
+
+    `failed` names the child that made its own start fail; `error` is what that child raised, or
+    one that made it give up.
+
+        >>> machine = Supervision(SupervisorSpec("app"))
+        >>> _ = machine.begin(now=0)
+        >>> machine.stop(now=1)[0].cause
+        <Cause.ASKED: 'asked'>
+    """
 
     reason: ExitReason
     cause: Cause
@@ -124,7 +255,16 @@ class Done(NamedTuple):
 
 
 class Action(Enum):
-    """What was decided about a child that ended."""
+    """What was decided about a child that ended; a `Decision` has it.
+
+    `LEAVE`: it is left stopped (and listed), or forgotten. `GIVE_UP` and `SHUT_DOWN` end its
+    supervisor.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
+        >>> machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED), now=9)[0].decision.action
+        <Action.RESTART: 'restart'>
+    """
 
     RESTART = "restart"
     LEAVE = "leave"

@@ -119,11 +119,27 @@ def explain(
     fingerprint: str = "",
     spent: bool = False,
 ) -> Explanation:
-    """What the child's end at `now` would cause. The machine is left as it is; its policies are asked, as they would be.
+    """What a child's end at `now` would cause; the machine is left as it is.
 
-    `error` is for policies that look at it (`when=`, and waits that depend on it). `path`: of the supervisor. `fingerprint`
-    names the crash; without it the crash is taken for one like the last. `spent`: it is a pool, and its workers have all left.
+    Its policies are asked, as they would be. What it can't know is what comes in between, and
+    the next draw of a wait that leaves something to chance.
+
+        reason: Of the end (default: a crash).
+        error: For policies that look at it (`when=`, and waits that depend on it).
+        path: Of the supervisor (default: its name).
+        fingerprint: Names the crash; without it the crash is taken for one like the last.
+        spent: Whether it is a pool whose workers have all left.
+
     Raises `ChildNotFound`, and a KeyboardInterrupt that strikes in a policy.
+
+        >>> spec = SupervisorSpec("app", (ChildSpec("db"), ChildSpec("web")), strategy="one_for_all")
+        >>> machine = Supervision(spec)
+        >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0), machine.child_started("web", 1, now=0)
+        >>> print(explain(machine, "db", now=1))
+        app: db #1 ended: crashed; permanent -> restart 1 of 3 within 5 s with web
+          stops, in this order: web
+          starts, in this order: db, web
+          restarts left: 3 before, 2 after
     """
     info = machine.child(id)
     if info is None:

@@ -49,10 +49,15 @@ def check_intensity(who: str, field: str, value: object, *, fault: str = "invali
 
 
 class RestartWindow:
-    """The restarts that a limit remembers: a ring of at most `intensity.restarts` instants.
+    """The restarts that a limit remembers: instants within its last `per` seconds.
 
-    OTP keeps a list of all restarts of the period, and pays for its length at each crash; more than the limit never need
-    be remembered, since the one over it isn't performed.
+    OTP keeps a list of all restarts of the period, and pays for its length at each crash. More
+    than the limit never need be remembered, since the one over it isn't performed; so this is a
+    ring of `intensity.restarts`.
+
+        >>> window = RestartWindow(Intensity(2, per=5))
+        >>> [window.add(now) for now in (0, 1, 2, 6)]  # the third is one too many
+        [1, 2, 0, 2]
     """
 
     __slots__ = ("_times", "intensity")
@@ -66,7 +71,7 @@ class RestartWindow:
         return len(self._times)
 
     def add(self, now: float) -> int:
-        """Count a restart at `now`: how many there are with it. 0: it would be one too many, and must not be performed."""
+        """Count a restart at `now`: how many there are with it; 0 says that it is one too many."""
         times = self._times
         oldest = now - self.intensity.per
         while times and times[0] < oldest:
@@ -77,7 +82,7 @@ class RestartWindow:
         return len(times)
 
     def left(self, now: float) -> int:
-        """How many restarts it would still allow at `now`. Nothing is counted, and nothing dropped."""
+        """How many restarts it would still allow at `now`; nothing is counted."""
         oldest = now - self.intensity.per
         return max(0, self.intensity.restarts - sum(at >= oldest for at in self._times))
 

@@ -65,12 +65,17 @@ class Rule(NamedTuple):
 
 
 class RestartType(StrEnum):
-    """What an end means for the child.
+    """What an end means for the child: permanent, transient or temporary.
 
     | it ended | permanent | transient | temporary |
     |---|---|---|---|
     | normal, shutdown | ✓ restarted | ✗ stays listed, stopped | ✗ forgotten |
     | crashed, killed, gave_up | ✓ restarted | ✓ restarted | ✗ forgotten |
+
+    Permanent is the default: also a normal end is followed by a restart.
+
+        >>> Restart.transient().rule(ExitReason(ExitKind.NORMAL)).words
+        'transient: normal is an orderly end'
     """
 
     PERMANENT = "permanent"

@@ -43,13 +43,32 @@ from .work import Purpose, Work
 
 
 class Supervision:
-    """One supervisor's decisions. Not reusable: a restarted supervisor gets a new one, built from the same spec.
+    r"""One supervisor's decisions: facts in, directives out.
 
-    `lives` says how many incarnations the children had under its predecessors, so that no two of a child have one number;
-    `over`, which of them nobody can reach any more (`child_over`).
+    It does nothing itself: the runtime obeys the directives, in order, and reports what came of
+    them. Each method takes a fact or a wish, with the instant `now` (seconds, of any clock). It
+    returns the directives that follow, and may be called at any time. A fact about a child that
+    isn't listed, or about an incarnation that is over, is stale and changes nothing.
 
-    Every method returns the directives that follow, and may be called at any time; a fact about a child that isn't listed,
-    or about an incarnation that is over, is stale and changes nothing.
+    Not reusable: a restarted supervisor gets a new one, built from the same spec.
+
+        draw: Asks a wait policy for its delay (default: calls it). Chance comes in here alone.
+        lives: How many incarnations the children had under its predecessors, so that no two of
+            a child have one number.
+        over: Which of them nobody can reach any more (`child_over`).
+
+    Admin calls (`start_child` to `delete_child`) are answered by a `Reply` to their ticket,
+    which may be a refusal; none raises it.
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> machine.begin(now=0)
+        [Start(id='db', number=1)]
+        >>> machine.child_started("db", 1, now=0.1)
+        [Ready()]
+        >>> report, start = machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED, "OSError"), now=9)
+        >>> print(report.decision, start, sep="\n")
+        db #1 ended: crashed (OSError); permanent -> restart 1 of 3 within 5 s
+        Start(id='db', number=2)
     """
 
     def __init__(
@@ -93,7 +112,7 @@ class Supervision:
         return None if slot is None else slot.info()
 
     def slot(self, id: str) -> Slot | None:
-        """The same as it is kept, to be read at once: to make a `ChildInfo` of a child that shares its spec takes 3 us."""
+        """For the library: a child as it is kept, which costs less than a `ChildInfo`."""
         return self._state.slots.get(id)
 
     def children(self) -> list[ChildInfo]:
@@ -106,9 +125,10 @@ class Supervision:
         return slot is not None and slot.detached
 
     def starting(self, *, before: str | None = None, ending: bool = False) -> list[str]:
-        """The children whose start it waits for now; `before`: those that have to be up before that one can be, which isn't.
+        """The children whose start it waits for now.
 
-        `ending`: that one is about to end, and its end hasn't been told yet.
+        `before`: those that have to be up before that one can be, which isn't. `ending`: that one
+        is about to end, and its end hasn't been told yet.
         """
         return [slot.id for slot in progress.starting(self._state, before, ending=ending)]
 
@@ -117,7 +137,10 @@ class Supervision:
         return self._state.count()
 
     def left(self, id: str | None, now: float) -> int:
-        """Restarts that the limit still allows at `now`: the child's own if it has one, else the supervisor's."""
+        """Restarts that the limit still allows at `now`.
+
+        The child's own limit if it has one, else the supervisor's.
+        """
         return self._state.left(id, now)
 
     @property
@@ -182,9 +205,10 @@ class Supervision:
         return self._go_on(now)
 
     def start_waits(self, id: str, number: int, now: float) -> list[Directive]:
-        """The start of a supervisor waits, maybe for long, for a first start below it that is tried again.
+        """The start of a supervisor waits, maybe for long, for a first start that is tried again.
 
-        Deaths, calls and stops are served meanwhile, as if it were a child of this one that is tried again. Idempotent.
+        Deaths, calls and stops are served meanwhile, as if it were a child of this one that is
+        tried again. Idempotent.
         """
         state = self._state
         slot = state.slots.get(id)
@@ -204,10 +228,15 @@ class Supervision:
         fingerprint: str = "",
         spent: bool = False,
     ) -> list[Directive]:
-        """The incarnation is over: nothing of it runs any more. `error` is looked at by policies, and not kept.
+        """The incarnation is over: nothing of it runs any more.
 
-        `again`: by a message that had ended a life before, and was tried again; its tries bound that, so it costs no limit.
-        `fingerprint` names a crash, so that the same one is known again. `spent`: it is a pool, and its workers have all left.
+            error: Looked at by policies, and not kept.
+            again: It was ended by a message that had ended a life before, and was tried again. Its
+                tries bound that: it costs no limit.
+            fingerprint: Names a crash, so that the same one is known again.
+            spent: It is a pool, and its workers have all left.
+
+        An end that was asked for, by `Stop`, is no failure, whatever its reason.
         """
         state = self._state
         slot = state.slots.get(id)
@@ -232,9 +261,10 @@ class Supervision:
         return self._go_on(now)
 
     def child_over(self, id: str, now: float) -> list[Directive]:
-        """Nobody can reach the child any more, and nothing waits for it: whatever restarts are due, it is never started again.
+        """Nobody can reach the child any more, and nothing waits for it: it is never started again.
 
-        It ends no life. Of one that is lived, or of a start that fails, the end is told after it as usual.
+        It ends no life. Of one that is lived, or of a start that fails, the end is told after it as
+        usual.
         """
         state = self._state
         slot = state.slots.get(id)
@@ -255,9 +285,10 @@ class Supervision:
         reason: ExitReason = KILLED,
         error: BaseException | None = None,
     ) -> list[Directive]:
-        """A child that was stopped, or whose start was cancelled, still runs. Only its own restart waits for it any longer.
+        """A child that was stopped, or whose start was cancelled, still runs.
 
-        `reason` and `error`: why its start was cancelled, if nobody has stopped it; that start has failed by now.
+        Only its own restart waits for it any longer. `reason` and `error`: why its start was
+        cancelled, if nobody has stopped it; that start has failed by now.
         """
         return self._go_on(now) if overran(self._state, id, number, reason, error) else []
 
@@ -273,7 +304,10 @@ class Supervision:
     def stop(
         self, now: float, *, mode: StopMode = StopMode.FINAL, reason: ExitReason = SHUTDOWN, cause: Cause = Cause.ASKED
     ) -> list[Directive]:
-        """Stop all children in reverse order, then be done with `reason`. A stop that is under way already goes on as it is."""
+        """Stop all children in reverse order, then be done with `reason`.
+
+        A stop that is under way already goes on as it is.
+        """
         shut_down(self._state, mode=mode, reason=reason, cause=cause)
         return self._go_on(now)
 
@@ -289,44 +323,53 @@ class Supervision:
     # -- admin calls: answered by a `Reply` to the ticket ------------------------------------------------------------
 
     def start_child(self, spec: ChildSpec, ticket: object, now: float, *, id: str | None = None) -> list[Directive]:
-        """Add a child at the end and start it. OTP: `start_child`. `id`: its own, where children share one spec."""
+        """Add a child at the end, and start it. OTP: `start_child`.
+
+        `id`: its own, where children share one spec.
+        """
         id = spec.id if id is None else id
         if starts_at_once(self._state, id, spec, ticket):
             return self._state.flush()
         return self._call(Call(admin.start_child, (id, spec), ticket), now)
 
     def terminate_child(self, id: str, ticket: object, now: float, *, by_name: bool = False) -> list[Directive]:
-        """Stop a child and leave it listed (a temporary or dynamic one is forgotten). OTP: `terminate_child`.
+        """Stop a child and leave it listed. OTP: `terminate_child`.
 
-        It touches no sibling, whatever the strategy, and triggers no auto-shutdown.
+        A temporary or dynamic one is forgotten. It touches no sibling, whatever the strategy, and
+        triggers no auto-shutdown. `by_name`: a dynamic supervisor refuses it.
         """
         if by_name and self._state.spec.dynamic:
             return self._refuse(NotForDynamic(id, "terminate_child takes a name"), ticket, now)
         return self._call(Call(admin.terminate_child, id, ticket), now)
 
     def restart_child(self, id: str, ticket: object, now: float) -> list[Directive]:
-        """Start a child that is listed but stopped. It counts against no limit. OTP: `restart_child`.
+        """Start a child that is listed but stopped. OTP: `restart_child`.
 
-        It lifts a quarantine, whose row begins anew. A limit of its own has no new budget.
+        It counts against no limit. It lifts a quarantine, whose row begins anew. A limit of its own
+        has no new budget.
         """
         if self._state.spec.dynamic:
             return self._refuse(NotForDynamic(id, "restart_child takes a name"), ticket, now)
         return self._call(Call(admin.restart_child, id, ticket), now)
 
     def start_withdrawn(self, ticket: object, now: float) -> list[Directive]:
-        """Whoever asked for a new child was cancelled. If its start is tried again, no further try is made for it.
+        """Whoever asked for a new child was cancelled.
 
-        One that waits for its next try is forgotten at once. Nothing else is changed: a start under way may succeed.
+        If its start is tried again, no further try is made for it. One that waits for its next try
+        is forgotten at once. Nothing else is changed: a start under way may succeed.
         """
         withdrawn(self._state, ticket, now)
         return self._go_on(now)
 
     def renew_child(self, id: str, ticket: object, now: float) -> list[Directive]:
-        """Stop a child and start it again on its mailbox. It counts against no limit, and touches no sibling.
+        """Stop a child and start it again on its mailbox, without counting that.
 
-        One that is stopped is only started. One that waits for a restart gets it now, with its group, and the answer doesn't
-        wait for that. Of a dynamic supervisor's children only one in quarantine can be renewed. OTP has no such call;
-        `terminate_child` and `restart_child` in one, without the end of the mailbox. It lifts a quarantine.
+        It touches no sibling, and lifts a quarantine. One that is stopped is only started. One that
+        waits for a restart gets it now, with its group, and the answer doesn't wait for that. Of a
+        dynamic supervisor's children only one in quarantine can be renewed.
+
+        OTP has no such call: `terminate_child` and `restart_child` in one, without the end of the
+        mailbox.
         """
         slot = self._state.slots.get(id)
         if self._state.spec.dynamic and (slot is None or not slot.spent):
@@ -334,10 +377,11 @@ class Supervision:
         return self._call(Call(admin.renew_child, id, ticket), now)
 
     def reload_child(self, id: str, ticket: object, now: float) -> list[Directive]:
-        """Its code is new: stop it, and start it again on its mailbox, whatever its restart type is. Nothing of it is counted.
+        """Its code is new: stop it, and start it again on its mailbox, without counting that.
 
-        Its rows of failures, and a limit of its own, begin anew. One that waits for its restart gets it now, one that was given
-        up on is started; one that somebody has stopped, or that ended in order, isn't (False). A start that fails is judged as
+        Its restart type doesn't matter. Its rows of failures, and a limit of its own, begin anew.
+        One that waits for its restart gets it now, one that was given up on is started. One that
+        somebody has stopped, or that ended in order, isn't (False). A start that fails is judged as
         that of a restart (False). OTP has no such call.
         """
         if reloads_in_its_start(self._state, id, ticket):
@@ -350,18 +394,24 @@ class Supervision:
         return slot is not None and reloads(slot)
 
     def describe(self, spec: SupervisorSpec, now: float) -> list[Directive]:
-        """It is described anew, with all its children: policies hold from the next end on, and the order from now on."""
+        """It is described anew, with all its children.
+
+        Policies hold from the next end on, and the order from now on.
+        """
         describe(self._state, spec)
         return self._go_on(now)
 
     def change_child(
         self, id: str, ticket: object, now: float, *, restart: Restart | None = None, limit: Intensity | None = None
     ) -> list[Directive]:
-        """Another restart policy, or limit of its own, from the next end on; its failures in a row are forgotten."""
+        """Another restart policy, or limit of its own, from the next end on.
+
+        The child's failures in a row are forgotten.
+        """
         return self._call(Call(admin.change_child, (id, restart, limit), ticket), now)
 
     def change_intensity(self, intensity: Intensity, ticket: object, now: float) -> list[Directive]:
-        """Another limit for the supervisor. Restarts that were counted stay counted."""
+        """Another limit for the supervisor; restarts that were counted stay counted."""
         return self._call(Call(admin.change_intensity, intensity, ticket), now)
 
     def delete_child(self, id: str, ticket: object, now: float) -> list[Directive]:

@@ -24,7 +24,15 @@ from .work import Work
 
 
 class Phase(Enum):
-    """Where the supervisor itself stands."""
+    """Where a supervisor itself stands: NEW, STARTING, RUNNING, STOPPING or DONE.
+
+    From STOPPING on it restarts nothing, and refuses calls (`SupervisorNotRunning`).
+
+        >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
+        >>> _ = machine.begin(now=0)
+        >>> machine.phase.name
+        'STARTING'
+    """
 
     NEW = auto()
     STARTING = auto()
