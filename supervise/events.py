@@ -231,12 +231,12 @@ class Decided(_Told):
 
     @property
     def incarnation(self) -> int:
-        """Of the child: the one that ended."""
+        """The incarnation of the child that ended."""
         return self.decision.incarnation
 
     @property
     def level(self) -> int:
-        """That of its decision: see `level_of`."""
+        """The level of its decision, see `level_of`."""
         return self.level_of(self.decision)
 
     @staticmethod

@@ -1,10 +1,9 @@
-"""Pure supervision decisions: Erlang/OTP's rules as a state machine, and restart policies made
-of tenacity's objects.
+"""Pure supervision decisions: Erlang/OTP's rules as a state machine, and restart policies.
 
 Begin with `Supervision`: facts in, directives out. A `SupervisorSpec` with `ChildSpec`s
-describes it. `Restart`, `Intensity` and `Strategy` are the policies; `Start`, `Stop` and so
-on are the directives; `Decision` says in words what was decided. `explain` says what an end
-would cause.
+describes it. `Restart`, `Intensity` and `Strategy` are the policies, with tenacity's
+objects in them; `Start`, `Stop` and so on are the directives; `Decision` says in words what
+was decided. `explain` says what an end would cause.
 
 Nothing in here reads a clock, waits, logs or touches an event loop: instants (seconds, of
 any clock) and the random draw are arguments. It is the lowest room, and imports nothing of

@@ -90,7 +90,7 @@ class Supervision:
 
     @property
     def phase(self) -> Phase:
-        """Where it stands itself."""
+        """Where the supervisor itself stands."""
         return self._state.phase
 
     @property
@@ -133,7 +133,7 @@ class Supervision:
         return [slot.id for slot in progress.starting(self._state, before, ending=ending)]
 
     def count(self) -> ChildCount:
-        """OTP's `count_children`."""
+        """How many children there are, and how many of them run: OTP's `count_children`."""
         return self._state.count()
 
     def left(self, id: str | None, now: float) -> int:
@@ -150,7 +150,7 @@ class Supervision:
         return work.reason if work is not None and work.purpose is Purpose.SHUTDOWN else None
 
     def trial(self) -> Supervision:
-        """A copy to try one fact on: see `SupervisorState.trial`."""
+        """For the library: a copy to try one fact on."""
         other = Supervision(self._state.spec)
         other._state = self._state.trial()
         return other

@@ -1,5 +1,4 @@
-"""What exists already, as children of a tree: a thread, a process, a server, somebody else's
-actor.
+"""What exists already, as a child of a tree: a thread, a process, a server.
 
 Begin with what you have:
 

@@ -1,6 +1,7 @@
-"""An `asyncio.Task` that somebody else's code makes, as a child: begin with `asyncio_task`.
+"""An `asyncio.Task` that somebody else's code makes, as a child.
 
-asyncio only. A coroutine function of your own goes to `supervise.task` as it is.
+Begin with `asyncio_task`. asyncio only. A coroutine function of your own goes to
+`supervise.task` as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""An object of a blocking class, as a child: built, used and closed in one thread, its own.
+"""An object of a blocking class, as a child: built, used and closed in its own thread.
+
 Begin with `own_thread`.
 """
 

@@ -1,14 +1,13 @@
-"""A process of the operating system as a child, with all the processes that it starts: begin
-with `process`.
+"""A process of the operating system as a child, with all the processes that it starts.
 
-POSIX only. `Process` is what its address takes; `ProcessFailed` and `PortTaken` are what
-its starts and crashes say.
+Begin with `process`. POSIX only. `Process` is what its address takes; `ProcessFailed` and
+`PortTaken` are what its starts and crashes say.
 
 Theory of operation
 -------------------
 The actor is the event loop's side of a `Group`, which lives in the one thread for child processes. That thread starts it, reads
-its output and waits for its end, and tells the actor so through the loop: no task of the actor's has to live for it, since a
-process says most when it stops. The exit hook sends SIGTERM to the group and waits; its own cancellation, at the deadline of
+its output and waits for its end, and tells the actor so through the loop. No task of the actor's has to live for it:
+a process says most when it stops. The exit hook sends SIGTERM to the group and waits; its own cancellation, at the deadline of
 `stop_within`, is what SIGKILL follows on. So there is one deadline, the child's.
 """
 
@@ -187,18 +186,18 @@ class Process:
     # -- what its group tells, in the loop's thread --------------------------------------------------------------------
 
     def begun(self) -> None:
-        """Its program runs."""
+        """For the library: its program runs."""
         self._begun.settle(None, None)
 
     def said(self, pipe: int, piece: bytes) -> None:
-        """It wrote something."""
+        """For the library: it wrote something."""
         try:
             self._work.run(self._hear, pipe, self._lines[pipe].feed(piece))
         finally:
             self._its_group.go_on(pipe)
 
     def over(self, status: int, error: BaseException | None) -> None:
-        """All of it has ended."""
+        """For the library: all of it has ended."""
         try:
             for pipe, lines in enumerate(self._lines):
                 self._work.run(self._hear, pipe, lines.end())

@@ -1,7 +1,7 @@
-"""A pykka actor class as a child: begin with `actor`, and with `reference` for code that has
-an `ActorRef`.
+"""A pykka actor class as a child: its thread is restarted, its address stays.
 
-Its thread is restarted, while its address and what waits there stay. Extra `[pykka]`.
+What waits there stays, too. Begin with `actor`, and with `reference` for code that has an
+`ActorRef`. Extra `[pykka]`.
 
 Theory of operation
 -------------------
@@ -9,10 +9,10 @@ A pykka actor's inbox ends with its thread. Here messages wait in the mailbox of
 one at a time: the next one when the last has been answered. A pykka actor starts as a subclass of the given class, whose
 public hooks (`on_start`, `on_stop`, `on_failure`, `stop`) report to the loop, and whose `on_receive` takes our own message.
 
-What its method raises to a call goes to the caller, and what it raises to a send is a crash
-of the child: pykka's own rule for ask and tell. At a crash the actor is made to fail the
-way pykka's own actors do, with its `on_failure` called. Whoever holds a pykka `ActorRef`
-may go on using it, but it is that of one life.
+What its method raises to a call goes to the caller. What it raises to a send is a crash of
+the child. That is pykka's own rule for ask and tell. At a crash the actor is made to fail
+the way pykka's own actors do, with its `on_failure` called. Whoever holds a pykka
+`ActorRef` may go on using it, but it is that of one life.
 """
 
 from __future__ import annotations
@@ -315,7 +315,10 @@ class Reference:
         return self._ask("on_receive", (message,), {}, block=block, timeout=timeout)
 
     def proxy(self) -> Proxy:
-        """As pykka's, for methods: `reference.proxy().add(1).get()`."""
+        """The actor's public methods, each of which returns a pykka future.
+
+        As pykka's: `reference.proxy().add(1).get()`.
+        """
         return Proxy(self)
 
     def _ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, block: bool, timeout: float | None) -> Any:

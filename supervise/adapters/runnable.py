@@ -1,5 +1,6 @@
-"""An object with a `run()` as a child, which can be sent messages as well: begin with
-`runnable`.
+"""An object with a `run()` as a child, which can be sent messages as well.
+
+Begin with `runnable`.
 """
 
 from __future__ import annotations

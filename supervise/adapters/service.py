@@ -1,5 +1,6 @@
-"""Anything with a function that starts it and one that stops it, as a child: begin with
-`service`.
+"""Anything with a function that starts it and one that stops it, as a child.
+
+Begin with `service`.
 """
 
 from __future__ import annotations
@@ -110,8 +111,7 @@ def service(  # type: ignore[misc]  # mypy binds the type variables of the secon
     plain one must not block.
 
         start: What begins it. If it raises, the start fails, and `stop` isn't called.
-        stop: What ends it, at each end, after a crash, too. What it raises is a crash of the
-            end.
+        stop: What ends it, at each end, after a crash, too. What it raises is a crash.
         wait: A coroutine function that returns, or raises, when it has ended by itself
             (default: nobody notices that). Then the child has ended, or crashed. At a stop it
             goes on until `stop` has returned, and is cancelled then; what it raises meanwhile

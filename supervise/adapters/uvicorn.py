@@ -1,7 +1,7 @@
-"""A uvicorn server as a child: begin with `server`. Extra `[uvicorn]`; asyncio only, as
-uvicorn is.
+"""A uvicorn server as a child. Extra `[uvicorn]`; asyncio only, as uvicorn is.
 
-`Server` is what its address takes; `ServerFailed` is what a failed start says.
+Begin with `server`. `Server` is what its address takes; `ServerFailed` is what a failed
+start says.
 """
 
 from __future__ import annotations

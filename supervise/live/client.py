@@ -155,9 +155,9 @@ class Client:
     def act(self, action: str, path: str, *, who: str = "", **change: str) -> str:
         """Restart, stop, start, pause, resume or change something; the answer says what was done.
 
-        `who` asks is said in the event, beside the user of this process. Raises `LiveError` where
-        the tree is served for reading alone, and for what it refuses. What takes longer than 30 s
-        goes on, and the answer says so.
+        `who` is the name of who asks: the event and the log say it. Raises `LiveError` where the
+        tree is served for reading alone, and for what it refuses. What takes longer than 30 s goes
+        on, and the answer says so.
         """
         body = json.dumps({"path": path, **({"as": who} if who else {}), **change}).encode()
         found = self._ask("POST", f"/live/{action}", body, timeout=max(self._timeout, 60.0))

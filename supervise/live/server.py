@@ -81,7 +81,7 @@ async def serve(
 ) -> AsyncGenerator[Served]:
     """Let a running tree be seen from outside, as long as the block lasts.
 
-        tree: A running one, or its description, which needn't run yet. It is entered in the
+        tree: A running one, or its description, which needn't run yet. The block is in the
             tree's own event loop.
         where: The path of a unix socket. Or `HOST:PORT`, for HTTP and the page, beside a socket
             in the user's run-time folder; port 0 is any that is free. That socket alone is the

@@ -1,5 +1,4 @@
-"""What a running tree tells the outside: spans to a collector, metrics, log records, and a
-watchdog of the event loop.
+"""What a running tree tells: spans, metrics, log records, and who blocks the event loop.
 
 Begin with the one that you miss. `configure` delivers traces to a collector. `Metrics`
 counts, `Spans` says which spans there are; both are given to a root supervisor.

@@ -74,7 +74,7 @@ class ActorFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the fields; always True."""
+        """Add the fields to a record; always True."""
         annotate(record)
         return True
 

@@ -105,8 +105,8 @@ def configure(
 ) -> Tracing:
     """Make a tracer provider that delivers to an OTLP collector, if there is one.
 
-    The surprise: the process's environment may win. Without `endpoint` and without OTEL_*
-    variables that name a collector, nothing is recorded and nothing is sent.
+    Without `endpoint`, and without OTEL_* variables that name a collector, nothing is recorded
+    and nothing is sent.
 
         service_name: What the program is called. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
             win: who runs a program knows better what it is called there.

@@ -1,5 +1,4 @@
-"""For tests of actors: virtual time, recorded events, crashes on purpose, and an address
-without an actor.
+"""For tests of actors: virtual time, recorded events, crashes on purpose, fake addresses.
 
 Begin with `survives`: does an actor's next life know what its last one did? Then, for a
 tree in a test:

@@ -1,5 +1,4 @@
-"""What every `AddressLike` and every `MessageQueue` promises, as tests: run your own against
-them.
+"""What every `AddressLike` and `MessageQueue` promises, as tests for one of your own.
 
 Begin with `AddressContract` for an address, `QueueContract` for a queue: derive a test
 class, and pytest finds the tests in it. `Specimen` is the actor of these tests. It needs

@@ -108,12 +108,12 @@ class FakeAddress(Generic[A_co]):
 
     @property
     def name(self) -> str:
-        """As it was given."""
+        """The name that it was given."""
         return self._name
 
     @property
     def path(self) -> str:
-        """The name: it is in no tree."""
+        """Its name, since it is in no tree."""
         return self._name
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ class FakeAddress(Generic[A_co]):
         return [sent for sent in self.sent if name_of(sent.handler) == name_of(handler)]
 
     async def settle(self) -> None:
-        """Handle what `try_send` brought."""
+        """Handle what `try_send` brought, and waits."""
         await self._handle_all()
 
     # -- what the code under test does -------------------------------------------------------------------------------
@@ -161,7 +161,11 @@ class FakeAddress(Generic[A_co]):
     @overload
     async def call(self, handler: Callable[Concatenate[A_co, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     async def call(self, handler: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """See `AddressLike.call`."""
+        """Handle a message, after those that wait; the answer is what its handler returns.
+
+        Raises `ActorCrashed` if the handler raises, `CallCycle` inside of a handler of its own, and
+        what all three raise: `MailboxClosed`, `MailboxFull`, `NotAHandler`. See `AddressLike.call`.
+        """
         sent = Sent("call", handler, args, kwargs)
         if self._handling == anyio.get_current_task().id:
             raise CallCycle([self._name, self._name])
@@ -172,7 +176,7 @@ class FakeAddress(Generic[A_co]):
         return waiting.result
 
     async def send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """See `AddressLike.send`."""
+        """Handle a message, after those that wait. See `AddressLike.send`."""
         self._accept(Sent("send", handler, args, kwargs))
         if self._handling == anyio.get_current_task().id:  # its own message comes after the one in hand
             await anyio.lowlevel.checkpoint()
@@ -180,7 +184,7 @@ class FakeAddress(Generic[A_co]):
             await self._handle_all()
 
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """See `AddressLike.try_send`."""
+        """Accept a message, which is handled with the next `send`, `call` or `settle`."""
         self._accept(Sent("try_send", handler, args, kwargs))
 
     def _accept(self, sent: Sent) -> _Waiting:

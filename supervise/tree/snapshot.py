@@ -150,7 +150,7 @@ class Health:
     """All that is below the root, from the top down in start order."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """The same as plain values, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import doctest
+import importlib
 import inspect
 import io
 import logging
@@ -23,6 +24,7 @@ import anyio
 import pytest
 
 from tests.real_clock import on_both
+from tests.test_public_api import PATHS
 
 from .public import PUBLIC, Public
 
@@ -65,6 +67,9 @@ SCREEN: Final = 88
 FLAGS: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 TAUGHT: Final = [one for one in PUBLIC if one.has_own_help]
 WITH_EXAMPLE: Final = [one for one in TAUGHT if ">>>" in one.help]
+MODULES: Final = [Public(module, module, importlib.import_module(module)) for module in PATHS]
+BESIDE: Final = [one for one in TAUGHT if inspect.isclass(one.thing) and one.module != "supervise"]
+"""The classes outside of the package's face, whose methods and properties are looked at, too."""
 
 
 async def play(public: Public) -> None:
@@ -132,3 +137,30 @@ async def test_an_example_runs_on_the_real_clock(
 
 def test_each_exception_is_an_example() -> None:
     assert {*REAL_CLOCK, *ONE_BACKEND} <= {str(one) for one in WITH_EXAMPLE}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_a_module_says_what_is_in_it(module: Public) -> None:
+    first, _, more = module.help.partition("\n")
+    assert first.endswith("."), f"{module.name}: {first!r} is no whole sentence"
+    assert len(first) <= SCREEN, f"{module.name}: {len(first)} columns"
+    assert not more or more.startswith("\n"), f"{module.name}: its second line is blank"
+
+
+@pytest.mark.anyio
+async def test_an_example_of_a_module_runs() -> None:
+    for module in MODULES:
+        await play(module)
+
+
+@pytest.mark.parametrize("public", BESIDE, ids=str)
+def test_the_first_line_on_a_method_says_what_it_does(public: Public) -> None:
+    for name, method in inspect.getmembers_static(public.thing, lambda found: not inspect.isclass(found)):
+        owner = next((cls for cls in public.thing.__mro__ if name in vars(cls)), object)
+        if name.startswith(("_", "test_")) or not owner.__module__.startswith("supervise"):
+            continue
+        if isinstance(method, property | classmethod | staticmethod) or inspect.isfunction(method):
+            first, _, more = (inspect.getdoc(getattr(public.thing, name)) or "").partition("\n")
+            assert first.endswith((".", ":")), f"{public}.{name}: {first!r} is no whole sentence"
+            assert len(first) <= SCREEN + 4, f"{public}.{name}: {len(first)} columns"
+            assert not more or more.startswith("\n"), f"{public}.{name}: its second line is blank"
