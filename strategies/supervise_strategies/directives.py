@@ -161,9 +161,10 @@ class Report(NamedTuple):
 
         >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
         >>> _ = machine.begin(now=0), machine.child_started("db", 1, now=0)
-        >>> report, start = machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED), now=9)
-        >>> print(report.decision)
+        >>> for directive in machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED), now=9):
+        ...     print(directive.decision if isinstance(directive, Report) else directive)
         db #1 ended: crashed; permanent -> restart 1 of 3 within 5 s
+        Start(id='db', number=2)
     """
 
     decision: Decision
@@ -243,8 +244,8 @@ class Done(NamedTuple):
 
         >>> machine = Supervision(SupervisorSpec("app"))
         >>> _ = machine.begin(now=0)
-        >>> machine.stop(now=1)[0].cause
-        <Cause.ASKED: 'asked'>
+        >>> machine.stop(now=1)
+        [Done(reason=ExitReason(kind=<ExitKind.SHUTDOWN: 'shutdown'>, detail=''), cause=<Cause.ASKED: ...)]
     """
 
     reason: ExitReason

@@ -74,6 +74,8 @@ class RestartType(StrEnum):
 
     Permanent is the default: also a normal end is followed by a restart.
 
+        >>> Restart("transient").type
+        <RestartType.TRANSIENT: 'transient'>
         >>> Restart.transient().rule(ExitReason(ExitKind.NORMAL)).words
         'transient: normal is an orderly end'
     """

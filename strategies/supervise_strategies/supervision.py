@@ -43,7 +43,7 @@ from .work import Purpose, Work
 
 
 class Supervision:
-    r"""One supervisor's decisions: facts in, directives out.
+    """One supervisor's decisions: facts in, directives out.
 
     It does nothing itself: the runtime obeys the directives, in order, and reports what came of
     them. Each method takes a fact or a wish, with the instant `now` (seconds, of any clock). It
@@ -60,14 +60,16 @@ class Supervision:
     Admin calls (`start_child` to `delete_child`) are answered by a `Reply` to their ticket,
     which may be a refusal; none raises it.
 
+        >>> def obey(directives: list[Directive]) -> None:  # a runtime does it; this prints it
+        ...     for directive in directives:
+        ...         print(directive.decision if isinstance(directive, Report) else directive)
         >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
-        >>> machine.begin(now=0)
-        [Start(id='db', number=1)]
-        >>> machine.child_started("db", 1, now=0.1)
-        [Ready()]
-        >>> report, start = machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED, "OSError"), now=9)
-        >>> print(report.decision, start, sep="\n")
-        db #1 ended: crashed (OSError); permanent -> restart 1 of 3 within 5 s
+        >>> obey(machine.begin(now=0))
+        Start(id='db', number=1)
+        >>> obey(machine.child_started("db", 1, now=0.1))
+        Ready()
+        >>> obey(machine.child_exited("db", 1, ExitReason(ExitKind.CRASHED, "OSError: gone"), now=9))
+        db #1 ended: crashed (OSError: gone); permanent -> restart 1 of 3 within 5 s
         Start(id='db', number=2)
     """
 

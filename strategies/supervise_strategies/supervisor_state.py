@@ -30,8 +30,8 @@ class Phase(Enum):
 
         >>> machine = Supervision(SupervisorSpec("app", (ChildSpec("db"),)))
         >>> _ = machine.begin(now=0)
-        >>> machine.phase.name
-        'STARTING'
+        >>> machine.phase is Phase.STARTING
+        True
     """
 
     NEW = auto()

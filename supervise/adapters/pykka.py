@@ -284,7 +284,7 @@ class Reference:
         ...     def on_receive(self, message):
         ...         return message.upper()
         >>> async with Supervisor("app") as app:
-        ...     echo = reference(await app.start(actor(Echo), name="echo"))
+        ...     echo: Reference = reference(await app.start(actor(Echo), name="echo"))
         ...     await anyio.to_thread.run_sync(echo.ask, "tea")
         'TEA'
     """

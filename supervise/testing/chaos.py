@@ -49,7 +49,8 @@ class Chaos:
 
         >>> import anyio
         >>> async with Supervisor("app", child(list, name="cart")) as app:
-        ...     async with chaos(app, rate=1, seed=3, how="kill") as struck:
+        ...     struck: Chaos = chaos(app, rate=1, seed=3, how="kill")
+        ...     async with struck:
         ...         await anyio.sleep(1)
         >>> print(struck)
         chaos, seed 3: ...

@@ -29,8 +29,8 @@ class Sent(NamedTuple):
 
         >>> cart = FakeAddress(list)
         >>> await cart.send(list.append, "tea")
-        >>> cart.sent[0].args
-        ('tea',)
+        >>> cart.sent == [Sent("send", list.append, ("tea",), {})]
+        True
     """
 
     way: Way

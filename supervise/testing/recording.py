@@ -26,11 +26,9 @@ class Heard(NamedTuple):
 
     `at` is seconds of the loop's clock.
 
-        >>> recording = Recording()
-        >>> async with Supervisor("app", listener=recording):
-        ...     pass
-        >>> print(recording.heard[0].event)
-        app #1 started
+        >>> from supervise.events import Started
+        >>> print(Heard(1.5, Started("app/cart", 1)))
+        1.5 s  app/cart #1 started
     """
 
     at: float

@@ -66,8 +66,9 @@ def assert_story(
         started | restarted | crashed | was killed | gave up | failed to start: each alone (at least once),
             with `once`, `twice` or `3 times`, or after `never`; `crashed once with ValueError`
         no dead letters | 1 dead letter | 3 dead letters
-        delays 1, 2 and 4 | no delays | delays between 1 and 2: seconds before each restart
-        ended normal | ended shutdown | ended crashed | ended killed | ended gave_up: the last life
+        delays 1, 2 and 4 | no delays | delays between 1 and 2 (seconds before each restart)
+        ended normal | ended shutdown | ended crashed | ended killed | ended gave_up
+            (how the last life ended)
         nothing left running | still running
 
     Raises `InvalidSpec` for a clause that isn't one of these, and for a path of which nothing

@@ -93,6 +93,7 @@ def test_the_readme_is_a_front_page() -> None:
 
 
 def test_every_public_name_is_shown_somewhere() -> None:
-    examples = [example.source for one in PUBLIC for example in doctest.DocTestParser().get_examples(one.help)]
-    shown = {*re.findall(r"\w+", "\n".join([*(page.text for page in PAGES), *examples]))}
+    examples = [example for one in PUBLIC for example in doctest.DocTestParser().get_examples(one.help)]
+    texts = [*(page.text for page in PAGES), *(f"{example.source}\n{example.want}" for example in examples)]
+    shown = {*re.findall(r"\w+", "\n".join(texts))}
     assert not [str(one) for one in PUBLIC if one.name not in shown]
