@@ -104,7 +104,8 @@ def runnable(factory: Callable[[Unpack[Ts]], Any], /, *args: *Ts, run: Any = Non
         stop: A function of the object, plain or async, that makes `run()` return (default: a
             stop cancels it, wherever it waits, in the middle of a job, too). Then `run()` has
             to return within `stop_within`, or it is cancelled. `stop` is called before each end
-            while `run()` runs, after a crash of a handler, too. It must not block.
+            while `run()` runs, after a crash of a handler, too. It must not block. If it
+            raises, `run()` is cancelled, and that is a crash.
 
     What a handler raises to a call goes to the caller, and the child lives on; what it raises
     to a send is a crash. With `expects=` or `on_error="crash"` on the child, those decide.

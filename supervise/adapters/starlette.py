@@ -37,7 +37,7 @@ def lifespan(
         on_end: A function that is called with how the tree ended, if it ends by itself, by a
             give-up say (default: none). Without, the application goes on, and its addresses
             raise `MailboxClosed`. `on_end=lambda _: signal.raise_signal(signal.SIGTERM)` ends
-            the server too.
+            the server too. What it raises leaves the lifespan.
 
     Raises `InvalidSpec` for what isn't a description of a tree, and for a child that isn't in
     it.

@@ -139,7 +139,7 @@ def _whose(record: logging.LogRecord) -> tuple[str, int, int]:
 
 
 def event_of(record: logging.LogRecord) -> events.Event | None:
-    """The life-cycle event that a record is about, as a value."""
+    """The life-cycle event that a record is about, as a value; None if it is about none."""
     args: object = vars(record).get("args")
     if type(args) is Parts:
         return args.event
@@ -156,8 +156,9 @@ class JsonFormatter(logging.Formatter):
 
     It has `time` (ISO 8601, UTC), `level`, `logger`, `message`, and what `ActorFilter` adds, if
     that isn't empty. A life-cycle event is there as values, too: `event`. `exception` and
-    `stack` are texts; `extra` holds what the record was given beside. It is what
-    `supervise columns` reads. A text of more than 4,000 characters is cut, and ends in `…`.
+    `stack` are texts; `extra` holds what the record was given beside. Messages of actors are in
+    there as shortened texts. It is what `supervise columns` reads. A text of more than 4,000
+    characters is cut, and ends in `…`.
 
         redact: A function of a text that returns a text (default: none). It is applied to every
             text that can hold what users sent: message, exception, stack, and the texts in

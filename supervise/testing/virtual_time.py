@@ -87,16 +87,17 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return super().call_at(when, callback, *args, context=context)
 
     def at_rest(self) -> asyncio.Future[None]:
-        """Done as soon as nothing can run any more, before any time passes; for all who wait, at once."""
+        """Done as soon as nothing can run any more, before any time passes; for all who wait."""
         waiter = self.create_future()
         self._jumping.resting.append(waiter)
         return waiter
 
 
 def backend(name: str) -> tuple[str, dict[str, Any]]:
-    """What anyio takes for a backend in virtual time: its pytest plugin, and (as name and options) `anyio.run`.
+    """What anyio takes for a backend in virtual time: the backend's name, and its options.
 
-    Each call makes a new clock, for one run.
+    For the fixture `anyio_backend` of its pytest plugin, and for `anyio.run`. `name` is asyncio
+    or trio; ValueError for another. Each call makes a new clock, for one run.
     """
     if name == "trio":
         import trio.testing
@@ -108,7 +109,10 @@ def backend(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def run(name: str, function: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
-    """`anyio.run` in virtual time, where there is no pytest. A deadlock raises RuntimeError, it doesn't hang."""
+    """`anyio.run` in virtual time, where there is no pytest.
+
+    A deadlock raises RuntimeError; it doesn't hang.
+    """
     library, options = backend(name)
 
     async def guarded() -> T:
