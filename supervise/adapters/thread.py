@@ -97,8 +97,8 @@ def thread(function: Callable[..., object], /, *args: Any, stop: str | Callable[
         stop: How it is asked to stop, since nothing can end a thread from outside. The name of
             the parameter that gets a fresh `threading.Event` for each life, which is set then
             (default `"stop"`). Or a function to be called then, in another thread, such as
-            `server.shutdown`. Or None, if it can't be asked. What it raises is a crash, once
-            the function has returned.
+            `server.shutdown`; what that raises is a crash, once `function` has returned. Or
+            None, if it can't be asked.
 
     The child is stopped when the function has returned. One that hasn't a second after
     `stop_within` is reported (`Overran`): it is unstoppable, isn't restarted while it runs, and
