@@ -77,3 +77,27 @@ async def test_a_call_that_waits_for_the_loop_costs_two_turns_of_it() -> None:
             await adder.call(Adder.add)
         group.cancel_scope.cancel()
     assert 20 <= turns <= 2 * 20 + 5
+
+
+@pytest.mark.anyio
+async def test_a_call_of_an_async_def_is_answered_at_once_on_asyncio_and_takes_two_turns_on_trio(
+    anyio_backend_name: str,
+) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    class Adder:
+        async def add(self) -> None: ...
+
+    async with Supervisor("app") as app, anyio.create_task_group() as group:
+        adder = await app.start(Adder)
+        group.start_soon(count)
+        for _ in range(1000):
+            await adder.call(Adder.add)
+        group.cancel_scope.cancel()
+    assert 0 < turns < 50 if anyio_backend_name == "asyncio" else 1900 < turns < 2100

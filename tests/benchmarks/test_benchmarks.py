@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+import shlex
 import sys
 from dataclasses import replace
 from itertools import takewhile
@@ -26,6 +28,13 @@ from .sampler import SampleFailed, Sampler, in_fresh_process
 from .target import Target
 from .worker import measure
 
+GUIDE = (Path(__file__).parents[2] / "examples" / "guide" / "speed.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.removeprefix("python -m tests.benchmarks")
+    for block in re.findall(r"^```sh\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("python -m tests.benchmarks") and "soak" not in line and "--against" not in line
+]
 RUNS = [
     pytest.param(name, workload, backend, marks=pytest.mark.skipif(absent is not None, reason=absent or ""))
     for name, contestant in CONTESTANTS.items()
@@ -318,8 +327,8 @@ def test_peers_is_a_markdown_table_with_a_row_for_each_that_is_there() -> None:
     assert all(row.count(" 0.5 ") == len(peers.COLUMNS) for row in rows)
 
 
-def test_the_readme_shows_a_table_of_this_form() -> None:
-    lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
+def test_the_guide_shows_a_table_of_this_form() -> None:
+    lines = GUIDE.splitlines()
     (start,) = (number for number, line in enumerate(lines) if line.startswith("| x "))
     shown = list(takewhile(lambda line: line.startswith("|"), lines[start:]))
     form = peers.table({entrant: {} for entrant in peers.ENTRANTS}, peers.COLUMNS)
@@ -328,6 +337,27 @@ def test_the_readme_shows_a_table_of_this_form() -> None:
     found, named = ([line.split("|")[1].strip() for line in table[2:]] for table in (shown, form))
     assert found == named
     assert [line for line in peers.notes(peers.ENTRANTS) if line not in lines] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_guide_run_in_short(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(tmp_path / Path(word).name) if word.endswith(".png") else word for word in shlex.split(command)]
+    fixed = Fixed(0.5)
+
+    def take(contestant: str, workload: str, size: int, backend: Backend) -> Sample:
+        points = {curve.measure.format(number): 0.5 for curve in CURVES for number in curve.numbers}
+        return {**fixed(contestant, workload, size, backend), **points}
+
+    for module in (peers, scale):
+        monkeypatch.setattr(module, "Sampler", lambda: Sampler(take))
+    short = ["--repeats", "1"] if "--repeats" not in words else []
+    taken = Sampler(tiny if "ablation" in words else fixed)
+    assert main([*words, *short, *(["--quick"] if "--quick" not in words else [])], taken) == 0
+    assert "CPython" in capsys.readouterr().out or "PyPy" in sys.version
+    if importlib.util.find_spec("matplotlib") is not None:
+        assert len([*tmp_path.iterdir()]) == command.count(".png")
 
 
 def test_what_a_peer_cannot_do_is_a_dash() -> None:
