@@ -1,11 +1,12 @@
 """Runs the programs of a page, each in a process that is forked off, so that anyio and the library are imported once.
 
-As a script, `python -W error -m tests.documentation.programs`: reads jobs as JSON from stdin, runs one after the other, and
-answers each with a line. What a program prints on stdout and stderr is in one file, in the order in which it was printed.
+As a script, `python -W error -m tests.documentation.programs`: reads a job from each line of stdin, as JSON, runs it, and answers with
+its exit status. What a program prints on stdout and stderr is in one file, in the order in which it was printed.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -69,6 +70,35 @@ def write(folder: Path, files: dict[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+class Runner:
+    """The process that has imported everything; it ends with this one."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.documentation.programs"],
+            cwd=ROOT,
+            env=ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        atexit.register(self._end)
+
+    def run(self, job: Job) -> int:
+        """Its exit status, below 0 if a signal ended it."""
+        into, out = self._process.stdin, self._process.stdout
+        assert into
+        assert out
+        print(json.dumps(job), file=into, flush=True)
+        return int(out.readline())
+
+    def _end(self) -> None:
+        self._process.communicate()
+
+
+_runner: Final = functools.cache(Runner)
+
+
 @functools.cache
 def outcomes(page: Page) -> dict[tuple[int, str], Done]:
     """What each program of the page does, by the number of its block and the backend."""
@@ -84,18 +114,9 @@ def outcomes(page: Page) -> dict[tuple[int, str], Done]:
                 jobs[number, backend] = Job(
                     folder=str(folder), file=file, backend=backend, virtual="real clock" not in block.remarks
                 )
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "tests.documentation.programs"],
-            cwd=ROOT,
-            env=ENVIRONMENT,
-            input=json.dumps([*jobs.values()]),
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            timeout=HANG_GUARD * 2,
-            check=True,
-        )
         found: dict[tuple[int, str], Done] = {}
-        for (key, job), status in zip(jobs.items(), json.loads(done.stdout), strict=True):
+        for key, job in jobs.items():
+            status = _runner().run(job)
             said = (Path(job["folder"]) / "said").read_text(encoding="utf-8")
             found[key] = Done(status, said.replace(job["folder"], "/home/you"))
         return found
@@ -168,14 +189,12 @@ def _become(job: Job) -> None:
 
 
 def _serve() -> None:
-    statuses: list[int] = []
-    for job in json.load(sys.stdin):
+    for line in iter(sys.stdin.readline, ""):
         child = os.fork()
         if not child:
-            _become(job)
+            _become(json.loads(line))
             return
-        statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    print(json.dumps(statuses))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":
