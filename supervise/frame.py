@@ -103,10 +103,18 @@ def listed(stack: Sequence[Frame]) -> str:
 
 
 def from_users(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback without its outermost lines that are ours; None if all are."""
+    """The traceback without its outermost lines that are ours; None if all are.
+
+    Those of an adapter go, too, if they only call what is the user's, or installed.
+    """
     line = traceback
     while line is not None and is_ours(line.tb_frame.f_code.co_filename):
         line = line.tb_next
+    below = line
+    while below is not None and below.tb_frame.f_code.co_filename.startswith(_OURS):
+        below = below.tb_next
+    if below is not None and _whose(below.tb_frame.f_code.co_filename) is not _Whose.NOBODY:
+        return below
     return line
 
 

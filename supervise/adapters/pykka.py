@@ -32,7 +32,7 @@ from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
 from supervise.tree.ref import resolved, resolved_keywords
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exception import cause_of, exc_info_of
+from supervise_strategies.exception import cause_of, exc_info_of, traceback_of
 from supervise_strategies.exit_reason import describe
 
 from .facade import Facade, facade_of
@@ -104,6 +104,7 @@ class PykkaActor:
             raise self.failure  # on_stop's, or what a message of somebody else's had crashed it with meanwhile
 
     async def _end(self, error: BaseException | None) -> None:
+        raised = None if error is None else traceback_of(error)
         if not self.ended.settled:
             with contextlib.suppress(pykka.ActorDeadError):
                 if error is None:
@@ -115,6 +116,8 @@ class PykkaActor:
         finally:
             if self.thread is not None:
                 self.thread.join()  # its last hook has returned
+            if error is not None:
+                BaseException.with_traceback(error, raised)  # it says where it was raised, not how the thread was ended by it
 
     async def _follow(self) -> None:
         """It can end by itself, or be ended by whoever has its pykka reference."""
