@@ -141,11 +141,12 @@ def test_ctrl_c_during_an_ordered_stop_ends_the_program_and_all_of_the_group(bac
 
 
 @plain
-def test_it_dies_with_its_parent_though_not_what_it_had_started(backend: str) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])  # which nobody handles in this program
+def test_it_dies_with_its_parent_though_not_what_it_had_started(backend: str, signum: signal.Signals) -> None:
     with program(f"{SERVES}\nanyio.run(main, backend={backend!r})") as running:
         leader, member = pids_said_by(running)
         handles = [handle_of(leader), handle_of(member)]
-        running.kill()
+        running.send_signal(signum)
         assert ended(handles[0])
         os.kill(member, signal.SIGKILL)
         assert ended(handles[1])
