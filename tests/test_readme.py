@@ -25,8 +25,18 @@ THREADS: Final = Page(GUIDE / "threads-and-processes.md")
 SHARED: Final = {"__init__", "facade", "handoff"}
 """Parts of several adapters."""
 KINDS: Final = {path.stem for path in (ROOT / "supervise" / "adapters").glob("*.py")} - SHARED
-OF_OTHERS: Final[dict[str, str]] = {}
-"""Classes of others that pages name, with whose they are."""
+OF_OTHERS: Final = {
+    "ActorDeadError": "pykka's",
+    "ActorFailed": "casty's",
+    "ActorRef": "pykka's",
+    "CrashLoopBackOff": "what Kubernetes says",
+    "Expected": "an error of the pool's page",
+    "FastAPI": "FastAPI's",
+    "Host": "a header of HTTP",
+    "ObjectSendStream": "anyio's",
+    "TestClient": "Starlette's",
+}
+"""Classes of others that pages name, and other words in capitals."""
 
 
 def test_both_commands_are_there() -> None:
@@ -51,7 +61,7 @@ def table(page: Page) -> list[list[str]]:
 def test_what_one_writes_for_what_one_has_is_there_and_short() -> None:
     named: set[str] = set()
     for _, written, module in table(THREADS):
-        home = importlib.import_module(module.strip("` "))
+        home = importlib.import_module(re.findall(r"`([\w.]+)`", module)[0])
         lines = re.findall(r"`([^`]+)`", written)
         assert 1 <= len(lines) <= 3
         assert any(hasattr(home, name) for name in re.findall(r"\w+", "".join(lines))), f"{module} has nothing of {lines[0]}"

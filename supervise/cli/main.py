@@ -114,12 +114,12 @@ class _Command(argparse.ArgumentParser):
 
     _mixed = False
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, *args: Any, **options: Any) -> Any:
         if self._mixed:  # it is called by what it calls
-            return super().parse_known_args(args, namespace)
+            return super().parse_known_args(*args, **options)
         self._mixed = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            return self.parse_known_intermixed_args(*args, **options)
         finally:
             self._mixed = False
 
@@ -127,8 +127,8 @@ class _Command(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="supervise", description="Run, watch and handle supervisor trees.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    parser_class: type[argparse.ArgumentParser] = _Command
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=parser_class)
+    kind = cast("type[argparse.ArgumentParser]", _Command)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=kind)
     running = commands.add_parser(
         "run",
         help="run a supervisor tree until SIGTERM or SIGINT",

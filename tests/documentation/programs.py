@@ -1,7 +1,7 @@
 """Runs the programs of a page, each in a process that is forked off, so that anyio and the library are imported once.
 
-As a script, `python -W error -m tests.documentation.programs`: reads a job from each line of stdin, as JSON, runs it, and answers with
-its exit status. What a program prints on stdout and stderr is in one file, in the order in which it was printed.
+As a script, `python -W error -m tests.documentation.programs`: reads a job from each line of stdin, as JSON, runs it, and
+answers with its exit status. What a program prints on stdout and stderr is in one file, in the order in which it was printed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,9 @@ from typing import Any, Final, NamedTuple, TypedDict, cast
 
 import anyio
 import trio
+from opentelemetry.sdk import trace
 
-import supervise
-import supervise.adapters
-import supervise.events
-import supervise.telemetry
-import supervise.testing  # what the child needn't import
+from supervise import events, telemetry, testing
 from tests.house import ROOT
 
 from .page import Block, Page
@@ -38,7 +35,8 @@ ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), st
 PROGRAM: Final = "app.py"  # where a block names no file
 END: Final = "-- end of a block --"
 BACKENDS: Final = ("asyncio", "trio")
-LOADED: Final = (anyio, trio, supervise)
+LOADED: Final = (trio, trace, events, telemetry, testing)
+"""What programs needn't import by themselves."""
 
 
 class Job(TypedDict):
@@ -181,7 +179,7 @@ def _become(job: Job) -> None:
         if chosen:
             return given(function, *args, **chosen)
         if job["virtual"]:
-            return supervise.testing.virtual_time.run(job["backend"], function, *args)
+            return testing.virtual_time.run(job["backend"], function, *args)
         return given(function, *args, backend=job["backend"])
 
     cast("Any", anyio).run = run

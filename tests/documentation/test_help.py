@@ -20,7 +20,6 @@ import re
 import traceback
 from typing import Any, Final
 
-import anyio
 import pytest
 
 from tests.real_clock import on_both
