@@ -78,7 +78,9 @@ def own_of(frames: Iterable[Frame]) -> Sequence[Frame]:
 
     Where there is none, as in a program that is itself installed, those in what is installed.
     """
-    others = [frame for frame in frames if _whose(frame.file) is not _Whose.NOBODY]
+    others = [
+        frame for frame in frames if _whose(frame.file) is not _Whose.NOBODY and not frame.function.startswith(_GENERATED)
+    ]
     return [frame for frame in others if _whose(frame.file) is _Whose.USER] or others
 
 
@@ -142,5 +144,6 @@ def _whose(file: str) -> _Whose:
 _HERE: Final = os.path.dirname(__file__)
 _OURS: Final = (os.path.join(_HERE, ""), os.path.join(os.path.dirname(kind.__file__), ""))
 _ADAPTED: Final = tuple(os.path.join(_HERE, room, "") for room in ("adapters", "health", "cli"))
+_GENERATED: Final = "__create_fn__.<locals>."  # methods that dataclasses makes, in a file called <string>
 _STDLIB: Final = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _INSTALLED: Final = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib"))

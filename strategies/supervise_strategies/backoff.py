@@ -50,20 +50,24 @@ class Backoff:
         """The row is over: the next failure is the first of another one."""
         self.attempts = 0
 
-    def failed(self, policy: Restart, now: float, error: BaseException | None, draw: Draw) -> Answer:
+    def failed(
+        self, policy: Restart, now: float, error: BaseException | None, draw: Draw, *, counted: bool = True
+    ) -> Answer:
         """Count a failure at `now`; answer the delay in seconds, and whether it is enough.
 
         `policy.stop` says when it is. `draw` asks the wait policy for its delay, so that chance
         comes from outside. A negative delay counts as none. Each policy is asked, also when the
         other has raised, or gave what is no number. What they raise is in the answer, and raised by
-        nobody.
+        nobody. With `counted=False` it waits as after the last failure, and the row grows no longer.
         """
         if not self.attempts:
             self.first = now
-        self.attempts += 1
+        attempt = self.attempts + 1 if counted else max(1, self.attempts)
+        if counted:
+            self.attempts = attempt
         if policy.wait is None and policy.stop is None:
             return Answer(0.0, False)
-        state = retry_state(error, attempt=self.attempts, first=self.first, now=now)
+        state = retry_state(error, attempt=attempt, first=self.first, now=now)
         delay, enough, raised = 0.0, False, None
         try:
             delay = max(0.0, draw(policy.wait, state)) if policy.wait is not None else 0.0

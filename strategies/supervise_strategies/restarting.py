@@ -110,10 +110,10 @@ def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: 
     raised: BaseException | None = None
     if end.again:
         rule = f"{rule}; by a message that was tried again, so it isn't counted"
-    elif policy.wait is not None or policy.stop is not None:
+    if policy.wait is not None or policy.stop is not None:
         if history.backoff is None:
             history.backoff = Backoff()
-        delay, enough, raised = history.backoff.failed(policy, now, end.error, state.draw)
+        delay, enough, raised = history.backoff.failed(policy, now, end.error, state.draw, counted=not end.again)
         number = history.backoff.attempts
         if raised is not None:  # a policy that says nothing bounds nothing
             _pass_up(state, raised)
@@ -124,7 +124,7 @@ def _restart(state: SupervisorState, slot: Slot, end: End, rule: str, in_a_row: 
             history.window = RestartWindow(limit)
         window = history.window
     if end.again:
-        apart = "restart, not counted"
+        apart = "restart"
     elif enough:
         _own_limit(state, slot, end, "stop= says enough", now)
         return

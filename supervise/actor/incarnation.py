@@ -146,7 +146,7 @@ class Incarnation(IncarnationTurn):
         if mailbox.refusal is None:  # else somebody has decided what follows
             mailbox.refuse("leaving")
         extras = self.own_extras()
-        extras.patient = True
+        extras.patient = not extras.works
         self.stop(NORMAL, drain=True)
         within = self.owner.end_within if grace is None else grace
         if extras.end_timer is not None:

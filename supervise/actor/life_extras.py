@@ -42,6 +42,7 @@ class LifeExtras(Extras):
         "tasks",
         "throttle_timer",
         "timers",
+        "works",
     )
 
     def __init__(self) -> None:
@@ -62,6 +63,7 @@ class LifeExtras(Extras):
         self.ordered: bool = False  # its supervisor asked for the end, and keeps the time
         self.leaving: bool = False  # its loop is over, and its first nursery
         self.patient: bool = False  # its nursery may finish
+        self.works: bool = False  # it is there for a task of its nursery, which goes on until it is stopped
         self.end_timer: Handle | None = None
         self.ended_waiters: list[Future] | None = None
 

@@ -308,7 +308,7 @@ class _Runner:
         kind = error_type_of_end(reason, error)
         now = self.mailbox.backend.now()
         handler = None if culprit is None else culprit[0]
-        crash = NO_CRASH if ignored else self._crash_log.look_at(reason, error, handler, self.bus, now)
+        crash = NO_CRASH if ignored else self._crash_log.look_at(self.mailbox.path, reason, error, handler, self.bus, now)
         if incarnation.running:
             path, waiting = self.mailbox.path, self.mailbox.waiting
             stopped = events.Stopped(path, incarnation.number, reason, waiting, None, *crash, kind)

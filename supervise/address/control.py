@@ -83,7 +83,9 @@ class ControlView(MailboxView, Generic[A_co]):
         """End the actor after what waits, and return how this life ended.
 
         It takes in nothing more, and its nursery may finish. What still runs after `grace` seconds
-        is killed. Default: the child's `stop_within`; 5 s if that is `"brutal_kill"`.
+        is killed. Default: the child's `stop_within`; 5 s if that is `"brutal_kill"`. A coroutine,
+        a thread or a process that is the child itself (`task`, `runnable`, `thread`, `process`) is
+        told to end at once, as it is by its supervisor.
 
         For its supervisor it is an end by itself, and a normal one. So a permanent child comes
         back, on the same mailbox: `terminate_child` keeps it down. Raises `ActorRestarting` if it

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from supervise.errors import HandlerLate
-from supervise.frame import Frame, frames_of
+from supervise.frame import Frame, frames_of, own_of
 from supervise_strategies.exit_reason import ExitKind
 from supervise_strategies.kind import is_of
 
@@ -47,16 +47,20 @@ class CrashLog:
         self._told: dict[str, tuple[float, int]] = {}
 
     def look_at(
-        self, reason: ExitReason, error: BaseException | None, handler: AnyHandler | None, bus: Bus, now: float
+        self, path: str, reason: ExitReason, error: BaseException | None, handler: AnyHandler | None, bus: Bus, now: float
     ) -> Crash:
-        """An end; `handler` is that of the message that ended the life. It counts if it is a crash, and anybody hears of it."""
+        """An end; `handler` is that of the message that ended the life. It counts if it is a crash, and anybody hears of it.
+
+        Where no line is the user's own, as of a program that ends, only crashes of one actor are taken for the same.
+        """
         if error is None or reason.kind is not ExitKind.CRASHED:
             return NO_CRASH
         frames = frames_of(error)
         fingerprint = bus.text(fingerprint_of, error, handler, frames)
         if is_of(error, HandlerLate):  # it was raised nowhere, but there is a line that it is about
             frames = frames or error.stack
-        return Crash(frames, fingerprint, self.note(fingerprint, now) if bus.hears(logging.ERROR) else 0)
+        same = fingerprint if own_of(frames) else f"{path}: {fingerprint}"
+        return Crash(frames, fingerprint, self.note(same, now) if bus.hears(logging.ERROR) else 0)
 
     def note(self, fingerprint: str, now: float) -> int:
         """One more; the answer is how often it came since it was told in full, this time included."""

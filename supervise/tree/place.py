@@ -221,7 +221,7 @@ class ActorPlace:
         tree, mailbox, number = self.node.tree, self.mailbox, incarnation.number
         heard = tree.bus.hears(events.Stopped.level_of(reason))
         looks = not ignored and (heard or self.child.rules.spec.quarantine is not None)
-        crash = tree.crash_log.look_at(reason, error, handler, tree.bus, now) if looks else NO_CRASH
+        crash = tree.crash_log.look_at(mailbox.path, reason, error, handler, tree.bus, now) if looks else NO_CRASH
         if heard:
             kind = error_type_of_end(reason, error, ordered=incarnation.ordered)
             if incarnation.running:

@@ -102,7 +102,7 @@ class ChildHealth:
     def __str__(self) -> str:
         if self.kind == "pool" and self.state == "running":
             return f"{self.path} has {self.workers_up} of {self.workers} workers"
-        more = f" for {self.backoff:.3g} s" if self.backoff else ""
+        more = f" in {self.backoff:.3g} s" if self.backoff else ""
         return f"{self.path} is {self.state}{more}{f': {self.last_error}' if self.last_error and not self.well else ''}"
 
 

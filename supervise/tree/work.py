@@ -31,6 +31,7 @@ class Work:
     def __init__(self) -> None:
         incarnation: Incarnation = current()._incarnation
         self._incarnation = incarnation
+        incarnation.own_extras().works = True
         self._outlasting: Nursery | None = None
         self._context: Context = copy_context()
         self._context.run(set_turn, NurseryTurn(incarnation))

@@ -66,8 +66,8 @@ async def test_a_required_child_that_is_down_is_in_the_way_and_the_line_says_why
         await anyio.sleep(10)
         found = health(app)
         assert (found.live, found.ready, found.degraded) == (True, False, False)
-        assert found.why == ("app/a is restarting for 20 s: crashed (Boom: told to)",)
-        assert str(found) == "app: live\n  app/a is restarting for 20 s: crashed (Boom: told to)"
+        assert found.why == ("app/a is restarting in 20 s: crashed (Boom: told to)",)
+        assert str(found) == "app: live\n  app/a is restarting in 20 s: crashed (Boom: told to)"
         assert readiness(app) == Readiness(True, False, found.why)
         a = line(app, "app/a")
         assert (a.incarnation, a.restarts, a.restarts_left, a.backoff) == (1, 1, 3, 20.0)  # 10 s are more than the window

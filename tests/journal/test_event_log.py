@@ -17,6 +17,7 @@ import logging.handlers
 import queue
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,9 +36,11 @@ from supervise import (
     Supervisor,
     child,
     concurrent,
+    current,
     open_mailbox,
 )
 from supervise.events import Decided, Event, Frame, Lost, Raised, StartFailed, Stopped
+from supervise.frame import place_of
 from supervise.journal.budget import RECORDS, SUMMARY, TRACEBACKS, Budget
 from supervise.journal.event_log import EventLog, write_event
 from supervise.testing.virtual_time import at_rest
@@ -246,6 +249,43 @@ async def test_the_same_crash_is_told_with_its_traceback_once_in_ten_minutes_who
         await importers[1].send(Importer.load, {})
         await at_rest()
         assert records.with_traceback.count(True) == 3
+
+
+@pytest.mark.anyio
+async def test_without_a_line_of_the_users_only_crashes_of_one_actor_are_taken_for_the_same(records: Records) -> None:
+    """As of programs that end: two that fail for reasons of their own aren't one."""
+
+    async def ends() -> None:
+        current()._incarnation.fail(Boom("of the library alone"))
+
+    async with Supervisor("app") as app:
+        for name in ("db", "mail"):
+            await app.start_task(ends, name=name, restart="temporary")
+        await at_rest()
+        told = [record for record in records.crashes if "the same crash as before" not in record.getMessage()]
+        assert [record.getMessage().split()[0] for record in told] == ["app/db", "app/mail"]
+        assert {record.levelname for record in told} == {"ERROR"}
+
+
+@pytest.mark.anyio
+async def test_a_line_that_dataclasses_has_made_is_nobodys(records: Records) -> None:
+    @dataclass
+    class Order:
+        what: str
+
+        def __post_init__(self) -> None:
+            raise Boom(self.what)
+
+    def place(_: Scribe, what: str) -> Order:
+        return Order(what)
+
+    frames = [Frame("user.py", 3, "place"), Frame("<string>", 4, "__create_fn__.<locals>.__init__")]
+    assert place_of(frames) == frames[0]
+    assert place_of([Frame("<string>", 1, "a_program_of_the_command_line")]) is not None
+    async with Supervisor("app", child(Scribe, name="scribe")) as app:
+        await app.find("scribe").send(place, "tea")
+        await app.find("scribe").ping()
+    assert "in test_a_line_that_dataclasses_has_made_is_nobodys.<locals>.Order.__post_init__" in records.crashes[0].getMessage()
 
 
 @pytest.mark.anyio

@@ -1,6 +1,7 @@
 """The end of a life by a message that ended one before, as the pure machine sees it; and what policies raise.
 
-Tested: SEMANTICS 54 (`child_exited(again=True)` costs no limit, and the decision says so), 10 and 65 (`Rule.raised`, `PassUp`).
+Tested: SEMANTICS 54 (`child_exited(again=True)` costs no limit, and the decision says so; its wait is obeyed), 10 and
+65 (`Rule.raised`, `PassUp`).
 """
 
 from __future__ import annotations
@@ -61,19 +62,21 @@ def test_such_an_end_needs_no_restart_where_the_policy_wants_none() -> None:
     assert [decision.action for decision in rig.decisions] == [Action.LEAVE]
 
 
-def test_it_waits_for_no_backoff_and_does_not_lengthen_the_next_one() -> None:
+def test_it_waits_as_the_policy_says_and_does_not_lengthen_the_next_wait() -> None:
     asked: list[int] = []
 
     def wait(state: Any) -> float:
         asked.append(state.attempt_number)
-        return 1.0
+        return float(state.attempt_number)
 
-    rig = Rig(spec("a", Restart.permanent(wait=wait)), intensity=Intensity(100)).up()
-    rig.ends("a", again=True)
-    assert (asked, rig.decisions[-1].delay) == ([], 0.0)
-    rig.starts("a")
-    rig.ends("a")
-    assert (asked, rig.decisions[-1].delay) == ([1], 1.0)
+    rig = Rig(spec("a", Restart.permanent(wait=wait)), intensity=Intensity(0)).up()
+    for number, again in enumerate([True, False, True, True, False]):
+        rig.ends("a", again=again)
+        rig.at(rig.now + 10).timer()
+        rig.starts("a")
+        assert ("isn't counted" in str(rig.decisions[-1])) is again, number
+    assert asked == [1, 1, 1, 1, 2]
+    assert [decision.delay for decision in rig.decisions] == [1, 1, 1, 1, 2]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit()])

@@ -145,6 +145,8 @@ def by_hand(rig: Rig) -> None:
 def by_a_message_that_was_tried_again(rig: Rig) -> None:
     rig.ends("a", fingerprint=OTHER, again=True)
     rig.stops("b")
+    if rig.decisions[-1].delay:
+        rig.at(rig.now + rig.decisions[-1].delay).timer()
     rig.starts("a")
     rig.starts("b")
 

@@ -210,7 +210,7 @@ async def test_a_first_start_that_fails_for_ten_seconds_is_tried_again(place: An
         assert not seen.ready
         assert seen.live
         lines = {line.split(" is ")[0]: line for line in seen.why}
-        assert "restarting for" in lines["app/client"]
+        assert "restarting in" in lines["app/client"]
         assert "connection refused" in lines["app/client"]
         service.down = False
 

@@ -17,6 +17,7 @@ import pytest
 from supervise import (
     ActorStopped,
     Address,
+    ChildState,
     DynamicSupervisor,
     ExitKind,
     InvalidSpec,
@@ -111,6 +112,26 @@ async def test_a_stop_cancels_it_and_lets_it_clean_up() -> None:
         assert (await witness.ended()).reason.kind is ExitKind.SHUTDOWN
         with pytest.raises(ActorStopped):
             await address.call(lambda _: None)
+
+
+async def test_a_stop_by_its_address_cancels_it_too_and_is_a_normal_end() -> None:
+    """Nobody else would: it goes on until it is told to end. So a transient one isn't started again."""
+    log: list[str] = []
+
+    async def poll() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(2)
+            log.append("cleaned up")
+
+    async with tree(task(poll), restart="transient") as (app, address, witness):
+        began = anyio.current_time()
+        await address.stop()
+        assert (log, anyio.current_time() - began) == (["cleaned up"], 2)
+        assert (await witness.ended()).reason.kind is ExitKind.NORMAL
+        assert [info.state for info in app.which_children()] == [ChildState.STOPPED]
 
 
 async def test_one_that_returns_when_it_is_cancelled_was_stopped() -> None:
