@@ -33,7 +33,15 @@ BESIDE: tuple[tuple[str, ...], ...] = (
         "tests/cli/test_top",
         "tests/live/",
     ),
-    # They start programs, and wait for them.
+    # So do these, which start programs.
+    (
+        "tests/cli/test_columns_page.py",
+        "tests/cli/test_kill_loop.py",
+        "tests/documentation/",
+        "tests/examples/test_observability.py",
+        "tests/typing/",
+    ),
+    # They start programs, whose work they are.
     (
         "tests/cli/",
         "tests/examples/",
@@ -44,7 +52,6 @@ BESIDE: tuple[tuple[str, ...], ...] = (
         "tests/tree/test_account_property.py",
         "tests/tree/test_hostile_property.py",
         "tests/tree/test_interrupts.py",
-        "tests/typing/",
     ),
 )
 """As the ids of tests begin, for each process; the first that fits has it. A folder ends in a slash."""
