@@ -19,20 +19,18 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
 from supervise.actor.factory import Factory, name_for
-from supervise.address.address import Address
-from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
 from supervise.tree.ref import resolved, resolved_keywords
 from supervise.tree.work import Work
 from supervise_strategies.errors import InvalidSpec
-from supervise_strategies.exception import cause_of, exc_info_of, traceback_of
+from supervise_strategies.exception import traceback_of
 from supervise_strategies.exit_reason import describe
 
 from .facade import Facade, facade_of
@@ -43,7 +41,8 @@ try:
 except ImportError:
     raise ImportError("supervise.adapters.pykka needs pykka: pip install pykka") from None
 
-LOOK: Final = 1.0  # seconds between two looks, of a thread that waits, whether there is still a loop to answer
+from .pykka_reference import Reference as Reference
+from .pykka_reference import reference as reference
 
 A = TypeVar("A", bound="pykka.ThreadingActor")
 P = ParamSpec("P")
@@ -274,159 +273,3 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
 
     life: Any = make
     return Factory(name_for(cls, "actor"), life, on_error="reply", one_at_a_time=True)
-
-
-class Reference:
-    """What a pykka `ActorRef` is, but of a child; made by `reference`.
-
-    It stays valid over restarts. It is for other threads, pykka actors' included: in the loop's
-    own thread it would wait for itself, and raises RuntimeError.
-
-        >>> import anyio, pykka
-        >>> class Echo(pykka.ThreadingActor):
-        ...     def on_receive(self, message):
-        ...         return message.upper()
-        >>> async with Supervisor("app") as app:
-        ...     echo: Reference = reference(await app.start(actor(Echo), name="echo"))
-        ...     await anyio.to_thread.run_sync(echo.ask, "tea")
-        'TEA'
-    """
-
-    __slots__ = ("_address", "_loop", "_soon")
-
-    def __init__(self, address: Address[Any]) -> None:
-        self._address = address
-        self._loop = threading.get_ident()
-        self._soon = address._mailbox.backend.from_anywhere()
-
-    def tell(self, message: Any) -> None:
-        """As pykka's: `on_receive(message)`, and nobody waits for it.
-
-        It blocks while the mailbox is full. Raises `pykka.ActorDeadError` if the child is stopped
-        or gone; one that is being restarted isn't.
-        """
-        future = cast(Any, pykka.ThreadingFuture())
-        self._run(self._address.send(pykka.ThreadingActor.on_receive, message), future)
-        self._get(future, None)
-
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """As pykka's: `on_receive(message)`, and its answer, or a pykka future with `block=False`.
-
-        `timeout` is seconds (default: for ever); then `pykka.Timeout`. What the actor raises is
-        raised here, and it lives on.
-        """
-        return self._ask("on_receive", (message,), {}, block=block, timeout=timeout)
-
-    def proxy(self) -> Proxy:
-        """The actor's public methods, each of which returns a pykka future.
-
-        As pykka's: `reference.proxy().add(1).get()`.
-        """
-        return Proxy(self)
-
-    def _ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, block: bool, timeout: float | None) -> Any:
-        future = cast(Any, pykka.ThreadingFuture())
-        self._run(self._address.call(_named(name), *args, **kwargs), future)
-        return self._get(future, timeout) if block else future
-
-    def _run(self, coroutine: Coroutine[Any, Any, Any], future: Any) -> None:
-        """Await it in a task of the tree, and give the future what comes of it."""
-        mailbox = self._address._mailbox
-        if threading.get_ident() == self._loop:
-            coroutine.close()
-            raise RuntimeError(
-                f"a reference to {mailbox.path} is for other threads: in the loop, await the address's call or send"
-            )
-
-        async def run() -> None:
-            try:
-                future.set(await coroutine)
-            except BaseException as error:
-                seen = _as_pykka_says(error)
-                future.set_exception(exc_info_of(seen))
-                if not isinstance(error, Exception):
-                    raise
-
-        context = copy_context()  # of the thread that asks
-
-        def begin() -> None:
-            try:
-                mailbox.backend.spawn(run, context, f"{mailbox.path} reference")
-            except RuntimeError:  # the tree is over
-                coroutine.close()
-                future.set_exception(_dead(mailbox.path))
-
-        if mailbox.refusal == "closed":
-            coroutine.close()
-            future.set_exception(_dead(mailbox.path))
-        else:
-            self._soon(begin)
-
-    def _get(self, future: Any, timeout: float | None) -> Any:
-        left = timeout
-        while True:
-            wait = LOOK if left is None else min(left, LOOK)
-            try:
-                return future.get(timeout=wait)
-            except pykka.Timeout:
-                left = None if left is None else left - wait
-                if left == 0:
-                    raise
-                if self._address._mailbox.refusal == "closed" and left is None:  # the loop is gone, and answers nothing
-                    raise pykka.ActorDeadError(f"{self._address.path} is gone") from None
-
-
-class Proxy:
-    """The methods of a child that is a pykka actor; each returns a pykka future."""
-
-    __slots__ = ("_reference",)
-
-    def __init__(self, reference: Reference) -> None:
-        self._reference = reference
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):
-            raise AttributeError(f"{name!r} is private: a proxy has the actor's public methods")
-        return lambda *args, **kwargs: self._reference._ask(name, args, kwargs, block=False, timeout=None)
-
-
-def reference(address: Address[Any]) -> Reference:
-    """A pykka reference that outlives its actor's crashes.
-
-    It is for code that uses `tell`, `ask` or `proxy()`. Called in the loop: in a factory,
-    `reference(current().find(ledger))`; from another thread with a portal of anyio's,
-    `portal.call(reference, address)`. Raises `InvalidSpec` for what isn't a strong address.
-
-        >>> import anyio, pykka
-        >>> class Counter(pykka.ThreadingActor):
-        ...     total = 0
-        ...     def add(self, number):
-        ...         self.total += number
-        ...         return self.total
-        >>> async with Supervisor("app") as app:
-        ...     counter = reference(await app.start(actor(Counter), name="counter"))
-        ...     await anyio.to_thread.run_sync(lambda: counter.proxy().add(2).get())
-        2
-    """
-    if not isinstance(address, Address):
-        raise InvalidSpec("reference", "address", address, "the address of a child: reference(app.find(ledger))")
-    return Reference(address)
-
-
-def _named(name: str) -> Callable[..., Any]:
-    def handler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self, name)(*args, **kwargs)
-
-    return handler
-
-
-def _as_pykka_says(error: BaseException) -> BaseException:
-    if isinstance(error, ActorCrashed) and (cause := cause_of(error)) is not None:
-        return cause
-    if isinstance(error, ActorStopped | MailboxClosed):
-        return pykka.ActorDeadError(str(error))
-    return error
-
-
-def _dead(path: str) -> tuple[type[BaseException], BaseException, None]:
-    return pykka.ActorDeadError, pykka.ActorDeadError(f"{path} is gone"), None

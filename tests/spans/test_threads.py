@@ -153,5 +153,5 @@ async def test_a_reference_carries_the_trace_from_one_pykka_actor_to_another(wat
         relay = await app.start(pykka_adapter.actor(Relay, pykka_adapter.reference(last)), name="relay")
         assert await relay.call(Relay.relay) == "mail"
     received = {span.span_id: span for span in watch.received()}
-    call = received[watch.one("process Last.exec").parent_id]
+    call = received[watch.one("process Last.on_receive").parent_id]
     assert call.parent_id == watch.one("process Relay.relay").span_id

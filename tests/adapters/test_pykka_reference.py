@@ -1,0 +1,153 @@
+"""References to children, used as pykka's own in other threads, on the real clock.
+
+Tested: where one is made doesn't matter; what can't be asked of a native actor is the asker's error, and no crash; what a proxy
+hasn't, with its cure.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio.to_thread
+import pytest
+
+pytest.importorskip("pykka")
+
+import pykka
+
+from supervise import ActorCrashed, BadCall, Supervisor, UnknownHandler, current
+from supervise.adapters.pykka import Reference, actor, reference
+from tests.real_clock import BACKENDS
+
+
+@pytest.fixture(params=BACKENDS)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    logging.getLogger("pykka").setLevel(logging.CRITICAL)
+
+
+class Account:
+    """A native actor."""
+
+    def __init__(self) -> None:
+        self.balance = 100
+        self.lines: list[str] = []
+
+    async def move(self, amount: int) -> int:
+        if not amount:
+            raise ValueError("of nothing")
+        self.balance += amount
+        return self.balance
+
+    def on_receive(self, message: str) -> list[str]:
+        self.lines.append(message)
+        return self.lines
+
+
+async def elsewhere(function: Callable[[], Any]) -> Any:
+    return await anyio.to_thread.run_sync(function)
+
+
+async def test_one_may_be_made_in_any_thread() -> None:
+    async with Supervisor("app") as app:
+        account = await app.start(Account)
+        assert await elsewhere(lambda: reference(account).ask("tea")) == ["tea"]
+        made: list[Reference] = []
+        maker = threading.Thread(target=lambda: made.append(reference(account)))
+        maker.start()
+        maker.join()
+        assert await elsewhere(lambda: made[0].proxy().move(1).get()) == 101
+        with pytest.raises(RuntimeError, match="for other threads"):
+            made[0].ask("tea")
+
+
+async def test_a_pykka_actor_may_make_one_in_its_own_thread() -> None:
+    class Clerk(pykka.ThreadingActor):
+        def __init__(self, address: Any) -> None:
+            super().__init__()
+            self.address = address
+
+        def on_start(self) -> None:
+            self.account = reference(self.address)
+
+        def move(self) -> Any:
+            return self.account.proxy().move(1).get()
+
+    async with Supervisor("app") as app:
+        clerk = await app.start(actor(Clerk, await app.start(Account)))
+        assert await clerk.call(Clerk.move) == 101
+
+
+WRONG: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
+    "misspelt": (lambda it: it.proxy().mvoe(1).get(), UnknownHandler, "Account has no handler 'mvoe'"),
+    "too many": (lambda it: it.proxy().move(1, 2).get(), BadCall, r"reference\.move\(int, int\) doesn't fit"),
+    "no method": (lambda it: it.proxy().balance().get(), UnknownHandler, "no handler 'balance'"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_what_a_native_actor_can_not_be_asked_for_is_the_askers_error_and_it_lives_on(wrong: str) -> None:
+    use, kind, text = WRONG[wrong]
+    async with Supervisor("app") as app:
+        account = await app.start(Account)
+        held = reference(account)
+        with pytest.raises(kind, match=text):
+            await elsewhere(lambda: use(held))
+        assert await elsewhere(lambda: held.proxy().move(1).get()) == 101
+        assert await account.call(lambda _: current().incarnation) == 1
+
+
+async def test_what_a_native_actor_raises_is_raised_at_the_asker_and_is_its_crash() -> None:
+    async with Supervisor("app") as app:
+        account = await app.start(Account)
+        held = reference(account)
+        with pytest.raises(ValueError, match="of nothing"):
+            await elsewhere(lambda: held.proxy().move(0).get())
+        with pytest.raises(ActorCrashed):
+            await elsewhere(lambda: account.from_thread.call(Account.move, 0))
+
+
+async def test_a_deferred_call_is_a_send() -> None:
+    async with Supervisor("app") as app:
+        held = reference(await app.start(Account))
+        assert await elsewhere(lambda: held.proxy().move.defer(1)) is None
+        assert await elsewhere(lambda: held.proxy().move(1).get()) == 102
+
+
+NOT_THERE: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "an attribute": (lambda it: it.proxy().balance.get(), "call a method that returns it"),
+    "no brackets": (lambda it: it.proxy().move.get(), r"call it first, proxy\(\)\.move\(…\)\.get\(\)"),
+    "set": (lambda it: setattr(it.proxy(), "balance", 1), "call a method that does"),
+    "private": (lambda it: it.proxy()._move, "private"),
+    "stop": (lambda it: it.stop(), r"address\.stop\(\)"),
+    "urn": (lambda it: it.actor_urn, "no 'actor_urn': all else has the address"),
+}
+
+
+@pytest.mark.parametrize("use", NOT_THERE)
+async def test_what_a_proxy_has_not_is_told_with_its_cure(use: str) -> None:
+    ask, text = NOT_THERE[use]
+    async with Supervisor("app") as app:
+        held = reference(await app.start(Account))
+        with pytest.raises(AttributeError, match=text):
+            await elsewhere(lambda: ask(held))
+
+
+async def test_two_to_one_child_are_equal_and_say_whether_it_takes_messages() -> None:
+    async with Supervisor("app") as app:
+        account, other = await app.start(Account), await app.start(Account, name="other")
+        held = reference(account)
+        assert {held, reference(account)} == {held} != {reference(other)}
+        assert (repr(held), held.is_alive()) == ("<Reference app/account>", True)
+        await app.terminate_child("account")
+        assert not held.is_alive()
