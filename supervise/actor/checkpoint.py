@@ -122,9 +122,19 @@ def _mark(every: float, function: F) -> F:
 
 def begin_checkpoints(life: Incarnation) -> None:
     """The life is ready, and its class has a `snapshot`: if that is marked, it is called from now on."""
-    every = getattr(attribute_of_kind(class_of(life.instance), SNAPSHOT), _MARK, None)
-    if isinstance(every, int | float):
+    every = _period(class_of(life.instance))
+    if every is not None:
         life.own_extras().checkpoints = Checkpoints(life, every)
+
+
+def is_checkpointed(kind: type) -> bool:
+    """Whether its `snapshot` is marked."""
+    return _period(kind) is not None
+
+
+def _period(kind: type) -> float | None:
+    every = getattr(attribute_of_kind(kind, SNAPSHOT), _MARK, None)
+    return every if isinstance(every, int | float) else None
 
 
 def hand_over(life: Incarnation, envelope: Envelope | None, value: object, *, exclusive: bool) -> None:

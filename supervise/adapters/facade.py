@@ -6,7 +6,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias
 
+from supervise.actor.checkpoint import is_checkpointed
 from supervise.mailbox.stand_in import StandIn
+from supervise_strategies.errors import InvalidSpec
 
 Hand: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]
 
@@ -36,8 +38,11 @@ def methods_of(cls: type) -> Iterator[tuple[str, Any]]:
         yield name, found
 
 
-def facade_of(cls: type) -> type[Facade]:
-    """A subclass of `Facade` with a handler for each method of `cls`, and its name."""
+def facade_of(cls: type, where: str) -> type[Facade]:
+    """A subclass of `Facade` with a handler for each method of `cls`, and its name. `where`: who wants it, for errors."""
+    if is_checkpointed(cls):
+        cure = "has @checkpointed, which would run in the loop's thread: call current().checkpoint(value) in its methods"
+        raise InvalidSpec(where, "cls", cls, f"its snapshot() {cure}")
     body: dict[str, Any] = {"__slots__": (), "__doc__": cls.__doc__, "__qualname__": cls.__qualname__}
     for name, function in methods_of(cls):
         body[name] = _handler(name, function)

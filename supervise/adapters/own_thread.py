@@ -117,7 +117,7 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
 
     The address is that of the class: `await db.call(sqlite3.Connection.execute, "…")`. Only
     methods of the class can be sent: any other function would run in the loop's thread. In the
-    thread, `current()` says who it is; all else of it belongs to the loop's thread.
+    thread `current()` says who it is, and has `find`, `stop`, `checkpoint` and `publish`.
 
     What a method raises to a call goes to its caller, and the object lives on; what it raises
     to a send is a crash. With `expects=` or `on_error="crash"` on the child, those decide.
@@ -126,8 +126,8 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
     (`Overran`) and the child is unstoppable: it isn't restarted while it runs, and the tree's
     end waits for it.
 
-    Raises `InvalidSpec` for what isn't a class. Also for a class with coroutine or async
-    generator functions: that is an actor as it is.
+    Raises `InvalidSpec` for what isn't a class, and for one with `@checkpointed`. Also for a class
+    with coroutine or async generator functions: that is an actor as it is.
 
         >>> import sqlite3
         >>> class Db:
@@ -151,7 +151,7 @@ def own_thread(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Fac
         raise InvalidSpec("own_thread", "cls", cls, f"{named}, so it belongs in the loop: start({cls.__name__}, …) as it is")
     # A connection that is a context manager need not be closed by it: sqlite3's only commits.
     last = "close" if callable(getattr(cls, "close", None)) else "__exit__" if hasattr(cls, "__enter__") else None
-    facade = facade_of(cls)
+    facade = facade_of(cls, "own_thread")
     built = cast("Callable[..., Any]", cls)
 
     def make() -> OwnThread:

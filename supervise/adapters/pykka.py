@@ -244,7 +244,8 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
 
     The constructor runs in a worker thread, `on_start` before the child is ready. A method that
     doesn't return can't be ended; it is reported (`Overran`), and the child isn't restarted
-    while it runs. Raises `InvalidSpec` for anything but a subclass of `pykka.ThreadingActor`.
+    while it runs. In its thread `current()` has `find`, `stop`, `checkpoint` and `publish`. Raises
+    `InvalidSpec` for anything but a subclass of `pykka.ThreadingActor`, and for `@checkpointed`.
 
         >>> import pykka
         >>> class Counter(pykka.ThreadingActor):
@@ -265,7 +266,7 @@ def actor(cls: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> Factory[
         if running:
             cure = f"it runs already, and would be gone after a crash; give {cure}"
         raise InvalidSpec("actor", "cls", cast(object, cls), cure)
-    supervised, facade = _supervised(cls), facade_of(cls)
+    supervised, facade = _supervised(cls), facade_of(cls, "actor")
 
     def make() -> PykkaActor:
         positional, keywords = resolved(args), resolved_keywords(kwargs)  # here, in the loop

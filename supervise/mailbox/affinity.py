@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from supervise._backends import Backend
 
 OF_AN_ADDRESS: Final = "use address.from_thread, which blocks until it is done"
+OF_AN_ACTOR: Final = "there current() has find, stop, checkpoint and publish; have an actor of the loop do the rest"
 OF_A_STREAM: Final = "read it there, by anyio.from_thread.run, asyncio.run_coroutine_threadsafe or trio.from_thread.run"
 OF_A_TREE: Final = "have its loop do it, by anyio.from_thread.run, loop.call_soon_threadsafe or TrioToken.run_sync_soon"
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast, overload
 
+from supervise._backends import NOWHERE
 from supervise.actor.checkpoint import Checkpoint, hand_over, last_checkpoint
 from supervise.actor.incarnation import Incarnation, NurseryTurn
 from supervise.actor.reading import Reading
 from supervise.actor.timers import Timer, Timers, check_period, check_wait
 from supervise.address.address import Address, WeakAddress, weak_address_of
 from supervise.errors import NoActor
+from supervise.mailbox.affinity import OF_AN_ACTOR, check_thread
 from supervise.mailbox.handler import check, class_of, resolve, table_for
 from supervise.mailbox.observers import monitor, publish
 from supervise.mailbox.turn import Turn, current_turn
@@ -41,6 +44,9 @@ class Current:
 
     It is for its handlers, hooks and factory, and for the tasks that they start. It is one
     incarnation's: when that has ended, what would begin something raises RuntimeError.
+
+    In a thread of the actor's own (`own_thread`, `thread`, a pykka actor) it says who it is, and
+    has `find`, `stop`, `stop_tree`, `checkpoint` and `publish`. All else raises `WrongThread`.
 
     >>> import anyio
     >>> class Shop:
@@ -136,13 +142,12 @@ class Current:
         it stays stopped, what waits becomes dead letters, also with `drain=True`: that is for a
         stop that comes from outside.
         """
-        self._check_thread()
-        self._incarnation.stop(NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, said(shutdown)))
+        reason = NORMAL if shutdown is None else ExitReason(ExitKind.SHUTDOWN, said(shutdown))
+        self._in_the_loop(lambda: self._incarnation.stop(reason))
 
     def stop_tree(self, why: str = "") -> None:
         """Stop the whole tree, in order. It returns at once; `app.ended` says who asked."""
-        self._check_thread()
-        self._incarnation.owner.stop_tree(why)
+        self._in_the_loop(lambda: self._incarnation.owner.stop_tree(why))
 
     def pipe_to(
         self,
@@ -195,8 +200,16 @@ class Current:
         An instance that is crashing hands over nothing. One that has ended is refused with
         RuntimeError: a `Current` that was kept would overwrite what the next life has handed over.
         """
-        turn = self._turn
-        hand_over(self._alive(), turn.in_hand, value, exclusive=turn.exclusive)
+        life, turn = self._incarnation, self._turn
+        if life.is_over:
+            raise self._has_ended()
+        envelope, exclusive = turn.in_hand, turn.exclusive
+
+        def keep() -> None:
+            if envelope is None or life.holds(envelope):  # else a thread has outlived the handler that began it
+                hand_over(life, envelope, value, exclusive=exclusive)
+
+        self._in_the_loop(keep)
 
     @property
     def last_checkpoint(self) -> Checkpoint | None:
@@ -212,11 +225,14 @@ class Current:
         It returns at once, and nobody keeps it waiting. All get the same object, so let it be
         immutable. Without subscribers it costs a look-up, and the event is gone.
         """
-        self._check_thread()
         mailbox = self._incarnation.mailbox
-        publish(mailbox, event)
-        if mailbox.shared is not None:
-            publish(mailbox.shared, event)
+
+        def tell() -> None:
+            publish(mailbox, event)
+            if mailbox.shared is not None:
+                publish(mailbox.shared, event)
+
+        self._in_the_loop(tell)
 
     def watch(self, address: Address[Any] | WeakAddress[Any], handler: Callable[[Any, Down], object], /) -> Monitor:
         """Have `handler(down)` sent to this actor when an incarnation of another one ends.
@@ -341,11 +357,25 @@ class Current:
         self._check_thread()
         incarnation = self._incarnation
         if incarnation.is_over:
-            raise RuntimeError(f"{self!r} has ended, and begins nothing any more; ask current() in the next one")
+            raise self._has_ended()
         return incarnation
 
+    def _has_ended(self) -> RuntimeError:
+        return RuntimeError(f"{self!r} has ended, and begins nothing any more; ask current() in the next one")
+
     def _check_thread(self) -> None:
-        self._incarnation.mailbox.check_thread()
+        check_thread(self.path, self._incarnation.mailbox.backend, OF_AN_ACTOR)
+
+    def _in_the_loop(self, act: Callable[[], None]) -> None:
+        """Now; from another thread soon, before what it hands to the loop next, such as its handler's answer."""
+        life = self._incarnation
+        backend = life.mailbox.backend
+        if get_ident() == backend.thread:
+            act()
+        elif backend.thread == NOWHERE:
+            self._check_thread()
+        else:
+            backend.from_anywhere()(lambda: None if life.is_over else act())
 
     def __repr__(self) -> str:
         return f"<Current {self.path} #{self.incarnation}>"
