@@ -14,6 +14,7 @@ from supervise_strategies.kind import is_of
 
 from .cancellation import is_being_closed
 from .checkpoint import SNAPSHOT, begin_checkpoints
+from .factory import Factory
 
 if TYPE_CHECKING:
     from .incarnation import Incarnation
@@ -77,6 +78,9 @@ def _ready(life: Incarnation, instance: Any, kind: type) -> BaseException | None
     if instance is None:
         cure = "it has to return the actor; a function that does the work itself is a task: child(task(function))"
         raise InvalidSpec(f"the factory of {life.mailbox.path}", "result", None, cure)
+    if kind is Factory:
+        cure = "that describes a child, and makes none: give it to child() itself, child(actor(Clerk, ref(ada)))"
+        raise InvalidSpec(f"the factory of {life.mailbox.path}", "result", instance, cure)
     life.instance = instance
     life.running = True
     if hasattr(kind, SNAPSHOT):

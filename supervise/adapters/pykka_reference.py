@@ -16,6 +16,7 @@ import pykka
 from supervise._backends import NOWHERE
 from supervise.address.address import Address
 from supervise.errors import ActorCrashed, ActorStopped, MailboxClosed
+from supervise.tree.ref import Ref
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exception import cause_of, exc_info_of
 
@@ -181,11 +182,24 @@ class Method:
         )
 
 
+class _Later(Ref[Any]):
+    """Stands for a reference in a description, as `ref` does for an address."""
+
+    __slots__ = ()
+
+    def find(self) -> Reference:
+        return Reference(self._found())
+
+    def __repr__(self) -> str:
+        return f"reference({super().__repr__()})"
+
+
 def reference(address: Address[Any]) -> Reference:
     """A pykka reference that outlives its actor's crashes.
 
     It is for code in threads that uses `tell`, `ask` or `proxy()`. It may be made in any thread.
-    Raises `InvalidSpec` for what isn't a strong address.
+    In a description it is made of a `ref`, and looked up at each start: `child(actor(Clerk,
+    reference(ref(ada))))`. Raises `InvalidSpec` for what isn't a strong address.
 
     What the actor raises is raised at the asker, as it is. A pykka actor lives on then. A class
     of your own crashes, too, unless its child `expects` it, or has `on_error="reply"`. A method
@@ -203,6 +217,9 @@ def reference(address: Address[Any]) -> Reference:
         ...     await anyio.to_thread.run_sync(lambda: counter.proxy().add(2).get())
         2
     """
+    if issubclass(type(address), Ref):
+        later: Any = _Later(cast(Any, address)._key)
+        return cast(Reference, later)
     if not isinstance(address, Address):
         raise InvalidSpec("reference", "address", address, "the address of a child: reference(app.find(ledger))")
     return Reference(address)

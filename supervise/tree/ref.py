@@ -26,8 +26,11 @@ class Ref(Generic[A]):
     def __init__(self, key: Child[A] | Pool[A] | str) -> None:
         self._key = key
 
-    def find(self) -> Address[A]:
-        """The address, for the actor that is being built. It keeps nothing alive."""
+    def find(self) -> Any:
+        """What it stands for, for the actor that is being built: the address, which keeps nothing alive."""
+        return self._found()
+
+    def _found(self) -> Address[A]:
         life = current_turn(None)
         if not isinstance(life, Incarnation):
             raise NoActor(f"{self!r} stands for an address where an actor is built, and nowhere else: use app.find(…)")
@@ -83,7 +86,7 @@ def ref(key: Any, /) -> Any:
 def resolved(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments, with the addresses that some stand for."""
     for arg in args:
-        if type(arg) is Ref:
+        if issubclass(type(arg), Ref):
             return tuple(_found(arg) for arg in args)
     return args
 
@@ -100,7 +103,7 @@ def resolved_partial(factory: Callable[..., Any]) -> Callable[..., Any]:
         return factory
     inner = resolved_partial(bound.func)
     args, keywords = resolved(bound.args), bound.keywords
-    if inner is bound.func and args is bound.args and not any(type(value) is Ref for value in keywords.values()):
+    if inner is bound.func and args is bound.args and not any(issubclass(type(value), Ref) for value in keywords.values()):
         return factory
     return partial(inner, *args, **resolved_keywords(keywords))
 

@@ -18,7 +18,7 @@ pytest.importorskip("pykka")
 
 import pykka
 
-from supervise import ActorCrashed, BadCall, Supervisor, UnknownHandler, current
+from supervise import ActorCrashed, BadCall, StartFailed, Supervisor, UnknownHandler, child, current, ref
 from supervise.adapters.pykka import Reference, actor, reference
 from tests.real_clock import BACKENDS
 
@@ -151,3 +151,30 @@ async def test_two_to_one_child_are_equal_and_say_whether_it_takes_messages() ->
         assert (repr(held), held.is_alive()) == ("<Reference app/account>", True)
         await app.terminate_child("account")
         assert not held.is_alive()
+
+
+async def test_in_a_description_it_is_made_of_a_ref_and_looked_up_at_each_start() -> None:
+    class Clerk(pykka.ThreadingActor):
+        def __init__(self, accounts: Any, *, audit: Any) -> None:
+            super().__init__()
+            self.accounts = accounts
+            self.audit = audit
+
+        def move(self, amount: int) -> tuple[int, list[str]]:
+            return self.accounts.proxy().move(amount).get(), self.audit.ask("moved")
+
+    account, audit = child(Account, name="account"), child(Account, name="audit")
+    clerk = child(actor(Clerk, reference(ref(account)), audit=reference(ref("audit"))), name="clerk")
+    assert repr(reference(ref(account))) == "reference(ref(account))"
+    async with Supervisor("app", account, audit, clerk, strategy="rest_for_one") as app:
+        address = app.find(clerk)
+        assert await address.call(Clerk.move, 1) == (101, ["moved"])
+        await app.operator("ada").restart("audit")  # and the clerk, which comes after it
+        assert await address.call(Clerk.move, 1) == (102, ["moved"])
+
+
+async def test_a_factory_that_only_describes_an_actor_is_told_so() -> None:
+    describes: Any = lambda: actor(pykka.ThreadingActor)  # noqa: E731
+    with pytest.raises(StartFailed, match=r"that describes a child, and makes none: give it to child\(\) itself"):
+        async with Supervisor("app", child(describes, name="clerk")):
+            raise AssertionError("it runs")

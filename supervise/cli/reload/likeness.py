@@ -80,8 +80,9 @@ class Likeness:
             return self._paths.get(id(old)) == self._paths.get(id(new))
         if _class(old) != _class(new):
             return False
-        if kind_of(old) is Ref:
-            return self.alike(cast("Ref[Any]", old)._key, cast("Ref[Any]", new)._key)
+        if is_of(old, Ref):
+            before: Ref[Any] = old
+            return self.alike(before._key, cast("Ref[Any]", new)._key)
         if is_of(old, type):
             return (module_of(old), name_of(old)) == (module_of(new), name_of(new))
         if is_of(old, *_FUNCTIONS):
