@@ -81,8 +81,8 @@ class Likeness:
         if _class(old) != _class(new):
             return False
         if is_of(old, Ref):
-            before: Ref[Any] = old
-            return self.alike(before._key, cast("Ref[Any]", new)._key)
+            before, after = (cast("Any", each) for each in (old, new))
+            return self.alike(before._key, after._key)
         if is_of(old, type):
             return (module_of(old), name_of(old)) == (module_of(new), name_of(new))
         if is_of(old, *_FUNCTIONS):
