@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from supervise.actor.factory import Factory
 from supervise.tree.child import Child
@@ -81,8 +81,7 @@ class Likeness:
         if _class(old) != _class(new):
             return False
         if is_of(old, Ref):
-            before, after = (cast("Any", each) for each in (old, new))
-            return self.alike(before._key, after._key)
+            return self.alike(_key_of(old), _key_of(new))
         if is_of(old, type):
             return (module_of(old), name_of(old)) == (module_of(new), name_of(new))
         if is_of(old, *_FUNCTIONS):
@@ -104,6 +103,10 @@ class Likeness:
 
     def _all_alike(self, old: list[Any], new: list[Any], inside: bool) -> bool:
         return len(old) == len(new) and all(self.alike(one, other, inside=inside) for one, other in zip(old, new, strict=True))
+
+
+def _key_of(ref: Any) -> Any:
+    return ref._key
 
 
 def _maker(factory: Any) -> Any:
