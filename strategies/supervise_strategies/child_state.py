@@ -10,6 +10,7 @@ from .child_spec import ChildSpec
 from .history import History
 from .next_start import NextStart
 from .restart import RestartType
+from .text import printable
 
 if TYPE_CHECKING:
     from .exit_reason import ExitReason
@@ -45,6 +46,10 @@ RESTARTING: Final = ChildState.RESTARTING
 UNSTOPPABLE: Final = ChildState.UNSTOPPABLE
 
 
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 class ChildInfo(NamedTuple):
     """How a child is doing: one line of `which_children`.
 
@@ -67,8 +72,10 @@ class ChildInfo(NamedTuple):
     ...     await names.call(list.copy)
     ...     info, = app.which_children()
     ...     print(info.id, info.state.value, info.incarnation, info.last)
+    ...     print(info)
     []
     list running 2 crashed (IndexError: pop from empty list)
+    list #2 is running; 1 restart, last crashed (IndexError: pop from empty list)
     """
 
     id: str
@@ -93,6 +100,14 @@ class ChildInfo(NamedTuple):
         """Whether an incarnation of it exists now."""
         return self.state in (RUNNING, STOPPING, UNSTOPPABLE)
 
+    def __str__(self) -> str:
+        number = f" #{self.incarnation}" if self.incarnation else ""
+        found = [_many(self.restarts, "restart")] if self.restarts else []
+        if self.last is not None:
+            found.append(f"last {self.last}")
+        in_order = ", in order" if self.finished else ""
+        return f"{printable(self.id)}{number} is {self.state.value}{in_order}" + ("; " + ", ".join(found) if found else "")
+
 
 class ChildCount(NamedTuple):
     """How many children a supervisor has: what `count_children` gives, as in OTP.
@@ -102,13 +117,19 @@ class ChildCount(NamedTuple):
 
     >>> async with Supervisor("app", child(list), Supervisor("shards")) as app:
     ...     app.count_children()
+    ...     print(app.count_children())
     ChildCount(specs=2, active=2, supervisors=1, workers=1)
+    2 listed, 2 active; 1 supervisor, 1 worker
     """
 
     specs: int
     active: int
     supervisors: int
     workers: int
+
+    def __str__(self) -> str:
+        kinds = _many(self.supervisors, "supervisor"), _many(self.workers, "worker")
+        return f"{self.specs} listed, {self.active} active; {', '.join(kinds)}"
 
 
 class Afterwards(Enum):

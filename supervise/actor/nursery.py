@@ -77,6 +77,9 @@ class Nursery:
         # Whatever becomes of the host task, also before it has begun, who waits for the end hears of it.
         self._task = self._backend.spawn(self._host, Context(), f"{mailbox.path} nursery", self._over)
 
+    def __repr__(self) -> str:
+        return f"<Nursery of {self._turn.mailbox.path}, {self.running} running>"
+
     def start_soon(
         self, function: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]], *args: *Ts, name: str | None = None
     ) -> None:

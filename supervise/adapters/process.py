@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import os
 import re
 import signal
@@ -152,12 +153,16 @@ class Process:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._ending = True
+        self._ending, asked = True, anyio.current_time()
+        at_once = anyio.current_effective_deadline() == -math.inf  # killed, so nobody is asked first
         try:
             if not self._over.settled:
                 self._its_group.stop()
                 await self._over.wait()  # a shell has ended at once; what it had started has the same time as anybody
         except BaseException as error:
+            if not at_once and not isinstance(error, GeneratorExit):  # whose loop is gone, with its clock
+                text = "%s: process group %d still runs %.1f s after SIGTERM, and gets SIGKILL"
+                say(logging.WARNING, text, self._work.path, self._its_group.pid, anyio.current_time() - asked)
             await self._end_now(error)
             raise
         self._its_group.join()

@@ -58,6 +58,9 @@ class ReplyStream(Generic[R_co]):
         self._items: _Items[R_co] | None = None
         self._span: AnyMessageSpan | None = None
 
+    def __repr__(self) -> str:
+        return f"<ReplyStream of {self._message}>"
+
     async def __aenter__(self) -> AsyncIterator[R_co]:
         view, self._view = self._view, None
         if view is None:
@@ -154,6 +157,9 @@ class _Items(AsyncIterator[R_co]):
         self._run = RUN
         self._left = False
         self._error: BaseException | None = None  # that it ended with, and that the reader was told
+
+    def __repr__(self) -> str:
+        return f"<items of {self._reply.lane.mailbox.path} {name_of(self._reply.handler)}>"
 
     async def __anext__(self) -> R_co:
         reply = self._reply

@@ -20,6 +20,7 @@ from supervise.journal.bus import Bus
 from supervise.log import say
 from supervise.message import Message
 from supervise_strategies.exception import interrupts
+from supervise_strategies.text import printable
 
 from .envelope import Envelope, message_of
 from .losses import CallAt, Loss, Losses
@@ -59,6 +60,9 @@ class Undelivered(NamedTuple):
     None if it only waited."""
     attempts: int = 0
     """How often a handler has begun with it."""
+
+    def __str__(self) -> str:
+        return f"{printable(self.path)}: dead letter {self.message}: {printable(self.why)}"
 
 
 class InHand(NamedTuple):

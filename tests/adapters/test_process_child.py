@@ -129,21 +129,30 @@ def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "supervise.app.it"]
 
 
-async def test_sigkill_follows_for_the_whole_group() -> None:
-    async with tree(process(python(programs.DEAF), ready="deaf"), stop_within=0.05) as (app, _, witness):
+def told_of_sigkill(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "supervise" and "SIGKILL" in r.getMessage()]
+
+
+async def test_sigkill_follows_for_the_whole_group(caplog: pytest.LogCaptureFixture) -> None:
+    async with tree(process(python(programs.DEAF), ready="deaf"), stop_within=0.05) as (app, address, witness):
+        pid = await address.call(Process.pid)
         both = processes()
         assert len(both) == 2
         await app.terminate_child("it")
         assert not [pid for pid in both if alive(pid)]
         assert (await witness.ended()).reason.kind is ExitKind.KILLED
         assert not witness.of(Overran)
+    [(level, text)] = told_of_sigkill(caplog)
+    assert level == "WARNING"
+    assert re.fullmatch(rf"app/it: process group {pid} still runs \d+\.\d s after SIGTERM, and gets SIGKILL", text)
 
 
-async def test_a_brutal_kill_does_not_ask() -> None:
+async def test_a_brutal_kill_does_not_ask(caplog: pytest.LogCaptureFixture) -> None:
     async with tree(process(python(programs.DEAF), ready="deaf"), stop_within="brutal_kill") as (app, _, _w):
         both = processes()
         await app.terminate_child("it")
         assert not [pid for pid in both if alive(pid)]
+    assert not told_of_sigkill(caplog)
 
 
 async def test_what_a_shell_had_started_has_the_time_to_leave_that_the_shell_does_not_need(

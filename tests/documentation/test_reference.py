@@ -1,14 +1,32 @@
-"""The tables of the guide are whole: all options of a child and of a supervisor, all that an address and `current()` have."""
+"""The tables of the guide are whole: all options of a child and of a supervisor, all that an address and `current()` have.
+
+And what the table of types says: that `print` of each value is short, and says what it means.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from supervise import Address, ChildOptions, Current, DynamicSupervisor, Supervisor
+from supervise import (
+    Address,
+    Checkpoint,
+    ChildOptions,
+    Current,
+    Down,
+    DynamicSupervisor,
+    Supervisor,
+    Undelivered,
+    child,
+    current,
+    open_mailbox,
+    pool,
+)
+from supervise.events import Decided
+from supervise.health import health, readiness
 
 from .page import GUIDE, Page
 
@@ -45,3 +63,70 @@ OPTIONS_OF_A_SUPERVISOR = (
 def test_a_table_has_them_all(text: str, heading: str, names: Iterable[str]) -> None:
     cells = first_cells(text, heading)
     assert not [name for name in names if not re.search(rf"`{name}\b", cells)]
+
+
+class Counter:
+    async def count_to(self, end: int) -> AsyncIterator[int]:
+        for number in range(end):
+            yield number
+
+    def inside(self) -> list[object]:
+        me = current()
+        me.checkpoint([1])
+        return [me, me.nursery, me.after(60, Counter.inside), me.watch(me.find("other"), Counter.down)]
+
+    def down(self, down: Down) -> None: ...
+
+    def crash(self) -> Checkpoint | None:
+        if current().incarnation == 1:
+            raise ValueError("no")
+        return current().last_checkpoint
+
+
+@pytest.mark.anyio
+async def test_each_value_is_a_short_text() -> None:
+    """As the section "What you get back" says; pools and trees have a line for each part."""
+    values: list[object] = []
+
+    def heard(event: object) -> None:
+        values.extend([event, *([event.decision] if isinstance(event, Decided) else [])])
+
+    lost: list[Undelivered] = []
+    counter, jobs = child(Counter, on_dead_letter=lost.append), pool(Counter, size=2, name="jobs")
+    async with Supervisor("app", counter, jobs, child(Counter, name="other"), listener=heard) as app:
+        address = app.find(counter)
+        stream = address.stream_from(Counter.count_to, 2)
+        async with address.subscribe(int) as subscription, stream as items:
+            values += [subscription, stream, items]
+        values += [counter, jobs, app, address, address.weak, address.from_thread, address.recipient(Counter.down)]
+        values += await address.call(Counter.inside)
+        await address.send(Counter.crash)
+        values += [await address.call(Counter.crash), await address.ping(), address.account()]
+        address.pause()
+        await address.send(Counter.crash)
+        values += [*address.peek(), *app.which_children(), app.count_children(), app.operator("ada"), app.explain(counter)]
+        found = health(app)
+        values += [found, *found.children, readiness(app)]
+        await app.terminate_child("counter")
+        values += [await address.watch(), app.get_childspec("counter"), *lost]
+    values.append(app.ended)
+    opened = open_mailbox(Counter)
+    values += [*opened]
+    assert lost
+    for value in values:
+        text = str(value)
+        assert " object at 0x" not in text
+        assert max(map(len, text.splitlines())) <= 160, text
+
+
+@pytest.mark.anyio
+async def test_a_line_of_which_children_says_how_a_child_is() -> None:
+    async with Supervisor("app", child(Counter), DynamicSupervisor("below")) as app:
+        await app.find("counter").send(Counter.crash)
+        await app.find("counter").ping()
+        await app.terminate_child("below")
+        assert [str(info) for info in app.which_children()] == [
+            "counter #2 is running; 1 restart, last crashed (ValueError: no)",
+            "below #1 is stopped",
+        ]
+        assert str(app.count_children()) == "2 listed, 1 active; 1 supervisor, 1 worker"
