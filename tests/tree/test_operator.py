@@ -100,6 +100,32 @@ async def test_a_supervisor_is_stopped_restarted_and_started_as_any_child() -> N
         assert (app.children()[0].incarnation, states(app)) == (3, {"below": "running"})
 
 
+@pytest.mark.parametrize("strategy", ["one_for_one", "one_for_all", "rest_for_one"])
+async def test_a_restart_touches_nobody_else_and_one_of_the_supervisor_all(strategy: Any) -> None:
+    first = child(Member, name="a")
+    below = Supervisor("below", first, child(Member, name="b"), strategy=strategy, intensity=Intensity(0))
+    async with Supervisor("app", below, intensity=Intensity(0)) as app:
+        await app.operator("ada").restart(first)
+        assert [info.incarnation for info in app.supervisor(below).which_children()] == [2, 1]
+        await app.operator("ada").restart("below")
+        assert [info.incarnation for info in app.supervisor(below).which_children()] == [3, 2]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_all", "rest_for_one"])
+async def test_what_an_operator_stopped_comes_back_with_its_group_and_what_is_left_down_does_not(strategy: Any) -> None:
+    limited = child(Member, name="limited", limit=Intensity(0))
+    group = [child(Member, name="a"), child(Member, name="b"), limited, child(Member, name="left", quarantine=1)]
+    async with Supervisor("app", *group, strategy=strategy) as app:
+        await app.operator("ada").stop("b")
+        for name in ("limited", "left"):
+            await app.find(name).send(Member.crash)
+            await at_rest()
+        assert states(app) == {"a": "running", "b": "stopped", "limited": "stopped", "left": "stopped"}
+        await app.find("a").send(Member.crash)
+        await at_rest()
+        assert states(app) == {"a": "running", "b": "running", "limited": "stopped", "left": "stopped"}
+
+
 async def test_one_in_its_backoff_is_restarted_now() -> None:
     async with Supervisor("app", child(Member, name="a", restart=SLOWLY)) as app:
         await app.find("a").send(Member.crash)

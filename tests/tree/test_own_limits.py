@@ -163,6 +163,16 @@ async def test_in_a_group_its_siblings_are_left_as_they_are(strategy: Any) -> No
         assert await app.find("b").call(life) == 2
 
 
+async def test_a_restart_that_waited_counts_against_it_though_not_against_the_intensity() -> None:
+    a = child(Scribe, name="a", limit=Intensity(2, per=600), restart=Restart.permanent(wait=wait_fixed(10)))
+    async with Supervisor("app", a, intensity=Intensity(0)) as app:
+        for state in ("running", "running", "stopped"):
+            await crash(app, "a")
+            await anyio.sleep(11)
+            assert states(app) == {"a": state}
+        assert (app.restarts, app.get_childspec("a").restarts) == (0, 2)
+
+
 async def test_a_stop_after_a_delay_counts_from_the_first_failure_in_a_row() -> None:
     restart = Restart.permanent(wait=wait_fixed(10), stop=stop_after_delay(25))
     starts: list[float] = []

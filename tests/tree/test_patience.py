@@ -226,12 +226,19 @@ async def test_a_first_start_that_fails_for_ten_seconds_is_tried_again(place: An
     assert rules[0] == "its first start failed; permanent"
 
 
-async def test_patience_that_is_spent_at_boot_is_start_failed_with_the_last_cause() -> None:
+@pytest.mark.parametrize(
+    "patience",
+    [
+        {"restart": Restart.permanent(wait=wait_fixed(1), stop=stop_after_attempt(4))},
+        {"limit": Intensity(3), "on_limit": "stop", "required": False},
+    ],
+    ids=["stop", "limit"],
+)
+async def test_patience_that_is_spent_at_boot_is_start_failed_with_the_last_cause(patience: dict[str, Any]) -> None:
     service = Service()
     service.down = True
-    patience = Restart.permanent(wait=wait_fixed(1), stop=stop_after_attempt(4))
     with pytest.raises(StartFailed, match="child 'client' didn't start: ConnectionError: connection refused") as raised:
-        async with Supervisor("app", in_factory(service, restart=patience, retry_start=True)):
+        async with Supervisor("app", in_factory(service, retry_start=True, **patience)):
             raise AssertionError("it runs")
     assert isinstance(raised.value.__cause__, ConnectionError)
     assert service.tries == 4
