@@ -279,3 +279,17 @@ async def test_who_was_to_start_after_a_start_that_failed_refuses_when_the_next_
         assert states(app) == {"a": "stopped", "b": "stopped"}
         with pytest.raises(ActorStopped):
             await app.find(other).send(Member.see)
+
+
+@pytest.mark.parametrize(("restart", "counted", "lives"), [(Restart(), 2, 3), (Restart.permanent(wait=wait_fixed(1)), 1, 2)])
+async def test_a_dependent_that_notices_the_end_by_itself_costs_a_second_restart_unless_it_waits(
+    restart: Restart, counted: int, lives: int
+) -> None:
+    children = child(Member, name="server"), child(Member, name="client", restart=restart)
+    async with Supervisor("app", *children, strategy="rest_for_one") as app:
+        await app.find("client").send(Member.crash)  # as its connection breaks
+        await at_rest()
+        await app.find("server").send(Member.crash)
+        await anyio.sleep(5)
+        assert app.restarts == counted
+        assert [info.incarnation for info in app.which_children()] == [2, lives]
