@@ -6,8 +6,10 @@ And what the table of types says: that `print` of each value is short, and says 
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections.abc import AsyncIterator, Iterable
+from typing import get_args
 
 import pytest
 
@@ -18,6 +20,8 @@ from supervise import (
     Current,
     Down,
     DynamicSupervisor,
+    ExitKind,
+    ExitReason,
     Supervisor,
     Undelivered,
     child,
@@ -25,13 +29,15 @@ from supervise import (
     open_mailbox,
     pool,
 )
-from supervise.events import Decided
+from supervise import events as happened
+from supervise.events import Asked, DeadLetter, Decided, Event, Lost, Started, StartFailed, Stopped
 from supervise.health import health, readiness
 
 from .page import GUIDE, Page
 
 ACTORS = Page(GUIDE / "actors.md").text
 TREES = Page(GUIDE / "trees.md").text
+WATCHING = Page(GUIDE / "watching.md").text
 
 
 def public(owner: type) -> list[str]:
@@ -40,9 +46,9 @@ def public(owner: type) -> list[str]:
 
 def first_cells(text: str, heading: str) -> str:
     """Of all tables below a heading, up to the next one."""
-    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    assert section, f"there is no {heading}"
-    return "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
+    found = re.search(rf"\n#+ {heading}\n(.*?)(?=\n#+ |\Z)", text, re.DOTALL)
+    assert found, f"there is no {heading}"
+    return "\n".join(line.split("|")[1] for line in found[1].splitlines() if line.startswith("|"))
 
 
 OPTIONS_OF_A_SUPERVISOR = (
@@ -57,12 +63,33 @@ OPTIONS_OF_A_SUPERVISOR = (
         (ACTORS, "From outside", public(Address)),
         (ACTORS, "From inside", public(Current)),
         (TREES, "All options of a supervisor", sorted(OPTIONS_OF_A_SUPERVISOR)),
+        (WATCHING, "All events", [event.__name__ for event in get_args(Event)]),
     ],
-    ids=["child", "address", "current", "supervisor"],
+    ids=["child", "address", "current", "supervisor", "events"],
 )
 def test_a_table_has_them_all(text: str, heading: str, names: Iterable[str]) -> None:
     cells = first_cells(text, heading)
     assert not [name for name in names if not re.search(rf"`{name}\b", cells)]
+
+
+def test_records_have_the_levels_of_the_table() -> None:
+    rows = dict(re.findall(r"^\| (DEBUG|INFO|WARNING|ERROR) \| (.*) \|$", WATCHING, re.MULTILINE))
+    for level, row in rows.items():
+        for name in re.findall(r"`(\w+)`", row):
+            assert getattr(happened, name).level == getattr(logging, level), name
+    crash, shutdown, gave_up = (ExitReason(kind) for kind in (ExitKind.CRASHED, ExitKind.SHUTDOWN, ExitKind.GAVE_UP))
+    levels = {
+        "DEBUG": [Started("app", 1), Stopped("app", 1, shutdown), DeadLetter("app", "", "")],
+        "INFO": [Asked("app", "ada", "pause it")],
+        "WARNING": [
+            *(Stopped("app", 1, crash, fingerprint="same", alike=2), StartFailed("app", 1, crash, False, "", (), "same", 2)),
+            *(Stopped("app", 1, ExitReason(ExitKind.KILLED)), Stopped("app", 1, gave_up), Lost("app", 1, "", "", "")),
+        ],
+        "ERROR": [Stopped("app", 1, crash, fingerprint="new", alike=1), StartFailed("app", 1, crash, False, "", (), "new", 1)],
+    }
+    assert levels.keys() == rows.keys()
+    for level, found in levels.items():
+        assert {event.level for event in found} == {getattr(logging, level)}
 
 
 class Counter:
