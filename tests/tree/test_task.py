@@ -29,6 +29,7 @@ from supervise import (
     task,
 )
 from supervise.events import Overran, Stopped
+from supervise.testing.virtual_time import at_rest
 from tests.adapters.promises import Witness, check, check_normal_end, check_policy, tree
 from tests.doubles import Boom
 
@@ -265,3 +266,19 @@ def test_a_coroutine_is_refused_without_a_complaint_that_nobody_awaited_it() -> 
     bad: Any = an_async_method(1)
     with pytest.raises(InvalidSpec, match="runs once"):
         task(bad)
+
+
+async def test_its_checkpoint_counts_at_once() -> None:
+    found: list[object] = []
+
+    async def once() -> None:
+        last = current().last_checkpoint
+        found.append(None if last is None else last.value)
+        current().checkpoint("seen")
+        if last is None:
+            raise Boom("after it")
+        await anyio.sleep_forever()
+
+    async with Supervisor("app", child(task(once), name="it")):
+        await at_rest()
+    assert found == [None, "seen"]
