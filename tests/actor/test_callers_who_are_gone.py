@@ -27,6 +27,7 @@ from supervise import (
     MailboxFull,
     Message,
     Redeliver,
+    Restart,
     RunningSupervisor,
     SendTimeout,
     Supervisor,
@@ -142,6 +143,28 @@ async def test_by_default_the_handler_goes_on(way: Any) -> None:
         gate.open()
         await at_rest()
         assert log == ["done"]
+
+
+async def test_a_call_that_is_late_while_it_waits_is_never_handled() -> None:
+    """Neither what is queued while its actor is down, nor what was in hand at the crash and waits for its second try."""
+    begun: list[str] = []
+
+    def query(_: Worker, what: str) -> None:
+        begun.append(what)
+        if what == "first":
+            raise Boom("the connection is lost")
+
+    worker = child(Worker, [], redeliver=1, restart=Restart.permanent(wait=wait_fixed(10)))
+    async with Supervisor("app", worker) as app, anyio.create_task_group() as group:
+        address, outcomes = app.find(worker).options(timeout=2), Outcomes(group)
+        await outcomes.watch("first", address.call(query, "first"))
+        await outcomes.watch("second", address.call(query, "second"))
+        await anyio.sleep(20)
+        assert {type(error) for error in outcomes.of.values()} == {CallTimeout}
+        assert begun == ["first"]
+        assert app.find(worker).account().abandoned == 2
+        await app.find(worker).call(query, "third")
+    assert begun == ["first", "third"]
 
 
 async def test_a_call_may_say_finish_where_the_child_says_cancel() -> None:

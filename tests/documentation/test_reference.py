@@ -14,7 +14,11 @@ from typing import get_args
 import pytest
 
 from supervise import (
+    ActorCrashed,
+    ActorRestarting,
+    ActorStopped,
     Address,
+    CallTimeout,
     Checkpoint,
     ChildOptions,
     Current,
@@ -22,6 +26,8 @@ from supervise import (
     DynamicSupervisor,
     ExitKind,
     ExitReason,
+    MailboxClosed,
+    SuperviseError,
     Supervisor,
     Undelivered,
     child,
@@ -78,7 +84,7 @@ def test_records_have_the_levels_of_the_table() -> None:
         for name in re.findall(r"`(\w+)`", row):
             assert getattr(happened, name).level == getattr(logging, level), name
     crash, shutdown, gave_up = (ExitReason(kind) for kind in (ExitKind.CRASHED, ExitKind.SHUTDOWN, ExitKind.GAVE_UP))
-    levels = {
+    levels: dict[str, list[Event]] = {
         "DEBUG": [Started("app", 1), Stopped("app", 1, shutdown), DeadLetter("app", "", "")],
         "INFO": [Asked("app", "ada", "pause it")],
         "WARNING": [
@@ -90,6 +96,13 @@ def test_records_have_the_levels_of_the_table() -> None:
     assert levels.keys() == rows.keys()
     for level, found in levels.items():
         assert {event.level for event in found} == {getattr(logging, level)}
+
+
+@pytest.mark.parametrize("error", [ActorCrashed, ActorRestarting, ActorStopped, CallTimeout, MailboxClosed])
+def test_what_a_call_raises_for_want_of_an_answer_is_of_one_class(error: type[Exception]) -> None:
+    """As the page on FastAPI says: one handler of exceptions is enough."""
+    assert issubclass(error, SuperviseError)
+    assert issubclass(error, TimeoutError) == (error is CallTimeout)
 
 
 class Counter:
