@@ -307,14 +307,14 @@ class NotForDynamic(AdminError):
     ...     await sessions.start(dict, name="ada")
     ...     await sessions.terminate_child("ada")
     Traceback (most recent call last):
-    NotForDynamic: child 'ada': terminate_child takes a name, and a dynamic supervisor knows
-        its children by address only: use terminate_child(address), or of a subtree its
-        handle, and start a new one; operator(…).restart(address) lifts a quarantine
+    NotForDynamic: child 'ada': terminate_child takes no name here; a dynamic supervisor ends
+        a child by its address, terminate_child(find('ada')), or a subtree by its handle, and
+        what ended is started as a new one; operator(…).restart(address) lifts a quarantine
     """
 
     template = (
-        "child {child!r}: {detail}, and a dynamic supervisor knows its children by address only: use terminate_child(address), "
-        "or of a subtree its handle, and start a new one; operator(…).restart(address) lifts a quarantine"
+        "child {child!r}: {detail}; a dynamic supervisor ends a child by its address, terminate_child(find({child!r})), or a "
+        "subtree by its handle, and what ended is started as a new one; operator(…).restart(address) lifts a quarantine"
     )
 
 

@@ -341,7 +341,7 @@ class Supervision:
         triggers no auto-shutdown. `by_name`: a dynamic supervisor refuses it.
         """
         if by_name and self._state.spec.dynamic:
-            return self._refuse(NotForDynamic(id, "terminate_child takes a name"), ticket, now)
+            return self._refuse(NotForDynamic(id, "terminate_child takes no name here"), ticket, now)
         return self._call(Call(admin.terminate_child, id, ticket), now)
 
     def restart_child(self, id: str, ticket: object, now: float) -> list[Directive]:
@@ -351,7 +351,7 @@ class Supervision:
         has no new budget.
         """
         if self._state.spec.dynamic:
-            return self._refuse(NotForDynamic(id, "restart_child takes a name"), ticket, now)
+            return self._refuse(NotForDynamic(id, "restart_child takes no name here"), ticket, now)
         return self._call(Call(admin.restart_child, id, ticket), now)
 
     def start_withdrawn(self, ticket: object, now: float) -> list[Directive]:
@@ -419,7 +419,7 @@ class Supervision:
     def delete_child(self, id: str, ticket: object, now: float) -> list[Directive]:
         """Forget a child that is listed but stopped. OTP: `delete_child`."""
         if self._state.spec.dynamic:
-            return self._refuse(NotForDynamic(id, "delete_child takes a name"), ticket, now)
+            return self._refuse(NotForDynamic(id, "delete_child takes no name here"), ticket, now)
         return self._call(Call(admin.delete_child, id, ticket), now)
 
     def _call(self, call: Call, now: float) -> list[Directive]:
