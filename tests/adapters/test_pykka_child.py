@@ -27,6 +27,7 @@ from supervise import (
     Address,
     BadCall,
     ExitKind,
+    GaveUp,
     InvalidSpec,
     StartFailed,
     Supervisor,
@@ -287,6 +288,15 @@ async def test_stop_all_ends_it_and_its_supervisor_starts_it_again() -> None:
         await anyio.to_thread.run_sync(pykka.ActorRegistry.stop_all)
         await witness.started(2)
         assert await counter.call(Counter.add, 1) == 4
+
+
+async def test_stop_all_of_more_than_the_intensity_ends_the_tree() -> None:
+    with pytest.raises(GaveUp):
+        async with Supervisor("app", recorder=False) as app:
+            for name in ("a", "b", "c", "d"):
+                await app.start(actor(Counter), name=name)
+            await anyio.to_thread.run_sync(pykka.ActorRegistry.stop_all)
+            await anyio.sleep_forever()
 
 
 async def test_one_that_hangs_is_reported_and_not_restarted_while_it_does(monkeypatch: pytest.MonkeyPatch) -> None:

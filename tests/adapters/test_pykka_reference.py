@@ -17,8 +17,9 @@ import pytest
 pytest.importorskip("pykka")
 
 import pykka
+from anyio.from_thread import start_blocking_portal
 
-from supervise import ActorCrashed, BadCall, StartFailed, Supervisor, UnknownHandler, child, current, ref
+from supervise import ActorCrashed, BadCall, GaveUp, Intensity, StartFailed, Supervisor, UnknownHandler, child, current, ref
 from supervise.adapters.pykka import Reference, actor, reference
 from tests.real_clock import BACKENDS
 
@@ -178,3 +179,35 @@ async def test_a_factory_that_only_describes_an_actor_is_told_so() -> None:
     with pytest.raises(StartFailed, match=r"that describes a child, and makes none: give it to child\(\) itself"):
         async with Supervisor("app", child(describes, name="clerk")):
             raise AssertionError("it runs")
+
+
+async def test_an_address_is_no_reference() -> None:
+    async with Supervisor("app") as app:
+        account: Any = await app.start(Account)
+        with pytest.raises(AttributeError, match="'Address' object has no attribute 'proxy'"):
+            account.proxy()
+
+
+async def test_a_tell_to_a_class_without_on_receive_is_a_dead_letter(caplog: pytest.LogCaptureFixture) -> None:
+    async with Supervisor("app") as app:
+        held = reference(await app.start(list))
+        await elsewhere(lambda: held.tell("tea"))
+        with pytest.raises(UnknownHandler, match="no handler 'on_receive'"):
+            await elsewhere(lambda: held.ask("tea"))
+    assert "reference.on_receive(str)" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_main_thread_learns_of_a_give_up_when_it_asks_or_leaves(backend: str) -> None:
+    went_on = False
+    with pytest.raises(GaveUp), start_blocking_portal(backend) as portal:
+        tree = Supervisor("app", intensity=Intensity(0, 5), recorder=False)
+        with portal.wrap_async_context_manager(tree) as app:
+            held = portal.call(reference, portal.call(app.start, Account))
+            with pytest.raises(ValueError, match="of nothing"):
+                held.proxy().move(0).get()
+            with pytest.raises(pykka.ActorDeadError):
+                while True:
+                    held.ask("tea")
+            went_on = True
+    assert went_on

@@ -18,6 +18,7 @@ import pytest
 from supervise import (
     ActorStopped,
     Address,
+    CallTimeout,
     FromThread,
     MailboxClosed,
     OpenMailbox,
@@ -75,6 +76,18 @@ async def test_a_thread_gets_what_the_call_raises(anyio_backend: Any) -> None:
             await app.terminate_child("scribe")
             await anyio.to_thread.run_sync(run, lambda: foreign.call(Scribe.note, 1))
             assert isinstance(run.outcome[1], ActorStopped)
+
+
+@on_the_real_clock
+async def test_options_of_the_address_hold_from_a_thread(anyio_backend: Any) -> None:
+    async with Supervisor("app", child(Scribe)) as app:
+        scribe: Address[Scribe] = app.find("scribe")
+        scribe.pause()
+        run = InThread()
+        hurried = scribe.options(timeout=0.01).from_thread
+        await anyio.to_thread.run_sync(run, lambda: hurried.call(Scribe.note, "tea"))
+        assert isinstance(run.outcome[0], CallTimeout)
+        scribe.resume()
 
 
 async def test_in_the_loops_own_thread_it_is_refused_with_the_cure() -> None:

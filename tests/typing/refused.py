@@ -142,3 +142,8 @@ async def streams(counter: Address[Counter], source: ObjectReceiveStream[str]) -
     counter.stream(Clock.tick)  # type: ignore[arg-type]
     current().read(source, Counter.add)  # type: ignore[arg-type]
     current().read(["a list"], Counter.add)  # type: ignore[arg-type]
+
+
+async def the_body_of_a_tree_may_be_cut_short() -> int:  # type: ignore[return]
+    async with Supervisor("app") as app:
+        return len(app.which_children())
