@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import pytest
 
@@ -19,8 +20,24 @@ pytest.importorskip("pykka")
 import pykka
 from anyio.from_thread import start_blocking_portal
 
-from supervise import ActorCrashed, BadCall, GaveUp, Intensity, StartFailed, Supervisor, UnknownHandler, child, current, ref
+from supervise import (
+    ActorCrashed,
+    ActorStopped,
+    BadCall,
+    GaveUp,
+    Intensity,
+    StartFailed,
+    Supervisor,
+    UnknownHandler,
+    child,
+    current,
+    ref,
+)
+from supervise.adapters.own_thread import own_thread
 from supervise.adapters.pykka import Reference, actor, reference
+from supervise.events import Event, Overran
+from supervise.tree import place
+from tests.doubles import Boom
 from tests.real_clock import BACKENDS
 
 
@@ -211,3 +228,41 @@ def test_a_main_thread_learns_of_a_give_up_when_it_asks_or_leaves(backend: str) 
                     held.ask("tea")
             went_on = True
     assert went_on
+
+
+async def test_a_thread_that_waits_for_an_older_sibling_holds_up_their_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "UNSTOPPABLE_AFTER", 0.01)
+    begun, release = threading.Event(), threading.Event()
+
+    class Vault:
+        def on_receive(self, message: str) -> str:
+            if message == "crash":
+                release.wait(20)
+                raise Boom
+            return message
+
+    class Clerk(pykka.ThreadingActor):
+        def __init__(self, vault: Any) -> None:
+            super().__init__()
+            self.vault = vault
+
+        def on_receive(self, message: str) -> Any:
+            begun.set()
+            return self.vault.ask(message)
+
+    vault = child(own_thread(Vault), name="vault")
+    clerk = child(actor(Clerk, reference(ref(vault))), name="clerk", stop_within=0.01)
+    heard: list[Event] = []
+    async with Supervisor("app", vault, clerk, strategy="rest_for_one", listener=heard.append) as app:
+        await app.find(vault).send(Vault.on_receive, "crash")
+        async with anyio.create_task_group() as group:
+            group.start_soon(_stopped, app.find(clerk).call(Clerk.on_receive, "tea"))
+            await anyio.to_thread.run_sync(begun.wait, 20)
+            release.set()
+        assert await app.find(clerk).call(Clerk.on_receive, "tea") == "tea"
+    assert [event.path for event in heard if isinstance(event, Overran)] == ["app/clerk"]
+
+
+async def _stopped(call: Any) -> None:
+    with pytest.raises(ActorStopped, match="killed"):
+        await call
