@@ -21,6 +21,7 @@ import os
 import re
 import signal
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self, cast
 
@@ -95,6 +96,7 @@ class Process:
         "__weakref__",
         "_at_once",
         "_begun",
+        "_ears",
         "_ending",
         "_group",
         "_heard",
@@ -134,13 +136,13 @@ class Process:
     async def __aenter__(self) -> Self:
         self._work = work = Work()
         self._log = logging.getLogger(f"{base_logger.name}.{work.path.replace('/', '.')}")
-        self._ending = False
+        self._ending, self._ears = False, _Ears(self)
         self._begun, self._over = Handoff(work.soon), Handoff(work.soon)
         self._at_once: int | None = None  # the status with which it ended before its start was told
         self._heard, self._said, self._lines = anyio.Event(), "", (Lines(), Lines())
         if self._port is not None:
             await check_free(self._program.arguments[0], *self._port)
-        self._group = group = Group(self._program, work.soon, _loop_is_closed(), self)
+        self._group = group = Group(self._program, work.soon, _loop_is_closed(), self._ears)
         try:
             group.begin()
             await self._begun.result()
@@ -188,29 +190,7 @@ class Process:
         assert self._group is not None
         return self._group
 
-    # -- what its group tells, in the loop's thread --------------------------------------------------------------------
-
-    def begun(self) -> None:
-        """For the library: its program runs."""
-        self._begun.settle(None, None)
-
-    def said(self, pipe: int, piece: bytes) -> None:
-        """For the library: it wrote something."""
-        try:
-            self._work.run(self._hear, pipe, self._lines[pipe].feed(piece))
-        finally:
-            self._its_group.go_on(pipe)
-
-    def over(self, status: int, error: BaseException | None) -> None:
-        """For the library: all of it has ended."""
-        try:
-            for pipe, lines in enumerate(self._lines):
-                self._work.run(self._hear, pipe, lines.end())
-            if error is None:
-                self._report(status)
-        finally:
-            self._begun.settle(None, error)
-            self._over.settle(None, None)
+    # -- what it says, and how it ends ---------------------------------------------------------------------------------
 
     def _hear(self, pipe: int, lines: list[str]) -> None:
         for line in lines:
@@ -266,6 +246,37 @@ class Process:
         group.ask(look)
         found: Owner = await answer.result()
         return found
+
+
+class _Ears:
+    """What its group tells, in the loop's thread. It goes with its process, whose methods are those for messages alone."""
+
+    __slots__ = ("__weakref__", "_process")
+
+    def __init__(self, process: Process) -> None:
+        self._process = weakref.ref(process)
+
+    def begun(self) -> None:
+        if process := self._process():
+            process._begun.settle(None, None)
+
+    def said(self, pipe: int, piece: bytes) -> None:
+        if process := self._process():
+            try:
+                process._work.run(process._hear, pipe, process._lines[pipe].feed(piece))
+            finally:
+                process._its_group.go_on(pipe)
+
+    def over(self, status: int, error: BaseException | None) -> None:
+        if process := self._process():
+            try:
+                for pipe, lines in enumerate(process._lines):
+                    process._work.run(process._hear, pipe, lines.end())
+                if error is None:
+                    process._report(status)
+            finally:
+                process._begun.settle(None, error)
+                process._over.settle(None, None)
 
 
 def _loop_is_closed() -> Callable[[], bool]:

@@ -116,6 +116,10 @@ async def test_its_actor_takes_messages() -> None:
         await witness.started(2)
 
 
+def test_its_actor_has_no_methods_but_those_for_messages() -> None:
+    assert {name for name in dir(Process) if not name.startswith("_")} == {"pid", "send_signal"}
+
+
 async def test_a_stop_is_a_sigterm_and_its_status_then_does_not_matter(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "supervise.app.it")
     async with tree(process(python(programs.POLITE), ready="ready")) as (app, _, witness):
@@ -284,7 +288,7 @@ async def test_one_that_ends_at_once_has_been_started(
 ) -> None:
     """Without `ready=`, whichever is heard first: that it runs, or that it has ended."""
     if ended_first:
-        monkeypatch.setattr(Process, "begun", _nothing)
+        monkeypatch.setattr("supervise.adapters.process._Ears.begun", _nothing)
     async with witnessed(process([program])) as (_, witness):
         await witness.ended()
         assert len(witness.of(Started)) == 2, "it, and the tree"
