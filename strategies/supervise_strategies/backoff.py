@@ -50,9 +50,7 @@ class Backoff:
         """The row is over: the next failure is the first of another one."""
         self.attempts = 0
 
-    def failed(
-        self, policy: Restart, now: float, error: BaseException | None, draw: Draw, *, counted: bool = True
-    ) -> Answer:
+    def failed(self, policy: Restart, now: float, error: BaseException | None, draw: Draw, *, counted: bool = True) -> Answer:
         """Count a failure at `now`; answer the delay in seconds, and whether it is enough.
 
         `policy.stop` says when it is. `draw` asks the wait policy for its delay, so that chance

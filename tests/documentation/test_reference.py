@@ -27,6 +27,7 @@ from supervise import (
     ExitKind,
     ExitReason,
     MailboxClosed,
+    RunningSupervisor,
     SuperviseError,
     Supervisor,
     Undelivered,
@@ -69,9 +70,10 @@ OPTIONS_OF_A_SUPERVISOR = (
         (ACTORS, "From outside", public(Address)),
         (ACTORS, "From inside", public(Current)),
         (TREES, "All options of a supervisor", sorted(OPTIONS_OF_A_SUPERVISOR)),
+        (TREES, "All that a running supervisor has", public(RunningSupervisor)),
         (WATCHING, "All events", [event.__name__ for event in get_args(Event)]),
     ],
-    ids=["child", "address", "current", "supervisor", "events"],
+    ids=["child", "address", "current", "supervisor", "running", "events"],
 )
 def test_a_table_has_them_all(text: str, heading: str, names: Iterable[str]) -> None:
     cells = first_cells(text, heading)
