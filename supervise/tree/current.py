@@ -45,8 +45,8 @@ class Current:
     It is for its handlers, hooks and factory, and for the tasks that they start. It is one
     incarnation's: when that has ended, what would begin something raises RuntimeError.
 
-    In a thread of the actor's own (`own_thread`, `thread`, a pykka actor) it says who it is, and
-    has `find`, `stop`, `stop_tree`, `checkpoint` and `publish`. All else raises `WrongThread`.
+    In a thread of the actor's own (`own_thread`, a pykka actor), or of a handler's, it says who it
+    is, and has `find`, `stop`, `stop_tree`, `checkpoint` and `publish`. All else raises `WrongThread`.
 
     >>> import anyio
     >>> class Shop:

@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from supervise import InvalidSpec, Supervisor, WrongThread, checkpointed, current
@@ -156,6 +157,29 @@ async def test_what_arrives_from_a_thread_when_its_handler_has_raised_does_not_c
         for _ in range(3):
             await anyio.lowlevel.checkpoint()
             assert await hasty.call(Hasty.last) is None
+
+
+async def test_a_worker_thread_of_a_handler_has_the_same() -> None:
+    class Waits:
+        async def finish(self) -> None:
+            await anyio.to_thread.run_sync(self.block)
+
+        def block(self) -> None:
+            current().checkpoint("whole")
+            current().publish("done")
+            current().stop(shutdown="that was it")
+
+        def last(self) -> Any:
+            last = current().last_checkpoint
+            return last and last.value
+
+    async with Supervisor("app") as app:
+        waits = await app.start(Waits)
+        async with waits.subscribe(str) as events:
+            await waits.call(Waits.finish)
+            assert await anext(aiter(events)) == "done"
+        assert await waits.call(Waits.last) == "whole"
+        assert app.get_childspec("waits").incarnation == 2
 
 
 async def test_a_thread_that_is_a_child_can_end_itself() -> None:

@@ -207,7 +207,7 @@ async def test_an_address_is_no_reference() -> None:
 
 async def test_a_tell_to_a_class_without_on_receive_is_a_dead_letter(caplog: pytest.LogCaptureFixture) -> None:
     async with Supervisor("app") as app:
-        held = reference(await app.start(list))
+        held = reference(await app.start(list[str]))
         await elsewhere(lambda: held.tell("tea"))
         with pytest.raises(UnknownHandler, match="no handler 'on_receive'"):
             await elsewhere(lambda: held.ask("tea"))

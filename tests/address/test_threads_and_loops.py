@@ -268,10 +268,6 @@ async def _result() -> int:
 OWN: dict[str, Callable[[Any], Any]] = {
     "nursery": lambda other: current().nursery,
     "nursery.start_soon": lambda other: other["nursery"].start_soon(_result),
-    "stop": lambda other: current().stop(),
-    "stop, shutdown": lambda other: current().stop(shutdown="why"),
-    "stop_tree": lambda other: current().stop_tree("why"),
-    "publish": lambda other: current().publish(1),
     "after": lambda other: current().after(1.0, Asker.note, 1),
     "every": lambda other: current().every(1.0, Asker.note, 1),
     "timers": lambda other: current().timers,
