@@ -102,8 +102,8 @@ def thread(function: Callable[..., object], /, *args: Any, stop: str | Callable[
 
     The child is stopped when the function has returned. One that hasn't a second after
     `stop_within` is reported (`Overran`): it is unstoppable, isn't restarted while it runs, and
-    the tree's end waits for it. In the thread, `current()` says who it is; all else of it
-    belongs to the loop's thread.
+    the tree's end waits for it. In the thread `current()` says who it is, and has `find`,
+    `stop`, `checkpoint` and `publish`.
 
     Raises `InvalidSpec` for a coroutine function, and if there is no such parameter.
 
