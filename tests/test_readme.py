@@ -22,7 +22,7 @@ from tests.test_public_api import PATHS
 
 INDEX: Final = Page(GUIDE / "README.md")
 THREADS: Final = Page(GUIDE / "threads-and-processes.md")
-SHARED: Final = {"__init__", "facade", "handoff"}
+SHARED: Final = {"__init__", "facade", "handoff", "pykka_reference"}
 """Parts of several adapters."""
 KINDS: Final = {path.stem for path in (ROOT / "supervise" / "adapters").glob("*.py")} - SHARED
 OF_OTHERS: Final = {
