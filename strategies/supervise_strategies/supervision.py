@@ -134,6 +134,11 @@ class Supervision:
         """
         return [slot.id for slot in progress.starting(self._state, before, ending=ending)]
 
+    def starting_again(self) -> list[str]:
+        """The children that the restart under way starts, when all of them have stopped."""
+        work = self._state.work
+        return [] if work is None else [slot.id for slot in work.starts]
+
     def count(self) -> ChildCount:
         """How many children there are, and how many of them run: OTP's `count_children`."""
         return self._state.count()

@@ -9,10 +9,11 @@ thread) keeps no actor from going on, so it makes no edge; but one that reads a 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from supervise._backends import fail
-from supervise.errors import CallCycle, SuperviseError, WouldDeadlock
+from supervise.errors import ActorRestarting, CallCycle, SuperviseError, WouldDeadlock
 from supervise.message import AnyHandler, Message, name_of
 
 from .envelope import awaited_of, message_of, stream_of
@@ -53,15 +54,38 @@ def break_ring(turn: Turn) -> None:
     if lane is None or pending is None or pending.done():
         return
     ring = _ring(turn, lane, pending)
-    if ring is None:
+    if ring is not None:
+        _end_wait(lane, pending, lambda what, message: _error(turn, ring, what, message))
+
+
+def end_wait_for(turn: Turn, down: Collection[Mailbox]) -> None:
+    """It has to end before any of these can come back, so what it waits for there ends now, with ActorRestarting."""
+    lane, pending = turn.awaits, turn.pending
+    if lane is None or pending is None or pending.done():
         return
+    at, reply, seen = lane, pending, {turn}
+    while at.mailbox not in down:
+        life = at.mailbox.turn
+        if life is None or life in seen or not life.exclusive or runs_beside(life, reply) or not waits(life):
+            return
+        seen.add(life)
+        if life.awaits is None or life.pending is None:
+            return
+        at, reply = life.awaits, life.pending
+    who, end = turn.mailbox.path, at.mailbox.path
+
+    def error(what: str, message: Message | None) -> SuperviseError:
+        return ActorRestarting(f"{end} is restarted with {who}, which has to stop before: {what} can't be answered", message)
+
+    _end_wait(lane, pending, error)
+
+
+def _end_wait(lane: Lane, pending: Future, error: Callable[[str, Message | None], SuperviseError]) -> None:
     envelope = next((envelope for envelope in lane.queue if awaited_of(envelope) is pending), None)
-    if envelope is None:  # it waits for room, or for an instance()
-        fail(pending, _error(turn, ring, "what it asks for"))
-        return
-    error = _error(turn, ring, f"a call of {name_of(envelope[0])}", message_of(envelope))
-    if fail(pending, error) and envelope[3] is pending:  # a stream is given up by who reads it
-        lane.give_up(pending, envelope[5])
+    if envelope is None:  # it waits for room, or for an instance(); or its message is in hand
+        fail(pending, error("what it asks for", None))
+    elif fail(pending, error(f"a call of {name_of(envelope[0])}", message_of(envelope))) and envelope[3] is pending:
+        lane.give_up(pending, envelope[5])  # a stream is given up by who reads it
 
 
 class _Ring(NamedTuple):

@@ -313,6 +313,7 @@ class ActorPlace:
             return
         incarnation.own_extras().ordered = True
         incarnation.stop(SHUTDOWN, drain=drain)
+        tree.registry.stops_with_group(self.node, incarnation)
         self._cancel_timer()
         if within < math.inf:
             self.timer = tree.backend.call_at(tree.backend.now() + within, self.kill)

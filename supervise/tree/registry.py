@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from weakref import WeakKeyDictionary, WeakSet
 
 from supervise.address.address import address_of, lent_address_of
-from supervise.mailbox.call_cycle import break_ring
+from supervise.mailbox.call_cycle import break_ring, end_wait_for
 from supervise.mailbox.pool_mailbox import WorkerMailbox
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import ChildAmbiguous, ChildNotFound, InvalidSpec, there_are
@@ -171,6 +171,14 @@ class Registry:
         for id in node.machine.starting(before=name, ending=True):
             for turn in _starting(node.places.get(id)):
                 break_ring(turn)
+
+    @staticmethod
+    def stops_with_group(node: Node, turn: Turn) -> None:
+        """It is stopped for a restart of its group: those that are down come back when it has ended, and not before."""
+        members = [node.places.get(id) for id in node.machine.starting_again()]
+        down = [place.mailbox for place in members if isinstance(place, ActorPlace | PoolPlace) and place.mailbox.turn is None]
+        if down:
+            end_wait_for(turn, down)
 
     def lists(self, at: BranchPlace, child: Address[Any] | WeakAddress[Any] | BranchPlace) -> bool:
         """Whether it is a child of `at` now; False: it was one, and is gone. Raises `ChildNotFound` for what never was."""
