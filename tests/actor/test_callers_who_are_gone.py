@@ -148,13 +148,14 @@ async def test_by_default_the_handler_goes_on(way: Any) -> None:
 async def test_a_call_that_is_late_while_it_waits_is_never_handled() -> None:
     """Neither what is queued while its actor is down, nor what was in hand at the crash and waits for its second try."""
     begun: list[str] = []
+    log: list[str] = []
 
     def query(_: Worker, what: str) -> None:
         begun.append(what)
         if what == "first":
             raise Boom("the connection is lost")
 
-    worker = child(Worker, [], redeliver=1, restart=Restart.permanent(wait=wait_fixed(10)))
+    worker = child(Worker, log, redeliver=1, restart=Restart.permanent(wait=wait_fixed(10)))
     async with Supervisor("app", worker) as app, anyio.create_task_group() as group:
         address, outcomes = app.find(worker).options(timeout=2), Outcomes(group)
         await outcomes.watch("first", address.call(query, "first"))
