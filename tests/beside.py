@@ -39,6 +39,7 @@ BESIDE: tuple[tuple[str, ...], ...] = (
         "tests/cli/test_kill_loop.py",
         "tests/documentation/",
         "tests/examples/test_observability.py",
+        "tests/examples/test_programs.py",
         "tests/typing/",
     ),
     # They start programs, whose work they are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -51,6 +52,20 @@ def run(script: Path, arguments: tuple[str, ...]) -> Said:
     strange = strange_lines(done.stderr)
     assert not strange, "\n".join(strange)
     return Said(done.stdout, done.stderr)
+
+
+def says_what_to_look_for(script: Path) -> bool:
+    return "Look for:" in (ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or "")
+
+
+def ends_with_an_assertion(script: Path) -> bool:
+    """Whether the last statement of its `main` is one, however deep in blocks."""
+    module = ast.parse(script.read_text(encoding="utf-8"))
+    mains = [part for part in module.body if isinstance(part, ast.AsyncFunctionDef | ast.FunctionDef) and part.name == "main"]
+    last: ast.stmt = mains[-1].body[-1]
+    while isinstance(last, ast.AsyncWith | ast.With):
+        last = last.body[-1]
+    return isinstance(last, ast.Assert)
 
 
 def strange_lines(stderr: str) -> list[str]:

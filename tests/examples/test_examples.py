@@ -7,7 +7,6 @@ test_an_actor.py is run by pytest.
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import subprocess
@@ -18,7 +17,16 @@ import pytest
 
 from tests.side_by_side import begun, side_by_side
 
-from .scripts import HANG_GUARD, LOG_LINE, ROOT, backends, run, strange_lines
+from .scripts import (
+    HANG_GUARD,
+    LOG_LINE,
+    ROOT,
+    backends,
+    ends_with_an_assertion,
+    run,
+    says_what_to_look_for,
+    strange_lines,
+)
 
 __all__ = ("begun",)
 
@@ -46,19 +54,12 @@ def test_runs_without_a_failure_or_a_warning(script: Path, arguments: tuple[str,
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_says_what_to_look_for(script: Path) -> None:
-    said = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))
-    assert said is not None
-    assert "Look for:" in said
+    assert says_what_to_look_for(script)
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_ends_with_an_assertion(script: Path) -> None:
-    module = ast.parse(script.read_text(encoding="utf-8"))
-    [main] = [part for part in module.body if isinstance(part, ast.AsyncFunctionDef) and part.name == "main"]
-    last: ast.stmt = main.body[-1]
-    while isinstance(last, ast.AsyncWith | ast.With):
-        last = last.body[-1]
-    assert isinstance(last, ast.Assert)
+    assert ends_with_an_assertion(script)
 
 
 def test_the_tests_of_an_actor_pass_on_both_backends() -> None:
@@ -77,7 +78,7 @@ def test_the_tests_of_an_actor_pass_on_both_backends() -> None:
     written = re.findall(r"^async def (test_\w+)", tests.read_text(encoding="utf-8"), re.MULTILINE)
     assert {*passed} == {(name, backend) for name in written for backend in ("asyncio", "trio")}
     assert len(passed) >= 6
-    assert "Look for:" in (ast.get_docstring(ast.parse(tests.read_text(encoding="utf-8"))) or "")
+    assert says_what_to_look_for(tests)
 
 
 def test_a_new_script_is_picked_up_by_itself(tmp_path: Path) -> None:
