@@ -244,13 +244,16 @@ async def test_a_dynamic_supervisor_stops_all_its_children_at_once() -> None:
 
 
 async def test_a_transient_child_of_a_dynamic_supervisor_is_forgotten_at_its_normal_end() -> None:
+    class Room:
+        def enter(self) -> None: ...
+
     async with DynamicSupervisor("rooms") as rooms:
         for _ in range(2):  # its name is free again
-            room = await rooms.start(dict, name="tea", restart="transient")
+            room = await rooms.start(Room, name="tea", restart="transient")
             await room.stop()
             assert rooms.which_children() == []
             with pytest.raises(MailboxClosed):
-                await room.call(dict.copy)
+                await room.call(Room.enter)
 
 
 async def test_an_auto_shutdown_below_is_an_orderly_end_that_a_transient_supervisor_isn_t_restarted_after() -> None:
