@@ -153,6 +153,7 @@ def _shell(script: str, folder: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         start_new_session=True,
+        preexec_fn=lambda: signal.alarm(HANG_GUARD),  # `until …; do :; done` goes on for ever where nobody is left to end it
     ) as shell:
         try:
             said, _ = shell.communicate(timeout=HANG_GUARD)
