@@ -33,26 +33,26 @@ BESIDE: tuple[tuple[str, ...], ...] = (
         "tests/cli/test_top",
         "tests/live/",
     ),
-    # So do these, which start programs.
+    # So do most of these, which start programs, or play for long.
     (
         "tests/cli/test_columns_page.py",
         "tests/cli/test_kill_loop.py",
         "tests/documentation/",
         "tests/examples/test_observability.py",
         "tests/examples/test_programs.py",
+        "tests/telemetry/test_tracing.py",
+        "tests/testing/test_left_over.py",
+        "tests/testing/test_plugin.py",
+        "tests/tree/test_account_property.py",
+        "tests/tree/test_hostile_property.py",
+        "tests/tree/test_interrupts.py",
         "tests/typing/",
     ),
     # They start programs, whose work they are.
     (
         "tests/cli/",
         "tests/examples/",
-        "tests/telemetry/test_tracing.py",
         "tests/test_beside.py",
-        "tests/testing/test_left_over.py",
-        "tests/testing/test_plugin.py",
-        "tests/tree/test_account_property.py",
-        "tests/tree/test_hostile_property.py",
-        "tests/tree/test_interrupts.py",
     ),
 )
 """As the ids of tests begin, for each process; the first that fits has it. A folder ends in a slash."""

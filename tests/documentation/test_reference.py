@@ -158,7 +158,7 @@ async def test_each_value_is_a_short_text() -> None:
     for value in values:
         text = str(value)
         assert " object at 0x" not in text
-        assert max(map(len, text.splitlines())) <= 160, text
+        assert max(map(len, text.replace(__file__, "").splitlines())) <= 160, text
 
 
 @pytest.mark.anyio
