@@ -175,6 +175,8 @@ class Registry:
     @staticmethod
     def stops_with_group(node: Node, turn: Turn) -> None:
         """It is stopped for a restart of its group: those that are down come back when it has ended, and not before."""
+        if turn.awaits is None:  # as most of them: else a large group would be looked through once for each of its members
+            return
         members = [node.places.get(id) for id in node.machine.starting_again()]
         down = [place.mailbox for place in members if isinstance(place, ActorPlace | PoolPlace) and place.mailbox.turn is None]
         if down:

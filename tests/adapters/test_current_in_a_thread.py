@@ -61,7 +61,7 @@ class Counter:
 
 
 def of_pykka(cls: type) -> Any:
-    pykka = pytest.importorskip("pykka")
+    pykka = pytest.importorskip("pykka", reason="it isn't installed: extra [pykka]")
     logging.getLogger("pykka").setLevel(logging.CRITICAL)
     from supervise.adapters.pykka import actor
 

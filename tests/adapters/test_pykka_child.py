@@ -17,7 +17,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-pytest.importorskip("pykka")
+pytest.importorskip("pykka", reason="it isn't installed: extra [pykka]")
 
 import pykka
 

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-pytest.importorskip("pykka")
+pytest.importorskip("pykka", reason="it isn't installed: extra [pykka]")
 
 import pykka
 from anyio.from_thread import start_blocking_portal
@@ -192,7 +192,7 @@ async def test_in_a_description_it_is_made_of_a_ref_and_looked_up_at_each_start(
 
 
 async def test_a_factory_that_only_describes_an_actor_is_told_so() -> None:
-    describes: Any = lambda: actor(pykka.ThreadingActor)  # noqa: E731
+    describes: Any = lambda: actor(pykka.ThreadingActor)  # noqa: E731 - a factory without a name of its own
     with pytest.raises(StartFailed, match=r"that describes a child, and makes none: give it to child\(\) itself"):
         async with Supervisor("app", child(describes, name="clerk")):
             raise AssertionError("it runs")

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -161,6 +162,17 @@ def _shell(script: str, folder: str) -> tuple[int, str]:
             with contextlib.suppress(ProcessLookupError):  # usually nobody is left
                 os.killpg(shell.pid, signal.SIGKILL)
     return shell.returncode, said
+
+
+def until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """What it says of this form, as soon as it does."""
+    assert process.stdout is not None
+    said: list[str] = []
+    for line in process.stdout:
+        said.append(line)
+        if found := re.search(pattern, line):
+            return found
+    raise AssertionError(f"it ended without saying {pattern}: {''.join(said)}")
 
 
 def _become(job: Job) -> None:

@@ -32,7 +32,7 @@ from supervise.tree.place import UNSTOPPABLE_AFTER
 from tests.house import ROOT
 
 from .page import GUIDE, Page
-from .programs import ENVIRONMENT, HANG_GUARD, files_before, write
+from .programs import ENVIRONMENT, HANG_GUARD, files_before, until, write
 
 PAGE: Final = Page(GUIDE / "kubernetes-and-systemd.md")
 FILES: Final = files_before(PAGE, len(PAGE.blocks))
@@ -326,16 +326,6 @@ def serving(folder: Path, words: list[str], *before: str) -> Generator[tuple[sub
             yield process, int(until(process, r"health at http://127.0.0.1:(\d+)")[1])
         finally:
             process.kill()
-
-
-def until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    assert process.stdout is not None
-    said: list[str] = []
-    for line in process.stdout:
-        said.append(line)
-        if found := re.search(pattern, line):
-            return found
-    raise AssertionError(f"it ended without saying {pattern}: {''.join(said)}")
 
 
 def status_of(port: int, path: str) -> int:

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import pytest
 
 from .page import GUIDE, Page
-from .programs import ENVIRONMENT, HANG_GUARD, files_before, write
+from .programs import ENVIRONMENT, HANG_GUARD, files_before, until, write
 
 pytest.importorskip("uvicorn", reason="it serves the page's application")
 pytest.importorskip("fastapi", reason="it is the page's application")
@@ -68,16 +68,6 @@ def started(folder: Path, *command: str) -> Generator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    assert process.stdout is not None
-    said: list[str] = []
-    for line in process.stdout:
-        said.append(line)
-        if found := re.search(pattern, line):
-            return found
-    raise AssertionError(f"it ended without saying {pattern}: {''.join(said)}")
 
 
 def port_of(process: subprocess.Popen[str]) -> int:

@@ -96,18 +96,18 @@ async def test_one_that_raises_at_once_has_started_and_crashed() -> None:
         assert (await witness.ended()).reason.detail == "Boom: at once"
 
 
+async def cleans_up(log: list[str]) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(2)
+        log.append("cleaned up")
+
+
 async def test_a_stop_cancels_it_and_lets_it_clean_up() -> None:
     log: list[str] = []
-
-    async def poll() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.sleep(2)
-            log.append("cleaned up")
-
-    async with tree(task(poll)) as (app, address, witness):
+    async with tree(task(cleans_up, log)) as (app, address, witness):
         await app.terminate_child("it")
         assert log == ["cleaned up"]
         assert (await witness.ended()).reason.kind is ExitKind.SHUTDOWN
@@ -118,16 +118,7 @@ async def test_a_stop_cancels_it_and_lets_it_clean_up() -> None:
 async def test_a_stop_by_its_address_cancels_it_too_and_is_a_normal_end() -> None:
     """Nobody else would: it goes on until it is told to end. So a transient one isn't started again."""
     log: list[str] = []
-
-    async def poll() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.sleep(2)
-            log.append("cleaned up")
-
-    async with tree(task(poll), restart="transient") as (app, address, witness):
+    async with tree(task(cleans_up, log), restart="transient") as (app, address, witness):
         began = anyio.current_time()
         await address.stop()
         assert (log, anyio.current_time() - began) == (["cleaned up"], 2)
