@@ -13,6 +13,7 @@ import pytest
 
 from supervise import ActorCrashed, Address, Supervisor, child, ref
 from supervise.testing.virtual_time import at_rest
+from supervise_strategies import Supervision
 from tests.doubles import Boom
 
 pytestmark = pytest.mark.anyio
@@ -89,3 +90,20 @@ async def test_who_waits_for_nobody_of_them_has_its_time() -> None:
         await app.find(db).send(Db.crash)
         await anyio.sleep(3)
         assert answers == ["done"]
+
+
+async def test_a_large_group_is_not_looked_through_for_each_of_its_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[list[str]] = []
+    look = Supervision.starting_again
+
+    def counted(machine: Supervision) -> list[str]:
+        looks.append(look(machine))
+        return looks[-1]
+
+    monkeypatch.setattr(Supervision, "starting_again", counted)
+    members = [child(Db, name=f"db-{number}") for number in range(50)]
+    async with Supervisor("app", *members, strategy="one_for_all") as app:
+        await app.find(members[0]).send(Db.crash)
+        await at_rest()
+        assert {info.incarnation for info in app.which_children()} == {2}
+        assert not looks
