@@ -4,15 +4,21 @@ SuperviseError
 ├── SendError                     the message wasn't accepted; it is attached as `.message`
 │   ├── MailboxFull               no room, and the policy or `try_send` doesn't wait
 │   ├── SendTimeout (also TimeoutError)  the deadline passed while it waited for room
-│   └── MailboxClosed             the actor is gone for good; get a new address
+│   ├── MailboxClosed             the actor is gone for good; get a new address
+│   └── TooLarge                  more bytes than may cross to another process at once
 ├── CallError                     the call was accepted, and there will be no reply
 │   ├── ActorCrashed              the handler raised; `__cause__` is what it raised
 │   ├── MessageDropped            a full mailbox dropped it (`overflow="drop_..."`), or somebody took it out
 │   ├── ActorRestarting           `on_restart="fail"`: the actor crashed while the call waited
 │   ├── CallTimeout (also TimeoutError)  the deadline passed while it was queued, or in hand
-│   └── CallCycle                 the call would wait for itself
+│   ├── CallCycle                 the call would wait for itself
+│   ├── CallTooDeep               it is the last of too many calls over links that wait for each other
+│   ├── BadMessage                a value isn't of the type that its interface declares
+│   └── BadReply                  the result isn't, or can't cross
+├── OutcomeUnknown                the connection ended while the call was on its way, or over there: nobody knows
 ├── ActorStopped                  (a SendError and a CallError) stopped, but listed: it may be started again
 ├── UnknownHandler                the live instance has no such handler
+│   └── NotServed                 the other side of a link doesn't serve it, or another one under this name
 ├── BadCall (also TypeError)      the arguments don't fit the handler's signature; the actor lives on
 ├── NotAHandler (also TypeError)  what was given to call, send or stream_from can't be one
 ├── HandlerLate                   (also TimeoutError) a handler overran its `handler_deadline`: the cause of the crash
@@ -24,6 +30,9 @@ SuperviseError
 ├── WouldDeadlock                 an actor can't wait for what waits for it: its own stop, or its own start
 ├── NoActor                       `current()` outside of an actor
 ├── Unsupervised                  the actor has no supervisor to ask
+├── RemoteError                   an exception of another process, as text
+├── ConnectionLost                a link's connection ended without a word: why the link crashed
+├── ProtocolError                 the other side of a link broke a rule, which it names: why the link crashed
 ├── IgnoreStart                   raised by a factory or enter hook: don't start me, this is no error
 ├── StartFailed                   the tree didn't start; `__cause__` says why
 └── GaveUp                        the tree ended: too many restarts; `.crashes` is the chain of ends that led there
@@ -114,6 +123,13 @@ class MailboxClosed(SendError):
     Traceback (most recent call last):
     MailboxClosed: app/list is gone for good, and doesn't get list.append: find or start its
         successor, and use that address
+    """
+
+
+class TooLarge(SendError):
+    """The message has more bytes than may cross to another process at once.
+
+    It is raised at its sender, and nothing was sent. What is large is better sent by reference.
     """
 
 
@@ -236,6 +252,38 @@ class CallCycle(CallError):
         self.cycle: tuple[str, ...] = tuple(cycle)
 
 
+class CallTooDeep(CallError):
+    """It would be the last of too many calls over links, each of which waits for the next one.
+
+    A call over a link is one deeper than the message whose handler makes it. Local calls, and
+    tasks of the nursery, pass the depth on.
+    """
+
+
+class BadMessage(CallError):
+    """A value isn't of the type that its interface declares, or is of none that can cross.
+
+    The text says where in the message: `$.order.items[2].qty`. The actor never sees it.
+    """
+
+
+class BadReply(CallError):
+    """The handler has answered, but its result isn't of the declared type, is too large, or can't cross.
+
+    It is raised at the caller. The actor lives on.
+    """
+
+    begun = True
+
+
+class OutcomeUnknown(SuperviseError):
+    """The connection ended while the call was on its way, or in hand over there.
+
+    Perhaps it was delivered, and perhaps it was handled: nobody here knows. So it is neither a
+    `SendError` nor a `CallError`, and nothing is tried again by itself.
+    """
+
+
 class SendTimeout(SendError, TimeoutError):
     """The deadline of `options(timeout=…)` has passed while the message waited for room.
 
@@ -281,6 +329,14 @@ class UnknownHandler(SuperviseError):
     Traceback (most recent call last):
     UnknownHandler: app/list: list has no handler 'keys' (asked for dict.keys): give a plain
         function of list, or one that takes the actor
+    """
+
+
+class NotServed(UnknownHandler):
+    """The other side of a link doesn't serve this handler, or not with this signature.
+
+    The text has both signatures, if it serves another one under the name. It is raised too, before
+    anything is sent, for a function that isn't declared by the interface.
     """
 
 
@@ -457,6 +513,32 @@ class Unsupervised(SuperviseError):
     >>> print(crashed.reason)
     crashed (Unsupervised: list runs on its mailbox alone: it has no supervisor)
     """
+
+
+class RemoteError(SuperviseError):
+    """An exception of another process: its type and its text, shortened.
+
+    An exception crosses as itself only if the interface `raises` it. No traceback ever crosses.
+    """
+
+    def __init__(self, type: str, text: str) -> None:
+        super().__init__(f"{type}: {text}" if text else type)
+        self.type: str = type
+
+
+class ConnectionLost(SuperviseError):
+    """The connection of a link ended without a word. It is why the link crashed, and is restarted."""
+
+
+class ProtocolError(SuperviseError):
+    """The other side of a link broke a rule of the protocol. It is why the link crashed.
+
+    `.rule` names the rule.
+    """
+
+    def __init__(self, rule: str, what: str = "") -> None:
+        super().__init__(f"{rule}: {what}" if what else rule)
+        self.rule: str = rule
 
 
 class IgnoreStart(SuperviseError):

@@ -48,6 +48,7 @@ _LEVELS: Final = {
     ExitKind.CRASHED: logging.ERROR,
     ExitKind.KILLED: logging.WARNING,
     ExitKind.GAVE_UP: logging.WARNING,
+    ExitKind.UNREACHABLE: logging.WARNING,
 }
 
 

@@ -19,7 +19,7 @@ from supervise_strategies.text import LONG, SHORT, one_line, shown
 AnyHandler: TypeAlias = Callable[..., Any]
 
 
-_PLAIN: Final = frozenset({str, int, float, bool, bytes, list, dict, tuple, set, type(None)})
+_PLAIN: Final = frozenset(map(id, (str, int, float, bool, bytes, list, dict, tuple, set, type(None))))
 LONGEST: Final = 500
 """Characters of the text of a message."""
 
@@ -65,7 +65,7 @@ def outline(handler: AnyHandler, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     name = name_of(handler)
     if not kwargs:
         kinds = tuple(map(kind_of, args))
-        if _PLAIN.issuperset(kinds):
+        if _PLAIN.issuperset(map(id, kinds)):  # a class may have a hash of its own, that raises
             return _plain_outline(name, kinds)
     parts = [name_of_kind(kind_of(arg)) for arg in args[:5]]
     if kwargs:

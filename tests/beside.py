@@ -52,7 +52,9 @@ BESIDE: tuple[tuple[str, ...], ...] = (
     (
         "tests/cli/",
         "tests/examples/",
+        "tests/remote/",
         "tests/test_beside.py",
+        "tests/wire/",
     ),
 )
 """As the ids of tests begin, for each process; the first that fits has it. A folder ends in a slash."""

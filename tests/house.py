@@ -25,7 +25,15 @@ HOUSE: tuple[tuple[str, ...], ...] = (
     ("supervise.actor",),
     ("supervise.spans",),
     ("supervise.tree",),
-    ("supervise.telemetry", "supervise.adapters", "supervise.health", "supervise.live", "supervise.testing"),
+    ("supervise.wire",),
+    (
+        "supervise.telemetry",
+        "supervise.adapters",
+        "supervise.health",
+        "supervise.live",
+        "supervise.testing",
+        "supervise.remote",
+    ),
     ("supervise_pytest",),  # fixtures, which pytest finds by itself
     ("supervise.cli",),
     ("supervise.__main__",),

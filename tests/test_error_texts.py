@@ -404,6 +404,9 @@ ELSEWHERE: Final = {
     "Unsupervised",  # tests/actor/test_open_mailbox.py
     "WrongThread", "WrongLoop", "WrongProcess",  # tests/address
     "NoActor",
+    "BadMessage", "BadReply", "NotServed", "TooLarge",  # tests/wire/test_codec.py, tests/wire/test_interface.py
+    "ProtocolError",  # tests/wire/test_frames.py, tests/remote/test_greeting_rules.py, tests/remote/test_gates.py
+    "CallTooDeep", "ConnectionLost", "OutcomeUnknown", "RemoteError",  # tests/remote
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ TEXTS = ("*.py", "*.md", "*.toml", "*.yaml", "*.yml", "run")
 INSTALLS = re.compile(r"pip3? install((?:[ =][^`&;|()\n]*)?)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXPORTERS = {"opentelemetry-exporter-otlp-proto-http", "opentelemetry-exporter-prometheus"}
-THIRD_PARTY = {"pykka", "textual", "trio", "uvicorn", "watchfiles", *EXPORTERS}
+THIRD_PARTY = {"msgspec", "pykka", "textual", "trio", "uvicorn", "watchfiles", *EXPORTERS}
 """What texts name; all of it is in an extra, so that a checkout brings the same."""
 
 

@@ -14,7 +14,7 @@ from .text import LONG, one_line, plain_text, printable, text_of
 
 
 class ExitKind(StrEnum):
-    """The kinds of ends: Erlang's reasons, and one of our own, `gave_up`.
+    """The kinds of ends: Erlang's reasons, and `gave_up`, which is our own.
 
     NORMAL and SHUTDOWN are orderly, the others abnormal. It is a `str`, so it compares with
     one.
@@ -24,6 +24,8 @@ class ExitKind(StrEnum):
     CRASHED: An exception left a handler, a task of the nursery, the factory or a hook.
     KILLED: It was cancelled without being asked, or was asked and took too long.
     GAVE_UP: A supervisor spent its restart intensity, or a child its own limit.
+    UNREACHABLE: Of an actor of another process: the link to it is down. It may live on over
+        there. It is Erlang's `noconnection`.
 
     >>> async with Supervisor("app") as app:
     ...     names = await app.start(list)
@@ -42,6 +44,8 @@ class ExitKind(StrEnum):
     """It was cancelled without being asked, or was asked and took too long."""
     GAVE_UP = "gave_up"
     """A supervisor spent its restart intensity, or a child spent its own limit."""
+    UNREACHABLE = "unreachable"
+    """Of an actor of another process: the link to it is down, and it may live on over there. Erlang's `noconnection`."""
 
 
 class ExitReason(NamedTuple):

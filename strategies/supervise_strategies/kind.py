@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeGuard, TypeVar, cast
 
 T = TypeVar("T")
@@ -47,6 +47,12 @@ def attribute_of_kind(kind: type, name: str, default: Any = None) -> Any:
         if name in found:
             return found[name]
     return default
+
+
+def attributes_of_kind(kind: type) -> Iterator[tuple[str, Any]]:
+    """All that stands in the class and in its bases, the farthest first: what comes later under a name overrides it."""
+    for base in reversed(_mro(kind)):
+        yield from list(_dict(base).items())
 
 
 def name_in_kind(kind: type, value: object) -> str | None:

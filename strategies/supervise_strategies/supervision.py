@@ -172,14 +172,17 @@ class Supervision:
         work.starts.extend(state.slots.values())
         return self._go_on(now)
 
-    def child_started(self, id: str, number: int, now: float) -> list[Directive]:
-        """The incarnation is ready: its factory and its enter hook have returned."""
+    def child_started(self, id: str, number: int, now: float, *, connecting: bool = False) -> list[Directive]:
+        """The incarnation is ready: its factory and its enter hook have returned.
+
+        `connecting`: that it lives isn't yet a sign that it is well. `child_connected` says when it is.
+        """
         state = self._state
         slot = state.slots.get(id)
         if slot is None or slot.number != number or slot.state is not STARTING:
             return []
         slot.state = RUNNING
-        if slot.history is not None:
+        if slot.history is not None and not connecting:
             slot.begun(now)
         slot.held = False
         detached, slot.detached = slot.detached, False
@@ -189,6 +192,13 @@ class Supervision:
             state.work.pending -= 1  # it was ready before its cancellation reached it
             state.work.stops.append(slot)
         return state.flush() if is_all(state, slot) else self._go_on(now)
+
+    def child_connected(self, id: str, number: int, now: float) -> list[Directive]:
+        """What speaks for something else has heard from it: it is well from now on."""
+        slot = self._state.slots.get(id)
+        if slot is not None and slot.number == number and slot.state is RUNNING:
+            slot.begun(now)
+        return []
 
     def start_failed(
         self,

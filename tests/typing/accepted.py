@@ -35,10 +35,12 @@ from supervise import (
     concurrent,
     current,
     open_mailbox,
+    pool,
     task,
 )
 from supervise.events import Decided, Event, Stopped
 from supervise.testing import FakeAddress, crash_on, record
+from supervise.wire.interface import Interface, Served
 
 
 class Counter:
@@ -285,3 +287,24 @@ def a_monitor_takes_a_handler_of_the_watcher(address: WeakAddress[Counter]) -> N
         async def lost(self, down: Down) -> None: ...
 
     assert_type(current().watch(address, Nurse.lost), Monitor)
+
+
+class CounterApi(Protocol):
+    async def add(self, amount: int, *, by: str = "") -> int: ...
+    def show(self) -> str: ...
+
+
+COUNTER = Interface("counter", CounterApi, only=(CounterApi.add,), raises=(OSError,), wire="Counter")
+
+
+def an_interface_is_of_its_protocol_or_class(address: Address[Louder], fake: FakeAddress[Counter]) -> None:
+    assert_type(COUNTER, Interface[CounterApi])
+    assert_type(Interface("counter", Counter), Interface[Counter])
+    assert_type(COUNTER.by(child(Counter, 10)), Served)
+    COUNTER.by(child(Louder))
+    COUNTER.by(pool(Louder, size=2))
+    COUNTER.by(address)
+    COUNTER.by(address.weak)
+    COUNTER.by(fake)
+    assert_type(COUNTER.method(CounterApi.add).encode((1,), {}), bytes)
+    assert_type(COUNTER.rebuild(0, ()), Exception | None)

@@ -9,8 +9,9 @@ from typing import Protocol, overload
 
 from anyio.abc import ObjectReceiveStream
 
-from supervise import Address, AddressLike, Recipient, RunningSupervisor, Supervisor, child, current, open_mailbox
+from supervise import Address, AddressLike, Recipient, RunningSupervisor, Supervisor, child, current, open_mailbox, pool
 from supervise.testing import FakeAddress, crash_on
+from supervise.wire.interface import Interface
 
 
 class Counter:
@@ -147,3 +148,32 @@ async def streams(counter: Address[Counter], source: ObjectReceiveStream[str]) -
 async def the_body_of_a_tree_may_be_cut_short() -> int:  # type: ignore[return]
     async with Supervisor("app") as app:
         return len(app.which_children())
+
+
+class Summing:
+    async def add(self, amount: str) -> int:
+        return len(amount)
+
+
+COUNTER = Interface("counter", Counter)
+TICKS = Interface("ticks", Ticks)
+
+
+def who_serves_an_interface_has_what_it_declares(counter: Address[Counter], clock: FakeAddress[Clock]) -> None:
+    counters = child(Counter, 10)
+    TICKS.by(counters)  # type: ignore[arg-type]
+    TICKS.by(child(Counter))  # type: ignore[call-arg, arg-type]
+    TICKS.by(child(Summing))  # type: ignore[call-arg, arg-type]
+    TICKS.by(pool(Counter, size=2))  # type: ignore[call-arg, arg-type]
+    TICKS.by(counter)  # type: ignore[arg-type]
+    COUNTER.by(clock)  # type: ignore[arg-type]
+    COUNTER.by(child(Clock))  # type: ignore[call-arg, arg-type]
+    TICKS.by(Clock())  # type: ignore[arg-type]
+    TICKS.by(Clock)  # type: ignore[arg-type]
+    Interface("ticks", Ticks, raises=(KeyboardInterrupt,))  # type: ignore[arg-type]
+    Interface("ticks", Ticks, raises=("error",))  # type: ignore[arg-type]
+    Interface("ticks", Ticks, wire=1)  # type: ignore[arg-type]
+    Interface("ticks", Ticks, format="msgpack")  # type: ignore[arg-type]
+    Interface("ticks", Ticks, (Ticks.tick,))  # type: ignore[call-arg]
+    TICKS.name = "other"  # type: ignore[misc]
+    TICKS.method(Ticks.tick).encode("one", {})  # type: ignore[arg-type]
