@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from supervise._backends import Future, Scope
     from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.handler import Table
+    from supervise.mailbox.hops import Hops
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
     from supervise_strategies.answers import Why
@@ -266,6 +267,17 @@ class Incarnation(IncarnationTurn):
         if self.extras.judged is not None:
             self.extras.judged = None
 
+    def connects(self) -> None:
+        """Its own code says: it is up, but begins no message, and isn't well, until it is `connected`."""
+        self.own_extras().connecting = self.mailbox.attention = True
+
+    def connected(self) -> None:
+        """What it speaks for has answered: it begins its messages."""
+        if self.extras.connecting and not self.is_over:
+            self.extras.connecting = False
+            self.mailbox.wake()
+            self.owner.connected(self)
+
     def nursery(self) -> Nursery:
         """The incarnation's task group, made on first use; RuntimeError once the incarnation is over.
 
@@ -338,13 +350,17 @@ class Incarnation(IncarnationTurn):
 class NurseryTurn(Turn):
     """The turn of an incarnation's nursery tasks: the same actor, with no message in hand but a concurrent handler's own."""
 
-    __slots__ = ("incarnation",)
+    __slots__ = ("hops", "incarnation")
     exclusive = False
 
-    def __init__(self, incarnation: Incarnation, envelope: Envelope | None = None) -> None:
+    def __init__(self, incarnation: Incarnation, envelope: Envelope | None = None, hops: Hops | None = None) -> None:
         super().__init__(incarnation.mailbox)
         self.incarnation: Incarnation = incarnation
         self.in_hand: Envelope | None = envelope
+        self.hops: Hops | None = hops
+
+    def below(self, hops: Hops) -> NurseryTurn:
+        return NurseryTurn(self.incarnation, hops=hops)
 
     @property
     def life(self) -> Turn:

@@ -25,6 +25,7 @@ class LifeExtras(Extras):
     __slots__ = (
         "checkpoints",
         "concurrent",
+        "connecting",
         "draining",
         "end_timer",
         "ended_waiters",
@@ -53,6 +54,7 @@ class LifeExtras(Extras):
         self.readers: set[Reading] | None = None
         self.tasks: Nursery | None = None
         self.concurrent: ConcurrentHandlers | None = None
+        self.connecting: bool = False  # it is up, and not well yet: what it speaks for hasn't answered
         self.checkpoints: Checkpoints | None = None
         self.pipes: int = 0  # results that it waits for, to be brought to itself
         self.lane: Lane | None = None  # that the message in hand came from, if there are several

@@ -323,8 +323,11 @@ def _look(life: Incarnation) -> tuple[MessageQueue, int] | None:
     mailbox.answer_pings()
     if life.extras.checkpoints is not None:
         life.extras.checkpoints.look()
-    if life.signal and not (life.extras.draining and (mailbox.has_work(draining=True) or life.busy_beside)):
+    connecting = life.extras.connecting
+    if life.signal and (connecting or not (life.extras.draining and (mailbox.has_work(draining=True) or life.busy_beside))):
         return None
+    if connecting:
+        return mailbox.queue, 0
     held_up = None if life.extras.concurrent is None else life.extras.concurrent.held_up
     if mailbox.plain and not held_up:
         mailbox.attention = life.signal

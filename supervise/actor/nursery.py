@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 import anyio
 from anyio.abc import TaskGroup
 
-from supervise.mailbox.turn import Turn, set_turn
+from supervise.mailbox.hops import hops_of
+from supervise.mailbox.turn import Turn, current_turn, set_turn
 from supervise.message import name_of
 from supervise_strategies.exception import leaves
 from supervise_strategies.kind import is_of
@@ -99,7 +100,8 @@ class Nursery:
         instrument = self._turn.mailbox.instrument
         if instrument is not None:
             context.run(instrument.branch)
-        context.run(set_turn, self._turn)
+        hops = hops_of(current_turn(None))
+        context.run(set_turn, self._turn if hops is None else self._turn.below(hops))
         if self._group is None:
             self._pending.append((context, function, args, name))
         else:

@@ -295,6 +295,9 @@ class _Runner:
         self.actor = incarnation.instance
         self.bus.publish(events.Started(self.mailbox.path, incarnation.number))
 
+    def connected(self, incarnation: Incarnation) -> None:
+        pass
+
     def ended(
         self,
         incarnation: Incarnation,

@@ -44,6 +44,10 @@ class Owner(Protocol):
         ...
 
     def started(self, incarnation: Incarnation) -> None: ...
+    def connected(self, incarnation: Incarnation) -> None:
+        """It was connecting, and isn't any more."""
+        ...
+
     def ended(
         self,
         incarnation: Incarnation,

@@ -10,6 +10,7 @@ from supervise._backends import is_cancellation
 from supervise.errors import ActorStopped
 from supervise.mailbox.affinity import OF_A_STREAM, check_thread
 from supervise.mailbox.envelope import Envelope, MessageOptions
+from supervise.mailbox.hops import below
 from supervise.mailbox.refusal import check_message, refused, rejected, restarting
 from supervise.mailbox.stream_run import RUN
 from supervise.mailbox.streamed_reply import StreamedReply
@@ -111,7 +112,7 @@ class ReplyStream(Generic[R_co]):
             check_message(mailbox, self._message)
         turn = current_turn(None)
         reply = StreamedReply(lane, handler, bound)
-        options = (options or MessageOptions())._replace(stream=reply)
+        options = ((options if turn is None else below(turn, options)) or MessageOptions())._replace(stream=reply)
         if mailbox.instrument is not None:
             self._span = span = mailbox.instrument.calls(handler, turn)
             options = options._replace(span=span)

@@ -35,7 +35,7 @@ class Row(NamedTuple):
     type: str = ""
     """The class of the live actor, before there is one its factory; of a pool its workers', of a supervisor its strategy."""
     state: str = "running"
-    """starting, running, stopping, stopped, finished, restarting (it waits for its backoff, too), unstoppable, unknown."""
+    """As `ChildHealth.state`; unknown: it can't be looked at."""
     required: bool = True
     """Whether the tree isn't ready while it is down."""
     life: int = 1
@@ -117,7 +117,7 @@ def row_of(place: Place, above: BranchPlace, required: bool, now: float) -> Row:
 def _row(place: Place, above: BranchPlace, required: bool, now: float) -> Row:
     node = above.node
     slot = None if node is None else node.machine.slot(place.name)
-    state = state_in(node, slot)
+    state = state_in(node, slot, place)
     restarts, limit, due, error, life = 0, None, None, "", place.number
     if slot is not None:
         due, life = slot.due, slot.number

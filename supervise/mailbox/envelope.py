@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from supervise._backends import Future
     from supervise_strategies.exit_reason import ExitReason
 
+    from .hops import Hops
     from .instrument import AnyMessageSpan
     from .mailbox import Mailbox
     from .source import Source
@@ -95,6 +96,10 @@ class MessageOptions(NamedTuple):
     """Whether it is what an incarnation begins with, also when it is redelivered: there is one at most."""
     stream: StreamedReply | None = None
     """Of a call whose answer comes item by item: its reply."""
+    hops: Hops | None = None
+    """Of a call that came over a link, or was made because of one: where it stands among the calls that wait for it."""
+    origin: object = None
+    """Of a message that came over a link: who asks there (an `Origin`)."""
 
     def still_wanted(self, now: Callable[[], float]) -> bool:
         """Asked when the message is taken out, or dropped: whether it still is to be handled. If not, it is abandoned."""

@@ -38,6 +38,11 @@ Find: TypeAlias = Callable[[type, Table, AnyHandler], Resolved]
 class AnyMessageSpan(Protocol):
     """One message on its way. Its `with` lasts as long as its sender waits: for room, or for the reply."""
 
+    @property
+    def traceparent(self) -> str:
+        """What an instrument of another process is told of it, as W3C's Trace Context writes it; empty: nothing."""
+        ...
+
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /) -> None: ...
 
@@ -47,6 +52,18 @@ class Instrument(Protocol):
 
     def sends(self, handler: AnyHandler, turn: Turn | None, /) -> AnyMessageSpan: ...
     def calls(self, handler: AnyHandler, turn: Turn | None, /) -> AnyMessageSpan: ...
+    def departs(self, handler: AnyHandler, turn: Turn | None, /, *, call: bool) -> AnyMessageSpan:
+        """A message for an actor of another process goes out through this one, which carries it, and is never told of."""
+        ...
+
+    def passes(self) -> AnyMessageSpan:
+        """A message of somebody else goes through this one, from one process to another, and is never told of."""
+        ...
+
+    def arrives(self, traceparent: str, /, *, call: bool) -> AnyMessageSpan:
+        """A message comes from another process, whose instrument says so much of it."""
+        ...
+
     def wakes(self, trigger: str, noted: object = None, /) -> AnyMessageSpan:
         """A message that nobody sent, or whoever was `noted` once."""
         ...

@@ -19,7 +19,8 @@ from supervise_strategies.exception import cause_of
 
 from .at_once import answered_at_once
 from .call_cycle import check_cycle, stream_that_waits
-from .envelope import Envelope, MessageOptions, is_given_up, message_of, with_span
+from .envelope import Envelope, MessageOptions, fails_fast, is_given_up, message_of, with_span
+from .hops import below
 from .intake import Intake
 from .message_queue import NO_QUEUE
 from .overflow import WaitingSenders, lose, take_place
@@ -29,6 +30,7 @@ from .turn import NOT_NOW, Turn, Unanswered, current_turn
 if TYPE_CHECKING:
     from supervise._backends import Future
 
+    from .foreign_reply import ForeignReply
 
 BURST: Final = 127  # credits between two yields of a sender; see the theory of operation
 FEW: Final = 16  # calls that nobody waits for may stand in a queue until it is their turn
@@ -115,6 +117,8 @@ class Lane(Intake):
         if type(handler) is not FunctionType:
             check_message(mailbox, Message(handler, args, kwargs))
         turn = current_turn(None)
+        if turn is not None and ((held := turn.in_hand) is None or held[5] is not None):  # else nothing is to be passed on
+            options = below(turn, options)
         instrument = mailbox.instrument
         if instrument is not None and (options is None or options.span is None):
             with instrument.calls(handler, turn) as span:
@@ -164,6 +168,47 @@ class Lane(Intake):
             del reply, envelope  # an error's traceback has this frame, and the reply has the error
             if own is not None:
                 own.awaits = own.pending = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one more comes in without waiting, be it for others to run."""
+        return self.credits > 0 or (self._stint < BURST and self.room > 0)
+
+    async def post(
+        self,
+        handler: AnyHandler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        reply: ForeignReply | None,
+        options: MessageOptions | None,
+    ) -> None:
+        """Put in what somebody else has sent, who isn't here: a send, or a call with the reply slot that tells of its end.
+
+        It returns once the message is in, or, of a call, when that has ended or was withdrawn meanwhile. It has no sender here,
+        and `options.span` is what its instrument notes. What is refused raises, as it does for a sender.
+        """
+        mailbox = self.mailbox
+        envelope = (handler, args, kwargs, reply, None, options)
+        fail_fast = fails_fast(envelope)
+        if reply is not None and mailbox.refusal is not None and mailbox.is_over:
+            raise rejected(mailbox, refused(mailbox, message_of(envelope)))
+        if fail_fast and mailbox.restarting:
+            raise rejected(mailbox, restarting(mailbox, envelope))
+        if self.credits or await self._admission(envelope, None, fail_fast):
+            try:
+                if fail_fast and mailbox.restarting:
+                    raise rejected(mailbox, restarting(mailbox, envelope))
+            except BaseException:  # since the room was given to it
+                self.give_on()
+                raise
+            if reply is not None and reply.done():  # its caller is gone since
+                self.give_on()
+                return
+            self.accept(envelope)
+        if options is not None and options.deadline is not None:
+            options.deadline.accepted = mailbox.backend.now()
+        if reply is not None:
+            reply.accepted(options)
 
     async def reply_to(self, envelope: Envelope, reply: Future, options: MessageOptions, turn: Turn | None) -> Any:
         """Wait for it as its options say. `turn`: the one that waits, which is an edge."""

@@ -22,6 +22,7 @@ class MailboxExtras(Extras):
     __slots__ = (
         "abandoned",
         "bucket",
+        "carrier",
         "causes",
         "choosing",
         "fail_fast",
@@ -37,6 +38,7 @@ class MailboxExtras(Extras):
         self.side: dict[str, Lane] | None = None  # lanes beside its own, most urgent first; its own is the last of all
         self.choosing: Choosing = STRICT
         self.bucket: Bucket | None = None
+        self.carrier: object = None  # of an actor that carries messages to another process: what outlives its connections
         self.paused: bool = False
         self.held_back_until: float = 0.0  # until when a message that is tried again may hold a lane
         self.causes: dict[int, BaseException] | None = None  # what ended the life of what is tried again, until one follows

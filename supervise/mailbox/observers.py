@@ -25,7 +25,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 from supervise._backends import give
 from supervise.errors import WouldDeadlock
@@ -171,7 +171,7 @@ class Observers:
     def __init__(self, id: int) -> None:
         self.id: int = id
         self.subscriptions: list[tuple[type, Subscription[Any]]] = []
-        self.monitors: list[Monitor] = []  # of this actor, by others
+        self.monitors: list[Monitor | Lookout] = []  # of this actor, by others
         self.watching: list[Monitor] = []  # of others, by its present incarnation
         self.waiting: list[Future] = []  # for the end of the logical actor
 
@@ -243,12 +243,27 @@ def publish(mailbox: Mailbox, event: object) -> None:
                 subscription.put(event, noted)
 
 
-def monitor(watcher: Turn, mailbox: Mailbox, handler: OnDown) -> Monitor:
-    """See `Current.watch`."""
-    own, on = _of(watcher.mailbox), _of(mailbox)
-    monitor = Monitor(on, own, watcher, handler, mailbox.path)
+@runtime_checkable
+class Monitored(Protocol):
+    """What isn't an actor of this process, and can be watched as one."""
+
+    def monitored(self, watcher: Turn, handler: OnDown, /) -> Monitor:
+        """See `Current.watch`."""
+        ...
+
+
+def monitor_on(on: Observers, path: str, watcher: Turn, handler: OnDown) -> Monitor:
+    """A monitor of whatever has these observers."""
+    own = _of(watcher.mailbox)
+    monitor = Monitor(on, own, watcher, handler, path)
     own.watching.append(monitor)
     on.monitors.append(monitor)
+    return monitor
+
+
+def monitor(watcher: Turn, mailbox: Mailbox, handler: OnDown) -> Monitor:
+    """See `Current.watch`."""
+    monitor = monitor_on(_of(mailbox), mailbox.path, watcher, handler)
     down = _last(mailbox)
     if down is not None:
         monitor.tell(down)
@@ -273,6 +288,55 @@ async def watch(mailbox: Mailbox) -> Down:
     finally:
         _drop(observers, observers.waiting, over)
     return told
+
+
+class Lookout:
+    """Is told of all ends of an actor, life by life, for somebody who is no actor here; made by `look_out`."""
+
+    __slots__ = ("_observers", "_told")
+
+    def __init__(self, observers: Observers, told: Callable[[Down, bool], object]) -> None:
+        self._observers = observers
+        self._told = told
+
+    def tell(self, down: Down) -> None:
+        """A life has ended."""
+        self._told(down, False)
+
+    def done(self) -> bool:
+        """As of a future: nobody has told it yet."""
+        return False
+
+    def set_result(self, down: Down, /) -> None:
+        """The actor isn't started again by itself. It may be by somebody, and end again."""
+        self._observers.waiting.append(cast("Future", self))
+        self._told(down, True)
+
+    def leave(self) -> None:
+        """There is nothing more to be told, or nobody wants to know. Idempotent."""
+        observers = self._observers
+        observers.waiting = [waiter for waiter in observers.waiting if cast("object", waiter) is not self]
+        _drop(observers, observers.monitors, self)
+
+
+def look_out(mailbox: Mailbox, told: Callable[[Down, bool], object]) -> Lookout:
+    """Have it called at the end of each life, with False; and with True when the actor isn't started again by itself.
+
+    Of one that has ended before, and doesn't run now, it is told at once. It must raise nothing, and is called in the middle of
+    a change.
+    """
+    observers = _of(mailbox)
+    lookout = Lookout(observers, told)
+    observers.monitors.append(lookout)
+    observers.waiting.append(cast("Future", lookout))
+    down = _last(mailbox)
+    if down is not None:
+        told(down, False)
+        if mailbox.refusal in ("stopped", "closed"):
+            told(down, True)
+        if mailbox.refusal == "closed":
+            lookout.leave()
+    return lookout
 
 
 def _last(mailbox: Mailbox) -> Down | None:
@@ -300,8 +364,8 @@ def incarnation_ended(mailbox: Mailbox, number: int, reason: ExitReason) -> None
         monitor.leave()
     if observers.monitors:
         down = Down(mailbox.path, number, reason)
-        for monitor in [*observers.monitors]:
-            monitor.tell(down)
+        for each in [*observers.monitors]:
+            each.tell(down)
 
 
 def actor_ended(mailbox: Mailbox) -> None:
@@ -310,13 +374,15 @@ def actor_ended(mailbox: Mailbox) -> None:
     if observers is None:
         return
     number, reason = mailbox.last_end or (0, _NEVER)
-    for waiter in observers.waiting:
+    waiting, observers.waiting = observers.waiting, []
+    for waiter in waiting:
         give(waiter, Down(mailbox.path, number, reason))
+    _tidy(observers)
     if mailbox.refusal == "closed":
         for _, subscription in observers.subscriptions:
             subscription.end()
-        for monitor in [*observers.monitors]:
-            monitor.leave()
+        for each in [*observers.monitors]:
+            each.leave()
 
 
 def actor_ended_if_closed(mailbox: Mailbox) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from supervise.message import AnyHandler
 
     from .envelope import Envelope, MessageOptions
+    from .hops import Hops
     from .lane import Lane
     from .mailbox import Mailbox
 
@@ -47,6 +48,8 @@ class Turn:
 
     __slots__ = ("awaits", "in_hand", "mailbox", "pending", "task")
     exclusive: bool = True
+    hops: Hops | None = None
+    """Of a task that has no message in hand: those of the message whose handler has started it."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox: Mailbox = mailbox
@@ -58,6 +61,10 @@ class Turn:
     @property
     def life(self) -> Turn:
         """That of the incarnation that it belongs to."""
+        return self
+
+    def below(self, hops: Hops) -> Turn:
+        """That of a task which is begun for a message with these hops; only tasks of a nursery have one of their own."""
         return self
 
     def handling(self, reply: Future) -> Turn | None:

@@ -8,11 +8,13 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from .branch import Branch
 
 NOTHING: Final = Context()
 """The parent of what begins a trace of its own."""
+_W3C: Final = TraceContextTextMapPropagator()
 
 
 def has_span(context: Context) -> bool:
@@ -35,6 +37,18 @@ def link_to(context: Context) -> Sequence[Link]:
     """A link to its span, if it has one."""
     within = origin_of(trace.get_current_span(context)).get_span_context()
     return (Link(within),) if within.is_valid else ()
+
+
+def traceparent_of(context: Context) -> str:
+    """Its span, as W3C's Trace Context writes it; empty, if it has none."""
+    carrier: dict[str, str] = {}
+    _W3C.inject(carrier, context)
+    return carrier.get("traceparent", "")
+
+
+def context_of(traceparent: str) -> Context:
+    """The context of a span of another process; `NOTHING` for what says nothing."""
+    return _W3C.extract({"traceparent": traceparent}, NOTHING) if traceparent else NOTHING
 
 
 def with_origin(context: Context) -> Context:

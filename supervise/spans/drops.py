@@ -24,7 +24,8 @@ from .error_recording import MOST
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from .message_span import Attributes, MessageSpan
+    from .description import Attributes
+    from .message_span import MessageSpan
 
 
 class _Burst:

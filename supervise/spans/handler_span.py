@@ -18,9 +18,10 @@ from supervise_strategies.kind import is_of
 from supervise_strategies.text import printable
 
 from . import attributes as key
+from .description import Attributes, messaging
 from .error_recording import ErrorRecording, say_failure
 from .lost_spans import lost
-from .message_span import ANSWERED, Attributes, MessageSpan, MessageSpans, messaging
+from .message_span import ANSWERED, MessageSpan, MessageSpans
 
 if TYPE_CHECKING:
     from supervise.mailbox.envelope import Envelope

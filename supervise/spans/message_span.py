@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -23,7 +23,8 @@ from supervise_strategies.text import printable
 
 from . import attributes as key
 from .branch import Branch, links_of
-from .contexts import NOTHING, link_to, under, unsampled
+from .contexts import NOTHING, context_of, link_to, traceparent_of, under, unsampled
+from .description import Attributes, Description, Known, keep, known_of, messaging
 from .error_recording import say_failure
 from .lost_spans import PassUp, harmless, lost
 
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 HOPS: Final = 20
 """Sends, each from the handler that the one before has set off, that are in one trace."""
-Attributes: TypeAlias = dict[str, Any]
-Description: TypeAlias = tuple[str, Attributes]
-Known: TypeAlias = dict[tuple[AnyHandler | None, str | None], Description]
 ANSWERED: Final = -1
 _EXCLUDED: Final[Description] = ("", {})
 _UNSAID: Final[Description] = ("", {"sends": False})
@@ -89,6 +87,10 @@ class MessageSpan:
         self.first: Link | None = None
         """To the first send of the chain."""
 
+    @property
+    def traceparent(self) -> str:
+        return traceparent_of(self.context)
+
     def __enter__(self) -> MessageSpan:
         return self
 
@@ -101,7 +103,20 @@ class MessageSpan:
 class MessageSpans:
     """Makes the spans of what is sent to one actor. A supervisor has no mailbox, and so makes none."""
 
-    __slots__ = ("_calls", "_known", "_sends", "context", "kind", "mailbox", "now", "number", "pass_up", "path", "settings")
+    __slots__ = (
+        "_calls",
+        "_departing",
+        "_known",
+        "_sends",
+        "context",
+        "kind",
+        "mailbox",
+        "now",
+        "number",
+        "pass_up",
+        "path",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -123,6 +138,7 @@ class MessageSpans:
         self._known: Attributes | None = None
         self._calls: Known = {}
         self._sends: Known = {}
+        self._departing: tuple[Known, Known] | None = None  # calls and sends for actors of other processes
 
     @property
     def who(self) -> Attributes:
@@ -141,7 +157,7 @@ class MessageSpans:
 
     def calls(self, handler: AnyHandler, turn: Turn | None, /) -> MessageSpan:
         try:
-            return self._message_span(handler, turn, SpanKind.CLIENT, SpanKind.SERVER, self._calls, self._describe_call)
+            return self._message_span(handler, turn, SpanKind.CLIENT, SpanKind.SERVER, self._calls, self._message)
         except BaseException as raised:  # by the span that is current, which may be of anybody's own class
             lost(raised, self.pass_up)
             return MessageSpan(None, NOTHING, SpanKind.SERVER, (), self.now())
@@ -150,15 +166,44 @@ class MessageSpans:
         try:
             if turn is not None and turn.mailbox is self.mailbox:  # it would never end, and its trace would grow with it
                 return MessageSpan(None, NOTHING, SpanKind.CONSUMER, link_to(contexts.get_current()), self.now(), "self")
-            message_span = self._message_span(
-                handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._describe_send
-            )
+            message_span = self._message_span(handler, turn, SpanKind.PRODUCER, SpanKind.CONSUMER, self._sends, self._message)
             if message_span.skip and not self.settings.links_sends:  # nothing of it is recorded, nor of what it sets off
                 return message_span
             return self._linked(message_span)
         except BaseException as raised:
             lost(raised, self.pass_up)
             return MessageSpan(None, NOTHING, SpanKind.CONSUMER, (), self.now())
+
+    def departs(self, handler: AnyHandler, turn: Turn | None, /, *, call: bool) -> MessageSpan:
+        kind, answered = (SpanKind.CLIENT, SpanKind.SERVER) if call else (SpanKind.PRODUCER, SpanKind.CONSUMER)
+        if self._departing is None:
+            self._departing = {}, {}
+        known = self._departing[not call]
+        try:
+            span = self._message_span(handler, turn, kind, answered, known, _declared)
+        except BaseException as raised:
+            lost(raised, self.pass_up)
+            span = MessageSpan(None, NOTHING, answered, (), self.now())
+        span.skip = True  # what carries it has none
+        return span
+
+    def passes(self) -> MessageSpan:
+        span = MessageSpan(None, NOTHING, SpanKind.CONSUMER, (), self.now())
+        span.skip = True
+        return span
+
+    def arrives(self, traceparent: str, /, *, call: bool) -> MessageSpan:
+        kind = SpanKind.SERVER if call else SpanKind.CONSUMER
+        try:
+            context = context_of(traceparent)
+            links = () if call else link_to(context)
+            apart = not call and self.settings.links_sends
+            span = MessageSpan(None, NOTHING if apart else context, kind, links, self.now())
+            span.skip = self.settings.sampling.off_below_off and not apart and unsampled(context)
+        except BaseException as raised:
+            lost(raised, self.pass_up)
+            span = MessageSpan(None, NOTHING, kind, (), self.now())
+        return span
 
     def _linked(self, message_span: MessageSpan) -> MessageSpan:
         """A send whose handler has a span of its own: it is linked to this one, and counted."""
@@ -218,7 +263,7 @@ class MessageSpans:
         kind: SpanKind,
         answered: SpanKind,
         known: Known,
-        describe: Callable[[AnyHandler, str | None], Description],
+        names: Callable[[AnyHandler], tuple[str, str]],
     ) -> MessageSpan:
         context = contexts.get_current()
         links: Sequence[Link] = ()
@@ -247,10 +292,10 @@ class MessageSpans:
                 described = None
             if described is None:
                 named = handler if owner_of(handler) is not None else None  # a closure would be kept for ever
-                described = _known(known, named, by)
+                described = known_of(known, named, by)
                 if described is None:
-                    described = self._without_name(handler, kind) or describe(handler, by)
-                    _keep(known, named, by, described)
+                    described = self._described(names(handler), kind, by)
+                    keep(known, named, by, described)
             if not described[0]:
                 return self._without_span(context, answered, around, links, skip=described is _EXCLUDED)
             span = self.settings.tracer.start_span(described[0], context, kind, described[1], links)
@@ -264,11 +309,18 @@ class MessageSpans:
             message_span.hops, message_span.first = around.hops, around.first
         return message_span
 
-    def _without_name(self, handler: AnyHandler, kind: SpanKind) -> Description | None:
-        """Of a message that gets no span."""
-        if self.settings.excluded(*self._message(handler)):
+    def _described(self, names: tuple[str, str], kind: SpanKind, by: str | None) -> Description:
+        """What the span says of a message for such an actor; `by`: the class of the actor that sends it."""
+        if self.settings.excluded(*names):
             return _EXCLUDED
-        return _UNSAID if kind is SpanKind.PRODUCER and not self.settings.sends else None
+        name = ".".join(names)
+        if kind is SpanKind.PRODUCER:
+            if not self.settings.sends:
+                return _UNSAID
+            described = f"send {name}", {**messaging("send", names[0], self.path), **self.who}
+        else:
+            described = f"call {name}", {"rpc.system.name": key.SCOPE, "rpc.method": "/".join(names), **self.who}
+        return described if by is None else (described[0], described[1] | {key.SENDER_TYPE: by})
 
     def _without_span(
         self,
@@ -292,44 +344,10 @@ class MessageSpans:
         kind = self.kind if self.number or owner is None else printable(owner)
         return kind, "exec" if owner is None else printable(short_name_of(handler))
 
-    def _describe_call(self, handler: AnyHandler, by: str | None) -> Description:
-        kind, message = self._message(handler)
-        described = {"rpc.system.name": key.SCOPE, "rpc.method": f"{kind}/{message}", **self.who}
-        return f"call {kind}.{message}", described if by is None else described | {key.SENDER_TYPE: by}
 
-    def _describe_send(self, handler: AnyHandler, by: str | None) -> Description:
-        kind, message = self._message(handler)
-        described = {**messaging("send", kind, self.path), **self.who}
-        return f"send {kind}.{message}", described if by is None else described | {key.SENDER_TYPE: by}
-
-
-def _known(known: Known, handler: AnyHandler | None, by: str | None) -> Description | None:
-    """What is known of it already. A callable may have no hash, or one that raises: of that nothing is kept."""
-    try:
-        return known.get((handler, by))
-    except BaseException as error:
-        if interrupts(error):
-            raise
-        return None
-
-
-def _keep(known: Known, handler: AnyHandler | None, by: str | None, described: Description) -> None:
-    try:
-        known[handler, by] = described
-    except BaseException as error:
-        if interrupts(error):
-            raise
-
-
-def messaging(operation: str, kind: str, path: str) -> Attributes:
-    """What OpenTelemetry's conventions want to know of a message."""
-    return {
-        "messaging.system": key.SCOPE,
-        "messaging.operation.name": operation,
-        "messaging.operation.type": operation,
-        "messaging.destination.name": path,
-        "messaging.destination.template": kind,
-    }
+def _declared(handler: AnyHandler) -> tuple[str, str]:
+    """The same of a message for an actor of another process: all that is known of that is its interface."""
+    return printable(owner_of(handler) or ""), printable(short_name_of(handler))
 
 
 def _in_hand(turn: Turn | None) -> MessageSpan | None:

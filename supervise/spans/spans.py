@@ -50,10 +50,10 @@ from .actor_spans import ActorSpans
 from .branch import links_of
 from .chain import LATE, chain_of, with_chain
 from .contexts import NOTHING, failed_under, link_to
+from .description import Attributes
 from .error_recording import MOST, ErrorRecording, say_failure
 from .filters import Excluded
 from .lost_spans import PassUp, lost
-from .message_span import Attributes
 from .sampling import sampling_of
 from .settings import SendLinks, SpanSettings
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .kinds import Kinds
 
 STATES: Final = ("starting", "running", "restarting", "stopping", "stopped")
-_STATES: Final = {"finished": "stopped", "unstoppable": "stopping"}
+_STATES: Final = {"connecting": "starting", "finished": "stopped", "unstoppable": "stopping"}
 NOTHING: Final = Account()
 
 

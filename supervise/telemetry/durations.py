@@ -198,6 +198,10 @@ class SentAt:
     def __init__(self, sent: float) -> None:
         self.sent: float = sent
 
+    @property
+    def traceparent(self) -> str:
+        return ""
+
     def __enter__(self) -> SentAt:
         return self
 
@@ -262,6 +266,15 @@ class _Timing:
         return SentAt(self._now())
 
     def calls(self, handler: AnyHandler, turn: Turn | None, /) -> SentAt:
+        return SentAt(self._now())
+
+    def departs(self, handler: AnyHandler, turn: Turn | None, /, *, call: bool) -> SentAt:
+        return SentAt(self._now())
+
+    def passes(self) -> SentAt:
+        return SentAt(self._now())
+
+    def arrives(self, traceparent: str, /, *, call: bool) -> SentAt:
         return SentAt(self._now())
 
     def wakes(self, trigger: str, noted: object = None, /) -> SentAt:

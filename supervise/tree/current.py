@@ -12,10 +12,11 @@ from supervise.actor.incarnation import Incarnation, NurseryTurn
 from supervise.actor.reading import Reading
 from supervise.actor.timers import Timer, Timers, check_period, check_wait
 from supervise.address.address import Address, WeakAddress, weak_address_of
+from supervise.address.origin import Origin
 from supervise.errors import NoActor
 from supervise.mailbox.affinity import OF_AN_ACTOR, check_thread
 from supervise.mailbox.handler import check, class_of, resolve, table_for
-from supervise.mailbox.observers import monitor, publish
+from supervise.mailbox.observers import Monitored, monitor, publish
 from supervise.mailbox.turn import Turn, current_turn
 from supervise.message import name_of
 from supervise_strategies.errors import InvalidSpec
@@ -121,6 +122,16 @@ class Current:
         envelope = self._turn.in_hand
         mailbox = None if envelope is None else envelope[4]
         return None if mailbox is None else weak_address_of(mailbox)
+
+    @property
+    def origin(self) -> Origin | None:
+        """Who asks, if the message in hand came over a link; else None.
+
+        `sender` is None then: an actor of another process has no address here.
+        """
+        envelope = self._turn.in_hand
+        origin = None if envelope is None or envelope[5] is None else envelope[5].origin
+        return origin if isinstance(origin, Origin) else None
 
     @property
     def remaining(self) -> float | None:
@@ -234,7 +245,7 @@ class Current:
 
         self._in_the_loop(tell)
 
-    def watch(self, address: Address[Any] | WeakAddress[Any], handler: Callable[[Any, Down], object], /) -> Monitor:
+    def watch(self, address: Address[Any] | WeakAddress[Any] | Monitored, handler: Callable[[Any, Down], object], /) -> Monitor:
         """Have `handler(down)` sent to this actor when an incarnation of another one ends.
 
         It is Erlang's monitor, but for one thing. The address stays valid, so the monitor does too,
@@ -244,18 +255,24 @@ class Current:
 
         The monitor is this incarnation's: it goes with it, and the next one isn't told of what it
         never asked for. `close()` ends it sooner. It doesn't keep the other actor alive.
+
+        An actor of another process can be watched, too, by its remote address. A link that is down
+        tells of it as `unreachable`, though it may live on; the monitor goes on with the next
+        connection.
         """
         incarnation = self._alive()
         check(handler)
+        if incarnation.instance is not None:
+            kind = class_of(incarnation.instance)
+            resolve(kind, table_for(kind), handler)  # UnknownHandler now, rather than a crash then
+        if isinstance(address, Monitored):
+            return address.monitored(incarnation, handler)
         if not isinstance(address, Address | WeakAddress):
             cure = "the address of an actor; of what is below a supervisor, events() tells"
             raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
         if address._mailbox.mailbox is incarnation.mailbox:
             cure = "another actor's: a monitor goes with the incarnation that has it, and so would never tell"
             raise InvalidSpec(f"watch by {self.path!r}", "address", address, cure)
-        if incarnation.instance is not None:
-            kind = class_of(incarnation.instance)
-            resolve(kind, table_for(kind), handler)  # UnknownHandler now, rather than a crash then
         return monitor(incarnation, address._mailbox.mailbox, handler)
 
     @overload

@@ -151,7 +151,13 @@ class ActorPlace:
         now, name, number = node.tree.backend.now(), self.mailbox.name, incarnation.number
         if node.branch.lives.muted != name:
             node.branch.lives.started(now, name, number, self.mailbox.waiting)
-        node.step(node.machine.child_started, name, number, now)
+        if incarnation.extras.connecting:
+            node.step(node.machine.child_started, name, number, now, connecting=True)
+        else:
+            node.step(node.machine.child_started, name, number, now)
+
+    def connected(self, incarnation: Incarnation) -> None:
+        self.node.step(self.node.machine.child_connected, self.mailbox.name, incarnation.number, self.node.tree.backend.now())
 
     def tree_started(self) -> None:
         """The second phase of its start: all that was started with it is built."""

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from supervise.actor.incarnation import Incarnation
 from supervise_strategies.child_state import ChildState
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.supervisor_state import Phase
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = RunningSupervisor | Runnable
 
+CONNECTING: Final = "connecting"
 OPTIONAL: Final = 1000
 """Of what isn't required, so many are looked at to know whether a tree is degraded: half a millisecond."""
 
@@ -43,9 +45,10 @@ OPTIONAL: Final = 1000
 class ChildHealth:
     """How one actor, pool or supervisor is; `health(app).children` has one for each.
 
-    A pool is one child: its workers aren't told of by themselves. `state` is starting, running,
-    stopping, stopped, finished, restarting (it waits for its backoff, too) or unstoppable.
-    `finished` is well: nobody wants it to run.
+    A pool is one child: its workers aren't told of by themselves. `state` is starting, connecting
+    (a link that hasn't heard from its other side yet), running, stopping, stopped, finished,
+    restarting (it waits for its backoff, too) or unstoppable. `finished` is well: nobody wants it
+    to run.
 
         required: Whether the tree isn't ready while it is down. What is below an optional
             supervisor is optional.
@@ -71,7 +74,7 @@ class ChildHealth:
     required: bool
     """Whether the tree isn't ready while it is down; what is below an optional supervisor is optional."""
     state: str
-    """starting, running, stopping, stopped, finished, restarting (it waits for its backoff, too), unstoppable."""
+    """starting, connecting, running, stopping, stopped, finished, restarting (it waits for its backoff, too), unstoppable."""
     incarnation: int
     restarts: int
     """Because of its own ends, since its supervisor started."""
@@ -283,10 +286,10 @@ def is_required(place: Place, above: BranchPlace) -> bool:
 def state_of(place: Place, above: BranchPlace) -> str:
     """Where it stands, in the words of `ChildHealth.state`. It may be asked for in another thread."""
     node = above.node
-    return state_in(node, None if node is None else node.machine.slot(place.name))
+    return state_in(node, None if node is None else node.machine.slot(place.name), place)
 
 
-def state_in(node: Node | None, slot: Slot | None) -> str:
+def state_in(node: Node | None, slot: Slot | None, place: Place) -> str:
     """The same, for who has what its supervisor keeps of it."""
     if node is None or slot is None:  # its supervisor is down
         return "stopped"
@@ -294,6 +297,10 @@ def state_in(node: Node | None, slot: Slot | None) -> str:
         return "finished"
     if slot.state is ChildState.STOPPED and node.machine.phase is Phase.STARTING:
         return "starting"  # its turn comes
+    if slot.state is ChildState.RUNNING and isinstance(place, ActorPlace):
+        life = place.mailbox.turn
+        if isinstance(life, Incarnation) and life.extras.connecting:
+            return CONNECTING
     return slot.state.value
 
 
@@ -336,7 +343,7 @@ def _child(place: Place, above: BranchPlace, required: bool) -> ChildHealth:
         path,
         kind,
         required,
-        state_in(node, slot),
+        state_in(node, slot, place),
         slot.number,
         slot.past.restarts,
         node.machine.left(place.name, now),

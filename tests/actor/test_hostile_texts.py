@@ -120,3 +120,12 @@ def test_the_outline_of_a_message_has_types_alone(args: tuple[Any, ...], kwargs:
 
     for _ in range(2):  # the second time it may be known
         assert outline(place, args, kwargs) == said
+
+
+def test_the_outline_asks_no_class_for_its_hash() -> None:
+    class Meta(type):
+        def __hash__(cls) -> int:
+            raise RuntimeError("no")
+
+    odd: Any = Meta("Odd", (), {})
+    assert outline(Desk.fail, (odd(),), {}) == "Desk.fail(Odd)"

@@ -45,6 +45,36 @@ def line(app: RunningSupervisor, path: str) -> ChildHealth:
     return found
 
 
+class Link(Member):
+    """One that is up, and hasn't heard from its other side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        current()._incarnation.connects()
+        current().nursery.start_soon(self.hear)
+
+    async def hear(self) -> None:
+        life = current()._incarnation
+        await anyio.sleep(60)
+        life.connected()
+        life.connected()  # once more is no harm
+
+
+async def test_a_link_is_connecting_until_it_hears_from_its_other_side_and_isnt_well_so_long() -> None:
+    async with Supervisor("app", child(Link, name="link")) as app:
+        link = line(app, "app/link")
+        assert (link.state, link.well, str(link)) == ("connecting", False, "app/link is connecting")
+        assert readiness(app) == Readiness(True, False, ("app/link is connecting",))
+        await app.find("link").call(Member.see)  # what is sent meanwhile waits
+        assert line(app, "app/link").state == "running"
+        assert readiness(app) == Readiness(True, True)
+        await app.find("link").send(Member.crash)
+        await at_rest()
+        assert line(app, "app/link").state == "connecting"  # each life begins anew
+    async with Supervisor("app", child(Link, name="link", required=False)) as app:
+        assert readiness(app) == Readiness(True, True, degraded=True)
+
+
 async def test_a_tree_in_which_all_is_up() -> None:
     async with Supervisor("app", child(Member, name="a"), Supervisor("below", child(Member, name="b"))) as app:
         found = health(app)
