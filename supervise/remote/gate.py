@@ -1,0 +1,274 @@
+"""Where other processes come in: a listener, and a link for each of them that is admitted.
+
+Theory of operation
+-------------------
+- A gate is a supervisor of two: who accepts, and the links that are there, each a child of a dynamic supervisor.
+- TLS, HELLO and `admit` are done in tasks of who accepts, before there is a link: a dynamic supervisor serves one start at a
+  time, and silent clients would hold up honest ones (tried: 15 s).
+- A newer connection of the same link, by the same identity, first ends the older one, and what came in by that and wasn't
+  accepted: else it could get into a mailbox after what came by the new one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
+from weakref import WeakValueDictionary
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute, SocketListener
+
+from supervise._backends import current_backend
+from supervise.actor.factory import Factory
+from supervise.errors import ProtocolError, SuperviseError
+from supervise.log import say
+from supervise.tree.child import child
+from supervise.tree.current import current
+from supervise.tree.dynamic import DynamicSupervisor
+from supervise.tree.supervisor import Supervisor
+from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import cause_of
+
+from .caller import Admission, Admit, Caller, caller_at, host_and_port, host_of, verifies
+from .endpoint import Endpoint, secured, undelayed
+from .handshake import Arrived, Introduced, answer, hear, refuse
+from .limits import Limits
+from .peer import Peer, Terms
+from .terms import interfaces_of, served_of
+
+if TYPE_CHECKING:
+    import ssl
+
+    from supervise.address.address import Address
+    from supervise.wire.interface import Interface, Served
+
+    from .link import Link
+
+_ACCEPT_AGAIN: Final = 0.1  # seconds until the next try, when no connection can be taken
+_COMPLAIN_EVERY: Final = 5.0  # seconds, of that
+
+
+Listens: TypeAlias = Callable[[], Awaitable[Iterable[Any]]]
+"""An async function that returns listeners, as anyio has them: each with `accept`, `extra` and `aclose`."""
+
+
+class _Described(NamedTuple):
+    """A gate as it is described."""
+
+    name: str
+    where: str
+    listen: Listens
+    delayed: bool
+    """Whether its connections are of a kind that keeps frames back to join them."""
+    serves: tuple[Served, ...]
+    uses: tuple[Interface[Any], ...]
+    tls: ssl.SSLContext | None
+    admit: Admit | None
+    limits: Limits
+    links: DynamicSupervisor
+
+
+class Acceptor:
+    """Listens, and hands over to a link of its own whoever is admitted."""
+
+    def __init__(self, gate: _Described) -> None:
+        self._gate = gate
+        self._listeners: list[SocketListener] = []
+        self._from: Counter[str] = Counter()  # connections, by address
+        self._handshakes = 0
+        self._complained = -math.inf
+        self._links: dict[tuple[bytes, str], tuple[int, Address[Peer]]] = {}
+        self._turns: WeakValueDictionary[tuple[bytes, str], anyio.Lock] = WeakValueDictionary()
+
+    async def __aenter__(self) -> Self:
+        self._listeners = [*await self._gate.listen()]
+        nursery = current().nursery
+        for listener in self._listeners:
+            nursery.start_soon(self._listen, listener, name="listener")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            for listener in self._listeners:
+                await listener.aclose()
+
+    def addresses(self) -> list[str]:
+        """Where it listens, with the ports that were found."""
+        found: list[str] = []
+        for listener in self._listeners:
+            address: Any = listener.extra(SocketAttribute.local_address, None)
+            found.append(f"tcp://{host_and_port(address)}" if type(address) is tuple else self._gate.where)
+        return found
+
+    async def _listen(self, listener: SocketListener) -> None:
+        # Not listener.serve(): there an error of one accept() would end it.
+        while True:
+            try:
+                stream = await listener.accept()
+            except Exception as error:
+                self._complain(error)
+                await anyio.sleep(_ACCEPT_AGAIN)
+            else:
+                current().nursery.start_soon(self._arrives, stream, name="handshake")
+
+    def _complain(self, error: Exception) -> None:
+        now = current_backend().now()
+        if now - self._complained >= _COMPLAIN_EVERY:
+            self._complained = now
+            cause = cause_of(error)
+            say(logging.WARNING, "%s: no connection can be taken: %s", current().path, error if cause is None else cause)
+
+    async def _arrives(self, stream: ByteStream) -> None:
+        """One connection, until it is a link's, or refused."""
+        limits, host = self._gate.limits, host_of(stream)
+        full = self._from.total() >= limits.connections or self._from[host] >= limits.per_address
+        if full or self._handshakes >= limits.handshakes:
+            await anyio.aclose_forcefully(stream)
+            return
+        self._from[host] += 1
+        self._handshakes += 1
+        handed = False
+        try:
+            arrived = None
+            try:
+                with anyio.move_on_after(limits.greeting):
+                    arrived = await self._greet(stream)
+            finally:
+                self._handshakes -= 1
+            if arrived is not None:
+                handed = await self._hand_over(arrived, host)
+        except (OSError, ProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
+            pass  # it is gone, or speaks something else
+        except Exception as error:
+            say(logging.ERROR, "%s: a connection couldn't be taken: %s", current().path, error, error=error)
+        finally:
+            if not handed:
+                self._left(host)
+                with anyio.CancelScope(shield=True):
+                    await anyio.aclose_forcefully(stream)
+
+    def _left(self, host: str) -> None:
+        self._from[host] -= 1
+        if not self._from[host]:
+            del self._from[host]
+
+    async def _greet(self, stream: ByteStream) -> Arrived | None:
+        """TLS, HELLO, `admit`; None if it isn't admitted."""
+        gate = self._gate
+        if gate.delayed:
+            undelayed(stream.extra(SocketAttribute.raw_socket))
+        if gate.tls is not None:
+            stream = await secured(stream, gate.tls, server=True)
+        heard = await hear(stream, gate.limits, gate.name, gate.uses)
+        if heard is None:
+            return None
+        caller = caller_at(stream, heard.hello)
+        admission = await self._admitted(caller)
+        if admission is None:
+            await refuse(heard, "it isn't admitted")
+            return None
+        served = gate.serves if admission.serves is None else tuple(admission.serves)
+        identity = caller.identity if admission.identity is None else admission.identity
+        return await answer(heard, caller, identity, served, gate.uses)
+
+    async def _admitted(self, caller: Caller) -> Admission | None:
+        if self._gate.admit is None:
+            return Admission()
+        said = self._gate.admit(caller)
+        if inspect.isawaitable(said):
+            said = await said
+        if isinstance(said, Admission):
+            return said
+        return Admission() if said is True else None
+
+    async def _hand_over(self, arrived: Arrived, host: str) -> bool:
+        """Make a link of it. An older connection of the same link is ended first; one that is older itself is refused."""
+        key = arrived.link, arrived.identity
+        links = current().supervisor(self._gate.links)
+        # One at a time: of two that wait for the end of the same older one, the second has to end the first.
+        async with self._turns.setdefault(key, anyio.Lock()):
+            older = self._links.get(key)
+            if older is not None:
+                life, address = older
+                if life >= arrived.life:
+                    return False
+                with suppress(SuperviseError):  # it may be gone by itself
+                    await address.call(Peer._superseded)
+                    await address.watch()
+            self._links[key] = arrived.life, await links.start(self._factory(arrived, host, key))
+        return True
+
+    def _factory(self, arrived: Arrived, host: str, key: tuple[bytes, str]) -> Factory[Peer]:
+        gate = self._gate
+        terms = Terms(gate.where, gate.uses, gate.serves, gate.limits, eager=True)
+
+        def over() -> None:
+            self._left(host)
+            known = self._links.get(key)
+            if known is not None and known[0] == arrived.life:
+                del self._links[key]
+
+        async def greet(link: Link) -> Introduced:
+            return arrived.introduced
+
+        return Factory("link", lambda: Peer(terms, greet, over))
+
+
+def gate(
+    where: str | Listens,
+    *,
+    serves: Iterable[Served] = (),
+    uses: Iterable[Interface[Any]] = (),
+    tls: ssl.SSLContext | None = None,
+    admit: Admit | None = None,
+    insecure: bool = False,
+    limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    name: str = "gate",
+) -> Supervisor:
+    """A supervisor that lets other processes in, each as a link of its own.
+
+    where: `"tcp://0.0.0.0:7000"`, or `"unix:///run/shop.sock"`, which only this user may open.
+        Port 0 is any that is free. Or an async function that returns anyio listeners.
+    serves: What may be used over it: `[ORDERS.by(orders)]`.
+    uses: Interfaces that the other sides may serve in turn; `current().origin.link` leads there.
+    tls: The server's context. Without, TCP beyond this machine is refused, but with
+        `insecure=True`.
+    admit: Who may come in: a function, async or not, of one `Caller`. It answers with an
+        `Admission`, or True; False or None refuse. What it raises is logged, and refuses, too.
+        Beyond this machine there has to be one, or `tls` has to verify certificates.
+    limits: See `Limits`.
+
+    Raises `InvalidSpec`.
+    """
+    who = f"gate {name!r}"
+    text, listens, delayed = _listening(who, where, tls, admit, insecure)
+    links = DynamicSupervisor("links", max_children=limits.connections)
+    described = _Described(
+        name, text, listens, delayed, served_of(who, serves), interfaces_of(who, "uses", uses), tls, admit, limits, links
+    )
+    return Supervisor(name, child(Acceptor, described, name="acceptor"), links, strategy="rest_for_one")
+
+
+def _listening(
+    who: str, where: str | Listens, tls: ssl.SSLContext | None, admit: Admit | None, insecure: bool
+) -> tuple[str, Listens, bool]:
+    """What it is called, how it listens, and whether its connections may keep frames back."""
+    if not isinstance(where, str) and callable(where):
+        return getattr(where, "__name__", "a function"), where, False
+    endpoint = Endpoint.parse(who, "where", where)
+    if not endpoint.is_private:
+        if tls is None and not insecure:
+            cure = "a server's ssl.SSLContext; what isn't encrypted anybody on the way can read and change: insecure=True"
+            raise InvalidSpec(who, "tls", tls, cure)
+        if admit is None and (tls is None or not verifies(tls)):
+            cure = "a function that says who may come in; or a tls= that verifies certificates (verify_mode=ssl.CERT_REQUIRED)"
+            raise InvalidSpec(who, "admit", admit, cure)
+    return str(endpoint), endpoint.listen, not endpoint.path

@@ -1,0 +1,208 @@
+"""Messages that are passed on to another process, without being read: a relay.
+
+A relay is served at a gate as an actor would be. What comes for it goes out over another link, with its bytes, its signature's
+hash, its deadline, its depth and its trace; the answer comes back in the same way. So it knows the signatures of an interface,
+and nothing of what is in the messages. It is one hop more for whoever waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+
+from supervise.address.address import Address, WeakAddress
+from supervise.errors import ActorStopped, SuperviseError
+from supervise.log import say
+from supervise.message import Message, name_of
+from supervise.tree.child import Child
+from supervise.tree.current import current
+from supervise.wire.frames import MOST_VIA
+from supervise.wire.interface import Interface, Served
+from supervise.wire.kinds import Kind
+from supervise_strategies.errors import InvalidSpec, StrategyError
+from supervise_strategies.exception import interrupts
+from supervise_strategies.exit_reason import describe
+from supervise_strategies.kind import is_of
+from supervise_strategies.text import LONG, cut
+
+from . import circle
+from .link import Link
+from .outgoing import Outgoing
+from .target import Incoming, refuse
+
+if TYPE_CHECKING:
+    from supervise.address.origin import Origin
+    from supervise.mailbox.mailbox import Mailbox
+
+    from .peer import Peer
+
+A = TypeVar("A")
+
+
+class Passing(NamedTuple):
+    """A message that is passed on: what `choose` of a relay is asked about."""
+
+    interface: str
+    handler: str
+    """Its name: `place`."""
+    call: bool
+    """Whether somebody waits for the answer."""
+    size: int
+    """Bytes of its arguments."""
+    origin: Origin
+
+
+Choose: TypeAlias = "Callable[[Passing], Child[Peer] | Address[Peer] | WeakAddress[Peer]]"
+
+
+class Relay:
+    """What a relay is described with; `relay` makes it."""
+
+    def __init__(self, to: Child[Peer] | Choose, interface: Interface[Any]) -> None:
+        self.to: Child[Peer] | Choose = to
+        self.interface: Interface[Any] = interface
+
+    def target(self, here: Mailbox) -> RelayTarget:
+        """Of one connection, in the tree of its link, whose mailbox this is."""
+        return RelayTarget(self, here)
+
+    def __repr__(self) -> str:
+        return f"<Relay of {self.interface.name}>"
+
+
+def relay(to: Child[Peer] | Choose, interface: Interface[Any], /) -> Served:
+    """Serve an interface by passing its messages on: `gate(…, serves=[relay(link, ORDERS)])`.
+
+    to: The link that they go out over, which has to use the interface. Or a function that is asked
+        for each message which link it is: it is called in the loop, and must neither wait nor
+        raise; what it raises is logged, and the message is refused.
+
+    Order is kept for each sender as long as its messages go out over the same link. When the link is
+    down they wait in its mailbox. A call that was written to a connection that has ended is
+    `OutcomeUnknown` for its caller, too. Raises `InvalidSpec`.
+    """
+    who = "relay"
+    given = cast("object", interface)
+    if not is_of(given, Interface):
+        raise InvalidSpec(who, "interface", given, "an interface, as Interface(…) makes it: relay(link, ORDERS)")
+    goes = cast("object", to)
+    if not _is_described(goes) and not callable(goes):
+        raise InvalidSpec(who, "to", goes, "the link, as dial(…) describes it, or a function that chooses one for each message")
+    return Served(interface, cast("Any", Relay(to, interface)))
+
+
+def _is_described(link: object) -> bool:
+    """Whether it is a child, as `dial` describes it."""
+    return type(link) is Child
+
+
+class RelayTarget:
+    """Takes what comes in on one connection for one interface, and passes it on."""
+
+    def __init__(self, relay: Relay, here: Mailbox) -> None:
+        self._relay = relay
+        self._here = here
+        self._fixed: Link | None = None
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return self._here if self._fixed is None else self._fixed.mailbox
+
+    @property
+    def actor(self) -> None:
+        return None
+
+    @property
+    def is_open(self) -> bool:
+        return False  # it may have to wait for credit
+
+    async def take(self, incoming: Incoming) -> None:
+        arrival = incoming.arrival
+        if arrival is not None and arrival.done():
+            return
+        try:
+            link = self._link_for(incoming)
+            await link.forward(Forwarded(link, incoming))
+        except SuperviseError as error:
+            refuse(self.mailbox, incoming, (), {}, error)
+
+    def _link_for(self, incoming: Incoming) -> Link:
+        """Raises ActorStopped where there is none."""
+        if self._fixed is not None:
+            return self._fixed
+        to: Any = self._relay.to
+        name = name_of(incoming.method.function)
+        try:
+            chosen = to if _is_described(to) else cast("Any", to(self._passing(incoming)))
+            address = current().find(chosen) if _is_described(chosen) else chosen
+        except StrategyError as error:
+            raise ActorStopped(f"{self._here.path} doesn't pass on {name}: {error}") from error
+        except BaseException as error:
+            if interrupts(error):
+                raise
+            say(
+                logging.ERROR,
+                "%s: the function that chooses a link for %s raised %s",
+                self._here.path,
+                name,
+                error,
+                error=error,
+            )
+            raise ActorStopped(f"{self._here.path} doesn't pass on {name}: choosing a link raised {describe(error)}") from error
+        link: object = address._mailbox.mailbox.extras.carrier if type(address) in (Address, WeakAddress) else None
+        if not isinstance(link, Link) or self._relay.interface not in link.uses:
+            uses = f"a link that uses {self._relay.interface.name}"
+            raise ActorStopped(f"{self._here.path} doesn't pass on {name}: {address!r} isn't {uses}")
+        if _is_described(to):
+            self._fixed = link
+        return link
+
+    def _passing(self, incoming: Incoming) -> Passing:
+        return Passing(
+            incoming.interface.name,
+            incoming.method.name,
+            incoming.arrival is not None,
+            len(incoming.frame.body),
+            incoming.origin,
+        )
+
+
+class Forwarded(Outgoing):
+    """A message that is passed on. Its answer goes back as it is."""
+
+    __slots__ = ("_arrival",)
+
+    def __init__(self, link: Link, incoming: Incoming) -> None:
+        frame, origin, arrival = incoming.frame, incoming.origin, incoming.arrival
+        message = Message(incoming.method.function, (), {})  # its arguments aren't read
+        super().__init__(
+            link,
+            incoming.interface,
+            incoming.method,
+            frame.body,
+            message,
+            None,
+            level=frame.depth,
+            above=() if arrival is None else (*frame.above, circle.new_id()),
+            deadline=incoming.deadline,
+            trace=frame.trace,
+            flags=frame.flags,
+            via=(cut(origin.identity or origin.address, LONG), *frame.via)[:MOST_VIA],
+        )
+        self.is_call = arrival is not None
+        self._arrival = arrival
+        if arrival is not None:
+            arrival.passed_on = self
+
+    def refuse(self, error: BaseException) -> None:
+        if self.end() and self._arrival is not None:
+            self._arrival.refuse(error)
+
+    def answered(self, body: bytes) -> None:
+        if self.end() and self._arrival is not None:
+            self._arrival.pass_back(Kind.REPLY, body)
+
+    def failed(self, body: bytes, path: str) -> None:
+        if self.end() and self._arrival is not None:
+            self._arrival.pass_back(Kind.ERROR, body)

@@ -1,0 +1,119 @@
+"""Where the messages of one interface go that came in: to an actor of this process, or on to another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from supervise.errors import BadMessage, SuperviseError
+from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel
+from supervise.mailbox.hops import Hops
+from supervise.mailbox.losses import Loss
+from supervise.wire.frames import CANCEL, FINISH, NOW
+
+if TYPE_CHECKING:
+    from supervise.address.address import Address, WeakAddress
+    from supervise.address.origin import Origin
+    from supervise.mailbox.lane import Lane
+    from supervise.mailbox.mailbox import Mailbox
+    from supervise.wire.codec import Method
+    from supervise.wire.frames import Frame
+    from supervise.wire.interface import Interface
+
+    from .arrival import Arrival
+
+
+class Incoming(NamedTuple):
+    """One message that came in over a link."""
+
+    frame: Frame
+    interface: Interface[Any]
+    method: Method
+    arrival: Arrival | None
+    """The reply slot of a call; None of a send."""
+    size: int
+    since: float
+    """The instant at which it came."""
+    origin: Origin
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """By this side's clock: the way isn't counted."""
+        return Deadline(self.since, self.frame.ms / 1000) if self.frame.ms else None
+
+
+class Target(Protocol):
+    """Takes messages that came in, one after the other."""
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Of the actor that is next on its way."""
+        ...
+
+    @property
+    def actor(self) -> Mailbox | None:
+        """What can be watched, and subscribed to; None: it passes on calls and sends alone."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes the next one without waiting."""
+        ...
+
+    async def take(self, incoming: Incoming) -> None:
+        """Return when it is accepted, or was refused, which its caller is told then. Of a send that is a dead letter."""
+        ...
+
+
+class ActorTarget:
+    """An actor of this process."""
+
+    def __init__(self, address: Address[Any] | WeakAddress[Any]) -> None:
+        self._address = address
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return self._address._mailbox.mailbox
+
+    @property
+    def actor(self) -> Mailbox:
+        return self.mailbox
+
+    @property
+    def is_open(self) -> bool:
+        return self._address._mailbox.mailbox.is_open
+
+    async def take(self, incoming: Incoming) -> None:
+        method, arrival = incoming.method, incoming.arrival
+        args: tuple[Any, ...] = ()
+        kwargs: dict[str, Any] = {}
+        try:
+            args, kwargs = method.decode(incoming.frame.body)
+            if arrival is not None and arrival.done():
+                return
+            lane = self._address._lane_for(method.function, args, kwargs)
+            await lane.post(method.function, args, kwargs, arrival, _options(incoming, lane))
+        except (BadMessage, SuperviseError) as error:
+            refuse(self.mailbox, incoming, args, kwargs, error)
+
+
+def _options(incoming: Incoming, lane: Lane) -> MessageOptions:
+    frame, arrival = incoming.frame, incoming.arrival
+    instrument = lane.mailbox.instrument
+    on_cancel: OnCancel | None = "cancel" if frame.flags & CANCEL else "finish" if frame.flags & FINISH else None
+    return MessageOptions(
+        incoming.deadline,
+        "fail" if frame.flags & NOW else "wait",
+        on_cancel,
+        span=None if instrument is None else instrument.arrives(frame.trace, call=arrival is not None),
+        hops=None if arrival is None else Hops(frame.depth, frame.above, arrival),
+        origin=incoming.origin,
+    )
+
+
+def refuse(mailbox: Mailbox, incoming: Incoming, args: tuple[Any, ...], kwargs: dict[str, Any], error: SuperviseError) -> None:
+    """It doesn't get in. Its caller is told; of a send, whose sender has gone on, it is a dead letter."""
+    if incoming.arrival is not None:
+        incoming.arrival.refuse(error)
+        return
+    mailbox.count_accepted()
+    mailbox.dead_letter((incoming.method.function, args, kwargs, None, None, None), str(error), Loss.REFUSED, error)
