@@ -168,6 +168,8 @@ class Mailbox(Control):
         """This message is lost, and said to be. `begun`: it was in hand, and this try counts."""
         self.dead_lettered += 1
         self.dead_letters.add(self, envelope, why, loss, error, begun=begun)
+        if self.extras.on_loss is not None:
+            self.extras.on_loss(envelope)
 
     def text(self, envelope: Envelope) -> str:
         """The message for people, in the middle of a change."""
@@ -178,8 +180,9 @@ class Mailbox(Control):
         self.own_extras().abandoned += 1
         reply = envelope[3]
         if reply is None:
-            return
-        if reply.done():
+            if self.extras.on_loss is not None:
+                self.extras.on_loss(envelope)
+        elif reply.done():
             lane.given_up -= 1
         else:  # its deadline has passed, but the timer is still to come
             lane.fail(reply, too_late(self, envelope))

@@ -9,9 +9,11 @@ from .extras import Extras, shared
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
 
     from supervise._backends import Future
 
+    from .envelope import Envelope
     from .lane import Lane
     from .throttle import Bucket
 
@@ -28,6 +30,7 @@ class MailboxExtras(Extras):
         "fail_fast",
         "held_back_until",
         "kept",
+        "on_loss",
         "paused",
         "pings",
         "side",
@@ -39,6 +42,7 @@ class MailboxExtras(Extras):
         self.choosing: Choosing = STRICT
         self.bucket: Bucket | None = None
         self.carrier: object = None  # of an actor that carries messages to another process: what outlives its connections
+        self.on_loss: Callable[[Envelope], object] | None = None  # that one is told of messages that it never gets
         self.paused: bool = False
         self.held_back_until: float = 0.0  # until when a message that is tried again may hold a lane
         self.causes: dict[int, BaseException] | None = None  # what ended the life of what is tried again, until one follows

@@ -22,8 +22,8 @@ class Flight:
         """Of sends: they come back in this order. Of calls only their number counts."""
 
     def fits(self, size: int) -> bool:
-        """Whether one more may be written."""
-        return len(self.sizes) < self._most and self.bytes + size <= self._most_bytes
+        """Whether one more may be written. What is larger than all of it gets through alone: who writes it refuses it."""
+        return not self.sizes or (len(self.sizes) < self._most and self.bytes + size <= self._most_bytes)
 
     def add(self, size: int) -> None:
         """It is written."""
@@ -37,9 +37,13 @@ class Flight:
 
     def accepted(self, size: int) -> list[int] | None:
         """The other side has accepted so many bytes of sends: those of the first ones. None: they don't add up to it."""
-        found: list[int] = []
-        while size > 0 and self.sizes:
-            found.append(self.sizes.popleft())
-            size -= found[-1]
-            self.bytes -= found[-1]
-        return found if size == 0 else None
+        left, many = size, 0
+        for each in self.sizes:
+            if left <= 0:
+                break
+            left -= each
+            many += 1
+        if left:
+            return None  # nothing is taken: what is out comes back at the end of the connection
+        self.bytes -= size
+        return [self.sizes.popleft() for _ in range(many)]

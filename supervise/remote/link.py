@@ -53,6 +53,7 @@ from .watching import Watching
 from .window import Window
 
 if TYPE_CHECKING:
+    from supervise.mailbox.envelope import Envelope
     from supervise.mailbox.instrument import AnyMessageSpan
     from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.observers import Down, Monitor, OnDown
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ENVELOPE: Final = 512  # bytes of a frame beside its body, at most
+_LATEST: Final = 10 * 365 * 24 * 3600.0  # seconds that a frame can say are left; more is as good as no deadline
 
 
 class Lost(NamedTuple):
@@ -100,7 +102,8 @@ class Link:
         self._numbers = count(1)
         self._routes: Routes | None = None
         self._carriers: dict[Method, Callable[..., Any]] = {}
-        self.watching: Watching = Watching(backend, lambda: self.path)
+        self.watching: Watching = Watching(mailbox)
+        mailbox.own_extras().on_loss = self._lost
         look_out(mailbox, self._looked)
 
     @property
@@ -138,7 +141,7 @@ class Link:
         if level >= self.agreed.depth:
             text = f"{self.path}: {name_of(method.function)} would be call {level + 1} of those over links that wait for it"
             raise CallTooDeep(f"{text}, and {self.agreed.depth} may: use send, which waits for nothing", message)
-        if travel.on_restart == "fail" and self.connection is None:
+        if travel.on_restart == "fail" and self.connection is None and mailbox.refusal not in ("stopped", "closed"):
             raise ActorRestarting(
                 f"{self.path} isn't connected, and the call of {name_of(method.function)} doesn't wait", message
             )
@@ -344,8 +347,9 @@ class Link:
         assert self._routes is not None
         deadline, ms = outgoing.deadline, 0
         if deadline is not None:
-            ms = math.ceil((deadline.at - self.mailbox.backend.now()) * 1000)
-            if ms <= 0:
+            left = deadline.at - self.mailbox.backend.now()
+            ms = math.ceil(left * 1000) if left < _LATEST else 0
+            if left <= 0:
                 self._expire(outgoing)
                 return
         refusal = self._unfit(outgoing)
@@ -459,11 +463,17 @@ class Link:
         """Sends that were written, and of which nobody has said that they were accepted."""
         return sum(len(flight.sizes) for flight in self._sends_out.values())
 
-    def answer_to(self, number: int) -> Outgoing:
-        """The call that an answer is of; it isn't open any more. ProtocolError if there is none."""
-        outgoing = self._open.pop(number, None)
+    def open_call(self, number: int) -> Outgoing:
+        """The call of this number. ProtocolError if there is none."""
+        outgoing = self._open.get(number)
         if outgoing is None:
             raise ProtocolError("id", f"an answer to call {number}, which isn't open")
+        return outgoing
+
+    def answer_to(self, number: int) -> Outgoing:
+        """The call that an answer is of; it isn't open any more. ProtocolError if there is none."""
+        outgoing = self.open_call(number)
+        del self._open[number]
         self._flight(outgoing).answered(outgoing.size)
         return outgoing
 
@@ -500,6 +510,12 @@ class Link:
                     self._write(outgoing)
             if not held:
                 self._held.pop(key, None)
+
+    def _lost(self, envelope: Envelope) -> None:
+        """The link's own message of a send ended before it was carried out: there is no reply slot that would be told."""
+        for outgoing in envelope[1]:
+            if isinstance(outgoing, Outgoing) and outgoing.answer is None:
+                outgoing.end()
 
     def _looked(self, _: Down, over: bool) -> None:
         """Its actor has ended. If it isn't started again by itself nobody need wait any more."""

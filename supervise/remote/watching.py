@@ -25,6 +25,7 @@ from supervise_strategies.text import LONG, one_line
 
 if TYPE_CHECKING:
     from supervise._backends import Backend
+    from supervise.mailbox.mailbox import Mailbox
     from supervise.mailbox.turn import Turn
     from supervise.wire.codec import Event
     from supervise.wire.interface import Interface
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AHEAD: Final = 16
 """Events that may be under way for one subscriber: those above wait at the publisher."""
+
+MOST: Final = 1000
+"""Watches of one link; as many subscriptions more find room at the other side."""
+_SWEEP: Final = 64
 
 
 class _Watch(NamedTuple):
@@ -80,11 +85,12 @@ class _Subscription(RemoteSubscription[T]):
 class Watching:
     """Of one link."""
 
-    def __init__(self, backend: Backend, path: Callable[[], str]) -> None:
-        self.backend: Backend = backend
-        self._path = path
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.backend: Backend = mailbox.backend
+        self._mailbox = mailbox
         self._numbers = count(1)
         self._watches: dict[int, _Watch] = {}
+        self._sweep = _SWEEP
         self._subscriptions: list[_Subscription[Any]] = []
         self._connection: Connection | None = None
         self._routes: Routes | None = None
@@ -94,7 +100,7 @@ class Watching:
 
     async def watch(self, interface: Interface[Any]) -> Down:
         """See `RemoteAddress.watch`."""
-        path = f"{self._path()}:{interface.name}"
+        path = f"{self._mailbox.path}:{interface.name}"
         await self.backend.checkpoint()
         over = self.backend.future()
 
@@ -111,7 +117,7 @@ class Watching:
 
     def monitored(self, interface: Interface[Any], watcher: Turn, handler: OnDown) -> Monitor:
         """See `Current.watch`."""
-        path, observers = f"{self._path()}:{interface.name}", Observers(0)
+        path, observers = f"{self._mailbox.path}:{interface.name}", Observers(0)
         monitor = monitor_on(observers, path, watcher, handler)
 
         def told(down: Down, final: bool) -> None:
@@ -123,9 +129,21 @@ class Watching:
 
     def _watch(self, watch: _Watch) -> int:
         number = next(self._numbers)
+        if len(self._watches) >= min(self._sweep, MOST):
+            self._forget_unwanted()
+        if len(self._watches) >= MOST:
+            self._unreachable(watch, f"{MOST} others are watched over this link, which is the most")
+            return number
         self._watches[number] = watch
         self._ask(number, watch)
         return number
+
+    def _forget_unwanted(self) -> None:
+        """Those of monitors whose watchers are gone. Nobody says so, and it is seen when they are told, or here."""
+        for number, watch in [*self._watches.items()]:
+            if not watch.wanted():
+                self._forget(number)
+        self._sweep = max(_SWEEP, 2 * len(self._watches))
 
     def _ask(self, number: int, watch: _Watch) -> None:
         """Have the other side tell; what can't be asked is unreachable."""
@@ -160,7 +178,7 @@ class Watching:
 
     def subscribe(self, interface: Interface[Any], kind: type[T], capacity: float, overflow: WhenFull) -> RemoteSubscription[T]:
         """See `RemoteAddress.subscribe`."""
-        path, event = f"{self._path()}:{interface.name}", interface.event(kind)
+        path, event = f"{self._mailbox.path}:{interface.name}", interface.event(kind)
         if not is_count(capacity, 1) or capacity > 65535:
             cure = "how many events may wait at the publisher: a whole number from 1 to 65535"
             raise InvalidSpec(f"subscription to {path!r}", "capacity", capacity, cure)
@@ -174,7 +192,10 @@ class Watching:
         if self._routes is not None:
             to = self._routes.event_number(subscription.event)
             if isinstance(to, str):
-                raise NotServed(f"{self._path()}: {to}")
+                raise NotServed(f"{self._mailbox.path}: {to}")
+        if self._mailbox.refusal == "closed":
+            subscription.end()
+            return
         self._subscriptions.append(subscription)
         self._renew(subscription)
 
@@ -189,12 +210,16 @@ class Watching:
         subscription.renewed(number)
         body = SubscribeBody(capacity=subscription.capacity, overflow=subscription.overflow)
         self._connection.put(Frame(Kind.SUBSCRIBE, number, to, encode_body(body)), urgent=True)
-        self._connection.put(Frame(Kind.MORE, number, AHEAD), urgent=True)
+        self._more(number, AHEAD - len(subscription))  # what came by the last connection may wait to be read still
 
     def more(self, subscription: _Subscription[Any], events: int) -> None:
         """So many were read."""
-        if self._connection is not None and subscription.number:
-            self._connection.put(Frame(Kind.MORE, subscription.number, events), urgent=True)
+        if subscription.number:
+            self._more(subscription.number, events)
+
+    def _more(self, number: int, events: int) -> None:
+        if self._connection is not None and events:
+            self._connection.put(Frame(Kind.MORE, number, events), urgent=True)
 
     def leave(self, subscription: _Subscription[Any]) -> None:
         """Nobody reads it any more."""
