@@ -20,7 +20,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from supervise._backends import give
-from supervise.errors import ConnectionLost
+from supervise.errors import ConnectionLost, ProtocolError
 from supervise.wire.frames import Frame, FrameReader, encode
 from supervise.wire.kinds import Kind
 from supervise_strategies.exception import cause_of, context_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 65536  # bytes that are read, or written, at once; to ask the socket for what is missing is 20 times as slow
 BATCH: Final = 64  # frames between two turns of the loop
+_CONTROL: Final = 1 << 20  # bytes of what is urgent, and no answer
 _LOOKS: Final = 5  # within the shortest limit of time
 
 
@@ -49,6 +50,9 @@ class Connection:
         self._urgent: deque[bytes] = deque()
         self._ordinary: deque[bytes] = deque()
         self._waiting = 0  # bytes of what is ordinary
+        self._waiting_urgent = 0
+        # An answer for each call that may be open, and some control: who reads none of it, and asks for more, cheats.
+        self._most_urgent = limits.calls * limits.depth * limits.frame + _CONTROL
         self._something: Future | None = None  # the writer waits for it
         self._room: Future | None = None  # who has more to write waits for it
         self._done: Future | None = None  # who waits until all is written
@@ -73,6 +77,7 @@ class Connection:
         data = encode(frame)
         if urgent:
             self._urgent.append(data)
+            self._waiting_urgent += len(data)
         else:
             self._ordinary.append(data)
             self._waiting += len(data)
@@ -128,8 +133,7 @@ class Connection:
         first = self._urgent or self._ordinary
         if len(first) == 1 and (first is self._ordinary or not self._ordinary):
             data = first.popleft()
-            if first is self._ordinary:
-                self._waiting -= len(data)
+            self._left(first, len(data))
             return data
         parts: list[bytes] = []
         size = 0
@@ -138,14 +142,19 @@ class Connection:
                 data = queue.popleft()
                 size += len(data)
                 parts.append(data)
-                if queue is self._ordinary:
-                    self._waiting -= len(data)
+                self._left(queue, len(data))
         return b"".join(parts)
+
+    def _left(self, queue: deque[bytes], size: int) -> None:
+        if queue is self._ordinary:
+            self._waiting -= size
+        else:
+            self._waiting_urgent -= size
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
     async def read(self, take: Callable[[Frame], Awaitable[None] | None], after: Callable[[], object]) -> None:
-        """The reader's task: hand over each frame, and say when a chunk is done. Ends by an exception alone.
+        """The reader's task: hand over each frame, and say when a chunk is done. Ends by an exception, or when it is closed.
 
         ConnectionLost at the end of the stream, ProtocolError for bytes that break a rule, and what `take` raises.
         """
@@ -154,6 +163,10 @@ class Connection:
         while True:
             whole = False
             for frame in self._reader.feed(data):
+                if self.closed:
+                    return
+                if self._waiting_urgent > self._most_urgent:
+                    raise ProtocolError("credit", "the other side doesn't read its answers, and asks for more")
                 whole = True
                 waits = take(frame)
                 if waits is not None:

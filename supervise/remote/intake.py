@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from supervise.errors import SuperviseError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from .target import Incoming, Target
+
+_FEW: Final = 16
+"""Calls that nobody waits for may stand in the line."""
 
 
 class Intake:
@@ -41,6 +44,7 @@ class Intake:
         self._caught_up = caught_up
         self._line: deque[tuple[Target, Incoming]] = deque()
         self._at_work = False
+        self._gone = 0  # of those that were withdrawn since it was looked at, as many may stand in the line still
         self.closed: bool = False
 
     def take(self, target: Target, incoming: Incoming) -> Awaitable[None] | None:
@@ -64,6 +68,13 @@ class Intake:
             self._at_work = True
             self._group.start_soon(self._work, name=f"intake of {self.name}")
         return None
+
+    def withdrawn(self) -> None:
+        """A call has ended that may wait here. Its frame isn't kept for long: the credit for it is given back already."""
+        self._gone += 1
+        if self._gone > _FEW and 2 * self._gone > len(self._line):
+            self._gone = 0
+            self._line = deque(each for each in self._line if each[1].arrival is None or not each[1].arrival.done())
 
     async def _work(self) -> None:
         try:
