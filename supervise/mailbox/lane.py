@@ -210,11 +210,6 @@ class Lane(Intake):
         if reply is not None:
             reply.accepted(options)
 
-    @property
-    def takes_at_once(self) -> bool:
-        """Whether `post` would wait for nothing now, not even for a turn of the loop, in which others may fill the room."""
-        return self.credits > 0 or (self.room > 0 and self._stint < BURST)
-
     async def reply_to(self, envelope: Envelope, reply: Future, options: MessageOptions, turn: Turn | None) -> Any:
         """Wait for it as its options say. `turn`: the one that waits, which is an edge."""
         if turn is not None:

@@ -2,7 +2,8 @@
 
 Theory of operation
 -------------------
-- A gate is a supervisor of two: who accepts, and the links that are there, each a child of a dynamic supervisor.
+- A gate is a supervisor of two: the links that are there, each a child of a dynamic supervisor, and who accepts. Who accepts
+  comes last, so it is the first to be stopped: whoever was told goodbye, and comes back at once, isn't let in to be lost.
 - TLS, HELLO and `admit` are done in tasks of who accepts, before there is a link: a dynamic supervisor serves one start at a
   time, and silent clients would hold up honest ones (tried: 15 s).
 - A newer connection of the same link, by the same identity, first ends the older one, and what came in by that and wasn't
@@ -74,6 +75,24 @@ class _Described(NamedTuple):
     links: DynamicSupervisor
 
 
+class _Place:
+    """What one connection takes up of a gate's limits. Its link leaves it, or whoever fails to make that, or both."""
+
+    def __init__(self, places: Counter[str], host: str) -> None:
+        self._places = places
+        self._host = host
+        self.left: bool = False
+        places[host] += 1
+
+    def leave(self) -> None:
+        """Idempotent."""
+        if not self.left:
+            self.left = True
+            self._places[self._host] -= 1
+            if not self._places[self._host]:
+                del self._places[self._host]
+
+
 class Acceptor:
     """Listens, and hands over to a link of its own whoever is admitted."""
 
@@ -133,7 +152,7 @@ class Acceptor:
         if full or self._handshakes >= limits.handshakes:
             await anyio.aclose_forcefully(stream)
             return
-        self._from[host] += 1
+        place = _Place(self._from, host)
         self._handshakes += 1
         handed = False
         try:
@@ -144,21 +163,16 @@ class Acceptor:
             finally:
                 self._handshakes -= 1
             if arrived is not None:
-                handed = await self._hand_over(arrived, host)
+                handed = await self._hand_over(arrived, place)
         except (OSError, ProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
             pass  # it is gone, or speaks something else
         except Exception as error:
             say(logging.ERROR, "%s: a connection couldn't be taken: %s", current().path, error, error=error)
         finally:
             if not handed:
-                self._left(host)
+                place.leave()
                 with anyio.CancelScope(shield=True):
                     await anyio.aclose_forcefully(stream)
-
-    def _left(self, host: str) -> None:
-        self._from[host] -= 1
-        if not self._from[host]:
-            del self._from[host]
 
     async def _greet(self, stream: ByteStream) -> Arrived | None:
         """TLS, HELLO, `admit`; None if it isn't admitted."""
@@ -189,7 +203,7 @@ class Acceptor:
             return said
         return Admission() if said is True else None
 
-    async def _hand_over(self, arrived: Arrived, host: str) -> bool:
+    async def _hand_over(self, arrived: Arrived, place: _Place) -> bool:
         """Make a link of it. An older connection of the same link is ended first; one that is older itself is refused."""
         key = arrived.link, arrived.identity
         links = current().supervisor(self._gate.links)
@@ -203,15 +217,18 @@ class Acceptor:
                 with suppress(SuperviseError):  # it may be gone by itself
                     await address.call(Peer._superseded)
                     await address.watch()
-            self._links[key] = arrived.life, await links.start(self._factory(arrived, host, key))
+            within = self._gate.limits.grace + 2
+            link = await links.start(self._factory(arrived, place, key), stop_within=within)
+            if not place.left:  # else it has ended already
+                self._links[key] = arrived.life, link
         return True
 
-    def _factory(self, arrived: Arrived, host: str, key: tuple[bytes, str]) -> Factory[Peer]:
+    def _factory(self, arrived: Arrived, place: _Place, key: tuple[bytes, str]) -> Factory[Peer]:
         gate = self._gate
         terms = Terms(gate.where, gate.uses, gate.serves, gate.limits, eager=True)
 
         def over() -> None:
-            self._left(host)
+            place.leave()
             known = self._links.get(key)
             if known is not None and known[0] == arrived.life:
                 del self._links[key]
@@ -254,7 +271,7 @@ def gate(
     described = _Described(
         name, text, listens, delayed, served_of(who, serves), interfaces_of(who, "uses", uses), tls, admit, limits, links
     )
-    return Supervisor(name, child(Acceptor, described, name="acceptor"), links, strategy="rest_for_one")
+    return Supervisor(name, links, child(Acceptor, described, name="acceptor"), strategy="one_for_all")
 
 
 def _listening(

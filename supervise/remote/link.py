@@ -514,7 +514,7 @@ class Link:
     def _lost(self, envelope: Envelope) -> None:
         """The link's own message of a send ended before it was carried out: there is no reply slot that would be told."""
         for outgoing in envelope[1]:
-            if isinstance(outgoing, Outgoing) and outgoing.answer is None:
+            if isinstance(outgoing, Outgoing) and not outgoing.is_call:
                 outgoing.end()
 
     def _looked(self, _: Down, over: bool) -> None:

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from .limits import Limits
 
 
+_FAREWELL: Final = 1.0  # seconds for GOODBYE, after the grace for what is open
+
+
 class Terms(NamedTuple):
     """What a link is described with."""
 
@@ -163,7 +166,7 @@ class Peer:
         actor = cast("Any", served.actor)
         if isinstance(actor, Relay):
             return actor.target(self._life.mailbox)
-        return ActorTarget(current().find(actor) if type(actor) in (Child, Pool) else actor)
+        return ActorTarget((lambda: current().find(actor)) if type(actor) in (Child, Pool) else (lambda: actor))
 
     async def _read(self) -> None:
         assert self._connection is not None
@@ -212,6 +215,7 @@ class Peer:
             while not self._ended and not self._is_quiet:
                 self._quiet = anyio.Event()
                 await self._quiet.wait()
+        with anyio.move_on_after(_FAREWELL):
             connection.put(Frame(Kind.GOODBYE, body=encode_body(Goodbye(why="it was stopped"))), urgent=False)
             if not self._ended:
                 await connection.written()
@@ -324,13 +328,16 @@ class Peer:
         self._settled()
 
     def _take_error(self, frame: Frame) -> None:
-        outgoing = self._link.answer_to(frame.id)
+        outgoing = self._link.open_call(frame.id)
+        # What is no error ends the connection, and the call is still open then: its outcome is unknown.
         outgoing.failed(frame.body, f"{self._link.path}:{outgoing.interface.name}")
+        self._link.answer_to(frame.id)
         self._settled()
 
     def _take_cancel(self, frame: Frame) -> None:
         arrival = self._calls.get(frame.id)
         if arrival is not None and arrival.withdraw():
+            self._intakes[arrival.interface.name].withdrawn()
             self._answer(arrival, Kind.ERROR, CANCELLED)
 
     def _take_credit(self, frame: Frame) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from supervise.errors import BadMessage, SuperviseError
 from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel
 from supervise.mailbox.hops import Hops
 from supervise.mailbox.losses import Loss
 from supervise.wire.frames import CANCEL, FINISH, NOW
+from supervise_strategies.errors import StrategyError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from supervise.address.address import Address, WeakAddress
     from supervise.address.origin import Origin
     from supervise.mailbox.lane import Lane
@@ -67,12 +70,21 @@ class Target(Protocol):
 class ActorTarget:
     """An actor of this process."""
 
-    def __init__(self, address: Address[Any] | WeakAddress[Any]) -> None:
-        self._address = address
+    def __init__(self, find: Callable[[], Address[Any] | WeakAddress[Any]]) -> None:
+        self._find = find
+        self._address = find()
+
+    @property
+    def address(self) -> Address[Any] | WeakAddress[Any]:
+        """Of the actor that is there now: another one, if it was deleted and started anew."""
+        if self._address._mailbox.mailbox.refusal == "closed":
+            with suppress(StrategyError):  # nobody has its place, and the address says so
+                self._address = self._find()
+        return self._address
 
     @property
     def mailbox(self) -> Mailbox:
-        return self._address._mailbox.mailbox
+        return self.address._mailbox.mailbox
 
     @property
     def actor(self) -> Mailbox:
@@ -80,7 +92,7 @@ class ActorTarget:
 
     @property
     def is_open(self) -> bool:
-        return self._address._mailbox.mailbox.is_open
+        return self.address._mailbox.mailbox.is_open
 
     async def take(self, incoming: Incoming) -> None:
         method, arrival = incoming.method, incoming.arrival
@@ -90,9 +102,9 @@ class ActorTarget:
             args, kwargs = method.decode(incoming.frame.body)
             if arrival is not None and arrival.done():
                 return
-            lane = self._address._lane_for(method.function, args, kwargs)
+            lane = self.address._lane_for(method.function, args, kwargs)
             await lane.post(method.function, args, kwargs, arrival, _options(incoming, lane))
-        except (BadMessage, SuperviseError) as error:
+        except Exception as error:  # a `key=` or a `queue=` of the actor's owner may raise anything: it is this message's alone
             refuse(self.mailbox, incoming, args, kwargs, error)
 
 
@@ -110,7 +122,7 @@ def _options(incoming: Incoming, lane: Lane) -> MessageOptions:
     )
 
 
-def refuse(mailbox: Mailbox, incoming: Incoming, args: tuple[Any, ...], kwargs: dict[str, Any], error: SuperviseError) -> None:
+def refuse(mailbox: Mailbox, incoming: Incoming, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> None:
     """It doesn't get in. Its caller is told; of a send, whose sender has gone on, it is a dead letter."""
     if incoming.arrival is not None:
         incoming.arrival.refuse(error)
