@@ -20,7 +20,7 @@ from supervise import CallTimeout, Restart, Supervisor, child, pool
 from supervise.errors import ActorRestarting, ActorStopped, MailboxClosed, MailboxFull, OutcomeUnknown, RemoteError
 from supervise.events import Stopped
 from supervise.mailbox.observers import _OBSERVED
-from supervise.remote.caller import Admission
+from supervise.remote.caller import Admission, Caller
 from supervise.remote.dial import connect, dial
 from supervise.remote.gate import gate
 from supervise.remote.greeting import Dialing
@@ -358,7 +358,11 @@ async def test_an_actor_that_is_deleted_and_started_anew_is_reached() -> None:
 
 async def test_a_link_that_doesnt_start_leaves_its_place_once() -> None:
     network, stranger = FakeNetwork(), child(Orders, name="stranger")
-    async with world(network, gate_options={"admit": lambda _: Admission(serves=[ORDERS.by(stranger)])}) as w:
+
+    def admit(_: Caller) -> Admission:
+        return Admission(serves=[ORDERS.by(stranger)])
+
+    async with world(network, gate_options={"admit": admit}) as w:
         await anyio.sleep(20)
         network.refuse()
         await anyio.sleep(20)
@@ -374,7 +378,7 @@ async def test_of_connections_of_one_link_that_come_at_once_the_newest_stays(ord
         await anyio.sleep(1)
         assert len(peers(w)) == acceptor(w)._from.total() == 2
         assert 3 in [life for life, _ in acceptor(w)._links.values()]
-        assert not acceptor(w)._handing
+        assert not acceptor(w)._turns
         for stream in streams:
             await stream.aclose()
         await at_rest()
