@@ -134,7 +134,7 @@ class RelayTarget:
         to: Any = self._relay.to
         name = name_of(incoming.method.function)
         try:
-            chosen = to if _is_described(to) else cast("Any", to(self._passing(incoming)))
+            chosen = to if _is_described(to) else to(self._passing(incoming))
             address = current().find(chosen) if _is_described(chosen) else chosen
         except StrategyError as error:
             raise ActorStopped(f"{self._here.path} doesn't pass on {name}: {error}") from error

@@ -47,7 +47,7 @@ class Life:
     """One connection."""
 
     number: int
-    written: list[Key] = field(default_factory=list)
+    written: list[Key] = field(default_factory=list[Key])
     """Its sends, in the order in which they went out."""
     lost: Lost | None = None
     """What was said of it at its end; None: it is up."""

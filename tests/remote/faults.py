@@ -603,11 +603,12 @@ async def run(faults: int, seed: int, backend: str, table: Table, kinds: Sequenc
         (False, [(kind, f"{kind} (defaults)") for kind in AT_DEFAULTS[:at_defaults]]),
     ]
     for short, names in plays:
+        wrong: list[str] = []
         if names:
             async with anyio.create_task_group() as group, staged(backend, chance, group, short=short) as scene:
                 wrong = await play(scene, names, table)
-            if wrong:
-                return wrong
+        if wrong:
+            return wrong
     left = watch.left()
     if files() > files_before:
         left.append(f"{files() - files_before} files")
