@@ -276,6 +276,8 @@ class Peer:
 
     def _take(self, frame: Frame) -> Awaitable[None] | None:
         """One frame. ProtocolError if it breaks a rule."""
+        if self._ended:
+            return None  # the rest of a chunk: what was before it may be gone, and it mustn't get in without that
         handle = _HANDLERS.get(frame.kind)
         if handle is None:
             raise ProtocolError("order", f"{frame.kind.name} has no place after the greeting")

@@ -27,6 +27,7 @@ from supervise.remote.caller import Admission, Caller
 from supervise.remote.dial import connect, dial
 from supervise.remote.gate import Acceptor, gate
 from supervise.remote.limits import Limits
+from supervise.remote.peer import Peer
 from supervise.testing import record
 from supervise.testing.fake_link import FakeNetwork
 from supervise.testing.virtual_time import at_rest
@@ -278,6 +279,29 @@ async def test_of_two_newer_connections_the_newest_one_stays() -> None:
         network.heal()  # and what was under way on the second one arrives
         await at_rest()
         assert await w.far.call(OrdersApi.read) == [*range(100, 120)]
+        assert w.settled()
+
+
+@pytest.mark.parametrize("last", range(3))
+async def test_what_comes_after_the_end_of_a_connection_isnt_taken(last: int) -> None:
+    """Else it would get in where what was before it, and waited in line, doesn't any more."""
+    async with world(shop_options={"capacity": 1}) as w:
+        await w.far.call(OrdersApi.count)
+        peer: Peer = await w.shop.find("gate/links/link").call(lambda peer: peer)
+
+        class Log(list[Any]):
+            def append(self, entry: Any) -> None:
+                super().append(entry)
+                if entry == last:
+                    peer._superseded()
+
+        log = Log()
+        await w.orders.call(lambda orders: setattr(orders, "log", log))
+        for n in range(800):  # of which one chunk is made, and that isn't taken in one turn
+            w.far.try_send(OrdersApi.note, n)
+        await anyio.sleep(10)
+        assert last < len(log) < 800
+        assert log == [*range(len(log))]
         assert w.settled()
 
 
