@@ -52,6 +52,8 @@ ASKERS: Final = 12
 SIZES: Final = (0, 0, 10, 10, 500, 500, 5000, 20_000)
 UNEXPECTED: Final = re.compile(r"crashed \((?!ConnectionLost)|ProtocolError|never retrieved|Exception ignored|Segmentation")
 """In what the shop logs."""
+DEADLINES: Final = 0.2
+"""Seconds that a caller may get its `TimeoutError` late, beside what the loop is late."""
 STARTS: Final = 2.0
 """Seconds that a process has to begin in; a guard is ten times of it."""
 SHORT: Final[dict[str, Any]] = {
@@ -326,19 +328,25 @@ class Scene:
         limit = self.limit
         try:
             await fact(lambda: not self.at_work, limit, "each call has ended")
-        except Wrong as late:
+        except Wrong as hung:
             open_ones = [asked for asked in self.ledger.asked.values() if asked.end is None]
-            raise Wrong(f"{late}; open: {open_ones[:5]}; up: {self.link.connection is not None}") from None
+            raise Wrong(f"{hung}; open: {open_ones[:5]}; up: {self.link.connection is not None}") from None
         await fact(self.settled, limit, "all credit is back and the account balances")
         await fact(lambda: len(self.proxy.pairs) <= 1, limit, "connections that are over are closed")
         self.files = self.files or files()
         try:
             await fact(lambda: files() == self.files, limit, "files are closed")
-        except Wrong as late:
-            raise Wrong(f"{late}: {files()} are open, and {self.files} were") from None
+        except Wrong as kept:
+            raise Wrong(f"{kept}: {files()} are open, and {self.files} were") from None
         await self._at_rest_there(limit)
+        late = [
+            f"{asked.key} has ended {asked.ended - asked.began:.2f} s after it began, and its deadline was {asked.seconds} s"
+            for asked in self.ledger.asked.values()
+            if asked.ended is not None and asked.seconds is not None
+            if asked.ended - asked.began - asked.seconds > DEADLINES + 3 * self.late
+        ]
         whys = [life.why for life in self.ledger.lives if life.lost is not None]
-        wrong = self.wrong + self.ledger.judge(self.shop.new_notes(), CAPACITY + 1 if killed else 0)
+        wrong = self.wrong + late + self.ledger.judge(self.shop.new_notes(), CAPACITY + 1 if killed else 0)
         errors = self.shop.errors.read_text(errors="replace")
         wrong += [f"the shop says: {line}" for line in errors.splitlines() if UNEXPECTED.search(line)]
         wrong += [f"a connection ended by this: {why}" for why in whys if "ConnectionLost" not in why]
@@ -602,6 +610,7 @@ async def run(faults: int, seed: int, backend: str, table: Table, kinds: Sequenc
         (True, [(kind, kind) for kind in islice(cycle(kinds), faults - at_defaults)]),
         (False, [(kind, f"{kind} (defaults)") for kind in AT_DEFAULTS[:at_defaults]]),
     ]
+    wrong: list[str] = []
     for short, names in plays:
         wrong: list[str] = []
         if names:
