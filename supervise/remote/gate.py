@@ -33,7 +33,7 @@ from supervise.tree.child import child
 from supervise.tree.current import current
 from supervise.tree.dynamic import DynamicSupervisor
 from supervise.tree.supervisor import Supervisor
-from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.errors import InvalidSpec, SupervisorNotRunning
 from supervise_strategies.exception import cause_of
 
 from .caller import Admission, Admit, Caller, caller_at, host_and_port, host_of, verifies
@@ -166,6 +166,8 @@ class Acceptor:
                 handed = await self._hand_over(arrived, place)
         except (OSError, ProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
             pass  # it is gone, or speaks something else
+        except SupervisorNotRunning:
+            pass  # the gate is being stopped
         except Exception as error:
             say(logging.ERROR, "%s: a connection couldn't be taken: %s", current().path, error, error=error)
         finally:

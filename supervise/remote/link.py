@@ -78,7 +78,10 @@ class Lost(NamedTuple):
     calls: int
     """Calls whose outcome nobody here knows."""
     unconfirmed: int
-    """Sends of which nobody said that they were accepted: an upper bound of what was lost."""
+    """Sends of which nobody said that they were accepted: an upper bound of what was lost on the way.
+
+    What had been accepted, and died in a mailbox over there with its process, isn't among them.
+    """
 
 
 class Link:

@@ -612,7 +612,7 @@ async def run(faults: int, seed: int, backend: str, table: Table, kinds: Sequenc
     ]
     wrong: list[str] = []
     for short, names in plays:
-        wrong: list[str] = []
+        wrong = list[str]()
         if names:
             async with anyio.create_task_group() as group, staged(backend, chance, group, short=short) as scene:
                 wrong = await play(scene, names, table)
