@@ -190,7 +190,7 @@ class Forwarded(Outgoing):
             flags=frame.flags,
             via=(cut(origin.identity or origin.address, LONG), *frame.via)[:MOST_VIA],
         )
-        self.is_call = arrival is not None
+        self.is_call: bool = arrival is not None
         self._arrival = arrival
         if arrival is not None:
             arrival.passed_on = self

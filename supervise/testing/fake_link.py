@@ -28,10 +28,10 @@ class _Pipe:
         self._under_way: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._changed = anyio.Event()
-        self.ended = False  # nothing is written any more
-        self.broken = False
-        self.stalled = False
-        self.deaf = False  # who writes finds it broken, who reads doesn't
+        self.ended: bool = False  # nothing is written any more
+        self.broken: bool = False
+        self.stalled: bool = False
+        self.deaf: bool = False  # who writes finds it broken, who reads doesn't
         self.passed: int = 0
         """Bytes that were written, ever."""
         self.breaks_after: int | None = None

@@ -238,7 +238,7 @@ class FrameReader:
     __slots__ = ("_at", "_begun", "_broken", "_chunks", "_end", "_view", "_whole", "limit")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit: int = limit
         self._chunks: deque[bytes] = deque()  # what was fed, and isn't looked at yet
         self._view = _NOTHING  # the chunk that is being read, from _at to _end
         self._at = 0
