@@ -243,6 +243,7 @@ class Link:
             waits = f"{window.out_bytes} bytes haven't been accepted over there yet"
             text = f"{self.path} has no credit for {name_of(outgoing.method.function)}: {waits}; try_send doesn't wait for it"
             raise MailboxFull(text, outgoing.message)
+        outgoing.state = State.WAITS
         try:
             self.mailbox.try_send(self._carrier(outgoing.method), (outgoing,), {}, options)
         except BaseException as error:
@@ -284,6 +285,10 @@ class Link:
                 outgoing.state = State.OVER
                 _say_what(error, outgoing)
                 raise
+            if outgoing.state is State.OVER:  # its caller is gone since
+                window.give_back(outgoing.size)
+                return
+        outgoing.state = State.WAITS
         reply = outgoing if outgoing.is_call else None
         try:
             await self.mailbox.post(self._carrier(outgoing.method), (outgoing,), {}, reply, options)

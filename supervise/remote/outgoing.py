@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class State(Enum):
     """How far a message is on its way."""
 
+    ASKS = "asks for credit"
+    """It holds none yet. Of one that is passed on the caller may be gone meanwhile, who isn't the one that asks."""
     WAITS = "waits"
     """In the link's mailbox, or held back for lack of credit: it goes out on this connection, or on the next."""
     WRITTEN = "written"
@@ -90,7 +92,7 @@ class Outgoing(ForeignReply):
         self.size: int = len(body) + EXTRA
         self.number: int = 0
         """Its id on the connection that it went out on."""
-        self.state: State = State.WAITS
+        self.state: State = State.ASKS
 
     @property
     def depth(self) -> int:
@@ -123,16 +125,15 @@ class Outgoing(ForeignReply):
             give(self.answer, body)
 
     def end(self) -> bool:
-        """It holds no credit any more. False: it held none."""
-        if self.state is State.OVER:
-            return False
-        self.state = State.OVER
-        self.link.give_back(self)
-        return True
+        """It holds no credit any more. False: it has ended before."""
+        held, self.state = self.state, State.OVER
+        if held in (State.WAITS, State.WRITTEN):
+            self.link.give_back(self)
+        return held is not State.OVER
 
     def leave(self) -> None:
         """Its caller is gone. What has gone out holds its credit until the answer, which is asked to come soon."""
-        if self.state is State.WAITS:
+        if self.state in (State.ASKS, State.WAITS):
             self.withdraw()
             self.end()
         elif self.state is State.WRITTEN:

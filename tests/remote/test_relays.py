@@ -32,6 +32,7 @@ from supervise.remote.caller import Admission
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
 from supervise.remote.limits import Limits
+from supervise.remote.link import Link
 from supervise.remote.peer import Peer
 from supervise.remote.relay import Passing, relay
 from supervise.testing.fake_link import FakeNetwork
@@ -78,15 +79,24 @@ class Chain:
     log: list[Any]
 
 
+def dial_to(network: FakeNetwork) -> Child[Peer]:
+    return dial(network.connect, uses=[ORDERS, WHO])
+
+
 @asynccontextmanager
-async def chain(*, limits: Limits = Limits(), **options: Any) -> AsyncGenerator[Chain]:  # noqa: B008 - a frozen value
-    outer, inner, log = FakeNetwork(), FakeNetwork(), list[Any]()
+async def chain(
+    *,
+    outer: FakeNetwork | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    **options: Any,
+) -> AsyncGenerator[Chain]:
+    outer, inner, log = outer or FakeNetwork(), FakeNetwork(), list[Any]()
     options = {"name": "orders", "expects": (KeyError, OutOfStock), **options}
     orders, who = child(Orders, log, **options), child(Who, name="who")
     back = gate(inner.listen, serves=[ORDERS.by(orders), WHO.by(who)], admit=lambda _: Admission("the relay"))
     link = dial(inner.connect, uses=[ORDERS, WHO], limits=limits)
     door = gate(outer.listen, serves=[relay(link, ORDERS), relay(link, WHO)], admit=lambda _: Admission("the web"))
-    near = dial(outer.connect, uses=[ORDERS, WHO])
+    near = dial_to(outer)
     async with (
         Supervisor("shop", orders, who, back) as shop,
         Supervisor("between", link, door) as between,
@@ -140,6 +150,27 @@ async def test_a_smaller_window_behind_it_holds_up_its_senders() -> None:
         for n in range(400):
             await c.far.send(OrdersApi.note, n)
         assert await c.far.call(OrdersApi.read) == [*range(400)]
+
+
+async def test_a_caller_that_is_gone_while_its_message_asks_for_credit_gives_none_to_others() -> None:
+    other = dial_to(network := FakeNetwork())
+    async with chain(outer=network, limits=SMALL) as c, Supervisor("web-2", other) as web, anyio.create_task_group() as group:
+        second = ORDERS.over(web.find(other))
+        await c.far.call(OrdersApi.count)
+        await second.call(OrdersApi.count)
+        outcomes = Outcomes(group)
+        for n in range(4):
+            await outcomes.watch(n, c.far.call(OrdersApi.wait_beside, 10))
+        await outcomes.watch(4, second.call(OrdersApi.wait_beside, 10))  # it asks first
+        with anyio.move_on_after(2):
+            await c.far.call(OrdersApi.wait_beside, 10)
+        link = c.between.find("link")._mailbox.mailbox.extras.carrier
+        assert isinstance(link, Link)
+        assert (link._calls[1].out, link._calls[1].waiting) == (4, 2)
+        await anyio.sleep(30)
+        assert [outcomes.of[n] for n in range(5)] == ["waited"] * 5
+        assert [(window.out, window.out_bytes, window.waiting) for window in link._calls] == [(0, 0, 0)] * 8
+        assert await c.far.call(OrdersApi.count) == 0
 
 
 async def test_a_backend_that_is_gone() -> None:
