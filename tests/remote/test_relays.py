@@ -164,6 +164,7 @@ async def test_a_caller_that_is_gone_while_its_message_asks_for_credit_gives_non
         await outcomes.watch(4, second.call(OrdersApi.wait_beside, 10))  # it asks first
         with anyio.move_on_after(2):
             await c.far.call(OrdersApi.wait_beside, 10)
+        await at_rest()
         link = c.between.find("link")._mailbox.mailbox.extras.carrier
         assert isinstance(link, Link)
         assert (link._calls[1].out, link._calls[1].waiting) == (4, 2)
