@@ -54,8 +54,9 @@ class Connection:
         # An answer for each call that may be open, and some control: who reads none of it, and asks for more, cheats.
         self._most_urgent = limits.calls * limits.depth * limits.frame + _CONTROL
         self._something: Future | None = None  # the writer waits for it
-        self._room: Future | None = None  # who has more to write waits for it
-        self._done: Future | None = None  # who waits until all is written
+        # Several may wait for each of these, and one that is cancelled takes none of the others along.
+        self._room: anyio.Event | None = None  # for those who have more to write
+        self._done: anyio.Event | None = None  # for those who wait until all is written
         self._timer: Handle | None = None
         now = backend.now()
         self._heard = now
@@ -93,22 +94,20 @@ class Connection:
     async def room(self) -> None:
         """Wait until the buffer isn't full any more, or the connection is over."""
         while self.is_full:
-            if self._room is None or self._room.done():
-                self._room = self._backend.future()
-            await self._room
+            self._room = self._room or anyio.Event()
+            await self._room.wait()
 
     async def written(self) -> None:
         """Wait until all is written that was put, or the connection is over."""
         while not self.closed and (self._urgent or self._ordinary or self._write_begun is not None):
-            if self._done is None or self._done.done():
-                self._done = self._backend.future()
-            await self._done
+            self._done = self._done or anyio.Event()
+            await self._done.wait()
 
     async def write(self) -> None:
         """The writer's task: until it is cancelled. Raises ConnectionLost."""
         while True:
             if not self._urgent and not self._ordinary:
-                self._wake(self._done)
+                self._all_is_written()
                 self._something = self._backend.future()
                 await self._something
                 continue
@@ -121,12 +120,17 @@ class Connection:
             self._write_begun = None
             self.sent += len(data)
             if not self.is_full:
-                self._wake(self._room)
+                self._there_is_room()
 
-    @staticmethod
-    def _wake(waiter: Future | None) -> None:
-        if waiter is not None:
-            give(waiter, None)
+    def _there_is_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
+    def _all_is_written(self) -> None:
+        if self._done is not None:
+            self._done.set()
+            self._done = None
 
     def _next(self) -> bytes:
         """As much as fits in a chunk, one frame at least, and what is urgent first."""
@@ -223,8 +227,8 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wake(self._room)
-        self._wake(self._done)
+        self._there_is_room()
+        self._all_is_written()
         self._urgent.clear()
         self._ordinary.clear()
 

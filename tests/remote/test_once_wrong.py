@@ -21,6 +21,7 @@ from supervise.errors import ActorRestarting, ActorStopped, MailboxClosed, Mailb
 from supervise.events import Stopped
 from supervise.mailbox.observers import _OBSERVED
 from supervise.remote.caller import Admission, Caller
+from supervise.remote.connection import Connection
 from supervise.remote.dial import connect, dial
 from supervise.remote.gate import gate
 from supervise.remote.greeting import Dialing
@@ -29,7 +30,7 @@ from supervise.testing import record
 from supervise.testing.fake_link import FakeNetwork
 from supervise.testing.virtual_time import at_rest
 from supervise.wire.bodies import Goodbye, encode_body
-from supervise.wire.frames import Frame, encode
+from supervise.wire.frames import GREETING, Frame, FrameReader, encode
 from supervise.wire.kinds import Kind
 from supervise.wire.table import Table
 from tests.doubles import Outcomes
@@ -425,3 +426,44 @@ async def test_a_gate_that_is_being_stopped_lets_nobody_in_to_be_lost(caplog: py
         assert outcomes.of == {"open": "waited"}
         assert await idle.call(OrdersApi.read) == [0, 1, 2, 3]
         assert not [record for record in caplog.records if "couldn't be taken" in record.message]
+
+
+# -- who waits to write ----------------------------------------------------------------------------------------------------
+
+
+async def test_one_who_waits_for_room_and_is_cancelled_takes_no_other_along() -> None:
+    """A handler of the link and a subscription may wait for the same room, and a subscription is ended while it does."""
+    network = FakeNetwork(buffer=1000)
+    near = await network.connect()
+    broken: list[Exception] = []
+    through: list[str] = []
+
+    async def wait(name: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            await connection.room()
+            through.append(name)
+
+    async with Supervisor("app") as app, anyio.create_task_group() as group:
+        connection = Connection(near, FrameReader(GREETING), Limits(), app._branch.tree.backend, broken.append)
+        group.start_soon(connection.write)
+        for _ in range(6):
+            connection.put(Frame(Kind.SEND, body=bytes(60_000)), urgent=False)
+        await at_rest()
+        scopes = [anyio.CancelScope(), anyio.CancelScope(), anyio.CancelScope()]
+        for name, scope in zip("abc", scopes, strict=True):
+            group.start_soon(wait, name, scope)
+        await at_rest()
+        scopes[0].cancel()
+        await at_rest()
+        assert through == []
+        [listener] = await network.listen()
+        far = await listener.accept()
+        for _ in range(200):
+            await far.receive()
+        await at_rest()
+        assert sorted(through) == ["b", "c"]
+        connection.close()
+        group.cancel_scope.cancel()
+    assert broken == []
+    await near.aclose()
+    await far.aclose()
