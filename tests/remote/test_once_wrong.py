@@ -435,6 +435,8 @@ async def test_one_who_waits_for_room_and_is_cancelled_takes_no_other_along() ->
     """A handler of the link and a subscription may wait for the same room, and a subscription is ended while it does."""
     network = FakeNetwork(buffer=1000)
     near = await network.connect()
+    [listener] = await network.listen()
+    far = await listener.accept()
     broken: list[Exception] = []
     through: list[str] = []
 
@@ -456,8 +458,6 @@ async def test_one_who_waits_for_room_and_is_cancelled_takes_no_other_along() ->
         scopes[0].cancel()
         await at_rest()
         assert through == []
-        [listener] = await network.listen()
-        far = await listener.accept()
         for _ in range(200):
             await far.receive()
         await at_rest()
