@@ -62,8 +62,13 @@ class Arrival(ForeignReply):
 
     def pass_back(self, kind: Kind, body: bytes) -> None:
         """What somebody else has answered, as it is."""
-        if not self.done():
-            self._end()
+        if self.done():
+            return
+        self._end()
+        if kind is Kind.REPLY and len(body) > self.most:
+            text = f"the result of {self.method.name} has {len(body)} bytes, and {self.most} may cross"
+            self.raised(BadReply(f"{text} here: send a reference to what is large"))
+        else:
             self._answer(self, kind, body)
 
     def withdraw(self) -> bool:

@@ -138,16 +138,9 @@ class Link:
         turn: Turn | None,
         span: AnyMessageSpan | None,
     ) -> bytes:
-        mailbox, hops = self.mailbox, hops_of(turn)
-        backend = mailbox.backend
+        backend, hops = self.mailbox.backend, hops_of(turn)
         level = 0 if hops is None else hops.depth
-        if level >= self.agreed.depth:
-            text = f"{self.path}: {name_of(method.function)} would be call {level + 1} of those over links that wait for it"
-            raise CallTooDeep(f"{text}, and {self.agreed.depth} may: use send, which waits for nothing", message)
-        if travel.on_restart == "fail" and self.connection is None and mailbox.refusal not in ("stopped", "closed"):
-            raise ActorRestarting(
-                f"{self.path} isn't connected, and the call of {name_of(method.function)} doesn't wait", message
-            )
+        self._check(level, message, fail_fast=travel.on_restart == "fail")
         id = circle.new_id()
         deadline = None if travel.timeout is None else Deadline(backend.now(), travel.timeout)
         answer = backend.future()
@@ -188,12 +181,12 @@ class Link:
 
     def _check(self, level: int, message: Message, *, fail_fast: bool) -> None:
         """Whether a call may be made at all."""
-        name = name_of(message.handler)
         if level >= self.agreed.depth:
-            text = f"{self.path}: {name} would be call {level + 1} of those over links that wait for it"
+            text = f"{self.path}: {name_of(message.handler)} would be call {level + 1} of those over links that wait for it"
             raise CallTooDeep(f"{text}, and {self.agreed.depth} may: use send, which waits for nothing", message)
-        if fail_fast and self.connection is None:
-            raise ActorRestarting(f"{self.path} isn't connected, and the call of {name} doesn't wait", message)
+        if fail_fast and self.connection is None and self.mailbox.refusal not in ("stopped", "closed"):
+            text = f"{self.path} isn't connected, and the call of {name_of(message.handler)} doesn't wait"
+            raise ActorRestarting(text, message)
 
     async def forward(self, outgoing: Outgoing) -> None:
         """Pass on a message of somebody else; it returns when that waits in the link's mailbox, with credit."""
@@ -399,14 +392,15 @@ class Link:
 
     def _unfit(self, outgoing: Outgoing) -> SuperviseError | None:
         """Whether it is more than this connection has agreed on."""
-        name, most = name_of(outgoing.method.function), self.agreed.frame - _ENVELOPE
+        most, agreed = self.agreed.frame - _ENVELOPE, self.agreed.depth
+        if len(outgoing.body) <= most and not (outgoing.is_call and outgoing.depth > agreed):
+            return None
+        name = name_of(outgoing.method.function)
         if len(outgoing.body) > most:
             text = f"{self.path}: {name} has {len(outgoing.body)} bytes, and the other side takes {most} by now"
             return TooLarge(f"{text}: send a reference to what is large", outgoing.message)
-        if outgoing.is_call and outgoing.depth > self.agreed.depth:
-            text = f"{self.path}: {name} is the call number {outgoing.depth} over links that wait for each other"
-            return CallTooDeep(f"{text}, and the other side takes {self.agreed.depth} by now", outgoing.message)
-        return None
+        text = f"{self.path}: {name} is the call number {outgoing.depth} over links that wait for each other"
+        return CallTooDeep(f"{text}, and the other side takes {agreed} by now", outgoing.message)
 
     def _refuse(self, outgoing: Outgoing, error: SuperviseError) -> None:
         """It doesn't go out: its caller is told; of a send it is a dead letter."""
@@ -483,6 +477,8 @@ class Link:
         outgoing = self.open_call(number)
         del self._open[number]
         self._flight(outgoing).answered(outgoing.size)
+        if self._held:
+            self._release()
         return outgoing
 
     def accepted(self, interface: str, size: int) -> None:

@@ -17,6 +17,7 @@ from supervise.log import say
 from supervise.message import Message, name_of
 from supervise.tree.child import Child
 from supervise.tree.current import current
+from supervise.wire.bodies import ErrorBody, decode_body
 from supervise.wire.frames import MOST_VIA
 from supervise.wire.interface import Interface, Served
 from supervise.wire.kinds import Kind
@@ -129,7 +130,7 @@ class RelayTarget:
 
     def _link_for(self, incoming: Incoming) -> Link:
         """Raises ActorStopped where there is none."""
-        if self._fixed is not None:
+        if self._fixed is not None and self._fixed.mailbox.refusal != "closed":  # else another one may have its place
             return self._fixed
         to: Any = self._relay.to
         name = name_of(incoming.method.function)
@@ -204,5 +205,6 @@ class Forwarded(Outgoing):
             self._arrival.pass_back(Kind.REPLY, body)
 
     def failed(self, body: bytes, path: str) -> None:
+        decode_body(ErrorBody, body)  # what is none is this link's fault, and not that of the one that it would go to
         if self.end() and self._arrival is not None:
             self._arrival.pass_back(Kind.ERROR, body)

@@ -467,3 +467,26 @@ async def test_one_who_waits_for_room_and_is_cancelled_takes_no_other_along() ->
     assert broken == []
     await near.aclose()
     await far.aclose()
+
+
+async def test_what_was_held_back_goes_out_when_calls_before_it_have_failed() -> None:
+    """The new connection takes one call at a time, and each is answered by an error."""
+    network = FakeNetwork()
+    network.refuse()
+    small = Limits(frame=32768, calls=1, call_bytes=40_000, send_bytes=33_024, out_bytes=33_024)
+    async with world(network, there=small) as w, anyio.create_task_group() as group:
+        ends: list[str] = []
+
+        async def ask() -> None:
+            try:
+                await w.far.call(OrdersApi.fail, "answer")
+            except RemoteError as error:
+                ends.append(error.type)
+
+        for _ in range(9):
+            group.start_soon(ask)
+        await at_rest()
+        network.heal()
+        await anyio.sleep(60)
+        assert ends == ["KeyError"] * 9
+        assert w.settled()

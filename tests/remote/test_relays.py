@@ -27,7 +27,7 @@ from supervise import (
     child,
     current,
 )
-from supervise.errors import OutcomeUnknown, RemoteError
+from supervise.errors import BadReply, OutcomeUnknown, RemoteError
 from supervise.remote.caller import Admission
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
@@ -88,6 +88,7 @@ async def chain(
     *,
     outer: FakeNetwork | None = None,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    front: Limits = Limits(),  # noqa: B008 - a frozen value
     **options: Any,
 ) -> AsyncGenerator[Chain]:
     outer, inner, log = outer or FakeNetwork(), FakeNetwork(), list[Any]()
@@ -95,7 +96,9 @@ async def chain(
     orders, who = child(Orders, log, **options), child(Who, name="who")
     back = gate(inner.listen, serves=[ORDERS.by(orders), WHO.by(who)], admit=lambda _: Admission("the relay"))
     link = dial(inner.connect, uses=[ORDERS, WHO], limits=limits)
-    door = gate(outer.listen, serves=[relay(link, ORDERS), relay(link, WHO)], admit=lambda _: Admission("the web"))
+    door = gate(
+        outer.listen, serves=[relay(link, ORDERS), relay(link, WHO)], admit=lambda _: Admission("the web"), limits=front
+    )
     near = dial_to(outer)
     async with (
         Supervisor("shop", orders, who, back) as shop,
@@ -189,6 +192,13 @@ async def test_a_backend_that_is_gone() -> None:
         await anyio.sleep(200)
         assert outcomes.of["waits"] == 0
         assert c.log == [1]
+
+
+async def test_a_result_that_is_too_large_for_the_first_link_is_a_bad_reply() -> None:
+    async with chain(front=SMALL) as c:
+        with pytest.raises(BadReply, match="60003 bytes"):
+            await c.far.call(OrdersApi.blob, 60_000)
+        assert await c.far.call(OrdersApi.count) == 0
 
 
 async def test_who_asks_is_a_chain() -> None:
