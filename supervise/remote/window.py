@@ -2,12 +2,13 @@
 
 It is the same over all connections. Who waits does so in its own coroutine, first come first served, so one large message
 isn't passed by small ones for ever. What a new connection agrees on may be less than what is out: then nobody gets credit until
-enough has come back.
+enough has come back. What is larger than the whole window gets it alone, when its turn has come: it is refused where it would
+be written, and nobody waits behind it for ever.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ class Window:
         self._backend = backend
         self._most = most
         self._most_bytes = most_bytes
-        self._line: deque[_Waiter] = deque()
+        self._line: OrderedDict[_Waiter, None] = OrderedDict()  # whoever leaves it is found at once, however long it is
         self.out: int = 0
         """Messages that hold credit."""
         self.out_bytes: int = 0
@@ -49,7 +50,7 @@ class Window:
 
     def try_take(self, size: int) -> bool:
         """Take credit, if there is enough and nobody waits for it."""
-        if self._line or self.out >= self._most or self.out_bytes + size > self._most_bytes:
+        if self._line or not self._fits(size):
             return False
         self.out += 1
         self.out_bytes += size
@@ -60,7 +61,7 @@ class Window:
         if self.try_take(size):
             return
         waiter = _Waiter(self._backend.future(), size)
-        self._line.append(waiter)
+        self._line[waiter] = None
         try:
             if until is None:
                 await waiter.future
@@ -70,7 +71,7 @@ class Window:
             if waiter.granted:  # in the very turn in which it left
                 self.give_back(size)
             elif waiter in self._line:
-                self._line.remove(waiter)
+                del self._line[waiter]
                 self._grant()  # what it was in the way of
             note(waiter.future)
             raise
@@ -89,17 +90,21 @@ class Window:
 
     def refuse_waiting(self, error: Callable[[], Exception]) -> None:
         """Those that wait get an error. Who comes later doesn't."""
-        line, self._line = self._line, deque()
+        line, self._line = self._line, OrderedDict()
         for waiter in line:
             fail(waiter.future, error())
 
+    def _fits(self, size: int) -> bool:
+        if self.out >= self._most:
+            return False
+        return not self.out or self.out_bytes + size <= self._most_bytes
+
     def _grant(self) -> None:
-        while self._line and self.out < self._most:
-            waiter = self._line[0]
-            # What is larger than the whole window gets it alone: then it is refused where it would be written.
-            if self.out and self.out_bytes + waiter.size > self._most_bytes:
+        while self._line:
+            waiter = next(iter(self._line))
+            if not self._fits(waiter.size):
                 break
-            self._line.popleft()
+            del self._line[waiter]
             if give(waiter.future, None):
                 waiter.granted = True
                 self.out += 1

@@ -1,20 +1,25 @@
 """Credit goes to who came first, never more than there is, and none of it is lost, whatever becomes of who waits.
 
-Tested: on both backends, in virtual time, against a model: any order of takes, returns, cancellations, deadlines and resizes,
-several in one turn of the loop; the size that never fits; a stop.
+Tested: on both backends, in virtual time: any order of takes, returns, cancellations, deadlines and resizes, one by one against
+a model, and several in one turn of the loop; the size that never fits; a long line, whoever leaves it; a stop.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from supervise._backends import Expired, current_backend
+from supervise.remote import window as window_module
 from supervise.remote.window import Window
+from supervise.testing import virtual_time
 from supervise.testing.virtual_time import at_rest
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +56,14 @@ class Crowd:
             self.late.append(number)
         finally:
             del self.waits[number]
+
+    def nobody_waits_for_what_there_is(self, most: float, most_bytes: float) -> bool:
+        """Asked at rest: the first one in the line needs more than there is."""
+        window = self.window
+        if not self.waits:
+            return window.waiting == 0
+        size = self.sizes[min(self.waits, key=self.came.__getitem__)]
+        return window.out >= most or (window.out > 0 and window.out_bytes + size > most_bytes)
 
     def nobody_was_overtaken(self) -> bool:
         """Asked at rest: nobody has credit who came after one that still waits."""
@@ -145,6 +158,43 @@ async def test_what_is_larger_than_all_of_it_has_it_alone() -> None:
         assert crowd.got == [1, 2, 3]
 
 
+async def test_what_is_larger_than_all_of_it_has_it_at_once_if_nothing_is_out() -> None:
+    window = Window(current_backend(), 10, 1000)
+    await window.take(1001)
+    assert not window.try_take(1)
+    window.give_back(1001)
+    assert window.try_take(1001)
+    assert (window.out, window.out_bytes, window.waiting) == (1, 1001, 0)
+
+
+async def test_a_long_line_is_left_in_any_order_in_constant_time_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    class Counted(window_module._Waiter):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return self is other
+
+        __hash__ = object.__hash__
+
+    monkeypatch.setattr(window_module, "_Waiter", Counted)
+    for many in (200, 800):
+        compared = 0
+        async with anyio.create_task_group() as group:
+            window = Window(current_backend(), 10, 100)
+            assert window.try_take(100)
+            crowd = Crowd(group, window)
+            for _ in range(many):
+                crowd.comes(50)
+            await at_rest()
+            for number in random.Random(1).sample([*crowd.scopes], many):
+                crowd.scopes[number].cancel()
+                await at_rest()
+            assert (window.waiting, window.out_bytes) == (0, 100)
+        assert compared <= many
+
+
 async def test_at_a_stop_who_waits_is_told_and_who_comes_later_isnt() -> None:
     window = Window(current_backend(), 1, math.inf)
     assert window.try_take(5)
@@ -164,6 +214,126 @@ async def test_at_a_stop_who_waits_is_told_and_who_comes_later_isnt() -> None:
     assert told == ["stopped", "stopped"]
     window.give_back(5)
     assert window.try_take(5)
+
+
+class Model:
+    """What a window is to do, in so many words."""
+
+    def __init__(self, most: float, most_bytes: float) -> None:
+        self.most, self.most_bytes = most, most_bytes
+        self.now = 0
+        self.line: dict[int, tuple[int, float]] = {}  # size, and until when
+        self.held: dict[int, int] = {}
+        self.late: list[int] = []
+
+    def fits(self, size: int) -> bool:
+        alone = not self.held
+        return len(self.held) < self.most and (alone or sum(self.held.values()) + size <= self.most_bytes)
+
+    def settle(self) -> None:
+        for number, (size, _) in [*self.line.items()]:
+            if not self.fits(size):
+                break  # and nobody overtakes it
+            del self.line[number]
+            self.held[number] = size
+
+    def passes(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now += 1
+            for number in [number for number, (_, until) in self.line.items() if until <= self.now]:
+                del self.line[number]
+                self.late.append(number)
+            self.settle()
+
+
+class Come(NamedTuple):
+    size: int
+    seconds: int | None
+
+
+class Try(NamedTuple):
+    size: int
+
+
+class Back(NamedTuple):
+    which: int
+
+
+class Leave(NamedTuple):
+    which: int
+
+
+class Resize(NamedTuple):
+    most: float
+    most_bytes: float
+
+
+class Pass(NamedTuple):
+    seconds: int
+
+
+SIZES = st.integers(1, 130)
+MOST: list[float] = [1, 2, 5, math.inf]
+MOST_BYTES: list[float] = [30, 100, 300, math.inf]
+Step: TypeAlias = Come | Try | Back | Leave | Resize | Pass
+STEPS = st.lists(
+    st.one_of(
+        st.builds(Come, SIZES, st.sampled_from([None, None, 1, 2, 5])),
+        st.builds(Try, SIZES),
+        st.builds(Back, st.integers(0, 20)),
+        st.builds(Leave, st.integers(0, 20)),
+        st.builds(Resize, st.sampled_from(MOST), st.sampled_from(MOST_BYTES)),
+        st.builds(Pass, st.integers(1, 3)),
+    ),
+    max_size=40,
+)
+
+
+async def follow(limits: Resize, steps: list[Step]) -> None:
+    model, window = Model(*limits), Window(current_backend(), *limits)
+    async with anyio.create_task_group() as group:
+        crowd = Crowd(group, window)
+        returned: list[int] = []
+        for step in steps:
+            match step:
+                case Come(size, seconds):
+                    number = crowd.comes(size, seconds)
+                    model.line[number] = size, math.inf if seconds is None else model.now + seconds
+                case Try(size):
+                    expected = not model.line and model.fits(size)
+                    assert window.try_take(size) == expected
+                    if expected:
+                        window.give_back(size)
+                case Back(which):
+                    if model.held:
+                        number = [*model.held][which % len(model.held)]
+                        window.give_back(model.held.pop(number))
+                        returned.append(number)
+                case Leave(which):
+                    if model.line:
+                        number = [*model.line][which % len(model.line)]
+                        crowd.scopes[number].cancel()
+                        del model.line[number]
+                case Resize(most, most_bytes):
+                    window.resize(most, most_bytes)
+                    model.most, model.most_bytes = most, most_bytes
+                case Pass(seconds):
+                    await anyio.sleep(seconds)
+                    model.passes(seconds)
+            await at_rest()
+            model.settle()
+            assert {*crowd.got} - {*returned} == {*model.held}
+            assert ({*crowd.waits}, sorted(crowd.late)) == ({*model.line}, sorted(model.late))
+            assert (window.out, window.out_bytes) == (len(model.held), sum(model.held.values()))
+            assert window.waiting == len(model.line)
+        group.cancel_scope.cancel()
+    assert (window.waiting, window.out) == (0, len(model.held))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(limits=st.builds(Resize, st.sampled_from(MOST), st.sampled_from(MOST_BYTES)), steps=STEPS)
+def test_each_step_does_what_the_model_does(backend: str, limits: Resize, steps: list[Step]) -> None:
+    virtual_time.run(backend, partial(follow, limits, steps))
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -200,6 +370,7 @@ async def test_never_more_than_there_is_and_none_is_lost(seed: int) -> None:
                 held = [number for number in crowd.got if number not in returned]
                 assert (window.out, window.out_bytes) == (len(held), sum(crowd.sizes[number] for number in held))
                 assert crowd.nobody_was_overtaken()
+                assert crowd.nobody_waits_for_what_there_is(most, most_bytes)
         await at_rest()
         while len(returned) < len(crowd.got) or window.waiting:
             window.resize(math.inf, math.inf)
