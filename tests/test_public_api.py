@@ -91,7 +91,9 @@ PATHS: dict[str, set[str]] = {
         "assert_story", "at_rest", "call", "chaos", "crash_on", "holders", "record", "settle", "survives", "virtual_time",
         "watch_addresses",
     },
-    "supervise.testing.contract": {"AddressContract", "QueueContract", "Specimen"},
+    "supervise.testing.contract": {
+        "AddressContract", "LocalAddressContract", "QueueContract", "RemoteAddressContract", "Specimen", "SpecimenApi",
+    },
     "supervise.adapters.asyncio_task": {"AsyncioTask", "asyncio_task"},
     "supervise.adapters.own_thread": {"own_thread"},
     "supervise.adapters.process": {"PortTaken", "Process", "ProcessFailed", "process"},

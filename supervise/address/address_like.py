@@ -15,7 +15,8 @@ class AddressLike(Protocol[A_co]):
 
     It is for code that only writes to an actor. `Address` and `WeakAddress` fit, and so does
     whatever else has these methods. That may be `supervise.testing.FakeAddress`, or an address
-    of your own, which `supervise.testing.contract.AddressContract` tests.
+    of your own, which `LocalAddressContract` of `supervise.testing.contract` tests, or
+    `RemoteAddressContract` if its actor is in another process.
 
     >>> async def greet(names: AddressLike[list]) -> None:
     ...     await names.send(list.append, "ada")

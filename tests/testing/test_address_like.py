@@ -1,6 +1,7 @@
 """The interface of an address, apart from the implementation: three of them keep one contract; a broken one is found out.
 
-Tested: the contract, on a supervised actor's address, a weak one and a fake one, and that it refuses an address that breaks it;
+Tested: the contract of local ones, on a supervised actor's address, a weak one and a fake one, and that it refuses an address
+that breaks it (`test_remote_contract.py` has that of remote ones);
 what is the fake's own: what it records, its answers, its refusals, who handles what, and when.
 """
 
@@ -27,7 +28,7 @@ from supervise import (
     UnknownHandler,
 )
 from supervise.testing import FakeAddress, at_rest
-from supervise.testing.contract import AddressContract, Specimen
+from supervise.testing.contract import AddressContract, LocalAddressContract, Specimen
 from tests.doubles import Gate, Scribe
 
 
@@ -43,17 +44,17 @@ async def faked(factory: type[Specimen]) -> AsyncGenerator[AddressLike[Specimen]
     yield FakeAddress(factory)
 
 
-class TestAddress(AddressContract):
+class TestAddress(LocalAddressContract):
     def address(self, factory: type[Specimen]) -> AbstractAsyncContextManager[AddressLike[Specimen]]:
         return supervised(factory, weak=False)
 
 
-class TestWeakAddress(AddressContract):
+class TestWeakAddress(LocalAddressContract):
     def address(self, factory: type[Specimen]) -> AbstractAsyncContextManager[AddressLike[Specimen]]:
         return supervised(factory, weak=True)
 
 
-class TestFakeAddress(AddressContract):
+class TestFakeAddress(LocalAddressContract):
     def address(self, factory: type[Specimen]) -> AbstractAsyncContextManager[AddressLike[Specimen]]:
         return faked(factory)
 
@@ -75,7 +76,7 @@ class Stubborn(FakeAddress[Any]):
         return handler
 
 
-class Broken(AddressContract):
+class Broken(LocalAddressContract):
     def address(self, factory: type[Specimen]) -> AbstractAsyncContextManager[AddressLike[Specimen]]:
         return self.stubborn()
 
@@ -84,7 +85,7 @@ class Broken(AddressContract):
         yield Stubborn(Specimen)
 
 
-CONTRACT = [name for name, _ in inspect.getmembers(AddressContract, inspect.isfunction) if name.startswith("test_")]
+CONTRACT = [name for name, _ in inspect.getmembers(LocalAddressContract, inspect.isfunction) if name.startswith("test_")]
 
 
 @pytest.mark.anyio
