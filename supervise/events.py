@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 from supervise_strategies.answers import Why
 from supervise_strategies.directives import Action, Cause, Decision
 from supervise_strategies.exit_reason import ExitKind, ExitReason
-from supervise_strategies.text import printable
+from supervise_strategies.text import printable, shown
 
 from .frame import Frame as Frame
 from .frame import in_place, listed, place_of
@@ -520,6 +520,123 @@ class Asked(_Told):
         return printable(self.path), printable(self.who), self.what
 
 
+@dataclass(frozen=True, slots=True)
+class LinkUp(_Told):
+    """A link to another process is there: both sides have greeted each other.
+
+    `path` and `incarnation` are of the link's actor: each connection is a life of it. `address` is
+    where the other side is, and `identity` who it has proved to be, by a certificate or as the
+    user of a unix socket; empty: nobody. `name` is what it calls itself. Level INFO.
+
+        >>> print(LinkUp("web/shop", 3, "tcp://shop:7000", "shop.example", "gate"))
+        web/shop #3 is connected to 'gate' at tcp://shop:7000 (shop.example)
+    """
+
+    path: str
+    incarnation: int
+    address: str
+    identity: str
+    name: str
+    level: ClassVar[int] = logging.INFO
+    template = "%s #%d is connected to %s"
+
+    @property
+    def far(self) -> str:
+        """Who is at the other end, in words: `'gate' at tcp://shop:7000 (shop.example)`."""
+        return _who(self.name, self.address, self.identity)
+
+    def parts(self) -> tuple[object, ...]:
+        return printable(self.path), self.incarnation, self.far
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown(_Told):
+    """A connection has ended, and what was handed to it is settled.
+
+    Each of the `open_calls` is `OutcomeUnknown` for its caller. `unconfirmed` counts sends of which
+    the other side never said that they are in a mailbox: an upper bound of what was lost on the
+    way. What waits for a connection isn't among them. Level WARNING, or INFO if both are 0: then
+    nothing is lost.
+
+        >>> print(LinkDown("web/shop", 3, "ConnectionLost: closed by the other side", unconfirmed=4, open_calls=1))
+        web/shop #3: the connection has ended (ConnectionLost: closed by the other side); 4 sends unconfirmed, 1 call open
+    """
+
+    path: str
+    incarnation: int
+    why: str
+    unconfirmed: int
+    open_calls: int
+    template = "%s #%d: the connection has ended (%s)%s"
+
+    @property
+    def level(self) -> int:
+        """WARNING if something may be lost, else INFO."""
+        return logging.WARNING if self.unconfirmed or self.open_calls else logging.INFO
+
+    def parts(self) -> tuple[object, ...]:
+        told = [
+            f"{number} {one if number == 1 else many}"
+            for number, one, many in (
+                (self.unconfirmed, "send unconfirmed", "sends unconfirmed"),
+                (self.open_calls, "call open", "calls open"),
+            )
+            if number
+        ]
+        return printable(self.path), self.incarnation, printable(self.why), f"; {', '.join(told)}" if told else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted(_Told):
+    """A gate lets another process in; `LinkUp`, of the link that it becomes, follows.
+
+    `path` is of the gate's acceptor. The rest is as in `LinkUp`; `identity` is what `admit` has
+    said, if it has said one. Level INFO.
+
+        >>> print(Admitted("shop/gate/acceptor", "10.0.0.7:4711", "web.example", "web"))
+        shop/gate/acceptor admits 'web' at 10.0.0.7:4711 (web.example)
+    """
+
+    path: str
+    address: str
+    identity: str
+    name: str
+    level: ClassVar[int] = logging.INFO
+    template = "%s admits %s"
+
+    def parts(self) -> tuple[object, ...]:
+        return printable(self.path), _who(self.name, self.address, self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(_Told):
+    """A gate doesn't let somebody in, who has connected to it.
+
+    `path` is of the gate's acceptor. `why`: `admit` has refused, TLS failed, a limit was reached, or a rule of the greeting was
+    broken. Somebody who goes away by himself before that isn't told of. `name` is empty where
+    nothing was heard yet. Level WARNING.
+
+        >>> print(Refused("shop/gate/acceptor", "10.0.0.7:4711", "", "no certificate"))
+        shop/gate/acceptor refuses 10.0.0.7:4711: no certificate
+    """
+
+    path: str
+    address: str
+    name: str
+    why: str
+    level: ClassVar[int] = logging.WARNING
+    template = "%s refuses %s: %s"
+
+    def parts(self) -> tuple[object, ...]:
+        return printable(self.path), _who(self.name, self.address), printable(self.why)
+
+
+def _who(name: str, address: str, identity: str = "") -> str:
+    at = printable(address)
+    found = f"{shown(name)} at {at}" if name else at
+    return f"{found} ({printable(identity)})" if identity else found
+
+
 Event: TypeAlias = (
     Starting
     | Started
@@ -535,6 +652,10 @@ Event: TypeAlias = (
     | Late
     | Blocked
     | Stuck
+    | LinkUp
+    | LinkDown
+    | Admitted
+    | Refused
 )
 Listener: TypeAlias = Callable[[Event], object]
 

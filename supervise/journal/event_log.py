@@ -21,9 +21,11 @@ from supervise.events import (
     Blocked,
     Decided,
     Late,
+    LinkDown,
     Lost,
     Overran,
     Raised,
+    Refused,
     StartFailed,
     Starting,
     Stopped,
@@ -155,6 +157,8 @@ _WHAT: Final[dict[type, str]] = {
     Starting: "slow starts",
     AddressDropped: "dropped addresses",
     Overran: "actors that are unstoppable",
+    LinkDown: "ends of connections",
+    Refused: "refusals",
 }
 """Events that can come in floods, and what a number of them is called."""
 

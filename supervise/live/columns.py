@@ -12,6 +12,7 @@ from .drawing import BAD, DIM, PLAIN, STRONG, WARN, Line, Piece, clean, count, c
 
 if TYPE_CHECKING:
     from .entry import Entry
+    from .row import Row
     from .table import Shown, Table
 
 STRATEGIES: Final = {"one_for_one": "1-for-1", "one_for_all": "1-for-all", "rest_for_one": "rest-for-1"}
@@ -138,10 +139,24 @@ def _cpu(_: Sight, shown: Shown) -> Piece:
 def _hand(sight: Sight, shown: Shown) -> Piece:
     row = shown[0].row
     if not row.hand:
-        return "", PLAIN
+        return traffic(row), WARN if row.credit is not None and row.credit >= FULL else PLAIN
     names = ", ".join([clean(name).rpartition(".")[2] for name in row.hand])
     held = 0.0 if row.hand_since is None else sight.now - row.hand_since
     return f"{names} ≥{span(held)}" if held >= LONG else names, PLAIN
+
+
+def traffic(row: Row) -> str:
+    """What is under way over a link, and with whom; empty for what is no link, or isn't connected."""
+    told = [
+        f"{count(number)} {what}"
+        for number, what in (
+            (row.open_calls, "out"),
+            (row.taken_calls, "in"),
+            (row.unconfirmed, "unconfirmed"),
+        )
+        if number
+    ]
+    return f"{clean(row.far)}{': ' if told else ''}{', '.join(told)}" if row.far else ""
 
 
 def _waits(sight: Sight, shown: Shown) -> Piece:

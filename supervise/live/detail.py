@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from supervise.actor.stack import handler_stack
 from supervise.message import name_of
 from supervise.tree.branch import BranchPlace
 from supervise.tree.place import ActorPlace
+from supervise.tree.traffic import traffic_of
 from supervise_strategies.errors import StrategyError
 from supervise_strategies.text import one_line, text_of
 
@@ -87,7 +89,27 @@ def _about_actor(place: ActorPlace) -> dict[str, Any]:
         "account": account._asdict(),
         "waiting": dict(waiting.most_common(NAMES)),
         "stack": [str(frame) for frame in _stack(place)],
-    }
+    } | _about_link(place)
+
+
+def _about_link(place: ActorPlace) -> dict[str, Any]:
+    """What of its credit is used. Who isn't bounded by a number of messages is by bytes: the number is null then."""
+    traffic = traffic_of(place.mailbox)
+    if traffic is None:
+        return {}
+    credit = [
+        {
+            "of": one_line(each.of, LONGEST),
+            "out": each.out,
+            "most": None if math.isinf(each.most) else each.most,
+            "out_bytes": each.out_bytes,
+            "most_bytes": each.most_bytes,
+            "waiting": each.waiting,
+        }
+        for each in traffic.credit
+        if each.out or each.waiting
+    ]
+    return {"held_back": traffic.held_back, "credit": credit}
 
 
 def _stack(place: ActorPlace) -> Iterator[object]:

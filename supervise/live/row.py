@@ -12,6 +12,7 @@ from supervise.tree.branch import BranchPlace
 from supervise.tree.place import ActorPlace
 from supervise.tree.pool_place import PoolPlace
 from supervise.tree.snapshot import state_in
+from supervise.tree.traffic import traffic_of
 from supervise_strategies.exception import interrupts
 from supervise_strategies.kind import is_of, kind_of, name_of_kind
 from supervise_strategies.text import one_line
@@ -19,6 +20,7 @@ from supervise_strategies.text import one_line
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
     from supervise.tree.branch import Place
+    from supervise.tree.traffic import Traffic
 
 LONGEST: Final = 200
 """Characters of one text in a row, as that of an exception."""
@@ -75,6 +77,16 @@ class Row(NamedTuple):
     """How many it may have, if it is dynamic and there is a limit."""
     cpu: float | None = None
     """The share of a core that its handlers take, by samples; null: it isn't known."""
+    far: str = ""
+    """Of a link: who is at its other end; empty: it isn't connected, or is no link."""
+    open_calls: int = 0
+    """Of a link: calls that went out by it, and have no answer yet."""
+    taken_calls: int = 0
+    """Of a link: calls that came in by it, and have no answer yet."""
+    unconfirmed: int = 0
+    """Of a link: sends that went out by it, and aren't known to be in a mailbox."""
+    credit: float | None = None
+    """Of a link: the share of its credit that is used, of the kind of message that is nearest to having none left."""
 
     @property
     def well(self) -> bool:
@@ -147,7 +159,7 @@ def _row(place: Place, above: BranchPlace, required: bool, now: float) -> Row:
         if lane.waiting_senders is not None:
             senders += len(lane.waiting_senders.line) + len(lane.reservations)
     capacity = mailbox.options.capacity
-    return Row(
+    row = Row(
         mailbox.path,
         kind,
         type_of(place),
@@ -173,6 +185,20 @@ def _row(place: Place, above: BranchPlace, required: bool, now: float) -> Row:
         account.abandoned,
         workers,
         up,
+    )
+    traffic = traffic_of(mailbox)
+    return row if traffic is None else _with_traffic(row, traffic)
+
+
+def _with_traffic(row: Row, traffic: Traffic) -> Row:
+    """A link's: who waits for credit waits for room over there."""
+    return row._replace(
+        senders=row.senders + traffic.waiting,
+        far=one_line(traffic.far, LONGEST),
+        open_calls=traffic.open_calls,
+        taken_calls=traffic.taken_calls,
+        unconfirmed=traffic.unconfirmed,
+        credit=traffic.used,
     )
 
 

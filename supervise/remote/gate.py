@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -28,6 +29,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketListener
 from supervise._backends import current_backend
 from supervise.actor.factory import Factory
 from supervise.errors import ProtocolError, SuperviseError
+from supervise.events import Admitted, Refused
 from supervise.log import say
 from supervise.tree.child import child
 from supervise.tree.current import current
@@ -35,8 +37,10 @@ from supervise.tree.dynamic import DynamicSupervisor
 from supervise.tree.supervisor import Supervisor
 from supervise_strategies.errors import InvalidSpec, SupervisorNotRunning
 from supervise_strategies.exception import cause_of
+from supervise_strategies.exit_reason import describe
+from supervise_strategies.text import said
 
-from .caller import Admission, Admit, Caller, caller_at, host_and_port, host_of, verifies
+from .caller import Admission, Admit, Caller, address_of, caller_at, host_and_port, host_of, verifies
 from .endpoint import Endpoint, secured, undelayed
 from .handshake import Arrived, Introduced, answer, hear, refuse
 from .limits import Limits
@@ -44,8 +48,6 @@ from .peer import Peer, Terms
 from .terms import interfaces_of, served_of
 
 if TYPE_CHECKING:
-    import ssl
-
     from supervise.address.address import Address
     from supervise.wire.interface import Interface, Served
 
@@ -91,6 +93,20 @@ class _Place:
             self._places[self._host] -= 1
             if not self._places[self._host]:
                 del self._places[self._host]
+
+
+class _Visitor:
+    """Whoever is at the other end of a connection that isn't a link yet."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self.stream: ByteStream = stream
+        self.address: str = address_of(stream)  # asked now: a socket that is over doesn't know any more
+        self.name: str = ""
+        """What it says that it is called; empty: it hasn't said so yet."""
+
+
+class _NotAdmitted(Exception):
+    """It doesn't come in, for this reason."""
 
 
 class Acceptor:
@@ -147,9 +163,10 @@ class Acceptor:
 
     async def _arrives(self, stream: ByteStream) -> None:
         """One connection, until it is a link's, or refused."""
-        limits, host = self._gate.limits, host_of(stream)
-        full = self._from.total() >= limits.connections or self._from[host] >= limits.per_address
-        if full or self._handshakes >= limits.handshakes:
+        visitor, host = _Visitor(stream), host_of(stream)
+        full = self._full(host)
+        if full:
+            self._refused(visitor, full)
             await anyio.aclose_forcefully(stream)
             return
         place = _Place(self._from, host)
@@ -158,52 +175,84 @@ class Acceptor:
         try:
             arrived = None
             try:
-                with anyio.move_on_after(limits.greeting):
-                    arrived = await self._greet(stream)
+                with anyio.move_on_after(self._gate.limits.greeting) as scope:
+                    arrived = await self._greet(visitor)
             finally:
                 self._handshakes -= 1
             if arrived is not None:
                 handed = await self._hand_over(arrived, place)
-        except (OSError, ProtocolError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
-            pass  # it is gone, or speaks something else
-        except SupervisorNotRunning:
-            pass  # the gate is being stopped
+            elif scope.cancelled_caught:
+                raise _NotAdmitted(f"it hasn't greeted within {self._gate.limits.greeting:g} s")
+        except (_NotAdmitted, ProtocolError) as error:
+            self._refused(visitor, said(error))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, ssl.SSLEOFError, ConnectionError):
+            pass  # it is gone
+        except ssl.SSLError as error:
+            self._refused(visitor, f"TLS failed: {said(error)}")
+        except (OSError, SupervisorNotRunning):
+            pass  # it is gone in another way; or the gate is being stopped
         except Exception as error:
             say(logging.ERROR, "%s: a connection couldn't be taken: %s", current().path, error, error=error)
         finally:
             if not handed:
                 place.leave()
                 with anyio.CancelScope(shield=True):
-                    await anyio.aclose_forcefully(stream)
+                    await anyio.aclose_forcefully(visitor.stream)
 
-    async def _greet(self, stream: ByteStream) -> Arrived | None:
-        """TLS, HELLO, `admit`; None if it isn't admitted."""
-        gate = self._gate
+    def _full(self, host: str) -> str:
+        """Which limit another connection from there would be beyond, if any."""
+        limits = self._gate.limits
+        for name, number in (
+            ("connections", self._from.total()),
+            ("per_address", self._from[host]),
+            ("handshakes", self._handshakes),
+        ):
+            most: int = getattr(limits, name)
+            if number >= most:
+                return f"the limit {name}={most} is reached"
+        return ""
+
+    def _refused(self, visitor: _Visitor, why: str) -> None:
+        life = current()._incarnation
+        life.owner.bus.publish(Refused(life.mailbox.path, visitor.address, visitor.name, why))
+
+    async def _greet(self, visitor: _Visitor) -> Arrived | None:
+        """TLS, HELLO, `admit`; None if it has left."""
+        gate, stream = self._gate, visitor.stream
         if gate.delayed:
             undelayed(stream.extra(SocketAttribute.raw_socket))
         if gate.tls is not None:
-            stream = await secured(stream, gate.tls, server=True)
+            visitor.stream = stream = await secured(stream, gate.tls, server=True)
         heard = await hear(stream, gate.limits, gate.name, gate.uses)
-        if heard is None:
-            return None
+        if isinstance(heard, str):
+            raise _NotAdmitted(heard)
         caller = caller_at(stream, heard.hello)
+        visitor.name = caller.name
         admission = await self._admitted(caller)
-        if admission is None:
+        if isinstance(admission, str):
             await refuse(heard, "it isn't admitted")
-            return None
+            raise _NotAdmitted(admission)
         served = gate.serves if admission.serves is None else tuple(admission.serves)
         identity = caller.identity if admission.identity is None else admission.identity
+        life = current()._incarnation
+        life.owner.bus.publish(Admitted(life.mailbox.path, caller.address, identity, caller.name))
         return await answer(heard, caller, identity, served, gate.uses)
 
-    async def _admitted(self, caller: Caller) -> Admission | None:
-        if self._gate.admit is None:
+    async def _admitted(self, caller: Caller) -> Admission | str:
+        """What `admit` says; a text: why not."""
+        admit = self._gate.admit
+        if admit is None:
             return Admission()
-        said = self._gate.admit(caller)
-        if inspect.isawaitable(said):
-            said = await said
-        if isinstance(said, Admission):
-            return said
-        return Admission() if said is True else None
+        try:
+            word = admit(caller)
+            if inspect.isawaitable(word):
+                word = await word
+        except Exception as error:
+            say(logging.ERROR, "%s: admit raised %s", current().path, error, error=error)
+            return f"admit raised {describe(error)}"
+        if isinstance(word, Admission):
+            return word
+        return Admission() if word is True else "admit says no"
 
     async def _hand_over(self, arrived: Arrived, place: _Place) -> bool:
         """Make a link of it. An older connection of the same link is ended first; one that is older itself is refused."""
@@ -215,7 +264,7 @@ class Acceptor:
             if older is not None:
                 life, address = older
                 if life >= arrived.life:
-                    return False
+                    raise _NotAdmitted("a newer connection of the same link is there")
                 with suppress(SuperviseError):  # it may be gone by itself
                     await address.call(Peer._superseded)
                     await address.watch()

@@ -90,8 +90,8 @@ async def introduce(stream: ByteStream, link: Link, terms: Terms, name: str, tok
     return _introduced(stream, reader, met, terms.serves, terms.uses, terms.where, caller.identity)
 
 
-async def hear(stream: ByteStream, limits: Limits, name: str, uses: Sequence[Interface[Any]]) -> Heard | None:
-    """The gate's first part: who wants to come in? None: it has no version in common, and was told so."""
+async def hear(stream: ByteStream, limits: Limits, name: str, uses: Sequence[Interface[Any]]) -> Heard | str:
+    """The gate's first part: who wants to come in? A text: why not; if that is this side's word, the other one was told."""
     machine = Answering(Table(), limits, link=secrets.token_bytes(16), life=1, name=name, uses=[used.name for used in uses])
     reader = FrameReader(GREETING)
     while True:
@@ -101,7 +101,7 @@ async def hear(stream: ByteStream, limits: Limits, name: str, uses: Sequence[Int
             if isinstance(step.fact, Greeted):
                 return Heard(stream, reader, machine, step.fact.hello)
             if isinstance(step.fact, Refused):
-                return None
+                return step.fact.why
         reader.feed(await stream.receive(CHUNK))
 
 

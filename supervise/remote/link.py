@@ -18,8 +18,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable, Coroutine
-from itertools import count
+from collections.abc import Callable, Coroutine, Sized
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from supervise._backends import Expired, note
@@ -31,7 +30,6 @@ from supervise.errors import (
     MailboxFull,
     NotServed,
     OutcomeUnknown,
-    ProtocolError,
     SendTimeout,
     SuperviseError,
     TooLarge,
@@ -43,11 +41,12 @@ from supervise.mailbox.observers import look_out
 from supervise.mailbox.refusal import refused
 from supervise.mailbox.turn import current_turn
 from supervise.message import Message, name_of
+from supervise.tree.traffic import HasTraffic, Traffic
 from supervise.wire.frames import CANCEL, FINISH, NOW, Frame
 from supervise.wire.kinds import Kind
 
 from . import circle
-from .flight import Flight
+from .flights import Flights
 from .outgoing import Outgoing, State
 from .watching import Watching
 from .window import Window
@@ -84,7 +83,7 @@ class Lost(NamedTuple):
     """
 
 
-class Link:
+class Link(HasTraffic):
     """One side of a link, over all its connections."""
 
     def __init__(self, mailbox: Mailbox, uses: tuple[Interface[Any], ...], limits: Limits) -> None:
@@ -96,13 +95,12 @@ class Link:
         """Its own; what a connection has agreed on may be less."""
         self.connection: Connection | None = None
         self.agreed: Limits = limits
+        self._far = ""
         self._calls = [Window(backend, limits.calls, limits.call_bytes) for _ in range(limits.depth)]
         self._sends = {used.name: Window(backend, math.inf, limits.send_bytes) for used in uses}
-        self._calls_out: list[Flight] = []
-        self._sends_out: dict[str, Flight] = {}
+        self._flights = Flights((), limits)  # of this connection, or of none
         self._held: dict[tuple[str, int], deque[Outgoing]] = {}
-        self._open: dict[int, Outgoing] = {}
-        self._numbers = count(1)
+        self._taken: Sized = ()  # calls that came in, and have no answer yet
         self._routes: Routes | None = None
         self._carriers: dict[Method, Callable[..., Any]] = {}
         self.watching: Watching = Watching(mailbox)
@@ -333,15 +331,10 @@ class Link:
         if outgoing.state is not State.WAITS:
             return
         key = outgoing.interface.name, outgoing.level
-        if self.connection is None or key in self._held or not self._flight(outgoing).fits(outgoing.size):
+        if self.connection is None or key in self._held or not self._flights.fits(outgoing):
             self._held.setdefault(key, deque()).append(outgoing)
         else:
             self._write(outgoing)
-
-    def _flight(self, outgoing: Outgoing) -> Flight:
-        if not outgoing.is_call:
-            return self._sends_out[outgoing.interface.name]
-        return self._calls_out[min(outgoing.level, len(self._calls_out) - 1)]
 
     def _write(self, outgoing: Outgoing) -> None:
         assert self.connection is not None
@@ -361,13 +354,12 @@ class Link:
         if isinstance(to, str):
             self._refuse(outgoing, NotServed(f"{self.path}: {to}", outgoing.message))
             return
-        self._flight(outgoing).add(outgoing.size)
+        outgoing.number = self._flights.add(outgoing)
         if not outgoing.is_call:
             outgoing.state = State.OVER  # its credit comes back for all alike
             frame = Frame(Kind.SEND, 0, to, outgoing.body, ms, 0, outgoing.trace, via=outgoing.via)
         else:
-            outgoing.state, outgoing.number = State.WRITTEN, next(self._numbers)
-            self._open[outgoing.number] = outgoing
+            outgoing.state = State.WRITTEN
             frame = Frame(
                 Kind.CALL,
                 outgoing.number,
@@ -415,11 +407,14 @@ class Link:
 
     # -- its connections -----------------------------------------------------------------------------------------------
 
-    def up(self, connection: Connection, agreed: Limits, routes: Routes) -> None:
-        """A connection is there; what was held back goes out first."""
+    def up(self, connection: Connection, agreed: Limits, routes: Routes, far: str, taken: Sized) -> None:
+        """A connection is there; what was held back goes out first.
+
+        `far`: who is at its other end, in words. `taken`: the calls that came in by it, and have no answer yet.
+        """
         self.agreed, self.connection, self._routes = agreed, connection, routes
-        self._calls_out = [Flight(agreed.calls, agreed.call_bytes) for _ in range(agreed.depth)]
-        self._sends_out = {used.name: Flight(math.inf, agreed.send_bytes) for used in self.uses}
+        self._far, self._taken = far, taken
+        self._flights = Flights(self.uses, agreed)
         for window in self._calls:
             window.resize(agreed.calls, agreed.call_bytes)
         for window in self._sends.values():
@@ -431,19 +426,16 @@ class Link:
         """It is over. Nobody knows what became of what was written to it."""
         self.connection = None
         self.watching.down(why)
-        unknown = [*self._open.values()]
-        self._open.clear()
-        for outgoing in unknown:
+        flights, self._flights = self._flights, Flights((), self.limits)
+        self._taken = ()
+        for outgoing in flights.calls:
             text = f"{self.path}: the connection ended while {name_of(outgoing.method.function)} was under way ({why})"
             cure = "perhaps it was handled, and perhaps not: ask for what it was to change, or make it safe to be repeated"
             outgoing.refuse(OutcomeUnknown(f"{text}: {cure}", outgoing.message))
-        unconfirmed = 0
-        for name, flight in self._sends_out.items():
-            unconfirmed += len(flight.sizes)
-            for size in flight.sizes:
+        for name, sizes in flights.sends.items():
+            for size in sizes:
                 self._sends[name].give_back(size)
-        self._calls_out, self._sends_out = [], {}
-        return Lost(len(unknown), unconfirmed)
+        return Lost(flights.open_calls, flights.unconfirmed)
 
     @property
     def far_interfaces(self) -> tuple[str, ...]:
@@ -453,41 +445,40 @@ class Link:
     @property
     def is_busy(self) -> bool:
         """Whether anything is under way, or held back."""
-        return bool(self._open or self._held) or any(flight.sizes for flight in self._sends_out.values())
+        return bool(self._held or self._flights.open_calls or self._flights.unconfirmed)
+
+    def traffic(self) -> Traffic:
+        """See `HasTraffic`."""
+        credit = [window.credit(f"calls of depth {depth}") for depth, window in enumerate(self._calls, 1)]
+        credit += [window.credit(f"sends to {name}") for name, window in self._sends.items()]
+        held = sum(map(len, [*self._held.values()]))
+        far = "" if self.connection is None else self._far
+        return Traffic(far, self._flights.open_calls, len(self._taken), self._flights.unconfirmed, held, tuple(credit))
 
     @property
     def open_calls(self) -> int:
         """Calls that were written, and have no answer yet."""
-        return len(self._open)
+        return self._flights.open_calls
 
     @property
     def unconfirmed(self) -> int:
         """Sends that were written, and of which nobody has said that they were accepted."""
-        return sum(len(flight.sizes) for flight in self._sends_out.values())
+        return self._flights.unconfirmed
 
     def open_call(self, number: int) -> Outgoing:
         """The call of this number. ProtocolError if there is none."""
-        outgoing = self._open.get(number)
-        if outgoing is None:
-            raise ProtocolError("id", f"an answer to call {number}, which isn't open")
-        return outgoing
+        return self._flights.call(number)
 
     def answer_to(self, number: int) -> Outgoing:
         """The call that an answer is of; it isn't open any more. ProtocolError if there is none."""
-        outgoing = self.open_call(number)
-        del self._open[number]
-        self._flight(outgoing).answered(outgoing.size)
+        outgoing = self._flights.answered(number)
         if self._held:
             self._release()
         return outgoing
 
     def accepted(self, interface: str, size: int) -> None:
         """The other side has accepted so many bytes of sends. ProtocolError if there weren't as many."""
-        flight = self._sends_out.get(interface)
-        sizes = None if flight is None else flight.accepted(size)
-        if sizes is None:
-            raise ProtocolError("credit", f"for {size} bytes of sends to {interface}, which weren't sent")
-        for each in sizes:
+        for each in self._flights.accepted(interface, size):
             self._sends[interface].give_back(each)
         self._release()
 
@@ -508,7 +499,7 @@ class Link:
         if self.connection is None:
             return
         for key, held in [*self._held.items()]:
-            while held and (held[0].state is not State.WAITS or self._flight(held[0]).fits(held[0].size)):
+            while held and (held[0].state is not State.WAITS or self._flights.fits(held[0])):
                 outgoing = held.popleft()
                 if outgoing.state is State.WAITS:
                     self._write(outgoing)

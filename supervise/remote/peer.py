@@ -22,6 +22,7 @@ from anyio.abc import ByteStream
 
 from supervise.address.origin import Origin
 from supervise.errors import ActorStopped, ProtocolError
+from supervise.events import LinkDown, LinkUp
 from supervise.tree.child import Child
 from supervise.tree.current import current
 from supervise.tree.pool import Pool
@@ -158,8 +159,10 @@ class Peer:
         self._watched = Watched(connection, self._group, agreed.frame)
         self._group.start_soon(self._run, connection.write, name="writer")
         self._group.start_soon(self._run, self._read, name="reader")
-        self._link.up(connection, agreed, greeted.routes)
+        up = LinkUp(self._link.path, life.number, greeted.address, greeted.identity, greeted.name)
+        self._link.up(connection, agreed, greeted.routes, up.far, self._calls)
         life.connected()
+        life.owner.bus.publish(up)
 
     def _target_of(self, served: Served) -> Target:
         """Who serves it, found in the tree of this very life."""
@@ -196,9 +199,10 @@ class Peer:
         if self._ended:
             return
         self._ended = True
+        lost = None
         if self._connection is not None:
             self._connection.close()
-            self._link.down(why)
+            lost = self._link.down(why)
         if self._watched is not None:
             self._watched.close()
         for intake in self._intakes.values():
@@ -207,6 +211,8 @@ class Peer:
             arrival.withdraw()
         self._calls.clear()
         self._settled()
+        if lost is not None:
+            self._life.owner.bus.publish(LinkDown(self._link.path, self._life.number, why, lost.unconfirmed, lost.calls))
 
     async def _part(self, connection: Connection) -> None:
         """Let what is open finish, and say GOODBYE."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from supervise._backends import fail, give, note
+from supervise.tree.traffic import Credit
 
 if TYPE_CHECKING:
     from supervise._backends import Backend, Future
@@ -47,6 +48,10 @@ class Window:
     def waiting(self) -> int:
         """How many wait for credit."""
         return len(self._line)
+
+    def credit(self, of: str) -> Credit:
+        """How much of it is used, now."""
+        return Credit(of, self.out, self._most, self.out_bytes, self._most_bytes, len(self._line))
 
     def try_take(self, size: int) -> bool:
         """Take credit, if there is enough and nobody waits for it."""

@@ -11,6 +11,7 @@ from supervise.tree.branch import BranchPlace, Place
 from supervise.tree.place import ActorPlace
 from supervise.tree.pool_place import PoolPlace
 from supervise.tree.snapshot import is_required, is_well, is_whole, state_of, what_is_amiss
+from supervise.tree.traffic import traffic_of
 
 if TYPE_CHECKING:
     from supervise.mailbox.mailbox import Mailbox
@@ -32,6 +33,8 @@ class Census:
         "actors",
         "degraded",
         "fullness",
+        "link_credit",
+        "links",
         "ready",
         "restartable",
         "strategies",
@@ -45,6 +48,10 @@ class Census:
         self.waiting_senders: Counter[str] = Counter()
         self.fullness: dict[str, float] = {}
         """Of the mailbox that is nearest to being full."""
+        self.links: Counter[str] = Counter()
+        """Of all links together: `connected`, `connecting`, and as `Traffic` has it what is under way over them."""
+        self.link_credit: float = 0.0
+        """The share that is used of the credit that is nearest to being used up."""
         self._found: dict[str, list[Account]] = {}
         self.restartable: set[tuple[str, str]] = set()
         """Types, each with the strategy of a supervisor above it."""
@@ -106,6 +113,14 @@ class Census:
                 self.waiting_senders[kind] += len(lane.waiting_senders.line) + len(lane.reservations)
             fullness = max(fullness, len(lane.queue) / mailbox.options.capacity)
         self.fullness[kind] = max(self.fullness.get(kind, 0.0), fullness)
+        traffic = traffic_of(mailbox)
+        if traffic is not None:
+            self.links["connected" if traffic.far else "connecting"] += 1
+            self.links["open_calls"] += traffic.open_calls
+            self.links["taken_calls"] += traffic.taken_calls
+            self.links["unconfirmed"] += traffic.unconfirmed
+            self.links["waiting"] += traffic.waiting
+            self.link_credit = max(self.link_credit, traffic.used)
 
 
 def _sum(accounts: list[Account]) -> Account:

@@ -18,11 +18,21 @@
 | `supervise.mailbox.messages` | counter, `{message}` | type, outcome: handled, failed, dead_lettered, abandoned |
 | `supervise.mailbox.rejections` | counter, `{message}` | reason: full, stopped, gone, restarting, timeout |
 | `supervise.dead_letters` | counter, `{message}` | reason: in_hand, stopped, overran, spent, full, refused, late, by_hand |
+| `supervise.link.status` | up-down counter, `{link}` | state: connected, connecting |
+| `supervise.link.calls` | up-down counter, `{call}` | direction: out, in |
+| `supervise.link.unconfirmed` | up-down counter, `{message}` | – |
+| `supervise.link.waiting_senders` | up-down counter, `{sender}` | – |
+| `supervise.link.credit.utilization` | gauge, `1` | – (of the kind of message that is nearest to having no credit left) |
+| `supervise.link.connections` | counter, `{connection}` | – |
+| `supervise.link.losses` | counter, `{message}` | message: call, send (their outcome is unknown) |
+| `supervise.link.callers` | counter, `{caller}` | outcome: admitted, refused |
 | `messaging.process.duration` | histogram, `s` | system, operation, destination template (the type), `error.type` |
 | `supervise.mailbox.wait.duration` | histogram, `s` | type |
 
 All but the histograms are observable: nothing is recorded when a message is handled; plain counters that exist anyway are read
 whenever a reader collects. The two histograms are only there with `durations=True`: they take about 20 µs of each message.
+
+Those of links are there once a tree has had one, or a gate was asked to let somebody in.
 
 A counter is there, at 0, before its first event. (`failures` then has no `error.type` yet.) No attribute holds a path or an id,
 so there are as many series as there are types of actors; a class that was made while the program runs takes its series along
@@ -55,6 +65,7 @@ from supervise_strategies.errors import InvalidSpec
 from .census import NOTHING, STATES, Census, accounts_of
 from .durations import MOST_ERRORS, OTHER, Durations, TimedActors
 from .kinds import Kinds
+from .links import Links
 from .loop_lag import LoopLag
 from .windows import Windows
 
@@ -131,6 +142,7 @@ class Metrics:
         self._escalations: Counter[str] = Counter()
         self._dead_letters: Counter[str] = Counter({loss.code: 0 for loss in Loss})
         self._rejections: Counter[str] = Counter({rejection.value: 0 for rejection in Rejection})
+        self._links = Links(self._read)
 
     def _begin(self) -> None:
         """Make the instruments, with the first tree: one that serves none clashes with nobody."""
@@ -157,6 +169,7 @@ class Metrics:
         counter("supervise.mailbox.messages", [self._messages], "{message}", "What became of accepted messages.")
         counter("supervise.mailbox.rejections", [self._rejected], "{message}", "Messages that mailboxes didn't accept.")
         counter("supervise.dead_letters", [self._lost], "{message}", "Accepted messages that no handler will finish.")
+        self._links.begin(meter)
 
     def watch(self, app: RunningSupervisor, /) -> Callable[[], None]:
         """Count for a running tree; what it returns ends that.
@@ -220,6 +233,8 @@ class Metrics:
                 self._failures[self._kinds.of(place), word] += 1
         elif isinstance(event, Decided):
             self._decided(tree, event)
+        else:
+            self._links.hear(event)
 
     def _decided(self, tree: Tree, event: Decided) -> None:
         above, place = _place(tree, event.supervisor), _place(tree, event.path)

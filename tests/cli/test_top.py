@@ -245,6 +245,25 @@ async def test_all_of_one_actor() -> None:
         assert isinstance(pilot.app.screen, TablePage)
 
 
+async def test_a_link_tells_who_is_at_its_other_end_and_what_of_its_credit_is_used() -> None:
+    source = FakeSource(shop())
+    calls = {"of": "calls of depth 1", "out": 64, "most": 64, "out_bytes": 20000, "most_bytes": 262144, "waiting": 7}
+    sends = {"of": "sends to orders", "out": 3, "most": None, "out_bytes": 900, "most_bytes": 262144, "waiting": 0}
+    found = row("shop/db", type="Peer", far="'gate' at tcp://shop:7000", open_calls=64, taken_calls=1, unconfirmed=3)
+    source.details["shop/db"] = {"at": 1.0, "row": found, "held_back": 2, "credit": [calls, sends]}
+    async with top_of(source).run_test(size=SIZE) as pilot:
+        await until_seen(pilot, "rooms")
+        await pilot.press("down", "enter")
+        await until_seen(pilot, "tcp://shop:7000")
+        told = [text.strip() for text in lines(pilot)]
+        assert told[1:] == [
+            "link      'gate' at tcp://shop:7000: 64 out, 1 in, 3 unconfirmed",
+            "2 messages held back until there is credit again",
+            "calls of depth 1: 64 of 64, 20,000 of 262,144 bytes  7 senders wait for credit",
+            "sends to orders: 3, 900 of 262,144 bytes",
+        ]
+
+
 async def test_a_supervisor_tells_what_is_left_of_its_policy() -> None:
     source = FakeSource(shop())
     policy = {"policy": "one_for_one, 50 in 60 s", "children": 3}

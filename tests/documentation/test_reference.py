@@ -37,7 +37,7 @@ from supervise import (
     pool,
 )
 from supervise import events as happened
-from supervise.events import Asked, DeadLetter, Decided, Event, Lost, Started, StartFailed, Stopped
+from supervise.events import Asked, DeadLetter, Decided, Event, LinkDown, Lost, Started, StartFailed, Stopped
 from supervise.health import health, readiness
 
 from .page import GUIDE, Page
@@ -88,10 +88,11 @@ def test_records_have_the_levels_of_the_table() -> None:
     crash, shutdown, gave_up = (ExitReason(kind) for kind in (ExitKind.CRASHED, ExitKind.SHUTDOWN, ExitKind.GAVE_UP))
     levels: dict[str, list[Event]] = {
         "DEBUG": [Started("app", 1), Stopped("app", 1, shutdown), DeadLetter("app", "", "")],
-        "INFO": [Asked("app", "ada", "pause it")],
+        "INFO": [Asked("app", "ada", "pause it"), LinkDown("app/a", 1, "it was stopped", 0, 0)],
         "WARNING": [
             *(Stopped("app", 1, crash, fingerprint="same", alike=2), StartFailed("app", 1, crash, False, "", (), "same", 2)),
             *(Stopped("app", 1, ExitReason(ExitKind.KILLED)), Stopped("app", 1, gave_up), Lost("app", 1, "", "", "")),
+            *(LinkDown("app/a", 1, "cut", 1, 0), LinkDown("app/a", 1, "cut", 0, 1)),
         ],
         "ERROR": [Stopped("app", 1, crash, fingerprint="new", alike=1), StartFailed("app", 1, crash, False, "", (), "new", 1)],
     }

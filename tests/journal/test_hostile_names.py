@@ -16,7 +16,23 @@ import anyio
 import pytest
 
 from supervise import ActorCrashed, Supervisor, child
-from supervise.events import AddressDropped, Asked, Decided, Event, Frame, Late, Lost, Overran, Raised, Starting, Stopped
+from supervise.events import (
+    AddressDropped,
+    Admitted,
+    Asked,
+    Decided,
+    Event,
+    Frame,
+    Late,
+    LinkDown,
+    LinkUp,
+    Lost,
+    Overran,
+    Raised,
+    Refused,
+    Starting,
+    Stopped,
+)
 from supervise.journal.budget import RECORDS
 from supervise.journal.event_log import EventLog
 from supervise.log import say
@@ -95,6 +111,10 @@ HOSTILE: Final[list[Event]] = [
     AddressDropped(FORGED),
     Late(FORGED, 1, "A.go()", 3, (FILE,)),
     Asked(FORGED, FORGED, "stop it"),
+    LinkUp(FORGED, 1, FORGED, FORGED, FORGED),
+    LinkDown(FORGED, 1, FORGED, 1, 1),
+    Admitted(FORGED, FORGED, FORGED, FORGED),
+    Refused(FORGED, FORGED, FORGED, FORGED),
 ]
 
 
@@ -136,6 +156,8 @@ async def test_a_handler_that_was_too_late_is_told_with_the_users_line(caplog: p
         (Starting("app/a", 1, 5), "slow starts"),
         (Overran("app/a", 1), "actors that are unstoppable"),
         (Late("app/a", 1, "A.go()", 3), "late handlers"),
+        (LinkDown("app/a", 1, "no", 1, 0), "ends of connections"),
+        (Refused("app/a", "10.0.0.7:4711", "", "no"), "refusals"),
     ],
 )
 def test_a_flood_of_any_class_is_ten_records_and_a_number(event: Any, called: str, caplog: pytest.LogCaptureFixture) -> None:

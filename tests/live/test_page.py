@@ -18,6 +18,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,7 +27,11 @@ import pytest
 from supervise import DynamicSupervisor, Intensity, Supervisor, child, pool
 from supervise.events import Asked, Event
 from supervise.live.survey import Survey
+from supervise.remote.dial import dial
+from supervise.remote.gate import gate
+from supervise.remote.limits import Limits
 from tests.browser import Browser, Page
+from tests.remote.world import ORDERS, Orders, OrdersApi
 
 from .served import HANG, Live, Worker, live
 
@@ -449,6 +454,28 @@ def test_an_answer_that_comes_late_is_not_taken_for_that_of_another_actor(page: 
         page.settle()
         assert page.texts("#whose") == ["shop/flaky"]
         assert not [text for text in page.texts("#about dd") if "hold" in text]
+
+
+def test_a_link_tells_who_is_at_its_other_end_and_what_is_under_way(page: Page, tmp_path: Path) -> None:
+    where, orders = f"unix://{tmp_path}/shop.sock", child(Orders, name="orders")
+    door, link = gate(where, serves=[ORDERS.by(orders)]), dial(where, uses=[ORDERS], name="far", limits=Limits(calls=1))
+    with live(shop(orders, door, link)) as tree:
+
+        async def asks() -> None:
+            await ORDERS.over(tree.app.find(link)).call(OrdersApi.wait, HANG)
+
+        tree.portal.call(ORDERS.over(tree.app.find(link)).call, OrdersApi.count)
+        asked = [tree.portal.start_task_soon(asks) for _ in range(2)]
+        show(page, tree)
+        until_text(page, ".row *", f"'gate' at {where}")
+        until_text(page, ".row *", ": 1 out")
+        open_detail(page, "shop/far")
+        until_text(page, "[data-part=credit] dt", "calls of depth 1")
+        until_text(page, "[data-part=credit] dd", "1 of 1, ")
+        until_text(page, "[data-part=credit] dd", "; 1 wait for it")
+        until_text(page, "#about dd", f"'gate' at {where}")
+        for each in asked:
+            each.cancel()
 
 
 def test_one_that_is_gone_says_so(page: Page) -> None:

@@ -190,10 +190,9 @@ class Scene:
             if outgoing.answer is not None:
                 write(outgoing)
                 return
-            flight = link._sends_out[outgoing.interface.name]
-            before = len(flight.sizes)
+            before = link.unconfirmed
             write(outgoing)
-            if len(flight.sizes) > before:
+            if link.unconfirmed > before:
                 self.ledger.written(outgoing.message.args[:2])
 
         link.up, link.down, link._write = hooked_up, hooked_down, hooked_write
@@ -564,7 +563,7 @@ async def one(scene: Scene, kind: str, name: str, table: Table) -> list[str]:
     scene.proxy.delay = scene.chance.choice([0, 0, 0.001, 0.01])
     life = await scene.traffic()
     scene.first, scene.since, scene.late = None, life, 0.0
-    opened = [ledger.asked[key] for outgoing in link._open.values() if (key := outgoing.message.args[:2]) in ledger.asked]
+    opened = [ledger.asked[key] for outgoing in link._flights.calls if (key := outgoing.message.args[:2]) in ledger.asked]
     limit, began = scene.limit, anyio.current_time()
     up_since = await FAULTS[kind](scene, life)
     await fact(lambda: scene.first is not None, scene.patience, "a call is answered again")

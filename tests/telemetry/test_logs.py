@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from supervise import Intensity, Restart, Supervisor, concurrent, current
 from supervise.events import (
     AddressDropped,
+    Admitted,
     Asked,
     Blocked,
     DeadLetter,
@@ -30,9 +31,12 @@ from supervise.events import (
     Event,
     Frame,
     Late,
+    LinkDown,
+    LinkUp,
     Lost,
     Overran,
     Raised,
+    Refused,
     Started,
     StartFailed,
     Starting,
@@ -65,6 +69,10 @@ EVENTS: list[Event] = [
     Late("app/a", 1, "A.b(1)", 30.0, (Frame("a.py", 3, "A.b"),)),
     Blocked("app/a", 1, "A.b", 1.0, (Frame("a.py", 3, "A.b"),)),
     Stuck("app/a", 1, "A.b(1)", 60.0, (Frame("a.py", 3, "A.b"),)),
+    LinkUp("app/a", 1, "tcp://shop:7000", "shop.example", "gate"),
+    LinkDown("app/a", 1, "ConnectionLost: no", 3, 1),
+    Admitted("app/a", "10.0.0.7:4711", "", "web"),
+    Refused("app/a", "10.0.0.7:4711", "web", "admit says no"),
 ]
 
 

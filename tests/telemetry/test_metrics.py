@@ -44,7 +44,7 @@ from supervise import (
     child,
     pool,
 )
-from supervise.events import DeadLetter, Event
+from supervise.events import DeadLetter, Event, LinkUp
 from supervise.health import health
 from supervise.spans.attributes import ACTOR_STATE, ACTOR_TYPE, ERROR_TYPE, MESSAGE_OUTCOME, REASON, RESTART_STRATEGY
 from supervise.telemetry import metrics
@@ -307,6 +307,7 @@ async def test_the_table_in_the_docstring_is_whole() -> None:
     found: set[str] = set()
     async with Supervisor("app", intensity=Intensity(1), metrics=meter.metrics) as app:
         await (await app.start(Scribe)).send(Scribe.crash)
+        app._branch.tree.bus.publish(LinkUp("app/link", 1, "there", "", "shop"))  # as links do; what is of them is there then
         await at_rest()
         found |= {metric.name for metric, _ in meter.points()}
     assert metrics.__doc__ is not None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from supervise.cli.columns.cells import wrapped
+from supervise.live.alarms import in_line
+from supervise.live.columns import traffic
 from supervise.live.drawing import BAD, DIM, PLAIN, STRONG, WARN, Line, clean, plural, span
 from supervise.live.entry import row_from
 from supervise.live.row import Row
@@ -69,6 +71,7 @@ class DetailPage(PolledPage):
         yield from _labelled("state", [_state(row, now)])
         yield from _labelled("policy", [[(part, PLAIN)] for part in [_policy(answer, row)] if part])
         yield from _labelled("in hand", _hand(row, now))
+        yield from _labelled("link", _link(row, answer))
         yield from _labelled("stands at", [[(frame, PLAIN)] for frame in texts_in(answer, "stack")])
         yield from _labelled("account", [[(part, PLAIN)] for part in wrapped(_account(answer), width - LABEL)])
         for label, name in (("handled", "handlers"), ("waiting", "waiting")):
@@ -118,6 +121,23 @@ def _hand(row: Row, now: float) -> list[Line]:
         lines.append([(f"waits for {row.waits_for}", PLAIN)])
     if row.oldest_since is not None:
         lines.append([(f"the oldest message has waited for {span(now - row.oldest_since)} at least", PLAIN)])
+    return lines
+
+
+def _link(row: Row, answer: Mapping[str, Any]) -> list[Line]:
+    """Who is at the other end, and what of its credit is used."""
+    lines: list[Line] = [[(traffic(row), PLAIN)]] if row.far else []
+    if held := number_in(answer, "held_back"):
+        lines.append([(f"{plural(int(held), 'message')} held back until there is credit again", WARN)])
+    for each in parts_in(answer, "credit"):
+        most = number_in(each, "most")
+        number = f"{number_in(each, 'out'):,.0f}{f' of {most:,.0f}' if most else ''}"
+        size = f"{number_in(each, 'out_bytes'):,.0f} of {number_in(each, 'most_bytes'):,.0f} bytes"
+        waiting = int(number_in(each, "waiting"))
+        line: Line = [(f"{text_in(each, 'of')}: {number}, {size}", PLAIN)]
+        if waiting:
+            line.append((f"  {in_line(waiting)} for credit", BAD))
+        lines.append(line)
     return lines
 
 

@@ -29,7 +29,7 @@ queue      messages that wait, of those that it holds
 msg/s      messages that it has finished, and beside it the last such rates
 fail       messages that failed in it
 cpu        the share of a core that its handlers take, by samples
-in hand    the handler at work; ≥5 s: for that long at least
+in hand    the handler at work; ≥5 s: for that long at least. Of a link: who is at its other end, and the messages under way
 waits for  the actor whose answer or room it waits for; else who waits for room in it, or how it last ended
 
 Times with ≥ are lower bounds: they are known by looking again and again, and cost the tree nothing."""

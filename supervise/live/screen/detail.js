@@ -2,6 +2,13 @@
 
 const LATELY = 20; // events of it
 
+// What one kind of message over a link may have under way, and how much of that is used.
+function creditLine(credit) {
+  const most = credit.most === null ? "" : ` of ${count(credit.most)}`;
+  const waiting = credit.waiting ? `; ${count(credit.waiting)} wait for it` : "";
+  return [credit.of, `${count(credit.out)}${most}, ${count(credit.out_bytes)} of ${count(credit.most_bytes)} bytes${waiting}`];
+}
+
 class Detail {
   constructor() {
     this.path = "";
@@ -76,6 +83,8 @@ class Detail {
       ["life", count(row.life)],
       ["restarts", row.limit === null ? count(row.restarts) : `${row.restarts} of ${row.limit}`],
       ["in hand", row.hand.length ? `${row.hand.join(", ")}${row.hand_since === null ? "" : `, for at least ${since(row.hand_since)}`}` : ""],
+      ["link", trafficOf(row)],
+      ["held back", found.held_back ? `${found.held_back}, until there is credit again` : ""],
       ["waits for", row.waits_for],
       ["oldest", row.oldest_since === null ? "" : `waits for at least ${since(row.oldest_since)}`],
       ["senders", row.senders ? `${row.senders} wait for room` : ""],
@@ -87,6 +96,8 @@ class Detail {
     this.section("stack", "The message in hand stands at", stack, () => [linesOf(stack)]);
     const account = Object.entries(found.account ?? {}).map(([name, value]) => [name.replaceAll("_", " "), count(value)]);
     this.section("account", "Its messages", account, () => [listOf(account, "numbers")]);
+    const credit = (found.credit ?? []).map(creditLine);
+    this.section("credit", "Its credit", credit, () => [listOf(credit)]);
     const waiting = Object.entries(found.waiting ?? {}).map(([name, value]) => [name, count(value)]);
     this.section("waiting", "Those that wait, by handler", waiting, () => [listOf(waiting, "numbers")]);
     const handlers = Object.entries(found.handlers ?? {}).map(([name, value]) => [name, typeof value === "number" ? count(value) : JSON.stringify(value)]);

@@ -6,6 +6,7 @@ const USUAL = { // what a row leaves out
   kind: "actor", type: "", state: "running", required: true, life: 1, restarts: 0, limit: null, due: null, queued: 0,
   capacity: null, senders: 0, paused: false, hand: [], hand_since: null, oldest_since: null, waits_for: "", error: "",
   accepted: 0, handled: 0, failed: 0, dead_lettered: 0, abandoned: 0, workers: 0, workers_up: 0, children: 0, max_children: null, cpu: null,
+  far: "", open_calls: 0, taken_calls: 0, unconfirmed: 0, credit: null,
 };
 
 class Actor {
@@ -61,6 +62,13 @@ function stateOf(actor) {
   if (actor.kind === "pool" && actor.state === "running") return `running ${actor.workers_up}/${actor.workers}`;
   if (actor.max_children !== null && actor.state === "running") return `running ${actor.children}/${actor.max_children}`;
   return actor.state;
+}
+
+// What is under way over a link, and with whom; empty for what is no link, or isn't connected.
+function trafficOf(actor) {
+  const told = [[actor.open_calls, "out"], [actor.taken_calls, "in"], [actor.unconfirmed, "unconfirmed"]].filter(([number]) => number);
+  const text = told.map(([number, what]) => `${count(number)} ${what}`).join(", ");
+  return actor.far && text ? `${actor.far}: ${text}` : actor.far;
 }
 
 class Model {

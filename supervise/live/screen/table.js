@@ -55,7 +55,8 @@ function drawFailures(actor, cell) {
 
 function drawHand(actor, cell) {
   const since = actor.hand_since === null ? 0 : model.since(actor.hand_since);
-  put(cell, actor.hand.join(", ") + (since >= 1 ? ` ≥ ${age(since)}` : ""));
+  if (actor.far && !actor.hand.length) put(cell, trafficOf(actor));
+  else put(cell, actor.hand.join(", ") + (since >= 1 ? ` ≥ ${age(since)}` : ""));
 }
 
 function drawWait(actor, cell) {
