@@ -270,11 +270,15 @@ class Incarnation(IncarnationTurn):
     def connects(self) -> None:
         """Its own code says: it is up, but begins no message, and isn't well, until it is `connected`."""
         self.own_extras().connecting = self.mailbox.attention = True
+        if self.mailbox.instrument is not None:
+            self.mailbox.instrument.connects()
 
-    def connected(self) -> None:
-        """What it speaks for has answered: it begins its messages."""
+    def connected(self, far: str) -> None:
+        """What it speaks for has answered, and is called so: it begins its messages."""
         if self.extras.connecting and not self.is_over:
             self.extras.connecting = False
+            if self.mailbox.instrument is not None:
+                self.mailbox.instrument.connected(far)
             self.mailbox.wake()
             self.owner.connected(self)
 

@@ -88,6 +88,14 @@ class Instrument(Protocol):
         """It is ready."""
         ...
 
+    def connects(self) -> None:
+        """It, or what is being made of it, begins to connect to another process."""
+        ...
+
+    def connected(self, far: str, /) -> None:
+        """It has done so; `far`: who is at the other end, in words."""
+        ...
+
     def tells(self, bus: Bus, event: Started, /) -> None:
         """That; somebody would hear of it."""
         ...

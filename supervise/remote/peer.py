@@ -161,7 +161,7 @@ class Peer:
         self._group.start_soon(self._run, self._read, name="reader")
         up = LinkUp(self._link.path, life.number, greeted.address, greeted.identity, greeted.name)
         self._link.up(connection, agreed, greeted.routes, up.far, self._calls)
-        life.connected()
+        life.connected(up.far)
         life.owner.bus.publish(up)
 
     def _target_of(self, served: Served) -> Target:

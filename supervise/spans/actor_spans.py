@@ -55,6 +55,7 @@ class ActorSpans(MessageSpans):
         "_asked",
         "_attached",
         "_came_from",
+        "_connect",
         "_dead_letters",
         "_drops",
         "_ended_by",
@@ -92,6 +93,7 @@ class ActorSpans(MessageSpans):
         self.unrecorded: BaseException | None = None  # what ended the life, and stands on no span yet
         self.error_type: str = ""  # of the last end
         self.restarts: int = 0
+        self._connect: tuple[Span, Context] | None = None
         self._drops: Drops | None = None
         self._start: Span | None = None
         self._started_in: Context | None = None
@@ -153,6 +155,23 @@ class ActorSpans(MessageSpans):
         self._started_in, self.context = self.context, None
         if span is not None:
             span.set_attribute(key.ACTOR_TYPE, self.kind)
+            span.end()
+
+    @harmless
+    def connects(self) -> None:
+        parent = self.context or contexts.get_current()
+        span = self.settings.tracer.start_span(f"connect {self.shown}", parent, SpanKind.INTERNAL, self.who)
+        if span.is_recording():
+            span.set_attribute(key.ACTOR_INCARNATION, self.number)
+        self._connect = span, trace.set_span_in_context(span, parent)
+
+    @harmless
+    def connected(self, far: str, /) -> None:
+        if self._connect is not None:
+            (span, _), self._connect = self._connect, None
+            if span.is_recording():
+                span.set_attributes({key.LINK_FAR: far, key.ACTOR_TYPE: self.kind})
+                span.update_name(f"connect {self.shown}")
             span.end()
 
     def _found_out(self, kind: type, span: Span | None) -> None:
@@ -250,6 +269,8 @@ class ActorSpans(MessageSpans):
             elif reason.abnormal:
                 start.set_attribute(key.OUTCOME, "cancelled")
             start.end()
+        elif self._connect is not None:
+            recorded = self._not_connected(*self._connect, error, mailbox)
         elif isinstance(message_span, MessageSpan) and message_span.failed_at is not None:
             self.failed_in = message_span.failed_at
             recorded = message_span.recorded == id(error)
@@ -265,6 +286,19 @@ class ActorSpans(MessageSpans):
                 say_failure(span, unrecorded)
         if self.failed_in is not None:  # what is said of the end is said there
             self._attached = contexts.attach(with_origin(self.failed_in))
+
+    def _not_connected(self, span: Span, context: Context, error: BaseException | None, mailbox: Mailbox) -> bool:
+        """It ends before it is connected. Whether its error is recorded there."""
+        self._connect = None
+        span.update_name(f"connect {self.shown}")
+        recorded = False
+        if error is None:
+            span.set_attribute(key.OUTCOME, "cancelled")
+        else:
+            self.failed_in = context
+            recorded = say_raised(self.settings.recording, span, error, mailbox.backend.cancelled)
+        span.end()
+        return recorded
 
     @harmless
     def ended(self) -> None:

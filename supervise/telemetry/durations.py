@@ -312,6 +312,12 @@ class _Timing:
     def finder(self, life: IncarnationTurn, find: Find, known: Table | None, /) -> tuple[Table, Find]:
         return {} if known is None else known, self._durations.finder(life, find)
 
+    def connects(self) -> None:
+        pass
+
+    def connected(self, far: str, /) -> None:
+        pass
+
     def asked_to_stop(self) -> None:
         pass
 

@@ -56,8 +56,8 @@ class Link(Member):
     async def hear(self) -> None:
         life = current()._incarnation
         await anyio.sleep(60)
-        life.connected()
-        life.connected()  # once more is no harm
+        life.connected("there")
+        life.connected("there")  # once more is no harm
 
 
 async def test_a_link_is_connecting_until_it_hears_from_its_other_side_and_isnt_well_so_long() -> None:

@@ -1,15 +1,19 @@
 """One trace over three processes, as a collector receives it: web, orders and stock, over two links; none of it is the links'.
 
-Tested: calls and sends; parents and kinds; an error that crosses; a process that makes no spans in between.
+Tested: calls and sends; parents and kinds; an error that crosses; a process that makes no spans in between. And the spans of
+connections, which are their starts': one that comes about, those that fail, and one that is stopped meanwhile.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+import anyio
 import pytest
+from tenacity import wait_fixed
 
 from supervise import Address, Supervisor, child, current
 from supervise.remote.dial import dial
@@ -146,3 +150,50 @@ async def test_a_process_that_makes_no_spans_ends_the_trace(watch: Watch) -> Non
         assert await web.call(Web.serve, ShopApi.place) == 7
     assert trail(watch)[-1] == ("call ShopApi.place", "CLIENT")
     assert not watch.one("process Stock.take").parent_id
+
+
+async def test_a_connection_is_a_span_of_the_start_that_it_belongs_to(watch: Watch) -> None:
+    network = FakeNetwork()
+    spans: Any = Spans(watch.provider)
+    stock = child(Stock, name="stock")
+    async with (
+        Supervisor("stock", stock, gate(network.listen, serves=[STOCK.by(stock)]), tracing=spans),
+        Supervisor("web", dial(network.connect, uses=[STOCK], name="stock"), tracing=spans) as web,
+    ):
+        assert await STOCK.over(web.find("stock")).call(StockApi.take, "tea") == 7
+    connect = watch.one("connect Peer")
+    (start,) = [span for span in watch.named("start Peer") if span.attributes["supervise.actor.path"] == "web/stock"]
+    assert (connect.parent_id, connect.trace_id) == (start.span_id, start.trace_id)
+    assert connect.attributes["supervise.link.far"] == "'gate' at connect"
+    assert connect.attributes["supervise.actor.incarnation"] == 1
+    assert connect.status != "ERROR"
+
+
+async def test_connecting_in_vain_is_red_where_it_failed_and_its_traces_end(watch: Watch) -> None:
+    network = FakeNetwork()
+    network.refuse()
+    quick = dial(network.connect, uses=[STOCK], name="stock", wait=wait_fixed(0.1))
+    async with Supervisor("web", quick, tracing=Spans(watch.provider)):
+        await anyio.sleep(1.95)
+    tries = [span for span in watch.received() if span.name == "connect Peer"]
+    assert 15 <= len(tries) <= 25
+    failed = tries[:-1]  # the last one may have been stopped
+    assert {span.status for span in failed} == {"ERROR"}
+    assert all([event.name for event in span.events] == ["exception"] for span in failed)
+    by_trace = Counter(span.trace_id for span in tries)
+    assert max(by_trace.values()) <= 6
+    restarts = [span for span in watch.received() if span.name.startswith("restart")]
+    assert {span.parent_id for span in restarts} <= {span.span_id for span in tries}
+    told_twice = [span for span in watch.received() if not span.name.startswith("connect") and span.events]
+    assert not told_twice
+
+
+async def test_a_link_that_is_stopped_while_it_connects_is_no_failure(watch: Watch) -> None:
+    async def never() -> Any:
+        await anyio.sleep_forever()
+
+    async with Supervisor("web", dial(never, uses=[STOCK], name="stock"), tracing=Spans(watch.provider)):
+        await at_rest()
+    connect = watch.one("connect Peer")
+    assert connect.status != "ERROR"
+    assert connect.attributes["supervise.outcome"] == "cancelled"

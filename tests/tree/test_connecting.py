@@ -40,7 +40,7 @@ class Link:
         if life.number <= self.absent:
             raise Boom("nobody there")
         self.log.append("up")
-        life.connected()
+        life.connected("there")
         await anyio.sleep(self.lives)
         raise Boom("gone")
 
