@@ -76,7 +76,7 @@ class Subscription(ObjectReceiveStream[T_co]):
         self._waiter: Future | None = None
         self._dropped = 0
         self._ended = False  # nothing comes in any more
-        self._too_slow = False
+        self._too_slow: float | None = None  # so many waited, and none of them was to be lost
         self._closed = False
 
     @property
@@ -119,8 +119,8 @@ class Subscription(ObjectReceiveStream[T_co]):
         await self._backend.checkpoint()
         while not self._buffer:
             self._check_open()
-            if self._too_slow:
-                waited = "1 value" if self._capacity == 1 else f"{self._capacity:g} values"
+            if self._too_slow is not None:
+                waited = "1 value" if self._too_slow == 1 else f"{self._too_slow:g} values"
                 raise SubscriberTooSlow(
                     f"the subscription to {self._source!r} was closed: {waited} waited, and overflow='close'"
                 )
@@ -164,16 +164,20 @@ class Subscription(ObjectReceiveStream[T_co]):
             return
         if len(self._buffer) >= self._capacity:
             if self._overflow == "close":
-                self._too_slow = True
-                self.end()
+                self.end(too_slow=self._capacity)
                 return
             self._buffer.popleft()
             self._dropped += 1
         self._buffer.append(value if noted is None else _Noted(value, noted))
         self._wake()
 
-    def end(self) -> None:
-        """Nothing more will come. Idempotent."""
+    def end(self, *, too_slow: float | None = None) -> None:
+        """Nothing more will come. Idempotent.
+
+        too_slow: So many values waited, and `overflow="close"`.
+        """
+        if not self._ended:
+            self._too_slow = too_slow
         self._ended = True
         self._leave()
         self._wake()

@@ -357,7 +357,7 @@ class Peer:
 
     def _take_watch(self, frame: Frame) -> None:
         if self._watched is not None:
-            self._watched.watch(frame.id, self._numbered(frame)[1].actor)
+            self._watched.watch(frame.id, self._numbered(frame)[1])
 
     def _take_unwatch(self, frame: Frame) -> None:
         if self._watched is not None:
@@ -372,7 +372,7 @@ class Peer:
             raise ProtocolError("to", f"there is no event {frame.to}: the table has {len(events)}")
         event, target = events[frame.to]
         if self._watched is not None:
-            self._watched.subscribe(frame.id, target.actor, event, frame.body)
+            self._watched.subscribe(frame.id, target, event, frame.body)
 
     def _take_unsubscribe(self, frame: Frame) -> None:
         if self._watched is not None:
@@ -387,6 +387,9 @@ class Peer:
 
     def _take_ended(self, frame: Frame) -> None:
         self._link.watching.take_ended(frame)
+
+    def _take_missed(self, frame: Frame) -> None:
+        self._link.watching.take_missed(frame)
 
     def _numbered(self, frame: Frame) -> tuple[Interface[Any], Target]:
         if frame.to >= len(self._serves):
@@ -421,6 +424,7 @@ _HANDLERS: Final[dict[Kind, Callable[[Peer, Frame], Awaitable[None] | None]]] = 
     Kind.MORE: Peer._take_more,
     Kind.EVENT: Peer._take_event,
     Kind.ENDED: Peer._take_ended,
+    Kind.MISSED: Peer._take_missed,
     Kind.PING: Peer._take_ping,
     Kind.PONG: Peer._take_pong,
     Kind.GOODBYE: Peer._take_goodbye,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 from supervise.address.address import Address, WeakAddress
 from supervise.errors import ActorStopped, SuperviseError
 from supervise.log import say
+from supervise.mailbox.observers import Down
 from supervise.message import Message, name_of
 from supervise.tree.child import Child
 from supervise.tree.current import current
@@ -23,7 +24,7 @@ from supervise.wire.interface import Interface, Served
 from supervise.wire.kinds import Kind
 from supervise_strategies.errors import InvalidSpec, StrategyError
 from supervise_strategies.exception import interrupts
-from supervise_strategies.exit_reason import describe
+from supervise_strategies.exit_reason import ExitKind, ExitReason, describe
 from supervise_strategies.kind import is_of
 from supervise_strategies.text import LONG, cut
 
@@ -35,6 +36,8 @@ from .target import Incoming, refuse
 if TYPE_CHECKING:
     from supervise.address.origin import Origin
     from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.subscription import Subscription, WhenFull
+    from supervise.wire.codec import Event
 
     from .peer import Peer
 
@@ -79,6 +82,9 @@ def relay(to: Child[Peer] | Choose, interface: Interface[Any], /) -> Served:
         for each message which link it is: it is called in the loop, and must neither wait nor
         raise; what it raises is logged, and the message is refused.
 
+    It can be watched and subscribed to if it is a link: that is passed on, too, with what was missed
+    over there. With a function there is no one actor that it would be of.
+
     Order is kept for each sender as long as its messages go out over the same link. When the link is
     down they wait in its mailbox. A call that was written to a connection that has ended is
     `OutcomeUnknown` for its caller, too. Raises `InvalidSpec`.
@@ -111,12 +117,26 @@ class RelayTarget:
         return self._here if self._fixed is None else self._fixed.mailbox
 
     @property
-    def actor(self) -> None:
-        return None
-
-    @property
     def is_open(self) -> bool:
         return False  # it may have to wait for credit
+
+    def look_out(self, told: Callable[[Down, bool], object]) -> Callable[[], object]:
+        try:
+            return self._one_link().watching.look_out(self._relay.interface, told)
+        except SuperviseError as error:
+            told(Down(self._here.path, 0, ExitReason(ExitKind.UNREACHABLE, str(error))), True)
+            return lambda: None
+
+    def subscribe(self, event: Event, capacity: int, overflow: WhenFull) -> Subscription[Any]:
+        kind: type[Any] = event.kind
+        return self._one_link().subscribe(self._relay.interface, kind, capacity, overflow)
+
+    def _one_link(self) -> Link:
+        """That of a relay that doesn't choose one for each message. Raises ActorStopped."""
+        if not _is_described(self._relay.to):
+            who = f"{self._here.path} passes on each message of {self._relay.interface.name} to a link of its own"
+            raise ActorStopped(f"{who}: none of them is the one to be watched, or subscribed to")
+        return self._link_for(None)
 
     async def take(self, incoming: Incoming) -> None:
         arrival = incoming.arrival
@@ -128,14 +148,14 @@ class RelayTarget:
         except SuperviseError as error:
             refuse(self.mailbox, incoming, (), {}, error)
 
-    def _link_for(self, incoming: Incoming) -> Link:
-        """Raises ActorStopped where there is none."""
+    def _link_for(self, incoming: Incoming | None) -> Link:
+        """Of a message, or of a relay that has one for all. Raises ActorStopped where there is none."""
         if self._fixed is not None and self._fixed.mailbox.refusal != "closed":  # else another one may have its place
             return self._fixed
         to: Any = self._relay.to
-        name = name_of(incoming.method.function)
+        name = self._relay.interface.name if incoming is None else name_of(incoming.method.function)
         try:
-            chosen = to if _is_described(to) else to(self._passing(incoming))
+            chosen = to if incoming is None or _is_described(to) else to(self._passing(incoming))
             address = current().find(chosen) if _is_described(chosen) else chosen
         except StrategyError as error:
             raise ActorStopped(f"{self._here.path} doesn't pass on {name}: {error}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel
 from supervise.mailbox.hops import Hops
 from supervise.mailbox.losses import Loss
+from supervise.mailbox.observers import look_out, subscribe
 from supervise.wire.frames import CANCEL, FINISH, NOW
 from supervise_strategies.errors import StrategyError
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from supervise.address.origin import Origin
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
-    from supervise.wire.codec import Method
+    from supervise.mailbox.observers import Down
+    from supervise.mailbox.subscription import Subscription, WhenFull
+    from supervise.wire.codec import Event, Method
     from supervise.wire.frames import Frame
     from supervise.wire.interface import Interface
 
@@ -52,9 +55,12 @@ class Target(Protocol):
         """Of the actor that is next on its way."""
         ...
 
-    @property
-    def actor(self) -> Mailbox | None:
-        """What can be watched, and subscribed to; None: it passes on calls and sends alone."""
+    def look_out(self, told: Callable[[Down, bool], object]) -> Callable[[], object]:
+        """Have it called as `look_out` of observers says; and call what is returned to have it called no more."""
+        ...
+
+    def subscribe(self, event: Event, capacity: int, overflow: WhenFull) -> Subscription[Any]:
+        """What one subscriber gets of these events. Raises SuperviseError; so may its beginning."""
         ...
 
     @property
@@ -87,12 +93,15 @@ class ActorTarget:
         return self.address._mailbox.mailbox
 
     @property
-    def actor(self) -> Mailbox:
-        return self.mailbox
-
-    @property
     def is_open(self) -> bool:
         return self.address._mailbox.mailbox.is_open
+
+    def look_out(self, told: Callable[[Down, bool], object]) -> Callable[[], object]:
+        return look_out(self.mailbox, told).leave
+
+    def subscribe(self, event: Event, capacity: int, overflow: WhenFull) -> Subscription[Any]:
+        kind: type[Any] = event.kind
+        return subscribe(self.mailbox, kind, capacity, overflow)
 
     async def take(self, incoming: Incoming) -> None:
         method, arrival = incoming.method, incoming.arrival

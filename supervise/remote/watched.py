@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from supervise.errors import CallError, ProtocolError, SubscriberTooSlow, SuperviseError
 from supervise.log import say
-from supervise.mailbox.observers import Down, Lookout, look_out, subscribe
-from supervise.wire.bodies import DownBody, EndedBody, SubscribeBody, decode_body, encode_body
+from supervise.wire.bodies import DownBody, EndedBody, MissedBody, SubscribeBody, decode_body, encode_body
 from supervise.wire.frames import EXTRA, Frame
 from supervise.wire.kinds import Kind
+from supervise.wire.remote_address import RemoteSubscription
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from supervise.mailbox.mailbox import Mailbox
+    from supervise.mailbox.observers import Down
     from supervise.mailbox.subscription import Subscription
     from supervise.wire.codec import Event
 
     from .connection import Connection
+    from .target import Target
 
 MOST: Final = 1000
 """Watches and subscriptions of one connection."""
@@ -30,14 +32,27 @@ MOST: Final = 1000
 class _Feed:
     """One subscription of the other side."""
 
-    def __init__(self, number: int, event: Event, subscription: Subscription[Any]) -> None:
+    def __init__(self, number: int, event: Event, subscription: Subscription[Any], capacity: int) -> None:
         self.number: int = number
+        self.capacity: int = capacity
         self.event: Event = event
         self.subscription: Subscription[Any] = subscription
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self.may = 0
         """So many events may still be sent."""
         self.changed = anyio.Event()
+        self.unsaid = 0
+        """Events that can't cross."""
+        self._missed = MissedBody()
+
+    def missed(self) -> MissedBody | None:
+        """What the subscriber hasn't got, if that is more than it was told."""
+        gaps = self.subscription.gaps if isinstance(self.subscription, RemoteSubscription) else 0
+        missed = MissedBody(dropped=self.subscription.dropped + self.unsaid, gaps=gaps)
+        if missed == self._missed:
+            return None
+        self._missed = missed
+        return missed
 
     def more(self, events: int) -> None:
         self.may += events
@@ -52,16 +67,12 @@ class Watched:
         self._connection = connection
         self._group = group
         self._most = most - EXTRA
-        self._lookouts: dict[int, Lookout] = {}
+        self._lookouts: dict[int, Callable[[], object]] = {}
         self._feeds: dict[int, _Feed] = {}
 
-    def watch(self, number: int, mailbox: Mailbox | None) -> None:
-        """WATCH: tell of each end of an actor; None: it is none, and can't be looked at from here."""
+    def watch(self, number: int, target: Target) -> None:
+        """WATCH: tell of each end of an actor."""
         self._check(number)
-        if mailbox is None:
-            body = DownBody(kind="unreachable", text="a relay passes on calls and sends alone", final=True)
-            self._connection.put(Frame(Kind.DOWN, number, body=encode_body(body)), urgent=True)
-            return
 
         def told(down: Down, final: bool) -> None:
             body = DownBody(
@@ -69,24 +80,23 @@ class Watched:
             )
             self._connection.put(Frame(Kind.DOWN, number, body=encode_body(body)), urgent=True)
 
-        self._lookouts[number] = look_out(mailbox, told)
+        self._lookouts[number] = target.look_out(told)
 
     def unwatch(self, number: int) -> None:
         """UNWATCH."""
-        lookout = self._lookouts.pop(number, None)
-        if lookout is not None:
-            lookout.leave()
+        leave = self._lookouts.pop(number, None)
+        if leave is not None:
+            leave()
 
-    def subscribe(self, number: int, mailbox: Mailbox | None, event: Event, data: bytes) -> None:
+    def subscribe(self, number: int, target: Target, event: Event, data: bytes) -> None:
         """SUBSCRIBE: pass on what an actor publishes."""
         self._check(number)
-        if mailbox is None:
-            ended = EndedBody(why="a relay passes on calls and sends alone")
-            self._connection.put(Frame(Kind.ENDED, number, body=encode_body(ended)), urgent=True)
-            return
         body = decode_body(SubscribeBody, data)
-        kind: type[Any] = event.kind
-        feed = _Feed(number, event, subscribe(mailbox, kind, body.capacity, body.overflow))
+        try:
+            feed = _Feed(number, event, target.subscribe(event, body.capacity, body.overflow), body.capacity)
+        except SuperviseError as error:
+            self._ended(number, EndedBody(why=str(error)))
+            return
         self._feeds[number] = feed
         self._group.start_soon(self._feed, feed, name="subscription")
 
@@ -105,7 +115,7 @@ class Watched:
             feed.scope.cancel()
 
     async def _feed(self, feed: _Feed) -> None:
-        why = "the actor is gone for good"
+        why, slow = "the actor is gone for good", 0
         with feed.scope:
             try:
                 async with feed.subscription as events:
@@ -115,16 +125,25 @@ class Watched:
                         await self._connection.room()
                         self._send(feed, event)
             except SubscriberTooSlow as error:
+                why, slow = str(error), feed.capacity
+            except SuperviseError as error:
                 why = str(error)
             if self._feeds.pop(feed.number, None) is not None:
-                self._connection.put(Frame(Kind.ENDED, feed.number, body=encode_body(EndedBody(why=why))), urgent=False)
+                self._ended(feed.number, EndedBody(why=why, slow=slow))
+
+    def _ended(self, number: int, body: EndedBody) -> None:
+        self._connection.put(Frame(Kind.ENDED, number, body=encode_body(body)), urgent=False)
 
     def _send(self, feed: _Feed, event: object) -> None:
         try:
             body = feed.event.encode(event, self._most)
         except (CallError, SuperviseError) as error:
             say(logging.ERROR, "an event can't be told to the other side of a link: %s", error)
+            feed.unsaid += 1
             return
+        missed = feed.missed()
+        if missed is not None:
+            self._connection.put(Frame(Kind.MISSED, feed.number, body=encode_body(missed)), urgent=False)
         feed.may -= 1
         self._connection.put(Frame(Kind.EVENT, feed.number, body=body), urgent=False)
 
@@ -136,8 +155,8 @@ class Watched:
 
     def close(self) -> None:
         """The connection is over."""
-        for lookout in self._lookouts.values():
-            lookout.leave()
+        for leave in self._lookouts.values():
+            leave()
         self._lookouts.clear()
         for feed in self._feeds.values():
             feed.scope.cancel()

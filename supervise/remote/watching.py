@@ -14,7 +14,7 @@ from supervise._backends import give
 from supervise.errors import NotServed, ProtocolError
 from supervise.mailbox.observers import Down, Monitor, Observers, OnDown, monitor_on
 from supervise.mailbox.subscription import Subscription, WhenFull
-from supervise.wire.bodies import DownBody, SubscribeBody, decode_body, encode_body
+from supervise.wire.bodies import DownBody, EndedBody, MissedBody, SubscribeBody, decode_body, encode_body
 from supervise.wire.frames import Frame
 from supervise.wire.kinds import Kind
 from supervise.wire.remote_address import RemoteSubscription
@@ -63,6 +63,13 @@ class _Subscription(RemoteSubscription[T]):
         self.number: int = 0
         """Its id on this connection; 0: it has none."""
         self._read = 0
+        self._missed = MissedBody()  # by what was told on this connection
+        self._dropped_there = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many events the publisher has dropped for it, as far as was told."""
+        return super().dropped + self._dropped_there
 
     async def receive(self) -> T:
         """See `Subscription.receive`."""
@@ -79,7 +86,13 @@ class _Subscription(RemoteSubscription[T]):
 
     def renewed(self, number: int) -> None:
         """It was asked for on a connection."""
-        self.number, self._read = number, 0
+        self.number, self._read, self._missed = number, 0, MissedBody()
+
+    def missed(self, told: MissedBody) -> None:
+        """So much was missed on this connection, in all."""
+        self._dropped_there += max(0, told.dropped - self._missed.dropped)
+        self.gaps += max(0, told.gaps - self._missed.gaps)
+        self._missed = told
 
 
 class Watching:
@@ -126,6 +139,19 @@ class Watching:
 
         self._watch(_Watch(interface.name, path, told, lambda: bool(observers.monitors)))
         return monitor
+
+    def look_out(self, interface: Interface[Any], told: Callable[[Down, bool], object]) -> Callable[[], object]:
+        """As `look_out` of an actor that is here; call what is returned when nobody wants to know any more."""
+        wanted = True
+
+        def leave() -> None:
+            nonlocal wanted
+            wanted = False
+            self._forget(number)
+
+        path = f"{self._mailbox.path}:{interface.name}"
+        number = self._watch(_Watch(interface.name, path, told, lambda: wanted))
+        return leave
 
     def _watch(self, watch: _Watch) -> int:
         number = next(self._numbers)
@@ -238,10 +264,16 @@ class Watching:
 
     def take_ended(self, frame: Frame) -> None:
         """ENDED: there will be no more."""
-        subscription = self._subscription(frame.id)
+        body, subscription = decode_body(EndedBody, frame.body), self._subscription(frame.id)
         if subscription is not None:
             subscription.number = 0
-            subscription.end()
+            subscription.end(too_slow=body.slow or None)
+
+    def take_missed(self, frame: Frame) -> None:
+        """MISSED: what it hasn't got."""
+        body, subscription = decode_body(MissedBody, frame.body), self._subscription(frame.id)
+        if subscription is not None:
+            subscription.missed(body)
 
     def _subscription(self, number: int) -> _Subscription[Any] | None:
         return next((each for each in self._subscriptions if each.number == number), None)

@@ -160,9 +160,18 @@ class EndedBody(msgspec.Struct, frozen=True, kw_only=True):
     """ENDED: why there will be no more events."""
 
     why: Why = ""
+    slow: Count = 0
+    """So many waited to be read, and there was to be no more than that; 0: it ended for another reason."""
 
     def __post_init__(self) -> None:
         _bound(self, why=LONGEST_WHY)
+
+
+class MissedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """MISSED: what a subscriber hasn't got, since its subscription began on this connection."""
+
+    dropped: Count = 0
+    gaps: Count = 0
 
 
 # The first bytes of maps, arrays and extensions, and one that nothing begins with. What is nested is never made: a frame of it

@@ -45,6 +45,7 @@ Kinds: what has to be there (neither 0 nor empty), and what may be. All else is 
 | 17 MORE | id, to | | `to` further events of this subscription may come |
 | 18 EVENT | id | body | one of its events |
 | 19 ENDED | id, body | | the subscription has ended by itself |
+| 20 MISSED | id, body | | how much the subscriber has missed so far; before the next EVENT, whenever that is more than it was |
 
 Maps in bodies
 --------------
@@ -70,6 +71,9 @@ Unknown keys are ignored; `= …` is what a missing one means.
 | | final | bool = false: it isn't started again by itself; that its life has ended was told before |
 | SUBSCRIBE | capacity, overflow | int, 1 to 65535; "drop_oldest" or "close" = "drop_oldest" |
 | ENDED | why | str = "" |
+| | slow | int = 0: so many events waited, overflow is "close", and one more came |
+| MISSED | dropped | int = 0: events that were dropped, as overflow says, since SUBSCRIBE |
+| | gaps | int = 0: how often since SUBSCRIBE a relay has lost the link that they come by |
 
 Kinds of ERROR: crashed, stopped, closed, full, dropped, unknown, restarting, timeout, cycle, too_deep, bad_message, bad_reply,
 too_large, not_served, raised, remote, cancelled. Bodies of CALL, SEND, REPLY and EVENT are in the format that the interface

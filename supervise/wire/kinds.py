@@ -30,6 +30,7 @@ class Kind(IntEnum):
     MORE = 17
     EVENT = 18
     ENDED = 19
+    MISSED = 20
 
 
 class Uses(NamedTuple):
@@ -60,4 +61,5 @@ KINDS: Final[Mapping[Kind, Uses]] = {
     Kind.MORE: Uses("id to"),
     Kind.EVENT: Uses("id", "body"),
     Kind.ENDED: Uses("id body"),
+    Kind.MISSED: Uses("id body"),
 }

@@ -60,7 +60,7 @@ class RemoteSubscription(Subscription[T_co]):
     """
 
     gaps: int = 0
-    """How often the connection has ended since it began: each time events may be missing."""
+    """How often since it began a connection has ended that its events come by: each time some may be missing."""
 
 
 @runtime_checkable

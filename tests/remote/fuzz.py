@@ -29,6 +29,7 @@ from supervise.wire.bodies import (
     ErrorBody,
     Goodbye,
     Hello,
+    MissedBody,
     SubscribeBody,
     decode_body,
     encode_body,
@@ -48,6 +49,7 @@ BODIES: Final[dict[Kind, type[msgspec.Struct]]] = {
     Kind.DOWN: DownBody,
     Kind.SUBSCRIBE: SubscribeBody,
     Kind.ENDED: EndedBody,
+    Kind.MISSED: MissedBody,
 }
 LIMITS: Final = (2048, *[GREETING] * 5, 1 << 20)
 GROWN: Final = 256 * 1024

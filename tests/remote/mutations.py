@@ -15,6 +15,7 @@ from supervise.wire.bodies import (
     EndedBody,
     ErrorBody,
     Goodbye,
+    MissedBody,
     SubscribeBody,
     encode_body,
     packed,
@@ -74,12 +75,13 @@ FRAMES: Final = [
     Frame(Kind.UNSUBSCRIBE, 7),
     Frame(Kind.MORE, 7, 16),
     Frame(Kind.EVENT, 7, body=b"\x91\x01"),
-    Frame(Kind.ENDED, 7, body=encode_body(EndedBody(why="closed"))),
+    Frame(Kind.ENDED, 7, body=encode_body(EndedBody(why="closed", slow=3))),
+    Frame(Kind.MISSED, 7, body=encode_body(MissedBody(dropped=3, gaps=1))),
     Frame(Kind.GOODBYE, body=encode_body(Goodbye(why="bye", versions=(1, 2)))),
     *[frame for talk in TALKS for frame in talk],
 ]
 VALUES: Final[list[Any]] = [
-    *(None, True, False, 0, 1, -1, 8, 9, 20, 255, 256, 1000, 32767, 65535, 65536, 315_360_000_001, 2**63 - 1, 2**63, 2**64 - 1),
+    *(None, True, False, 0, 1, -1, 8, 9, 21, 255, 256, 1000, 32767, 65535, 65536, 315_360_000_001, 2**63 - 1, 2**63, 2**64 - 1),
     *(-(2**63), 0.0, 1.5, float("inf"), float("nan"), "", "x", "x" * 201, "x" * 4001, "\x00", "\x1b[2J", "ä", "𝔘" * 300),
     *(b"", b"x", b"12345678", bytes(16), b"x" * 5000, [], [[]], [1, 2], [2, 1], ["x"] * 17, [b"12345678"] * 9, {}, {"why": 1}),
     *({1: 2}, {"": None}, msgspec.msgpack.Ext(5, b"x"), "shop", "stock", "crashed", "drop_oldest"),

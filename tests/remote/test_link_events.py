@@ -209,7 +209,7 @@ async def test_who_breaks_a_rule_of_the_greeting(rude: bytes, why: str) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"\x00"])
-async def test_who_goes_away_by_himself_isnt_told_of(said: bytes) -> None:
+async def test_who_goes_away_by_himself_isnt_told_of(said: bytes, caplog: pytest.LogCaptureFixture) -> None:
     network = FakeNetwork()
     async with listened_to(network) as (at_shop, _, link):
         await ORDERS.over(link).call(OrdersApi.count)
@@ -219,6 +219,7 @@ async def test_who_goes_away_by_himself_isnt_told_of(said: bytes) -> None:
         await stream.aclose()
         await anyio.sleep(5)
         assert not [event for event in at_shop if isinstance(event, Refused)]
+        assert not [record for record in caplog.records if "couldn't be taken" in record.message]
 
 
 async def test_an_older_life_of_the_same_link_isnt_let_in_again() -> None:

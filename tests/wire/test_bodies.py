@@ -24,6 +24,7 @@ from supervise.wire.bodies import (
     ErrorBody,
     Goodbye,
     Hello,
+    MissedBody,
     Sizes,
     SubscribeBody,
     decode_body,
@@ -88,7 +89,8 @@ SPOKEN: Final[list[tuple[dict[str, Any], msgspec.Struct]]] = [
         DownBody(kind="crashed", path="app/shop", text="KeyError: 1", incarnation=3, final=True),
     ),
     ({"capacity": 16, "overflow": "close"}, SubscribeBody(capacity=16, overflow="close")),
-    ({"why": "it ended"}, EndedBody(why="it ended")),
+    ({"why": "it ended", "slow": 16}, EndedBody(why="it ended", slow=16)),
+    ({"dropped": 3, "gaps": 1}, MissedBody(dropped=3, gaps=1)),
 ]
 
 
@@ -236,7 +238,8 @@ def test_whatever_they_say_each_fits_into_the_smallest_frame() -> None:
         (Kind.GOODBYE, Goodbye(why=widest, versions=(65535, 65535))),
         (Kind.ERROR, ErrorBody(kind="not_served", text=widest, type=widest, path=widest, incarnation=2**63 - 1, begun=True)),
         (Kind.DOWN, DownBody(kind="unreachable", path=widest, text=widest, incarnation=2**63 - 1)),
-        (Kind.ENDED, EndedBody(why=widest)),
+        (Kind.ENDED, EndedBody(why=widest, slow=2**63 - 1)),
+        (Kind.MISSED, MissedBody(dropped=2**63 - 1, gaps=2**63 - 1)),
     ):
         assert len(encode(Frame(kind, 2**63 - 1, 0, encode_body(body)))) - 4 <= SMALLEST_FRAME
 

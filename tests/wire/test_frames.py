@@ -54,6 +54,7 @@ SPOKEN: Final[list[tuple[list[Any], Frame]]] = [
     ([17, 1, 64, b"", 0, 0, "", [], 0, []], Frame(Kind.MORE, 1, 64)),
     ([18, 1, 0, b"\xc0", 0, 0, "", [], 0, []], Frame(Kind.EVENT, 1, body=b"\xc0")),
     ([19, 1, 0, b"\x80", 0, 0, "", [], 0, []], Frame(Kind.ENDED, 1, body=b"\x80")),
+    ([20, 1, 0, b"\x80", 0, 0, "", [], 0, []], Frame(Kind.MISSED, 1, body=b"\x80")),
 ]
 STREAM: Final = b"".join([encode(frame) for _, frame in SPOKEN])
 FRAMES: Final = [frame for _, frame in SPOKEN]
@@ -139,7 +140,7 @@ def but(index: int, value: Any, frame: list[Any] = CALL) -> bytes:
         ("array", by_hand.framed(b"\x9b" + by_hand.pack(CALL)[1:] + b"\x91" * 50_000 + b"\xc0")),
         ("array", by_hand.framed(b"\x9b" + by_hand.pack(CALL)[1:] + b"\xdf\xff\xff\xff\xff")),
         ("array", by_hand.framed(b"\x94\x07\x00\x00\xc6\xff\xff\xff\xff")),
-        ("kind", but(0, 20)),
+        ("kind", but(0, 21)),
         ("kind", but(0, -1)),
         ("kind", but(0, 6.0)),
         ("kind", but(0, True)),
