@@ -52,7 +52,7 @@ class Interface(Generic[A]):
     only: Some of them: `only=(OrdersApi.count,)`.
     raises: Exceptions that cross as themselves, rebuilt as `cls(*args)` from plain arguments.
         All others cross as text, `RemoteError`.
-    events: Classes of plain data that it publishes.
+    events: Classes of plain data that it publishes. Without handlers that is all there is of it.
     wire: The class's name on the wire, if it is another one than its own. So `OrdersApiV1` can
         serve what callers of yesterday's `OrdersApi` ask for.
     format: How values become bytes, if not as MessagePack.
@@ -106,7 +106,7 @@ class Interface(Generic[A]):
         _check_name(who, "wire", wire)
         _check_format(who, self.format)
         raised = Raised(who, self.raises)
-        found = _handlers(who, of, self.only)
+        found = _handlers(who, of, self.only, needed=not self.events)
         methods: dict[AnyHandler, Method] = {}
         for index, (name, functions) in enumerate(found.items()):
             where, function = f"{who}: {name_of_kind(of)}.{name}", functions[-1]
@@ -218,7 +218,7 @@ class Interface(Generic[A]):
         own = [f"{self._class_name()}.{each.name}" for each in self.methods]
         near = did_you_mean(name_of(function) if callable(function) else "", own)
         given = f"{name_of(function)} ({shown(function)})" if callable(function) else shown(function)
-        cure = f"{near}name one of its functions, as {own[0]}; they are found by identity"
+        cure = f"{near}name one of its functions, as {own[0]}; they are found by identity" if own else "it has events alone"
         return NotServed(f"interface {self.name!r} has no handler {given}: {cure}")
 
 
@@ -240,7 +240,7 @@ class Served:
         return f"<Served {self.interface.name} by {shown(self.actor)}>"
 
 
-def _handlers(who: str, of: type, only: object) -> dict[str, list[AnyHandler]]:
+def _handlers(who: str, of: type, only: object, *, needed: bool) -> dict[str, list[AnyHandler]]:
     """The public functions by their names: of each the class's own, and in front of it those of bases that it overrides."""
     functions: dict[str, list[AnyHandler]] = {}
     for name, found in attributes_of_kind(of):
@@ -259,8 +259,8 @@ def _handlers(who: str, of: type, only: object) -> dict[str, list[AnyHandler]]:
             continue
         cure = f"it has to be a function of a class, called {name!r}: a decorator needs functools.wraps"
         raise InvalidSpec(who, "of", function, cure)
-    if not functions:
-        raise InvalidSpec(who, "of", of, f"it has no public functions; give {_CLASS}")
+    if not functions and needed:
+        raise InvalidSpec(who, "of", of, f"it has no public functions, nor events=; give {_CLASS}")
     return functions
 
 

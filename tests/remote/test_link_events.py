@@ -137,12 +137,24 @@ async def test_an_orderly_end_is_no_warning() -> None:
         assert (down.unconfirmed, down.open_calls, down.level) == (0, 0, logging.INFO)
 
 
+def says_no(caller: Caller) -> bool:
+    return False
+
+
+def says_nothing(caller: Caller) -> None:
+    return None
+
+
+def raises(caller: Caller) -> bool:
+    raise ValueError("no")
+
+
 @pytest.mark.parametrize(
     ("admit", "why"),
     [
-        (lambda caller: False, "admit says no"),
-        (lambda caller: None, "admit says no"),
-        (lambda caller: 1 // 0, "admit raised ZeroDivisionError: integer division or modulo by zero"),
+        (says_no, "admit says no"),
+        (says_nothing, "admit says no"),
+        (raises, "admit raised ValueError: no"),
     ],
 )
 async def test_whom_admit_refuses(admit: Callable[[Caller], Any], why: str) -> None:
@@ -152,7 +164,7 @@ async def test_whom_admit_refuses(admit: Callable[[Caller], Any], why: str) -> N
 
 
 async def test_a_name_from_outside_is_one_line() -> None:
-    async with listened_to(FakeNetwork(), name=FORGED, admit=lambda caller: False) as (at_shop, _, _):
+    async with listened_to(FakeNetwork(), name=FORGED, admit=says_no) as (at_shop, _, _):
         assert str(await heard_of(at_shop, Refused)).isprintable()
     async with listened_to(FakeNetwork(), name=FORGED) as (at_shop, _, _):
         assert str(await heard_of(at_shop, LinkUp)).isprintable()
