@@ -357,7 +357,7 @@ class Link(HasTraffic):
         outgoing.number = self._flights.add(outgoing)
         if not outgoing.is_call:
             outgoing.state = State.OVER  # its credit comes back for all alike
-            frame = Frame(Kind.SEND, 0, to, outgoing.body, ms, 0, outgoing.trace, via=outgoing.via)
+            frame = Frame(Kind.SEND, 0, to, outgoing.body, ms, min(outgoing.level, 255), outgoing.trace, via=outgoing.via)
         else:
             outgoing.state = State.WRITTEN
             frame = Frame(

@@ -120,6 +120,10 @@ class RelayTarget:
     def is_open(self) -> bool:
         return False  # it may have to wait for credit
 
+    @property
+    def by_level(self) -> bool:
+        return True
+
     def look_out(self, told: Callable[[Down, bool], object]) -> Callable[[], object]:
         try:
             return self._one_link().watching.look_out(self._relay.interface, told)
@@ -204,7 +208,7 @@ class Forwarded(Outgoing):
             frame.body,
             message,
             None,
-            level=frame.depth,
+            level=incoming.level + 1,
             above=() if arrival is None else (*frame.above, circle.new_id()),
             deadline=incoming.deadline,
             trace=frame.trace,

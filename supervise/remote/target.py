@@ -12,6 +12,8 @@ from supervise.mailbox.observers import look_out, subscribe
 from supervise.wire.frames import CANCEL, FINISH, NOW
 from supervise_strategies.errors import StrategyError
 
+from .limits import DEEPEST
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,6 +44,12 @@ class Incoming(NamedTuple):
     origin: Origin
 
     @property
+    def level(self) -> int:
+        """How deep its sender stands: messages of one level, to one interface, keep their order."""
+        depth = self.frame.depth if self.arrival is None else self.frame.depth - 1
+        return min(depth, DEEPEST)
+
+    @property
     def deadline(self) -> Deadline | None:
         """By this side's clock: the way isn't counted."""
         return Deadline(self.since, self.frame.ms / 1000) if self.frame.ms else None
@@ -66,6 +74,11 @@ class Target(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether it takes the next one without waiting."""
+        ...
+
+    @property
+    def by_level(self) -> bool:
+        """Whether messages wait for something that only deeper ones can bring about: then these don't wait behind them."""
         ...
 
     async def take(self, incoming: Incoming) -> None:
@@ -95,6 +108,10 @@ class ActorTarget:
     @property
     def is_open(self) -> bool:
         return self.address._mailbox.mailbox.is_open
+
+    @property
+    def by_level(self) -> bool:
+        return False
 
     def look_out(self, told: Callable[[Down, bool], object]) -> Callable[[], object]:
         return look_out(self.mailbox, told).leave

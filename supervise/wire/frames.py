@@ -15,7 +15,7 @@ are ignored, so that later versions can add some. Until READY the limit is 65536
 | to | int | 0 to 65535 |
 | body | bin | any bytes, or a map of its own, in MessagePack |
 | ms | int | milliseconds that are left, 0 to 315360000000 (ten years); 0: no deadline |
-| depth | int | 0 to 255; 1: the call comes from outside of all messages that came over a link |
+| depth | int | 0 to 255; of a CALL 1: it comes from outside of all messages that came over a link; a SEND has one less |
 | trace | str | a W3C traceparent, or empty; at most 256 characters, each from space to `~` |
 | above | array | at most 8 of bin, 8 random bytes each: ids of calls, outermost first; the last is this call's own |
 | flags | int | the sum of: 1, it doesn't wait for a restart of the actor; 2, cancel its handler with it; 4, never do |
@@ -32,7 +32,7 @@ Kinds: what has to be there (neither 0 nor empty), and what may be. All else is 
 | 4 PING | id | | is somebody there? |
 | 5 PONG | id | | the answer to the PING of this id |
 | 6 CALL | id, depth, above | to, body, ms, trace, flags, via | run handler `to`, and answer; the id is of no other open one |
-| 7 SEND | | to, body, ms, trace, via | run handler `to`; there is no answer |
+| 7 SEND | | to, body, ms, depth, trace, via | run handler `to`; there is no answer |
 | 8 REPLY | id | body | the result of the call |
 | 9 ERROR | id, body | | what became of the call instead |
 | 10 CANCEL | id | | nobody waits for the answer of the call any more. It comes nevertheless, once |
@@ -95,6 +95,7 @@ How it goes
   depth hold at most `call_bytes` until they are answered; SENDs to one interface hold `send_bytes` until CREDIT gives them
   back. A frame has to fit: `call_bytes` and `send_bytes` are at least `frame` + 256.
 - Each CALL has exactly one REPLY or ERROR.
+- CALLs and SENDs to one interface stay in their order if they come from the same depth: a relay may change it otherwise.
 - Who breaks a rule is disconnected. The rules, by name:
 
 | rule | broken by |

@@ -48,7 +48,7 @@ KINDS: Final[Mapping[Kind, Uses]] = {
     Kind.PING: Uses("id"),
     Kind.PONG: Uses("id"),
     Kind.CALL: Uses("id depth above", "to body ms trace flags via"),
-    Kind.SEND: Uses("", "to body ms trace via"),
+    Kind.SEND: Uses("", "to body ms depth trace via"),
     Kind.REPLY: Uses("id", "body"),
     Kind.ERROR: Uses("id body"),
     Kind.CANCEL: Uses("id"),

@@ -39,8 +39,8 @@ SPOKEN: Final[list[tuple[list[Any], Frame]]] = [
         Frame(Kind.CALL, 300, 65535, b"x" * 300, 70_000, 2, TRACE, (b"87654321", CALL_ID), 3, ("web", "uid 7")),
     ),
     (
-        [7, 0, 200, b"x" * 70_000, 1, 0, TRACE, [], 0, ["web"]],
-        Frame(Kind.SEND, 0, 200, b"x" * 70_000, 1, 0, TRACE, via=("web",)),
+        [7, 0, 200, b"x" * 70_000, 1, 3, TRACE, [], 0, ["web"]],
+        Frame(Kind.SEND, 0, 200, b"x" * 70_000, 1, 3, TRACE, via=("web",)),
     ),
     ([8, 70_000, 0, b"", 0, 0, "", [], 0, []], Frame(Kind.REPLY, 70_000)),
     ([9, 1 << 40, 0, b"\x80", 0, 0, "", [], 0, []], Frame(Kind.ERROR, 1 << 40, 0, b"\x80")),
