@@ -102,8 +102,11 @@ def host_and_port(address: Any) -> str:
 
 
 def host_of(stream: ByteStream) -> str:
-    """The same without the port: what a limit for each address counts by."""
+    """The same without the port: what a limit for each address counts by. Of a unix socket that is a process."""
     address = address_of(stream)
+    if address == "unix":
+        credentials = _credentials(stream.extra(SocketAttribute.raw_socket, None))
+        return address if credentials is None else f"pid {credentials.pid}"
     return address.rpartition(":")[0] or address
 
 

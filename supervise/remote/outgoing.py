@@ -105,8 +105,9 @@ class Outgoing(ForeignReply):
         """It is out of the mailbox: written, or held back."""
 
     def raised(self, error: BaseException, /) -> None:
-        """It never went out."""
-        self.refuse(error)
+        """It never went out; or the life has ended in which it was written, and the end of the connection says more."""
+        if self.state is not State.WRITTEN:
+            self.refuse(error)
 
     # -- its end -------------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ from .connection import Connection
 from .failure import CANCELLED
 from .intake import Intake
 from .link import Link
-from .outgoing import Outgoing
+from .outgoing import Outgoing, State
 from .relay import Relay
 from .target import ActorTarget, Incoming, Target
 from .watched import Watched
@@ -169,7 +169,8 @@ class Peer:
         actor = cast("Any", served.actor)
         if isinstance(actor, Relay):
             return actor.target(self._life.mailbox)
-        return ActorTarget((lambda: current().find(actor)) if type(actor) in (Child, Pool) else (lambda: actor))
+        find = (lambda: current().find(actor)) if type(actor) in (Child, Pool) else (lambda: actor)
+        return ActorTarget(find, self._life.mailbox)
 
     async def _read(self) -> None:
         assert self._connection is not None
@@ -243,7 +244,9 @@ class Peer:
         """The handler of all messages of the link."""
         self._link.carry(outgoing)
         connection = self._connection
-        return connection.room() if connection is not None and connection.is_full else None
+        if connection is None or not connection.is_full or outgoing.state is State.WAITS:
+            return None  # what is held back is in the link's hands, and mustn't be in those of this life
+        return connection.room()
 
     def _put(self, frame: Frame) -> None:
         if self._connection is not None:

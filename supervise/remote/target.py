@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from supervise.errors import ActorStopped
+from supervise.log import say
 from supervise.mailbox.envelope import Deadline, MessageOptions, OnCancel
 from supervise.mailbox.hops import Hops
 from supervise.mailbox.losses import Loss
-from supervise.mailbox.observers import look_out, subscribe
+from supervise.mailbox.observers import Down, look_out, subscribe
 from supervise.wire.frames import CANCEL, FINISH, NOW
 from supervise_strategies.errors import StrategyError
+from supervise_strategies.exit_reason import ExitKind, ExitReason
 
 from .limits import DEEPEST
 
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from supervise.address.origin import Origin
     from supervise.mailbox.lane import Lane
     from supervise.mailbox.mailbox import Mailbox
-    from supervise.mailbox.observers import Down
     from supervise.mailbox.subscription import Subscription, WhenFull
     from supervise.wire.codec import Event, Method
     from supervise.wire.frames import Frame
@@ -89,36 +91,53 @@ class Target(Protocol):
 class ActorTarget:
     """An actor of this process."""
 
-    def __init__(self, find: Callable[[], Address[Any] | WeakAddress[Any]]) -> None:
+    def __init__(self, find: Callable[[], Address[Any] | WeakAddress[Any]], here: Mailbox) -> None:
         self._find = find
-        self._address = find()
+        self._here = here
+        self._address: Address[Any] | WeakAddress[Any] | None = None
+        try:
+            self._address = find()
+        except StrategyError as error:  # it may come; until then it is as one that is stopped
+            say(logging.ERROR, "%s: what it serves isn't there: %s", here.path, error)
 
     @property
     def address(self) -> Address[Any] | WeakAddress[Any]:
-        """Of the actor that is there now: another one, if it was deleted and started anew."""
-        if self._address._mailbox.mailbox.refusal == "closed":
-            with suppress(StrategyError):  # nobody has its place, and the address says so
-                self._address = self._find()
-        return self._address
+        """Of the actor that is there now: another one, if it was deleted and started anew. Raises ActorStopped."""
+        address = self._address
+        if address is None or address._mailbox.mailbox.refusal == "closed":
+            try:
+                address = self._address = self._find()
+            except StrategyError as error:
+                if address is None:
+                    raise ActorStopped(f"{self._here.path}: what it serves isn't there: {error}") from error
+        return address  # which may be of one that is gone, and says so
 
     @property
     def mailbox(self) -> Mailbox:
-        return self.address._mailbox.mailbox
+        """That of the link, as long as there is no actor."""
+        try:
+            return self.address._mailbox.mailbox
+        except ActorStopped:
+            return self._here
 
     @property
     def is_open(self) -> bool:
-        return self.address._mailbox.mailbox.is_open
+        return self.mailbox.is_open
 
     @property
     def by_level(self) -> bool:
         return False
 
     def look_out(self, told: Callable[[Down, bool], object]) -> Callable[[], object]:
-        return look_out(self.mailbox, told).leave
+        try:
+            return look_out(self.address._mailbox.mailbox, told).leave
+        except ActorStopped as error:
+            told(Down(self._here.path, 0, ExitReason(ExitKind.UNREACHABLE, str(error))), True)
+            return lambda: None
 
     def subscribe(self, event: Event, capacity: int, overflow: WhenFull) -> Subscription[Any]:
         kind: type[Any] = event.kind
-        return subscribe(self.mailbox, kind, capacity, overflow)
+        return subscribe(self.address._mailbox.mailbox, kind, capacity, overflow)
 
     async def take(self, incoming: Incoming) -> None:
         method, arrival = incoming.method, incoming.arrival

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .target import Target
 
 MOST: Final = 1000
-"""Watches and subscriptions of one connection."""
+"""Watches of one connection, and as many subscriptions."""
 
 
 class _Feed:
@@ -72,7 +72,7 @@ class Watched:
 
     def watch(self, number: int, target: Target) -> None:
         """WATCH: tell of each end of an actor."""
-        self._check(number)
+        self._check(number, self._lookouts, "watches")
 
         def told(down: Down, final: bool) -> None:
             body = DownBody(
@@ -90,7 +90,7 @@ class Watched:
 
     def subscribe(self, number: int, target: Target, event: Event, data: bytes) -> None:
         """SUBSCRIBE: pass on what an actor publishes."""
-        self._check(number)
+        self._check(number, self._feeds, "subscriptions")
         body = decode_body(SubscribeBody, data)
         try:
             feed = _Feed(number, event, target.subscribe(event, body.capacity, body.overflow), body.capacity)
@@ -147,11 +147,11 @@ class Watched:
         feed.may -= 1
         self._connection.put(Frame(Kind.EVENT, feed.number, body=body), urgent=False)
 
-    def _check(self, number: int) -> None:
+    def _check(self, number: int, among: Sized, what: str) -> None:
         if number in self._lookouts or number in self._feeds:
             raise ProtocolError("id", f"{number} is in use")
-        if len(self._lookouts) + len(self._feeds) >= MOST:
-            raise ProtocolError("credit", f"more than {MOST} watches and subscriptions")
+        if len(among) >= MOST:
+            raise ProtocolError("credit", f"more than {MOST} {what}")
 
     def close(self) -> None:
         """The connection is over."""

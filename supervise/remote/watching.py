@@ -38,7 +38,7 @@ AHEAD: Final = 16
 """Events that may be under way for one subscriber: those above wait at the publisher."""
 
 MOST: Final = 1000
-"""Watches of one link; as many subscriptions more find room at the other side."""
+"""Watches of one link, and as many subscriptions."""
 _SWEEP: Final = 64
 
 
@@ -222,6 +222,8 @@ class Watching:
         if self._mailbox.refusal == "closed":
             subscription.end()
             return
+        if len(self._subscriptions) >= MOST:
+            raise NotServed(f"{self._mailbox.path}: {MOST} others subscribe over this link, which is the most")
         self._subscriptions.append(subscription)
         self._renew(subscription)
 

@@ -15,14 +15,13 @@ from typing import Any, Final, Generic, Self, TypeVar, cast
 from msgspec import inspect
 
 from supervise.address.address import Address, WeakAddress
-from supervise.address.address_like import AddressLike
 from supervise.errors import NotServed
 from supervise.message import AnyHandler, name_of, owner_of, short_name_of
 from supervise.tree.child import Child
 from supervise.tree.pool import Pool
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exception import interrupts
-from supervise_strategies.kind import attribute_of_kind, attributes_of_kind, is_of, kind_of, name_of_kind
+from supervise_strategies.kind import attributes_of_kind, is_of, name_of_kind
 from supervise_strategies.suggestion import did_you_mean
 from supervise_strategies.text import LONG, one_line, shown
 
@@ -147,15 +146,15 @@ class Interface(Generic[A]):
             raise NotServed(f"interface {self.name!r} has no event {shown(kind)}: its events are {one_line(there, LONG)}")
         return found
 
-    def by(self, actor: Child[A] | Pool[A] | AddressLike[A]) -> Served:
-        """Say who serves it: a child, a pool, or an address.
+    def by(self, actor: Child[A] | Pool[A] | Address[A] | WeakAddress[A]) -> Served:
+        """Say who serves it: a child, a pool, or an address of this process.
 
         Type checkers report an actor whose class doesn't have all that the interface's class has.
         """
-        kind = kind_of(actor)
-        methods = (attribute_of_kind(kind, name) for name in ("call", "send", "try_send"))
-        if not issubclass(kind, Child | Pool) and not all(map(callable, methods)):
-            cure = "a child or a pool as it is described, or an address: ORDERS.by(child(Orders))"
+        if not is_of(actor, Child, Pool, Address, WeakAddress):
+            cure = "a child or a pool as it is described, or an address of this process: ORDERS.by(child(Orders))"
+            if kind_of(actor) is RemoteAddress:
+                cure = f"{cure}; to an actor of another process it is passed on: relay(link, {self.name.upper()})"
             raise InvalidSpec(f"interface {self.name!r}", "by", actor, cure)
         return Served(self, actor)
 
@@ -234,7 +233,7 @@ class Served:
     """
 
     interface: Interface[Any]
-    actor: Child[Any] | Pool[Any] | AddressLike[Any]
+    actor: Child[Any] | Pool[Any] | Address[Any] | WeakAddress[Any]
 
     def __repr__(self) -> str:
         return f"<Served {self.interface.name} by {shown(self.actor)}>"

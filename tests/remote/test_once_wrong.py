@@ -16,11 +16,10 @@ import pytest
 from anyio.lowlevel import checkpoint
 from tenacity import wait_fixed
 
-from supervise import CallTimeout, Restart, Supervisor, child, pool
+from supervise import CallTimeout, ExitKind, Restart, Supervisor, child, pool
 from supervise.errors import ActorRestarting, ActorStopped, MailboxClosed, MailboxFull, OutcomeUnknown, RemoteError
 from supervise.events import Stopped
 from supervise.mailbox.observers import _OBSERVED
-from supervise.remote.caller import Admission, Caller
 from supervise.remote.connection import Connection
 from supervise.remote.dial import connect, dial
 from supervise.remote.gate import gate
@@ -357,13 +356,13 @@ async def test_an_actor_that_is_deleted_and_started_anew_is_reached() -> None:
 # -- gates -----------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_link_that_doesnt_start_leaves_its_place_once() -> None:
-    network, stranger = FakeNetwork(), child(Orders, name="stranger")
+async def test_a_link_that_doesnt_start_leaves_its_place_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("no")
 
-    def admit(_: Caller) -> Admission:
-        return Admission(serves=[ORDERS.by(stranger)])
-
-    async with world(network, gate_options={"admit": admit}) as w:
+    network = FakeNetwork()
+    monkeypatch.setattr("supervise.remote.peer.ActorTarget", fails)
+    async with world(network) as w:
         await anyio.sleep(20)
         network.refuse()
         await anyio.sleep(20)
@@ -490,3 +489,38 @@ async def test_what_was_held_back_goes_out_when_calls_before_it_have_failed() ->
         await anyio.sleep(60)
         assert ends == ["KeyError"] * 9
         assert w.settled()
+
+
+# -- what is served, and isn't there ---------------------------------------------------------------------------------------
+
+
+async def test_a_child_that_isnt_there_is_as_one_that_is_stopped_and_is_found_when_it_comes() -> None:
+    network, orders = FakeNetwork(), child(Orders, name="orders")
+    link = dial(network.connect, uses=[ORDERS])
+    async with (
+        Supervisor("shop", gate(network.listen, serves=[ORDERS.by(orders)])) as shop,
+        Supervisor("web", link) as web,
+    ):
+        far = ORDERS.over(web.find(link))
+        with pytest.raises(ActorStopped, match="what it serves isn't there"):
+            await far.call(OrdersApi.count)
+        await far.send(OrdersApi.note, 1)
+        assert (await far.watch()).reason.kind is ExitKind.UNREACHABLE
+        await shop.start_child(orders)
+        assert await far.call(OrdersApi.read) == []
+        assert shop.account().balanced
+
+
+async def test_a_link_may_serve_what_comes_later() -> None:
+    network, orders = FakeNetwork(), child(Orders, name="orders")
+    link = dial(network.connect, serves=[ORDERS.by(orders)], name="web")
+    async with (
+        Supervisor("shop", gate(network.listen, uses=[ORDERS])) as shop,
+        Supervisor("web", link) as web,
+    ):
+        await at_rest()
+        back = ORDERS.over(shop.find("gate/links/link"))
+        with pytest.raises(ActorStopped, match="what it serves isn't there"):
+            await back.call(OrdersApi.count)
+        await web.start_child(orders)
+        assert await back.call(OrdersApi.count) == 0

@@ -297,7 +297,7 @@ class CounterApi(Protocol):
 COUNTER = Interface("counter", CounterApi, only=(CounterApi.add,), raises=(OSError,), wire="Counter")
 
 
-def an_interface_is_of_its_protocol_or_class(address: Address[Louder], fake: FakeAddress[Counter]) -> None:
+def an_interface_is_of_its_protocol_or_class(address: Address[Louder]) -> None:
     assert_type(COUNTER, Interface[CounterApi])
     assert_type(Interface("counter", Counter), Interface[Counter])
     assert_type(COUNTER.by(child(Counter, 10)), Served)
@@ -305,6 +305,5 @@ def an_interface_is_of_its_protocol_or_class(address: Address[Louder], fake: Fak
     COUNTER.by(pool(Louder, size=2))
     COUNTER.by(address)
     COUNTER.by(address.weak)
-    COUNTER.by(fake)
     assert_type(COUNTER.method(CounterApi.add).encode((1,), {}), bytes)
     assert_type(COUNTER.rebuild(0, ()), Exception | None)

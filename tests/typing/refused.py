@@ -159,14 +159,14 @@ COUNTER = Interface("counter", Counter)
 TICKS = Interface("ticks", Ticks)
 
 
-def who_serves_an_interface_has_what_it_declares(counter: Address[Counter], clock: FakeAddress[Clock]) -> None:
+def who_serves_an_interface_has_what_it_declares(counter: Address[Counter], double: FakeAddress[Counter]) -> None:
     counters = child(Counter, 10)
     TICKS.by(counters)  # type: ignore[arg-type]
     TICKS.by(child(Counter))  # type: ignore[call-arg, arg-type]
     TICKS.by(child(Summing))  # type: ignore[call-arg, arg-type]
     TICKS.by(pool(Counter, size=2))  # type: ignore[call-arg, arg-type]
     TICKS.by(counter)  # type: ignore[arg-type]
-    COUNTER.by(clock)  # type: ignore[arg-type]
+    COUNTER.by(double)  # type: ignore[arg-type]
     COUNTER.by(child(Clock))  # type: ignore[call-arg, arg-type]
     TICKS.by(Clock())  # type: ignore[arg-type]
     TICKS.by(Clock)  # type: ignore[arg-type]

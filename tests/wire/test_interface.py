@@ -15,11 +15,12 @@ from typing import Any, NamedTuple, Protocol, TypedDict, cast
 import msgspec
 import pytest
 
-from supervise import InvalidSpec, Supervisor, child, pool
+from supervise import InvalidSpec, Supervisor, child, open_mailbox, pool
 from supervise.errors import NotServed
 from supervise.testing import FakeAddress
 from supervise.wire.interface import Interface, Served
 from supervise.wire.match import compare
+from supervise.wire.remote_address import RemoteAddress
 from supervise.wire.table import Entry
 from tests.hostile import rude
 from tests.wire.data import Circle, Order, OrdersApi, OutOfStock, Point, PriceChanged, Receipt, TooMany
@@ -225,7 +226,7 @@ def test_it_is_printed_for_people() -> None:
 
 
 def test_it_is_frozen() -> None:
-    for thing in (ORDERS, ORDERS.by(FakeAddress(cast(Any, Orders)))):
+    for thing in (ORDERS, ORDERS.by(child(cast(Any, Orders)))):
         with pytest.raises(FrozenInstanceError):
             any_of_it: Any = thing
             any_of_it.interface = None
@@ -241,13 +242,23 @@ def test_a_copy_of_it_is_itself() -> None:
 # -- who serves it -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("actor", [child(cast(Any, Orders)), pool(cast(Any, Orders), size=2), FakeAddress(cast(Any, Orders))])
-def test_a_child_a_pool_or_an_address_serves_it(actor: Any) -> None:
+@pytest.mark.parametrize("actor", [child(cast(Any, Orders)), pool(cast(Any, Orders), size=2)])
+def test_a_child_or_a_pool_serves_it(actor: Any) -> None:
     served = ORDERS.by(actor)
     assert isinstance(served, Served)
     assert served.interface is ORDERS
     assert served.actor is actor
     assert repr(served).startswith("<Served shop by <")
+
+
+@pytest.mark.anyio
+async def test_an_address_serves_it_and_one_of_another_process_is_relayed() -> None:
+    _, address = open_mailbox(cast(Any, Orders))
+    for one in (address, address.weak):
+        assert ORDERS.by(cast(Any, one)).actor is one
+    elsewhere: Any = RemoteAddress(cast(Any, None), ORDERS)
+    with pytest.raises(InvalidSpec, match=r"to an actor of another process it is passed on: relay\(link, SHOP\)"):
+        ORDERS.by(elsewhere)
 
 
 NOBODY: dict[str, Any] = {
@@ -256,6 +267,7 @@ NOBODY: dict[str, Any] = {
     "None": None,
     "name": "orders",
     "supervisor": Supervisor("app"),
+    "double": FakeAddress(cast(Any, Orders)),
     "hostile": rude(on="__class__ __getattribute__ __repr__")(),
 }
 
