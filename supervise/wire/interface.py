@@ -21,7 +21,7 @@ from supervise.tree.child import Child
 from supervise.tree.pool import Pool
 from supervise_strategies.errors import InvalidSpec
 from supervise_strategies.exception import interrupts
-from supervise_strategies.kind import attributes_of_kind, is_of, name_of_kind
+from supervise_strategies.kind import attributes_of_kind, is_of, kind_of, name_of_kind
 from supervise_strategies.suggestion import did_you_mean
 from supervise_strategies.text import LONG, one_line, shown
 
@@ -151,11 +151,12 @@ class Interface(Generic[A]):
 
         Type checkers report an actor whose class doesn't have all that the interface's class has.
         """
-        if not is_of(actor, Child, Pool, Address, WeakAddress):
+        given = cast("object", actor)
+        if not issubclass(kind_of(given), Child | Pool | Address | WeakAddress):
             cure = "a child or a pool as it is described, or an address of this process: ORDERS.by(child(Orders))"
-            if kind_of(actor) is RemoteAddress:
+            if kind_of(given) is RemoteAddress:
                 cure = f"{cure}; to an actor of another process it is passed on: relay(link, {self.name.upper()})"
-            raise InvalidSpec(f"interface {self.name!r}", "by", actor, cure)
+            raise InvalidSpec(f"interface {self.name!r}", "by", given, cure)
         return Served(self, actor)
 
     def over(self, link: Address[Any] | WeakAddress[Any]) -> RemoteAddress[A]:
