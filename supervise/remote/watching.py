@@ -65,6 +65,7 @@ class _Subscription(RemoteSubscription[T]):
         self._read = 0
         self._missed = MissedBody()  # by what was told on this connection
         self._dropped_there = 0
+        self.gaps: int = 0
 
     @property
     def dropped(self) -> int:
