@@ -6,12 +6,14 @@ Theory of operation
   credit, control) goes out before calls and sends, at most one chunk later.
 - Nothing is timed by a scope of its own: a scope for each read and write would cost a call a tenth. One timer looks in, a few
   times within the shortest limit, at four instants: the last byte that came, the frame that has begun to come, the write
-  that is under way, and the PING that waits for its answer.
+  that is under way, and the PING that waits for its answer. So each of them is seen before its limit is over, and the timer
+  comes just then.
 - What ends it is told once, by the first who sees it. After that it is closed, and what is put into it is dropped.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -34,6 +36,7 @@ CHUNK: Final = 65536  # bytes that are read, or written, at once; to ask the soc
 BATCH: Final = 64  # frames between two turns of the loop
 _CONTROL: Final = 1 << 20  # bytes of what is urgent, and no answer
 _LOOKS: Final = 5  # within the shortest limit of time
+_EARLY: Final = 1e-6  # seconds by which a loop may call before the time: asyncio does by what its clock can't tell apart
 
 
 class Connection:
@@ -202,22 +205,28 @@ class Connection:
         if self.closed:
             return
         now, limits = self._backend.now(), self._limits
+        frame_ends = math.inf if self._frame_begun is None else self._frame_begun + limits.whole_frame
+        write_ends = math.inf if self._write_begun is None else self._write_begun + limits.write
+        silence_ends = self._heard + limits.idle if self._pinged is None else self._pinged + limits.pong
         late: str | None = None
-        if self._frame_begun is not None and now - self._frame_begun >= limits.whole_frame:
+        due = now + _EARLY
+        if due >= frame_ends:
             late = f"a frame took longer than {limits.whole_frame:g} s to come"
-        elif self._write_begun is not None and now - self._write_begun >= limits.write:
+        elif due >= write_ends:
             late = f"the other side hasn't read for {limits.write:g} s"
-        elif self._pinged is not None and now - self._pinged >= limits.pong:
+        elif due >= silence_ends and self._pinged is not None:
             late = f"the other side is silent: nothing came for {now - self._heard:.3g} s, a PING included"
-        elif self._pinged is None and now - self._heard >= limits.idle:
+        elif due >= silence_ends:
             self._pinged = now
+            silence_ends = now + limits.pong
             self._pings += 1
             self.put(Frame(Kind.PING, self._pings), urgent=True)
         if late is not None:
             self._broken(ConnectionLost(late))
             return
         shortest = min(limits.whole_frame, limits.write, limits.pong, limits.idle)
-        self._timer = self._backend.call_at(now + shortest / _LOOKS, self._look)
+        at = min(now + shortest / _LOOKS, frame_ends, write_ends, silence_ends)
+        self._timer = self._backend.call_at(at, self._look)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -353,6 +353,41 @@ async def test_an_actor_that_is_deleted_and_started_anew_is_reached() -> None:
             assert network.made == 1
 
 
+# -- the connection's time -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["whole_frame", "write", "pong"])
+@pytest.mark.parametrize("began", [0.0, 0.01, 0.7, 0.99])
+async def test_a_limit_of_time_is_over_when_it_is_over(limit: str, began: float) -> None:
+    """Whenever that began. It was seen up to a fifth of the shortest limit later: a second, with those of a gate."""
+    seconds: dict[str, Any] = {"whole_frame": 5.0, "write": 5.0, "idle": 7.0, "pong": 6.0}
+    async with world(FakeNetwork(buffer=10_000), there=Limits(**seconds)) as w:
+        await w.far.call(OrdersApi.count)
+        (before,) = peers(w)
+        stream = await introduces_itself(w.network, 1)
+        await at_rest()
+        (peer,) = [each for each in peers(w) if each is not before]
+        await anyio.sleep(began)
+        if limit == "whole_frame":
+            await stream.send(b"\0")
+        elif limit == "write":
+            peer._put(Frame(Kind.PONG, 1, body=bytes(20_000)))
+        else:
+            seconds["pong"] += seconds["idle"] - began
+        since = anyio.current_time()
+        ended, close = anyio.Event(), peer._close
+
+        def closes(why: str) -> None:
+            close(why)
+            ended.set()
+
+        peer._close = closes
+        with anyio.fail_after(60):
+            await ended.wait()
+        assert anyio.current_time() - since == pytest.approx(seconds[limit], abs=0.02)
+        await stream.aclose()
+
+
 # -- gates -----------------------------------------------------------------------------------------------------------------
 
 
