@@ -1,7 +1,7 @@
 """Messages that are passed on to a third process: they arrive as they were sent, and their answers come back as they are.
 
 Tested on both backends in virtual time: calls, sends, errors, order; deadlines, cancellation and credit; a backend that is
-gone, or slow; balancing; who asks; what a relay doesn't do.
+gone, slow, wrong, or another one by now; balancing; who asks; what a relay doesn't do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from supervise import (
     child,
     current,
 )
-from supervise.errors import BadReply, OutcomeUnknown, RemoteError
+from supervise.errors import BadReply, MailboxClosed, OutcomeUnknown, RemoteError
+from supervise.events import Stopped
 from supervise.remote.caller import Admission
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
@@ -35,9 +36,12 @@ from supervise.remote.limits import Limits
 from supervise.remote.link import Link
 from supervise.remote.peer import Peer
 from supervise.remote.relay import Passing, relay
+from supervise.testing import record
 from supervise.testing.fake_link import FakeNetwork
 from supervise.testing.virtual_time import at_rest
+from supervise.wire.frames import Frame
 from supervise.wire.interface import Interface
+from supervise.wire.kinds import Kind
 from supervise.wire.remote_address import RemoteAddress
 from tests.doubles import Outcomes
 
@@ -77,6 +81,8 @@ class Chain:
     far: RemoteAddress[OrdersApi]
     who: RemoteAddress[WhoApi]
     log: list[Any]
+    inside: Child[Peer]
+    """The relay's own link, as it is described."""
 
 
 def dial_to(network: FakeNetwork) -> Child[Peer]:
@@ -106,7 +112,7 @@ async def chain(
         Supervisor("web", near) as web,
     ):
         found = web.find(near)
-        yield Chain(outer, inner, shop, between, shop.find(orders), ORDERS.over(found), WHO.over(found), log)
+        yield Chain(outer, inner, shop, between, shop.find(orders), ORDERS.over(found), WHO.over(found), log, link)
         await at_rest()
         assert all(app.account().balanced for app in (shop, between, web))
 
@@ -199,6 +205,41 @@ async def test_a_result_that_is_too_large_for_the_first_link_is_a_bad_reply() ->
         with pytest.raises(BadReply, match="60003 bytes"):
             await c.far.call(OrdersApi.blob, 60_000)
         assert await c.far.call(OrdersApi.count) == 0
+
+
+async def test_an_error_that_is_none_is_the_fault_of_the_link_that_it_came_by() -> None:
+    """It isn't passed on: the caller's link would end by it, which can't help it."""
+    async with chain() as c, anyio.create_task_group() as group:
+        await c.far.call(OrdersApi.count)
+        outcomes = Outcomes(group)
+        await outcomes.watch("call", c.far.call(OrdersApi.wait, 100))
+        with record(c.between) as between:
+            life = c.shop.find("gate/links/link")._mailbox.mailbox.turn
+            assert life is not None
+            peer: Any = life.instance
+            peer._put(Frame(Kind.ERROR, max(peer._calls), body=b"\xc1"))
+            await anyio.sleep(300)
+        assert isinstance(outcomes.of["call"], RemoteError)
+        assert outcomes.of["call"].type == "OutcomeUnknown"
+        (stopped,) = between.of(Stopped)  # and none of the gate's
+        assert stopped.path == "between/link"
+        assert "ProtocolError: map: ErrorBody" in str(stopped.reason)
+        assert (c.inner.made, c.outer.made) == (2, 1)
+        assert await c.far.call(OrdersApi.count) == 0
+
+
+async def test_a_relays_link_that_was_deleted_and_described_anew_is_found() -> None:
+    async with chain() as c:
+        for again in range(3):
+            assert await c.far.call(OrdersApi.count) == 0
+            await c.between.terminate_child("link")
+            await c.between.delete_child("link")
+            with pytest.raises((ActorStopped, MailboxClosed)):
+                await c.far.call(OrdersApi.count)
+            await c.between.start_child(c.inside)
+            await c.far.send(OrdersApi.note, again)
+        assert await c.far.call(OrdersApi.read) == [0, 1, 2]
+        assert (c.inner.made, c.outer.made) == (4, 1)
 
 
 async def test_who_asks_is_a_chain() -> None:
