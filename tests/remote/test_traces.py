@@ -1,81 +1,37 @@
 """One trace over three processes, as a collector receives it: web, orders and stock, over two links; none of it is the links'.
 
-Tested: calls and sends; parents and kinds; an error that crosses; a process that makes no spans in between. And the spans of
-connections, which are their starts': one that comes about, those that fail, and one that is stopped meanwhile.
+Tested: calls and sends; parents and kinds; an error that crosses; a process that makes no spans in between; three processes
+that are some, not all of them on one backend. And the spans of connections, which are their starts': one that comes about,
+those that fail, and one that is stopped meanwhile.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from contextlib import ExitStack, asynccontextmanager
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 import pytest
 from tenacity import wait_fixed
 
-from supervise import Address, Supervisor, child, current
+from supervise import Address, Supervisor, child
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
 from supervise.telemetry import Spans
 from supervise.testing.fake_link import FakeNetwork
 from supervise.testing.virtual_time import at_rest
-from supervise.wire.interface import Interface
 from tests.collector import Collector
+from tests.house import ROOT
 from tests.spans.watch import Watch
 
-pytestmark = pytest.mark.anyio
+from .traced import SHOP, STOCK, Orders, ShopApi, Stock, Web
 
-
-class ShopApi(Protocol):
-    """What can be asked of a shop."""
-
-    async def place(self, item: str) -> int: ...
-    async def note(self, item: str) -> None: ...
-    async def fail(self, item: str) -> int: ...
-
-
-class StockApi(Protocol):
-    """What can be asked of its stock."""
-
-    async def take(self, item: str) -> int: ...
-
-
-SHOP: Interface[ShopApi] = Interface("shop", ShopApi)
-STOCK: Interface[StockApi] = Interface("stock", StockApi)
-
-
-class Stock:
-    """Runs in the third process."""
-
-    async def take(self, item: str) -> int:
-        if item == "nothing":
-            raise KeyError(item)
-        return 7
-
-
-class Orders:
-    """Runs in the second, and asks the third."""
-
-    async def place(self, item: str) -> int:
-        return await STOCK.over(current().find("link")).call(StockApi.take, item)
-
-    async def note(self, item: str) -> None:
-        await self.place(item)
-
-    async def fail(self, item: str) -> int:
-        return await self.place("nothing")
-
-
-class Web:
-    """Runs in the first, and asks the second."""
-
-    async def serve(self, handler: Any) -> Any:
-        return await SHOP.over(current().find("link")).call(handler, "tea")
-
-    async def tell(self) -> None:
-        await SHOP.over(current().find("link")).send(ShopApi.note, "tea")
+in_one_process = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -114,6 +70,7 @@ def trail(watch: Watch) -> list[tuple[str, str]]:
     return found
 
 
+@in_one_process
 async def test_a_call_is_one_trace_over_three_processes(watch: Watch) -> None:
     async with three(watch) as web:
         assert await web.call(Web.serve, ShopApi.place) == 7
@@ -129,6 +86,7 @@ async def test_a_call_is_one_trace_over_three_processes(watch: Watch) -> None:
     assert not [name for name in messages if "Peer" in name or "carry" in name or "Link" in name]
 
 
+@in_one_process
 async def test_a_send_is_too(watch: Watch) -> None:
     async with three(watch) as web:
         await web.call(Web.tell)
@@ -137,6 +95,7 @@ async def test_a_send_is_too(watch: Watch) -> None:
     assert len(trail(watch)) == 6
 
 
+@in_one_process
 async def test_an_error_is_red_all_the_way(watch: Watch) -> None:
     async with three(watch) as web:
         with pytest.raises(Exception, match="KeyError"):
@@ -145,6 +104,7 @@ async def test_an_error_is_red_all_the_way(watch: Watch) -> None:
     assert watch.one("call ShopApi.fail").status == "ERROR"
 
 
+@in_one_process
 async def test_a_process_that_makes_no_spans_ends_the_trace(watch: Watch) -> None:
     async with three(watch, between=False) as web:
         assert await web.call(Web.serve, ShopApi.place) == 7
@@ -197,3 +157,36 @@ async def test_a_link_that_is_stopped_while_it_connects_is_no_failure(watch: Wat
     connect = watch.one("connect Peer")
     assert connect.status != "ERROR"
     assert connect.attributes["supervise.outcome"] == "cancelled"
+
+
+def test_three_processes_are_one_trace() -> None:
+    def begin(role: str, backend: str) -> subprocess.Popen[str]:
+        words = [sys.executable, "-m", "tests.remote.traced", role, collector.endpoint, folder, backend]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        return process
+
+    # A path of pytest's own may be longer than the name of a socket can be.
+    with TemporaryDirectory() as folder, Collector() as collector, ExitStack() as stack:
+        both: list[subprocess.Popen[str]] = []
+        for role, backend in (("stock", "trio"), ("orders", "asyncio")):
+            both.append(begin(role, backend))
+            out = both[-1].stdout
+            assert out is not None
+            assert out.readline() == "up\n"
+        assert begin("web", "trio").communicate(timeout=60)[0] == "7\n"
+        assert [process.communicate(timeout=60)[0] for process in both] == ["", ""]
+        assert [process.returncode for process in both] == [0, 0]
+    names = ("call", "send", "process")
+    spans = sorted((span for span in collector.spans if span.name.split()[0] in names), key=lambda span: span.start)
+    assert [(span.service, span.name, span.kind) for span in spans] == [
+        ("web", "call Web.serve", "CLIENT"),
+        ("web", "process Web.serve", "SERVER"),
+        ("web", "call ShopApi.place", "CLIENT"),
+        ("orders", "process Orders.place", "SERVER"),
+        ("orders", "call StockApi.take", "CLIENT"),
+        ("stock", "process Stock.take", "SERVER"),
+    ]
+    assert len({span.trace_id for span in spans}) == 1
+    assert [span.parent_id for span in spans] == ["", *(span.span_id for span in spans[:-1])]
