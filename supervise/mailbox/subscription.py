@@ -97,13 +97,17 @@ class Subscription(ObjectReceiveStream[T_co]):
     # -- the reader's side -------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        self._enter()
+        return self
+
+    def _enter(self) -> None:
+        """Begin here and now; `aclose` ends it."""
         attach, self._attach = self._attach, None
         if attach is None:
             raise RuntimeError(f"this subscription to {self._source!r} was used already: subscribe again")
         self._detach = attach(self)
         if self._ended:
             self._leave()
-        return self
 
     async def receive(self) -> T_co:
         """Wait for the next value, and return it.

@@ -98,6 +98,7 @@ class Watched:
             self._ended(number, EndedBody(why=str(error)))
             return
         self._feeds[number] = feed
+        feed.subscription._enter()  # not in the task: what the very next call makes the actor publish is told
         self._group.start_soon(self._feed, feed, name="subscription")
 
     def more(self, number: int, events: int) -> None:
@@ -118,16 +119,17 @@ class Watched:
         why, slow = "the actor is gone for good", 0
         with feed.scope:
             try:
-                async with feed.subscription as events:
-                    async for event in events:
-                        while feed.may <= 0:
-                            await feed.changed.wait()
-                        await self._connection.room()
-                        self._send(feed, event)
+                async for event in feed.subscription:
+                    while feed.may <= 0:
+                        await feed.changed.wait()
+                    await self._connection.room()
+                    self._send(feed, event)
             except SubscriberTooSlow as error:
                 why, slow = str(error), feed.capacity
             except SuperviseError as error:
                 why = str(error)
+            finally:
+                await feed.subscription.aclose()
             if self._feeds.pop(feed.number, None) is not None:
                 self._ended(feed.number, EndedBody(why=why, slow=slow))
 

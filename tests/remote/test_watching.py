@@ -189,6 +189,16 @@ async def test_what_it_publishes_comes_over_the_link_as_it_declares_it() -> None
             t.far.subscribe(Unheard)
 
 
+async def test_what_the_very_next_call_makes_it_publish_is_told() -> None:
+    async with town() as t:
+        for cents in range(30):  # trio runs tasks in a random order
+            async with t.far.subscribe(Price) as prices:
+                await t.far.call(MarketApi.price, "tea", cents)
+                await at_rest()
+                assert len(prices) == 1
+                assert await prices.receive() == Price("tea", cents)
+
+
 async def test_a_slow_reader_harms_itself_alone() -> None:
     async with town() as t:
         async with t.far.subscribe(Price, capacity=10) as slow, t.far.subscribe(Price, capacity=1000) as quick:
