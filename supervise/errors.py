@@ -130,6 +130,19 @@ class TooLarge(SendError):
     """The message has more bytes than may cross to another process at once.
 
     It is raised at its sender, and nothing was sent. What is large is better sent by reference.
+
+    >>> from supervise.remote import dial
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def picture(self, data: bytes) -> None: ...
+    >>> SHOP = Interface("shop", Shop)
+    >>> link = dial(FakeNetwork().connect, uses=[SHOP])
+    >>> async with Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).send(Shop.picture, bytes(100_000))
+    Traceback (most recent call last):
+    TooLarge: Shop.picture(bytes) has 100011 bytes, and at most 65024 may cross at once:
+        send less, or a reference to it
     """
 
 
@@ -257,6 +270,10 @@ class CallTooDeep(CallError):
 
     A call over a link is one deeper than the message whose handler makes it. Local calls, and
     tasks of the nursery, pass the depth on.
+    How deep they may be is `Limits.depth` of `supervise.remote`.
+
+    >>> issubclass(CallTooDeep, CallError)
+    True
     """
 
 
@@ -264,13 +281,41 @@ class BadMessage(CallError):
     """A value isn't of the type that its interface declares, or is of none that can cross.
 
     The text says where in the message: `$.order.items[2].qty`. The actor never sees it.
+
+    >>> from supervise.remote import dial, gate
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, items: list[str]) -> None: ...
+    >>> SHOP, network, shop = Interface("shop", Shop), FakeNetwork(), child(Shop)
+    >>> there = Supervisor("there", shop, gate(network.listen, serves=[SHOP.by(shop)]))
+    >>> link = dial(network.connect, uses=[SHOP])
+    >>> async with there, Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).call(Shop.sell, ["tea", 7])
+    Traceback (most recent call last):
+    BadMessage: web/link:shop: Shop.sell: $.items[1]: Expected `str`, got `int`
     """
 
 
 class BadReply(CallError):
-    """The handler has answered, but its result isn't of the declared type, is too large, or can't cross.
+    """The handler has answered, but with what can't cross.
 
-    It is raised at the caller. The actor lives on.
+    Its result isn't of the declared type, is too large, or is no plain data. It is raised at the
+    caller. The actor lives on.
+
+    >>> from supervise.remote import dial, gate
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def stock(self) -> int:
+    ...         return "many"
+    >>> SHOP, network, shop = Interface("shop", Shop), FakeNetwork(), child(Shop)
+    >>> there = Supervisor("there", shop, gate(network.listen, serves=[SHOP.by(shop)]))
+    >>> link = dial(network.connect, uses=[SHOP])
+    >>> async with there, Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).call(Shop.stock)
+    Traceback (most recent call last):
+    BadReply: the answer of Shop.stock: $: Expected `int`, got `str`
     """
 
     begun = True
@@ -281,6 +326,23 @@ class OutcomeUnknown(SuperviseError):
 
     Perhaps it was delivered, and perhaps it was handled: nobody here knows. So it is neither a
     `SendError` nor a `CallError`, and nothing is tried again by itself.
+
+    >>> from supervise.remote import dial, gate
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> network = FakeNetwork()
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> None:
+    ...         network.cut()
+    >>> SHOP, shop = Interface("shop", Shop), child(Shop)
+    >>> there = Supervisor("there", shop, gate(network.listen, serves=[SHOP.by(shop)]))
+    >>> link = dial(network.connect, uses=[SHOP])
+    >>> async with there, Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).call(Shop.sell, "tea")
+    Traceback (most recent call last):
+    OutcomeUnknown: web/link: the connection ended while Shop.sell was under way (...):
+        perhaps it was handled, and perhaps not: ask for what it was to change, or make it safe
+        to be repeated
     """
 
 
@@ -337,6 +399,20 @@ class NotServed(UnknownHandler):
 
     The text has both signatures, if it serves another one under the name. It is raised too, before
     anything is sent, for a function that isn't declared by the interface.
+
+    >>> from supervise.remote import dial
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> None: ...
+    ...     async def audit(self) -> None: ...
+    >>> SHOP = Interface("shop", Shop, only=(Shop.sell,))
+    >>> link = dial(FakeNetwork().connect, uses=[SHOP])
+    >>> async with Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).send(Shop.audit)
+    Traceback (most recent call last):
+    NotServed: interface 'shop' has no handler Shop.audit (<function Shop.audit at ...>): name
+        one of its functions, as Shop.sell; they are found by identity
     """
 
 
@@ -519,6 +595,22 @@ class RemoteError(SuperviseError):
     """An exception of another process: its type and its text, shortened.
 
     An exception crosses as itself only if the interface `raises` it. No traceback ever crosses.
+    It is the cause of an `ActorCrashed`; or the error itself, of what was an answer over there.
+
+    >>> from supervise.remote import dial, gate
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> None:
+    ...         raise KeyError(item)
+    >>> SHOP, network = Interface("shop", Shop), FakeNetwork()
+    >>> shop = child(Shop, expects=(KeyError,))
+    >>> there = Supervisor("there", shop, gate(network.listen, serves=[SHOP.by(shop)]))
+    >>> link = dial(network.connect, uses=[SHOP])
+    >>> async with there, Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).call(Shop.sell, "tea")
+    Traceback (most recent call last):
+    RemoteError: KeyError: 'tea'
     """
 
     def __init__(self, type: str, text: str) -> None:
@@ -527,13 +619,31 @@ class RemoteError(SuperviseError):
 
 
 class ConnectionLost(SuperviseError):
-    """The connection of a link ended without a word. It is why the link crashed, and is restarted."""
+    """A link has no connection: it can't be made, or has ended without a word.
+
+    It is why the link crashed, and its supervisor starts it again. Who calls over the link gets
+    `OutcomeUnknown` for what was under way.
+
+    >>> from supervise.remote import dial
+    >>> from supervise.testing import FakeNetwork
+    >>> network = FakeNetwork()
+    >>> network.refuse()
+    >>> async with Supervisor("web", dial(network.connect, eager=True)) as web:
+    ...     await web.wait()
+    Traceback (most recent call last):
+    StartFailed: supervisor 'web' didn't start: child 'link' didn't start: ConnectionLost:
+        connect isn't reached: refused, as the test wants it
+    """
 
 
 class ProtocolError(SuperviseError):
     """The other side of a link broke a rule of the protocol. It is why the link crashed.
 
-    `.rule` names the rule.
+    `.rule` names the rule. All of them stand in a table at the top of
+    `supervise/wire/frames.py`.
+
+    >>> ProtocolError("length", "a frame of 70000 bytes; 1 to 65536 are allowed").rule
+    'length'
     """
 
     def __init__(self, rule: str, what: str = "") -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import ssl
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ import pytest
 from tenacity import stop_after_attempt, wait_fixed
 
 import supervise
+import supervise.remote
+import supervise.wire
 from supervise import (
     ActorStopped,
     ChildAlreadyPresent,
@@ -55,6 +58,10 @@ any_dynamic: Any = DynamicSupervisor
 any_restart: Any = Restart
 any_intensity: Any = Intensity
 any_mailbox: Any = open_mailbox
+any_gate: Any = supervise.remote.gate
+any_dial: Any = supervise.remote.dial
+any_relay: Any = supervise.remote.relay
+any_interface: Any = supervise.wire.Interface
 
 NAN = math.nan
 
@@ -85,6 +92,49 @@ def kid(**options: Any) -> Any:
 
 def app_of(*children: Any, **options: Any) -> Any:
     return any_supervisor("app", *children, **options)
+
+
+class Elsewhere:
+    """As the address of an actor in another process."""
+
+    def call(self) -> None: ...
+    def send(self) -> None: ...
+    def try_send(self) -> None: ...
+
+
+class Untyped:
+    def show(self, width) -> int: ...  # type: ignore[no-untyped-def, empty-body]
+
+
+class Api:
+    def show(self) -> int: ...  # type: ignore[empty-body]
+
+
+API: Any = any_interface("api", Api)
+SOCKET = "unix:///run/shop.sock"
+AFAR = "tcp://shop.example:7000"
+
+
+def door(where: Any = SOCKET, **options: Any) -> Any:
+    return any_gate(where, **options)
+
+
+def line(where: Any = SOCKET, **options: Any) -> Any:
+    return any_dial(where, **options)
+
+
+def tls(purpose: Any, **attributes: Any) -> ssl.SSLContext:
+    context = ssl.create_default_context(purpose)
+    for name, value in attributes.items():
+        setattr(context, name, value)
+    return context
+
+
+def limits(**values: Any) -> Any:
+    return supervise.remote.Limits(**values)
+
+
+OF_CLIENTS, OF_SERVERS = ssl.Purpose.SERVER_AUTH, ssl.Purpose.CLIENT_AUTH
 
 
 def under_itself() -> Any:
@@ -184,6 +234,53 @@ DESCRIPTIONS: list[tuple[str, Callable[[], Any], tuple[str, ...]]] = [
     ("half a child", lambda: any_dynamic("pool", max_children=0.5), ("'pool'", "max_children=0.5", "a whole number")),
     ("dynamic with children", lambda: any_dynamic("pool", kid()), ("'pool'", "children=['w']", "start them when it runs")),
     ("a listener that can't be called", lambda: app_of(listener=5), ("'app'", "listener=5", "a function of one event")),
+    # what crosses
+    ("an interface without a name", lambda: any_interface("", Api), ("interface", "name=''", "letters, digits")),
+    ("an interface of no class", lambda: any_interface("api", 7), ("interface 'api'", "of=7", "a Protocol, best")),
+    ("an interface of nothing public", lambda: any_interface("api", object), ("'api'", "of=<class", "no public functions")),
+    ("a handler without types", lambda: any_interface("api", Untyped), ("Untyped.show", "width=", "of which type")),
+    ("only one function", lambda: any_interface("api", Api, only=Api.show), ("'api'", "only=", "only=(OrdersApi.count,)")),
+    ("raises one class", lambda: any_interface("api", Api, raises=KeyError), ("'api'", "raises=", "raises=(OutOfStock,)")),
+    ("events without fields", lambda: any_interface("api", Api, events=(int,)), ("'api'", "events=", "a dataclass")),
+    ("a format that is a name", lambda: any_interface("api", Api, format="json"), ("'api'", "format='json'", "encode(value)")),
+    ("served by a class", lambda: API.by(Api), ("'api'", f"by={Api!r}", "ORDERS.by(child(Orders))")),
+    ("over no link", lambda: API.over("web/link"), ("'api'", "over='web/link'", "ORDERS.over(app.find(link))")),
+    ("a gate at no address", lambda: door("shop:7000"), ("gate 'gate'", "where='shop:7000'", "'tcp://host:port'")),
+    ("a gate at a page", lambda: door("http://shop:7000"), ("gate 'gate'", "where='http://", "'unix:///path")),
+    ("a port that is none", lambda: door("tcp://localhost:99999"), ("gate 'gate'", "where='tcp://", "'tcp://host:port'")),
+    ("a gate beyond this machine", lambda: door(AFAR), ("gate 'gate'", "tls=None", "insecure=True")),
+    ("a gate for anybody", lambda: door(AFAR, insecure=True), ("gate 'gate'", "admit=None", "who may come in")),
+    ("a gate with TLS for anybody", lambda: door(AFAR, tls=tls(OF_SERVERS)), ("admit=None", "CERT_REQUIRED")),
+    ("a gate with a client's TLS", lambda: door(tls=tls(OF_CLIENTS)), ("gate 'gate'", "tls=<", "load_cert_chain")),
+    ("a gate with True for TLS", lambda: door(tls=True), ("gate 'gate'", "tls=True", "ssl.SSLContext")),
+    ("a token for admit", lambda: door(admit="secret"), ("gate 'gate'", "admit='secret'", "an Admission")),
+    ("an interface is served", lambda: door(serves=[API]), ("gate 'gate'", "serves=<Interface api", "[ORDERS.by(orders)]")),
+    ("serves is no list", lambda: door(serves=API.by(kid())), ("serves=<Served api", "serves=[ORDERS.by(orders)]")),
+    ("two serve one interface", lambda: door(serves=[API.by(kid()), API.by(kid())]), ("serves=<Served api", "once")),
+    ("served by an address elsewhere", lambda: door(serves=[API.by(Elsewhere())]), ("serves=", "of this process")),
+    ("limits as a dict", lambda: door(limits={"frame": 65536}), ("gate 'gate'", "limits={", "Limits(…)")),
+    ("a gate whose name isn't text", lambda: door(name=7), ("gate 7", "name=7", "a name is text")),
+    ("a link to nowhere", lambda: line(None), ("link 'link'", "where=None", "an async function that connects")),
+    ("a link that anybody can read", lambda: line(AFAR), ("link 'link'", "tls=None", "insecure=True")),
+    (
+        "a link that verifies nothing",
+        lambda: line(AFAR, tls=tls(OF_CLIENTS, check_hostname=False, verify_mode=ssl.CERT_NONE)),
+        ("link 'link'", "tls=<", "verifies the server's certificate"),
+    ),
+    ("a link with a server's TLS", lambda: line(tls=tls(OF_SERVERS)), ("link 'link'", "tls=<", "a client's ssl.SSLContext")),
+    ("uses is no list", lambda: line(uses=API), ("link 'link'", "uses=<Interface api", "uses=[ORDERS]")),
+    ("uses a name", lambda: line(uses="api"), ("link 'link'", "uses='api'", "uses=[ORDERS]")),
+    ("uses who serves", lambda: line(uses=[API.by(kid())]), ("link 'link'", "uses=<Served", "uses=[ORDERS]")),
+    ("uses one twice", lambda: line(uses=[API, API]), ("link 'link'", "uses='api'", "here are two")),
+    ("eager isn't a bool", lambda: line(eager="yes"), ("link 'link'", "eager='yes'", "True or False")),
+    ("a token of bytes", lambda: line(token=b"secret"), ("link 'link'", "token='<hidden>'", "a text")),
+    ("a token that is long", lambda: line(token="x" * 4001), ("link 'link'", "token='<hidden>'", "at most 4000 characters")),
+    ("a relay to an address", lambda: any_relay(SOCKET, API), ("relay", f"to='{SOCKET}'", "dial(…)")),
+    ("a relay of a child", lambda: any_relay(line(), kid()), ("relay", "interface=<Child w", "relay(link, ORDERS)")),
+    ("a small frame", lambda: limits(frame=1024), ("Limits", "frame=1024", "from 32768")),
+    ("a deep depth", lambda: limits(depth=9), ("Limits", "depth=9", "from 1 to 8")),
+    ("no end of idling", lambda: limits(idle=math.inf), ("Limits", "idle=inf", "seconds, above 0")),
+    ("a frame that has no credit", lambda: limits(send_bytes=32768), ("Limits", "send_bytes=32768", "at least frame + 256")),
 ]
 
 TIMES: list[tuple[str, Callable[[Any], Any], str]] = [
@@ -202,6 +299,14 @@ def test_a_wrong_description_is_refused_where_it_is_built(attempt: Callable[[], 
     assert_says(refused.value, parts)
     assert_says(refused.value, (refused.value.who, f"{refused.value.field}={refused.value.value!r}", refused.value.cure))
     assert isinstance(refused.value, ValueError)
+
+
+def test_a_name_that_no_greeting_can_say_is_refused() -> None:
+    for describe in (door, line):
+        with pytest.raises(InvalidSpec, match=r"name='g+.* is not valid: at most 200 characters"):
+            describe(name="g" * 201)
+        with pytest.raises(InvalidSpec, match="what HELLO can say"):
+            describe(name="\ud800")
 
 
 @pytest.mark.parametrize("seconds", [-1, -0.5, NAN, -math.inf, True, "5", [5]], ids=repr)

@@ -38,6 +38,8 @@ PINNED = [
     "ChildAmbiguous", "ChildTemporary", "Explanation", "Operator",
     "BadCall", "CallTimeout", "Checkpoint", "Redeliver", "SendTimeout", "Undelivered", "checkpointed",
     "redelivered", "ref", "Pool", "pool", "ReplyStream", "WrongLoop", "WrongProcess", "WrongThread",
+    "BadMessage", "BadReply", "CallTooDeep", "ConnectionLost", "NotServed", "Origin", "OutcomeUnknown", "ProtocolError",
+    "RemoteError", "TooLarge",
 ]
 # fmt: on
 
@@ -87,9 +89,9 @@ PATHS: dict[str, set[str]] = {
     },
     "supervise.live": {"CantServe", "Client", "Found", "LiveError", "NoTree", "Served", "WrongFolder", "serve", "trees"},
     "supervise.testing": {
-        "Chaos", "FakeAddress", "Heard", "Holder", "NotSurvived", "Recording", "Sabotage", "Sent", "Strike", "Trap",
-        "assert_story", "at_rest", "call", "chaos", "crash_on", "holders", "record", "settle", "survives", "virtual_time",
-        "watch_addresses",
+        "Chaos", "FakeAddress", "FakeNetwork", "Heard", "Holder", "NotSurvived", "Recording", "Sabotage", "Sent", "Strike",
+        "Trap", "assert_story", "at_rest", "call", "chaos", "crash_on", "holders", "record", "settle", "survives",
+        "virtual_time", "watch_addresses",
     },
     "supervise.testing.contract": {
         "AddressContract", "LocalAddressContract", "QueueContract", "RemoteAddressContract", "Specimen", "SpecimenApi",
@@ -103,6 +105,11 @@ PATHS: dict[str, set[str]] = {
     "supervise.adapters.starlette": {"lifespan"},
     "supervise.adapters.thread": {"Thread", "thread"},
     "supervise.adapters.uvicorn": {"Server", "ServerFailed", "server"},
+    "supervise.remote": {
+        "Admission", "Admit", "Caller", "Choose", "Connects", "Credentials", "Limits", "Listens", "Passing", "Peer",
+        "connect", "dial", "gate", "relay",
+    },
+    "supervise.wire": {"Interface", "RemoteAddress", "RemoteSubscription", "Served", "WireFormat"},
     "supervise_strategies": {
         "Action", "AdminError", "Answers", "AutoShutdown", "Backoff", "CancelStart", "Cause", "ChildAlreadyPresent",
         "ChildAlreadyStarted", "ChildAmbiguous", "ChildCount", "ChildInfo", "ChildNotFound", "ChildRestarting",

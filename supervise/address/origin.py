@@ -14,6 +14,22 @@ class Origin(NamedTuple):
     Who it is comes from the connection, never from the message. A relay passes it on: then
     `relayed` is what the relay says of those behind it, nearest first, and is worth as much as
     the relay is.
+
+    >>> from supervise.remote import Admission, dial, gate
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def who(self) -> str:
+    ...         origin: Origin = current().origin
+    ...         return str(origin)
+    >>> SHOP, network, shop = Interface("shop", Shop), FakeNetwork(), child(Shop)
+    >>> def admit(caller):
+    ...     return Admission("ada")
+    >>> door = gate(network.listen, serves=[SHOP.by(shop)], admit=admit)
+    >>> link = dial(network.connect, uses=[SHOP])
+    >>> async with Supervisor("there", shop, door), Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).call(Shop.who)
+    'ada at here'
     """
 
     link: WeakAddress[Any]

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class Credentials(NamedTuple):
-    """The process at the other end of a unix socket, as the kernel says."""
+    """The process at the other end of a unix socket, as the kernel says.
+
+    >>> print(Credentials(pid=4711, uid=1000, gid=1000))
+    Credentials(pid=4711, uid=1000, gid=1000)
+    """
 
     pid: int
     uid: int
@@ -34,6 +38,12 @@ class Caller:
 
     `certificate`, `credentials` and `address` come from the connection. `name` and `uses` are what
     the other side says, and nothing proves them. Nothing shows its token: ask `has_token`.
+
+    >>> admit: Admit = lambda caller: caller.identity == "web.example" or caller.has_token("secret")
+    >>> admit(Caller("10.0.0.1:4711", {"subject": ((("commonName", "web.example"),),)}))
+    True
+    >>> print(Caller("10.0.0.1:4711", name="web"))
+    'web' at 10.0.0.1:4711
     """
 
     address: str
@@ -53,7 +63,10 @@ class Caller:
 
     @property
     def identity(self) -> str:
-        """Who it has proved to be: the name in its certificate, or the user of a unix socket; empty: nobody."""
+        """Who it has proved to be, as the connection says; empty: nobody.
+
+        It is the name in its certificate, or the user of a unix socket: `uid 1000`.
+        """
         if self.certificate is not None:
             return _name_in(self.certificate)
         return "" if self.credentials is None else f"uid {self.credentials.uid}"
@@ -68,6 +81,19 @@ class Admission:
 
     identity: Who it is, as `current().origin` tells it. Default: what the connection proves.
     serves: What it may use, of what the gate serves; other actors may serve it, too. Default: all.
+
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> str: ...
+    ...     async def close(self) -> None: ...
+    >>> shop, ALL = child(Shop), Interface("shop", Shop)
+    >>> GUESTS = Interface("shop", Shop, only=(Shop.sell,))
+    >>> def admit(caller: Caller) -> Admission | None:
+    ...     if caller.has_token("for guests"):
+    ...         return Admission("guest", serves=[GUESTS.by(shop)])
+    ...     return Admission(serves=[ALL.by(shop)]) if caller.identity == "boss.example" else None
+    >>> print(admit(Caller("10.0.0.1:4711")))
+    None
     """
 
     identity: str | None = None

@@ -25,7 +25,7 @@ from .handshake import Introduced, introduce
 from .limits import Limits
 from .link import Link
 from .peer import Peer, Terms
-from .terms import interfaces_of, served_of
+from .terms import check_flags, check_side, interfaces_of, served_of
 
 if TYPE_CHECKING:
     import ssl
@@ -65,8 +65,20 @@ def connect(
     name: What the gate is told that this side is called.
 
     Raises `InvalidSpec`.
+
+    >>> from tenacity import wait_fixed
+    >>> again = Restart.permanent(wait=wait_fixed(1))
+    >>> child(connect("unix:///run/shop.sock"), name="shop", restart=again, quarantine=5)
+    <Child shop permanent(wait=wait_fixed(wait_fixed=1.0))>
+    >>> import anyio
+    >>> tunnel: Connects = lambda: anyio.connect_tcp("127.0.0.1", 7001)
+    >>> connect(tunnel, name="shop")
+    <Factory shop>
     """
     who = f"link {name!r}"
+    check_flags(who, insecure=insecure, eager=eager)
+    used, served = interfaces_of(who, "uses", uses), served_of(who, serves)
+    check_side(who, name, used, served, limits, tls, server=False, token=token)
     if isinstance(where, str):
         endpoint = Endpoint.parse(who, "where", where)
         if not endpoint.is_private and tls is None and not insecure:
@@ -79,9 +91,7 @@ def connect(
         raise InvalidSpec(who, "where", where, "'tcp://host:port', 'unix:///path', or an async function that connects")
     if tls is not None and not verifies(tls):
         raise InvalidSpec(who, "tls", tls, "a context that verifies the server's certificate: ssl.create_default_context()")
-    if token is not None and not isinstance(token, str):
-        raise InvalidSpec(who, "token", "<hidden>", "a text, or None")
-    terms = Terms(text, interfaces_of(who, "uses", uses), served_of(who, serves), limits, eager)
+    terms = Terms(text, used, served, limits, eager)
 
     async def greet(link: Link) -> Introduced:
         stream = await _reached(text, connects, limits)
@@ -107,11 +117,11 @@ def dial(
     capacity: float = 1000,
     required: bool = True,
 ) -> Child[Peer]:
-    """A link to a gate, as a child that comes back for ever; see `connect` for what it is made of.
+    """A link to a gate, as a child that comes back for ever.
 
-    Its start doesn't wait for the other side. What is sent meanwhile waits in its mailbox. It comes
-    back whenever its connection ends, after a wait of its own, and costs its supervisor's
-    intensity nothing.
+    What isn't told here is told at `connect`. Its start doesn't wait for the other side. What is
+    sent meanwhile waits in its mailbox. It comes back whenever its connection ends, after a wait of
+    its own, and costs its supervisor's intensity nothing.
 
     wait: tenacity's wait between two tries. Default: random, and growing, from 0.1 to 30 s.
     stop: When it gives up for good. Default: never.
@@ -119,6 +129,18 @@ def dial(
     required: Whether the tree isn't ready while the link isn't there.
 
     Raises `InvalidSpec`.
+
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> str:
+    ...         return f"{item} is sold"
+    >>> SHOP, network, shop = Interface("shop", Shop), FakeNetwork(), child(Shop)
+    >>> there = Supervisor("there", shop, gate(network.listen, serves=[SHOP.by(shop)]))
+    >>> link = dial(network.connect, uses=[SHOP])  # or dial("tcp://shop:7000", …, tls=context)
+    >>> async with there, Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).call(Shop.sell, "tea")
+    'tea is sold'
     """
     factory = connect(
         where, uses=uses, serves=serves, tls=tls, token=token, insecure=insecure, eager=eager, limits=limits, name=name

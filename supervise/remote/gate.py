@@ -45,7 +45,7 @@ from .endpoint import Endpoint, secured, undelayed
 from .handshake import Arrived, Introduced, answer, hear, refuse
 from .limits import Limits
 from .peer import Peer, Terms
-from .terms import interfaces_of, served_of
+from .terms import check_callable, check_flags, check_side, interfaces_of, served_of
 
 if TYPE_CHECKING:
     from supervise.address.address import Address
@@ -314,14 +314,39 @@ def gate(
         Beyond this machine there has to be one, or `tls` has to verify certificates.
     limits: See `Limits`.
 
-    Raises `InvalidSpec`.
+    It restarts as one: if it can't listen any more, all of its links end. Raises `InvalidSpec`.
+
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> str: ...
+    >>> SHOP, shop = Interface("shop", Shop), child(Shop)
+    >>> print(Supervisor("app", shop, gate("unix:///run/shop.sock", serves=[SHOP.by(shop)])))
+    app  [one_for_one, 3 in 5 s]
+      shop  permanent
+      gate  [one_for_all, 3 in 5 s]
+        links  [dynamic, 3 in 5 s, at most 1000 children]
+        acceptor  permanent
+    >>> import anyio
+    >>> async def listens() -> list:
+    ...     return [await anyio.create_unix_listener("/run/shop.sock", mode=0o660)]
+    >>> made: Listens = listens
+    >>> gate(made, serves=[SHOP.by(shop)]).name
+    'gate'
+    >>> gate("tcp://0.0.0.0:7000", serves=[SHOP.by(shop)])
+    Traceback (most recent call last):
+    InvalidSpec: gate 'gate': tls=None is not valid: a server's ssl.SSLContext; what isn't
+        encrypted anybody on the way can read and change: insecure=True
     """
     who = f"gate {name!r}"
+    check_flags(who, insecure=insecure)
+    check_callable(
+        who, "admit", admit, "a function of one Caller, who wants to come in: it returns an Admission, True or False"
+    )
+    served, used = served_of(who, serves), interfaces_of(who, "uses", uses)
+    check_side(who, name, used, served, limits, tls, server=True)
     text, listens, delayed = _listening(who, where, tls, admit, insecure)
     links = DynamicSupervisor("links", max_children=limits.connections)
-    described = _Described(
-        name, text, listens, delayed, served_of(who, serves), interfaces_of(who, "uses", uses), tls, admit, limits, links
-    )
+    described = _Described(name, text, listens, delayed, served, used, tls, admit, limits, links)
     return Supervisor(name, links, child(Acceptor, described, name="acceptor"), strategy="one_for_all")
 
 

@@ -108,7 +108,10 @@ class Limits:
         return Sizes(**{field: getattr(self, field) for field in Sizes.__struct_fields__})
 
     def with_theirs(self, theirs: Sizes) -> Limits:
-        """The limits that hold with a side that said these. Raises `ProtocolError` if nothing could be sent with them."""
+        """The limits that hold with a side that said these.
+
+        Raises `ProtocolError` if nothing could be sent with them.
+        """
         if theirs.frame < SMALLEST_FRAME:
             raise ProtocolError("limits", f"frame is {theirs.frame}; at least {SMALLEST_FRAME} are needed")
         if min(theirs.calls, theirs.depth) < 1:

@@ -75,7 +75,18 @@ class _Handler(NamedTuple):
 
 
 class Peer:
-    """One connection to another process. It is made by `connect`, `dial` and gates, and has no messages of its own."""
+    """The actor of a link: one of its lives is one connection to another process.
+
+    `connect`, `dial` and gates make it. It has no messages of its own: what is sent to an address
+    that `Interface.over` gives goes through its mailbox. So that of a link is written
+    `Address[Peer]`, and nothing else needs this name.
+
+    >>> link = dial("unix:///run/shop.sock", name="shop")
+    >>> async with Supervisor("web", link) as web:
+    ...     found: Address[Peer] = web.find(link)
+    >>> found
+    <Address web/shop>
+    """
 
     def __init__(
         self, terms: Terms, greet: Callable[[Link], Awaitable[Introduced]], over: Callable[[], object] | None = None

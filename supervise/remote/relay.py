@@ -45,7 +45,13 @@ A = TypeVar("A")
 
 
 class Passing(NamedTuple):
-    """A message that is passed on: what `choose` of a relay is asked about."""
+    """A message that is passed on: what the function of a relay is asked about.
+
+    >>> choose: Choose = lambda passing: near if passing.handler == "count" else far
+    >>> near, far = dial("unix:///run/near.sock", name="near"), dial("unix:///run/far.sock", name="far")
+    >>> choose(Passing("shop", "place", call=True, size=17, origin=None))
+    <Child far permanent(...)>
+    """
 
     interface: str
     handler: str
@@ -88,6 +94,20 @@ def relay(to: Child[Peer] | Choose, interface: Interface[Any], /) -> Served:
     Order is kept for each sender as long as its messages go out over the same link. When the link is
     down they wait in its mailbox. A call that was written to a connection that has ended is
     `OutcomeUnknown` for its caller, too. Raises `InvalidSpec`.
+
+    >>> from supervise.testing import FakeNetwork
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> str:
+    ...         return f"{item} is sold"
+    >>> SHOP, outer, inner, shop = Interface("shop", Shop), FakeNetwork(), FakeNetwork(), child(Shop)
+    >>> there = Supervisor("there", shop, gate(inner.listen, serves=[SHOP.by(shop)]))
+    >>> back = dial(inner.connect, uses=[SHOP])
+    >>> between = Supervisor("between", back, gate(outer.listen, serves=[relay(back, SHOP)]))
+    >>> link = dial(outer.connect, uses=[SHOP])
+    >>> async with there, between, Supervisor("web", link) as web:
+    ...     await SHOP.over(web.find(link)).call(Shop.sell, "tea")
+    'tea is sold'
     """
     who = "relay"
     given = cast("object", interface)

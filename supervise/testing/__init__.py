@@ -6,6 +6,7 @@ tree in a test:
 - `record` (or a `Recording` as `listener=`) keeps its events; `assert_story` says in words what they have to be.
 - `crash_on` crashes one actor at one message; `chaos` crashes any of them, by a seed.
 - `FakeAddress` stands in for an actor where the code that writes to it is tested.
+- `FakeNetwork` is connections within one process, for links to others; it breaks when the test says so.
 - `virtual_time` lets hours pass in no time; `at_rest` and `settle` wait until all has happened.
 - `holders` and `watch_addresses` say who keeps an actor alive.
 
@@ -20,6 +21,7 @@ reading with `recording.py`.
 from . import virtual_time
 from .chaos import Chaos, Strike, chaos
 from .fake_address import FakeAddress, Sent
+from .fake_link import FakeNetwork
 from .holders import Holder, holders, watch_addresses
 from .recording import Heard, Recording, record
 from .sabotage import Sabotage, Trap, crash_on
@@ -30,6 +32,7 @@ from .virtual_time import at_rest, settle
 __all__ = (
     "Chaos",
     "FakeAddress",
+    "FakeNetwork",
     "Heard",
     "Holder",
     "NotSurvived",

@@ -279,6 +279,24 @@ class FakeNetwork:
 
     latency: Seconds that bytes take in one direction. It may be changed; no byte overtakes another.
     buffer: Bytes that one direction holds, before who writes has to wait.
+
+    >>> import anyio
+    >>> from supervise.remote import dial, gate
+    >>> from supervise.wire import Interface
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> str:
+    ...         return f"{item} is sold"
+    >>> SHOP, network, shop = Interface("shop", Shop), FakeNetwork(latency=0.1), child(Shop)
+    >>> there = Supervisor("there", shop, gate(network.listen, serves=[SHOP.by(shop)]))
+    >>> link = dial(network.connect, uses=[SHOP])
+    >>> async with there, Supervisor("web", link) as web:
+    ...     far = SHOP.over(web.find(link))
+    ...     print(await far.call(Shop.sell, "tea"))
+    ...     network.cut()
+    ...     await anyio.sleep(1)
+    ...     print(await far.call(Shop.sell, "milk"), "over connection", network.made)
+    tea is sold
+    milk is sold over connection 2
     """
 
     def __init__(self, *, latency: float = 0.0, buffer: int = BUFFER) -> None:
@@ -292,7 +310,10 @@ class FakeNetwork:
         self._is_absent = False
 
     async def connect(self) -> FakeStream:
-        """A connection. Raises `ConnectionRefusedError` after `refuse()`; after `leave()` it waits for ever."""
+        """A connection.
+
+        Raises `ConnectionRefusedError` after `refuse()`. After `leave()` it waits for ever.
+        """
         await anyio.lowlevel.checkpoint()
         while self._is_absent:
             await self._returns.wait()
@@ -336,18 +357,25 @@ class FakeNetwork:
             each.far.break_here()
 
     def cut_near(self) -> None:
-        """Break the newest connection for who connected: the other side still has what was written, and isn't told."""
+        """Break the newest connection for who connected.
+
+        The other side still has what was written, and isn't told.
+        """
         self._connections[-1].near.break_here()
 
     def cut_far(self) -> None:
-        """Break the newest connection for who listens: who connected still has what was written, and isn't told."""
+        """Break the newest connection for who listens.
+
+        Who connected still has what was written, and isn't told.
+        """
         self._connections[-1].far.break_here()
 
     def cut_after(self, size: int, *, back: bool = False) -> None:
-        """Break the newest connection after exactly so many more bytes, written by who connected, or back.
+        """Break the newest connection after exactly so many more bytes in one direction.
 
-        These bytes arrive. Who wrote them finds it broken at once; the other side when it has read
-        them, or writes.
+        They are written by who connected, or with `back=True` by who listens. These bytes
+        arrive. Who wrote them finds it broken at once; the other side when it has read them, or
+        writes.
         """
         newest = self._connections[-1]
         direction, writer = (newest.back, newest.far) if back else (newest.there, newest.near)
@@ -356,7 +384,7 @@ class FakeNetwork:
             writer.break_off()
 
     def stall(self, *, there: bool = True, back: bool = True) -> None:
-        """Nothing arrives any more, on all connections that there are: half-open ones, of which nobody is told.
+        """Nothing arrives any more, on all connections that there are; nobody is told.
 
         there, back: In which direction. One that was stalled before stays so.
         """

@@ -27,7 +27,8 @@ class WireFormat(Protocol):
     ...         return msgspec.json.Decoder(type).decode
     >>> class Clock:
     ...     def show(self, width: int) -> str: ...
-    >>> Interface("clock", Clock, format=Json()).method(Clock.show).encode((5,), {})
+    >>> json: WireFormat = Json()
+    >>> Interface("clock", Clock, format=json).method(Clock.show).encode((5,), {})
     b'{"width":5}'
     """
 

@@ -43,7 +43,7 @@ _EVENT: Final = "a dataclass, NamedTuple or msgspec.Struct: its class says which
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interface(Generic[A]):
-    """What can be called from another process: functions of a class, with the types that cross.
+    """What can be called from another process: functions of a class, with their types.
 
     name: What it is called on both sides: letters, digits, `_` and `-`.
     of: The class. Its public functions are the handlers, those of its bases too: `def` and
@@ -160,7 +160,7 @@ class Interface(Generic[A]):
         return Served(self, actor)
 
     def over(self, link: Address[Any] | WeakAddress[Any]) -> RemoteAddress[A]:
-        """The address of the actor that serves it at the other side of a link: `ORDERS.over(app.find(link))`.
+        """The address of whoever serves it at the other side of a link: `ORDERS.over(app.find(link))`.
 
         It is valid over every reconnect. Raises `InvalidSpec` for what is no link, or for one that
         wasn't told of this interface (`uses=`).

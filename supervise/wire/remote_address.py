@@ -57,6 +57,27 @@ class RemoteSubscription(Subscription[T_co]):
     It is read as a local one. What waits for it waits at the publisher, up to `capacity` events, so
     a reader that is slow harms itself alone. It goes on over reconnects. It ends when the actor is
     gone for good, or the other side no longer serves such events.
+
+    >>> import anyio
+    >>> from typing import NamedTuple
+    >>> from supervise.remote import dial, gate
+    >>> from supervise.testing import FakeNetwork
+    >>> class Sold(NamedTuple):
+    ...     item: str
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> None:
+    ...         current().publish(Sold(item))
+    >>> SHOP, network, shop = Interface("shop", Shop, events=(Sold,)), FakeNetwork(), child(Shop)
+    >>> there = Supervisor("there", shop, gate(network.listen, serves=[SHOP.by(shop)]))
+    >>> link = dial(network.connect, uses=[SHOP])
+    >>> async with there, Supervisor("web", link) as web:
+    ...     far = SHOP.over(web.find(link))
+    ...     await far.call(Shop.sell, "milk")  # before anybody subscribes
+    ...     events: RemoteSubscription[Sold]
+    ...     async with far.subscribe(Sold) as events:
+    ...         await far.call(Shop.sell, "tea")
+    ...         print(await events.receive(), events.gaps)
+    Sold(item='tea') 0
     """
 
     gaps: int = 0
@@ -94,6 +115,16 @@ class RemoteAddress(Generic[A_co]):
     wait in the mailbox of the link.
 
     It is equal and hashable by link and interface.
+
+    >>> from supervise.remote import dial
+    >>> class Shop:
+    ...     async def sell(self, item: str) -> str: ...
+    >>> SHOP = Interface("shop", Shop)
+    >>> link = dial("unix:///run/shop.sock", uses=[SHOP])
+    >>> async with Supervisor("web", link) as web:
+    ...     shop = SHOP.over(web.find(link))
+    >>> shop
+    <RemoteAddress web/link:shop>
     """
 
     __slots__ = ("_carrier", "_interface", "_travel")
@@ -138,7 +169,11 @@ class RemoteAddress(Generic[A_co]):
         await self._carrier.send(self._interface, self._method(handler, args, kwargs), args, kwargs, self._travel)
 
     def try_send(self, handler: Callable[Concatenate[A_co, P], Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Hand the message over now, without waiting for room, credit or a connection; or raise `MailboxFull`."""
+        """Hand the message over now, or raise `MailboxFull`.
+
+        It waits neither for room nor for credit, and needs no connection: the message waits in the
+        mailbox of the link.
+        """
         self._carrier.try_send(self._interface, self._method(handler, args, kwargs), args, kwargs, self._travel)
 
     async def watch(self) -> Down:
@@ -156,7 +191,7 @@ class RemoteAddress(Generic[A_co]):
     def subscribe(
         self, kind: type[T], /, *, capacity: float = 100, overflow: WhenFull = "drop_oldest"
     ) -> RemoteSubscription[T]:
-        """Get what the actor publishes of one of the `events` of its interface; see `Address.subscribe`.
+        """Get what the actor publishes of one of its interface's `events`; see `Address.subscribe`.
 
         What isn't read yet waits at the publisher, `capacity` events of it. It goes on over
         reconnects, and `gaps` counts those. Raises `NotServed`.

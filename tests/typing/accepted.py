@@ -40,7 +40,7 @@ from supervise import (
 )
 from supervise.events import Decided, Event, Stopped
 from supervise.testing import FakeAddress, crash_on, record
-from supervise.wire.interface import Interface, Served
+from supervise.wire import Interface, Served
 
 
 class Counter:

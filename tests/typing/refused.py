@@ -11,7 +11,7 @@ from anyio.abc import ObjectReceiveStream
 
 from supervise import Address, AddressLike, Recipient, RunningSupervisor, Supervisor, child, current, open_mailbox, pool
 from supervise.testing import FakeAddress, crash_on
-from supervise.wire.interface import Interface
+from supervise.wire import Interface
 
 
 class Counter:

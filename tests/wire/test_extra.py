@@ -10,7 +10,10 @@ from tests.house import MODULES, imports, is_in, loaded, source_of
 MODULES_OF_THE_ROOM = sorted(module for module in MODULES if is_in(module, "supervise.wire"))
 
 
-@pytest.mark.parametrize("module", ["supervise.wire", "supervise.wire.interface", "supervise.wire.codec"])
+@pytest.mark.parametrize(
+    "module",
+    ["supervise.wire", "supervise.wire.interface", "supervise.wire.codec", "supervise.remote", "supervise.remote.dial"],
+)
 def test_without_msgspec_it_says_how_to_get_it(module: str) -> None:
     code = f"""
 import sys
@@ -20,12 +23,15 @@ try:
 except ImportError as error:
     print(error)
 """
-    assert python(code) == "supervise.wire needs msgspec: pip install msgspec"
+    room = ".".join(module.split(".")[:2])
+    assert python(code) == f"{room} needs msgspec: pip install msgspec"
 
 
 def test_supervise_alone_loads_neither_msgspec_nor_this_room() -> None:
     for statement in ("import supervise", "import supervise.testing, supervise.telemetry, supervise.live.server"):
-        assert not [module for module in loaded(statement) if module.startswith(("msgspec", "supervise.wire"))]
+        assert not [
+            module for module in loaded(statement) if module.startswith(("msgspec", "supervise.wire", "supervise.remote"))
+        ]
 
 
 @pytest.mark.parametrize("module", MODULES_OF_THE_ROOM)
