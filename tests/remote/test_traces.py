@@ -29,7 +29,7 @@ from tests.collector import Collector
 from tests.house import ROOT
 from tests.spans.watch import Watch
 
-from .traced import SHOP, STOCK, Orders, ShopApi, Stock, Web
+from .traced import SHOP, STOCK, Orders, ShopApi, Stock, StockApi, Web
 
 in_one_process = pytest.mark.anyio
 
@@ -112,6 +112,7 @@ async def test_a_process_that_makes_no_spans_ends_the_trace(watch: Watch) -> Non
     assert not watch.one("process Stock.take").parent_id
 
 
+@in_one_process
 async def test_a_connection_is_a_span_of_the_start_that_it_belongs_to(watch: Watch) -> None:
     network = FakeNetwork()
     spans: Any = Spans(watch.provider)
@@ -129,6 +130,7 @@ async def test_a_connection_is_a_span_of_the_start_that_it_belongs_to(watch: Wat
     assert connect.status != "ERROR"
 
 
+@in_one_process
 async def test_connecting_in_vain_is_red_where_it_failed_and_its_traces_end(watch: Watch) -> None:
     network = FakeNetwork()
     network.refuse()
@@ -148,6 +150,7 @@ async def test_connecting_in_vain_is_red_where_it_failed_and_its_traces_end(watc
     assert not told_twice
 
 
+@in_one_process
 async def test_a_link_that_is_stopped_while_it_connects_is_no_failure(watch: Watch) -> None:
     async def never() -> Any:
         await anyio.sleep_forever()
