@@ -61,6 +61,7 @@ any_mailbox: Any = open_mailbox
 any_gate: Any = supervise.remote.gate
 any_dial: Any = supervise.remote.dial
 any_relay: Any = supervise.remote.relay
+any_served: Any = supervise.wire.Served
 any_interface: Any = supervise.wire.Interface
 
 NAN = math.nan
@@ -257,7 +258,12 @@ DESCRIPTIONS: list[tuple[str, Callable[[], Any], tuple[str, ...]]] = [
     ("an interface is served", lambda: door(serves=[API]), ("gate 'gate'", "serves=<Interface api", "[ORDERS.by(orders)]")),
     ("serves is no list", lambda: door(serves=API.by(kid())), ("serves=<Served api", "serves=[ORDERS.by(orders)]")),
     ("two serve one interface", lambda: door(serves=[API.by(kid()), API.by(kid())]), ("serves=<Served api", "once")),
-    ("served by an address elsewhere", lambda: door(serves=[API.by(Elsewhere())]), ("serves=", "of this process")),
+    ("served by an address elsewhere", lambda: API.by(Elsewhere()), ("interface 'api'", "by=", "of this process")),
+    (
+        "served by one, in a way around that",
+        lambda: door(serves=[any_served(API, Elsewhere())]),
+        ("serves=", "of this process"),
+    ),
     ("limits as a dict", lambda: door(limits={"frame": 65536}), ("gate 'gate'", "limits={", "Limits(…)")),
     ("a gate whose name isn't text", lambda: door(name=7), ("gate 7", "name=7", "a name is text")),
     ("a link to nowhere", lambda: line(None), ("link 'link'", "where=None", "an async function that connects")),

@@ -78,8 +78,9 @@ def test_the_version_of_a_distribution_counts_where_there_is_no_checkout(
 # fmt: off
 PATHS: dict[str, set[str]] = {
     "supervise.events": {
-        "AddressDropped", "Asked", "Blocked", "DeadLetter", "Decided", "Event", "Raised", "Frame", "Late", "Listener", "Lost",
-        "Overran", "Started", "Starting", "StartFailed", "Stopped", "Stuck", "as_dict",
+        "AddressDropped", "Admitted", "Asked", "Blocked", "DeadLetter", "Decided", "Event", "Raised", "Refused", "Frame",
+        "Late", "LinkDown", "LinkUp", "Listener", "Lost", "Overran", "Started", "Starting", "StartFailed", "Stopped", "Stuck",
+        "as_dict",
     },
     "supervise.telemetry": {
         "ActorFilter", "JsonFormatter", "Metrics", "Spans", "Tracing", "Watchdog", "configure", "json_handler", "logs",
@@ -107,7 +108,7 @@ PATHS: dict[str, set[str]] = {
     "supervise.adapters.uvicorn": {"Server", "ServerFailed", "server"},
     "supervise.remote": {
         "Admission", "Admit", "Caller", "Choose", "Connects", "Credentials", "Limits", "Listens", "Passing", "Peer",
-        "connect", "dial", "gate", "relay",
+        "Topic", "connect", "dial", "gate", "relay", "topic",
     },
     "supervise.wire": {"Interface", "RemoteAddress", "RemoteSubscription", "Served", "WireFormat"},
     "supervise_strategies": {

@@ -2,7 +2,8 @@
 
 Begin with `gate`, where others come in, and `dial`, a link to a gate, each a child of your
 tree. What may be called over them is an `Interface` of `supervise.wire`. `relay` serves one
-by passing its messages on. `Limits` bounds all that one side may ask of the other.
+by passing its messages on, and a `topic` publishes events to whoever subscribes. `Limits`
+bounds all that one side may ask of the other.
 
     ORDERS = Interface("shop", OrdersApi)
     Supervisor("shop", orders, gate("tcp://127.0.0.1:7000", serves=[ORDERS.by(orders)]))
@@ -31,6 +32,7 @@ from .gate import Listens, gate
 from .limits import Limits
 from .peer import Peer
 from .relay import Choose, Passing, relay
+from .topic import Topic, topic
 
 __all__ = (
     "Admission",
@@ -43,8 +45,10 @@ __all__ = (
     "Listens",
     "Passing",
     "Peer",
+    "Topic",
     "connect",
     "dial",
     "gate",
     "relay",
+    "topic",
 )

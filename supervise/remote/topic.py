@@ -13,7 +13,18 @@ from supervise_strategies.kind import is_of, name_of_kind
 
 
 class Topic:
-    """The actor that `topic` describes: it tells its subscribers what it is sent, in that order."""
+    """The actor that `topic` describes: it tells its subscribers what it is sent.
+
+    >>> from typing import NamedTuple
+    >>> from supervise.wire import Interface
+    >>> class Price(NamedTuple):
+    ...     cents: int
+    >>> class Prices: ...
+    >>> async with Supervisor("app", topic(Interface("prices", Prices, events=(Price,)))) as app:
+    ...     await app.find("prices").call(Topic.publish, Price(250))
+    Traceback (most recent call last):
+    NotServed: app/prices is a topic, which answers nobody: send to it
+    """
 
     def __init__(self, interface: Interface[Any]) -> None:
         self._interface = interface
@@ -54,13 +65,12 @@ def topic(interface: Interface[Any], /, *, name: str | None = None, capacity: fl
 
     A call is `NotServed`, on both sides. Raises `InvalidSpec`.
 
-    >>> from dataclasses import dataclass
-    >>> from typing import Protocol
-    >>> @dataclass(frozen=True)
-    ... class PriceChanged:
+    >>> from typing import NamedTuple
+    >>> from supervise.wire import Interface
+    >>> class PriceChanged(NamedTuple):
     ...     item: str
     ...     cents: int
-    >>> class Prices(Protocol): ...
+    >>> class Prices: ...
     >>> PRICES = Interface("prices", Prices, events=(PriceChanged,))
     >>> prices = topic(PRICES)
     >>> async with Supervisor("shop", prices) as app:
