@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from supervise.address.address import Address, WeakAddress
@@ -97,8 +98,8 @@ def check_callable(who: str, field: str, value: Callable[..., Any] | None, cure:
         raise InvalidSpec(who, field, value, cure)
 
 
-def _tuple_of(who: str, field: str, given: object, cure: str) -> tuple[Any, ...]:
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise InvalidSpec(who, field, given, cure)
-    found: Iterable[Any] = given
-    return tuple(found)
+def _tuple_of(who: str, field: str, given: Any, cure: str) -> tuple[Any, ...]:
+    if not isinstance(given, str | bytes):
+        with suppress(TypeError):
+            return tuple(given)
+    raise InvalidSpec(who, field, given, cure)

@@ -1,8 +1,8 @@
 """Every script in examples/ runs on its own, as a user would run it, and says what it shows.
 
 Tested: exit status and stderr of each script on each backend that it takes; that a new file is picked up; that each begins
-with a docstring that says what to look for, and ends with an assertion. chat.py is a conversation and has tests of its own;
-test_an_actor.py is run by pytest.
+with a docstring that says what to look for, and ends with an assertion. chat.py and wire_client.py talk to somebody, and have
+tests of their own; test_an_actor.py is run by pytest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .scripts import (
 
 __all__ = ("begun",)
 
-ELSEWHERE = {"chat.py", "test_an_actor.py"}
+ELSEWHERE = {"chat.py", "test_an_actor.py", "wire_client.py"}
 
 
 def scripts(folder: Path) -> list[Path]:
