@@ -48,7 +48,8 @@ from supervise.wire.remote_address import RemoteAddress
 from tests.benchmarks.interval import interval
 from tests.benchmarks.table import machine
 
-from .crowds import certify, line_of, process
+from .crowds import line_of, process
+from .fault_shop import certified, certify, trusts
 
 Wire: TypeAlias = Literal["unix", "tcp", "tls"]
 WIRES: Final[tuple[Wire, ...]] = ("unix", "tcp", "tls")
@@ -146,10 +147,7 @@ def _where(wire: Wire, folder: Path, name: str) -> str:
 @asynccontextmanager
 async def served(wire: Wire, folder: Path) -> AsyncGenerator[tuple[str, str]]:
     """A bare listener and a gate, in this process; where both are."""
-    server: ssl.SSLContext | None = None
-    if wire == "tls":
-        server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        server.load_cert_chain(folder / "server.pem")
+    server = certified(folder) if wire == "tls" else None
     counter = child(Counter, name="counter")
     door = gate(_where(wire, folder, "gate"), serves=[COUNTER.by(counter)], tls=server)
     (bare, *_) = await Endpoint.parse("bare", "where", _where(wire, folder, "bare")).listen()
@@ -276,7 +274,7 @@ async def run(wire: Wire, backend: str, *, other: bool, rounds: int, size: int) 
         near: ssl.SSLContext | None = None
         if wire == "tls":
             certify(folder)
-            near = ssl.create_default_context(cafile=folder / "authority.pem")
+            near = trusts(folder)
         there = apart(wire, folder, backend) if other else served(wire, folder)
         bare, door = await stack.enter_async_context(there)
         stream = await stack.enter_async_context(await Endpoint.parse("bare", "where", bare).connect(near))

@@ -29,6 +29,7 @@ from supervise.wire.table import Table
 from tests.wire import by_hand
 
 from .crowd_gate import DOOR
+from .fault_shop import trusts
 
 BLOB: Final = next(n for n, method in enumerate(DOOR.methods) if method.name == "blob")
 PATIENCE: Final = 10.0
@@ -116,7 +117,7 @@ class Client:
             await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self.plan.port))
             self.since = time.monotonic()
             plain = not self.plan.folder or (self.kind in ("silent", "garbage") and self.number % 4 == 0)
-            context = None if plain else ssl.create_default_context(cafile=Path(self.plan.folder) / "authority.pem")
+            context = None if plain else trusts(Path(self.plan.folder))
             self.reader, self.writer = await asyncio.open_connection(
                 sock=raw, ssl=context, server_hostname=None if plain else "localhost", limit=4096
             )

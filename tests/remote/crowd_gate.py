@@ -30,7 +30,7 @@ from supervise.remote.peer import Peer
 from supervise.testing import left_over
 from supervise.wire.interface import Interface
 
-from .fault_shop import files
+from .fault_shop import certified, files
 
 SAID = {"a frame took": "whole_frame", "hasn't read": "write", "is silent": "idle, pong", "closed the connection": "it left"}
 """What a lost connection says, and which limit that is."""
@@ -130,21 +130,12 @@ def hook(report: Report) -> None:
     gates._arrives, gates._greet, peers._fail = hooked_arrives, hooked_greet, hooked_fail
 
 
-def certified(folder: Path | None) -> ssl.SSLContext | None:
-    """The server's context."""
-    if folder is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "server.pem")
-    return context
-
-
 async def main(limits: Limits, folder: Path | None) -> None:
     """Serve until stdin ends."""
     report, watch, before = Report(), left_over.watch(), files()
     hook(report)
     door = child(Door, name="door")
-    front = gate("tcp://127.0.0.1:0", serves=[DOOR.by(door)], limits=limits, tls=certified(folder))
+    front = gate("tcp://127.0.0.1:0", serves=[DOOR.by(door)], limits=limits, tls=None if folder is None else certified(folder))
     async with Supervisor("shop", door, front) as app:
         acceptor: Address[Acceptor] = app.find("gate/acceptor")
         (found,) = await acceptor.call(Acceptor.addresses)

@@ -44,6 +44,7 @@ from tests.house import ROOT
 
 from .crowd_clients import KINDS, MAY_REACH, Plan, Seen
 from .crowd_gate import DOOR, DoorApi, Report, State
+from .fault_shop import certify, trusts
 
 GRACE: Final = 1.0
 """Seconds beyond a limit."""
@@ -201,15 +202,6 @@ def resident(pid: int) -> int:
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
-def certify(folder: Path) -> None:
-    """A certificate of the gate, and who vouches for it."""
-    import trustme
-
-    authority: Any = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "authority.pem")
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-
-
 async def run(plan: Plan, backend: str, *, tls: bool = False, before: float = BEFORE) -> Outcome:
     """One crowd at one gate."""
     limits = Limits(**plan.limits)
@@ -247,11 +239,7 @@ async def run(plan: Plan, backend: str, *, tls: bool = False, before: float = BE
 
 async def _calls(plan: Plan, outcome: Outcome, gate: int, before: float) -> None:
     """The honest caller, before the crowd and meanwhile."""
-    tls: Any = None
-    if plan.folder:
-        import ssl
-
-        tls = ssl.create_default_context(cafile=Path(plan.folder) / "authority.pem")
+    tls = trusts(Path(plan.folder)) if plan.folder else None
     link = dial(f"tcp://localhost:{plan.port}", uses=[DOOR], tls=tls)
     async with Supervisor("web", link) as web, anyio.create_task_group() as group:
         far = DOOR.over(web.find(link))

@@ -1,10 +1,11 @@
-"""A TCP proxy that does harm: it resets, falls silent in one or both directions, delays, and cuts at a byte.
+"""A proxy, over TCP or unix sockets, that does harm: it resets, is silent in one or both directions, delays, cuts at a byte.
 
 Theory of operation
 -------------------
 - A connection that comes in is a `Pair` with one that goes out. Each direction is a `Way`: one task reads into a bounded queue,
   another one writes out of it. So either end may be gone while bytes for the other one are still under way.
 - What is held back stays in the queue, and can be let through later: also when whoever sent it has long made a new connection.
+- Over a unix socket there is no RST: what is closed abruptly is just closed.
 - The end of one side is passed on once all that came before it was. Only a reset overtakes.
 """
 
@@ -15,11 +16,12 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import SocketAttribute, SocketStream, TaskStatus
+from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
 
 CHUNK: Final = 65536
 ROOM: Final = 1 << 20
@@ -178,10 +180,14 @@ def lingers_not(stream: SocketStream) -> None:
 
 
 class Proxy:
-    """It listens on a port of its own for as long as it runs, and goes wherever `to` says."""
+    """It listens on a port of its own for as long as it runs, and goes wherever `to` says.
 
-    def __init__(self) -> None:
+    `folder`: instead it listens on `proxy.sock` there, and goes to `shop.sock`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         self.port = 0
+        self._folder = folder
         self.to = 0
         """The port of the other side."""
         self.delay = 0.0
@@ -195,8 +201,12 @@ class Proxy:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Until it is stopped. It has begun when it listens."""
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        self.port = listener.extra(SocketAttribute.local_port)
+        listener: Listener[SocketStream]
+        if self._folder is None:
+            listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+            self.port = listener.extra(SocketAttribute.local_port)
+        else:
+            listener = await anyio.create_unix_listener(self._folder / "proxy.sock")
         async with listener:
             task_status.started()
             with self._scope:
@@ -211,15 +221,20 @@ class Proxy:
         """The newest connection."""
         return self.pairs[-1] if self.pairs else None
 
+    async def _far(self) -> SocketStream:
+        if self._folder is None:
+            return await anyio.connect_tcp("127.0.0.1", self.to)
+        return await anyio.connect_unix(self._folder / "shop.sock")
+
     async def _serve(self, near: SocketStream) -> None:
         try:
-            far = await anyio.connect_tcp("127.0.0.1", self.to)
+            far = await self._far()
         except OSError:
             self.refused += 1
             lingers_not(near)
             await anyio.aclose_forcefully(near)
             return
-        for stream in (near, far):
+        for stream in (near, far) if self._folder is None else ():
             stream.extra(SocketAttribute.raw_socket).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pair = Pair(near, far, self.delay)
         self.pairs.append(pair)

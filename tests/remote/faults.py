@@ -1,6 +1,6 @@
 """Connections that end in every way: each call ends, what was sent keeps its order, and nothing is lost but what is counted.
 
-    python -m tests.remote.faults --faults 200 --seed 1 --backend trio
+    python -m tests.remote.faults --faults 200 --seed 1 --backend trio --wire tls
 
 A shop runs in a process of its own, behind a proxy of this one. Several senders number what they send and ask, and the shop
 appends what it handles to a file. Then the shop is killed, or stopped, or the proxy resets, holds back, or cuts. After each
@@ -44,7 +44,7 @@ from tests.house import ROOT
 
 from .fault_ledger import Asked, End, Ledger
 from .fault_proxy import Pair, Proxy
-from .fault_shop import CAPACITY, NOTES, NotesApi, Report, files
+from .fault_shop import CAPACITY, NOTES, NotesApi, Report, certify, files, trusts
 
 KIB: Final = 1024
 SENDERS: Final = 4
@@ -89,7 +89,9 @@ def sum_of(limits: Limits) -> float:
 class Shop:
     """The process, one life after the other."""
 
-    def __init__(self, folder: Path, backend: str, chance: Random, *, short: bool) -> None:
+    def __init__(self, folder: Path, backend: str, wire: str, chance: Random, *, short: bool) -> None:
+        self.folder = folder
+        self.wire = wire
         self.notes = folder / "notes"
         self.errors = folder / "errors"
         self.limits = Limits()
@@ -111,7 +113,7 @@ class Shop:
             calls, depth = chance.choice([1, 2, 4, 16, 64]), chance.choice([1, 4, 8])
             self.limits = Limits(frame=frame, calls=calls, depth=depth, **sizes, **SHORT)
         self.files = None
-        arguments = [self.notes, self._backend, json.dumps(asdict(self.limits))]
+        arguments = [self.notes, self._backend, json.dumps(asdict(self.limits)), self.wire, self.folder]
         with self.errors.open("ab") as errors:
             self._process = await anyio.open_process(
                 [sys.executable, "-m", "tests.remote.fault_shop", *map(str, arguments)],
@@ -528,17 +530,20 @@ class Table:
 
 
 @asynccontextmanager
-async def staged(backend: str, chance: Random, group: TaskGroup, *, short: bool) -> AsyncGenerator[Scene]:
+async def staged(backend: str, wire: str, chance: Random, group: TaskGroup, *, short: bool) -> AsyncGenerator[Scene]:
     """All of it, up; and down again."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="faults-")))
-        shop, proxy = Shop(folder, backend, chance, short=short), Proxy()
+        if wire == "tls":
+            certify(folder)
+        shop, proxy = Shop(folder, backend, wire, chance, short=short), Proxy(folder if wire == "unix" else None)
         await group.start(proxy.run)
         stack.push_async_callback(proxy.stop)
         stack.push_async_callback(shop.kill)
         limits = Limits(calls=16, send_bytes=96 * KIB, **SHORT) if short else Limits()
         wait = wait_random(0.02, 0.15) if short else None
-        dialed = dial(f"tcp://127.0.0.1:{proxy.port}", uses=[NOTES], limits=limits, wait=wait)
+        where = f"unix://{folder / 'proxy.sock'}" if wire == "unix" else f"tcp://localhost:{proxy.port}"
+        dialed = dial(where, uses=[NOTES], limits=limits, wait=wait, tls=trusts(folder) if wire == "tls" else None)
         app = await stack.enter_async_context(Supervisor("web", dialed))
         found = app.find(dialed)
         link = found._mailbox.mailbox.extras.carrier
@@ -600,7 +605,7 @@ async def play(scene: Scene, names: Sequence[tuple[str, str]], table: Table) -> 
     return [f"fault {number}, {name}: {each}" for each in wrong]
 
 
-async def run(faults: int, seed: int, backend: str, table: Table, kinds: Sequence[str]) -> list[str]:
+async def run(faults: int, seed: int, backend: str, table: Table, kinds: Sequence[str], wire: str = "tcp") -> list[str]:
     """Returns what is wrong."""
     chance = Random(seed)
     at_defaults = min(len(AT_DEFAULTS), faults // 50)
@@ -613,7 +618,7 @@ async def run(faults: int, seed: int, backend: str, table: Table, kinds: Sequenc
     for short, names in plays:
         wrong = list[str]()
         if names:
-            async with anyio.create_task_group() as group, staged(backend, chance, group, short=short) as scene:
+            async with anyio.create_task_group() as group, staged(backend, wire, chance, group, short=short) as scene:
                 wrong = await play(scene, names, table)
         if wrong:
             return wrong
@@ -629,6 +634,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio")
+    parser.add_argument("--wire", choices=("tcp", "unix", "tls"), default="tcp")
     parser.add_argument("--only", choices=[*FAULTS], action="append", help="a kind of fault; several of them")
     options = parser.parse_args(arguments)
     table, began = Table(), time.monotonic()
@@ -636,12 +642,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # of each connection that is lost
     try:
+        kinds = options.only or [*FAULTS]
         wrong = anyio.run(
-            run, options.faults, options.seed, options.backend, table, options.only or [*FAULTS], backend=options.backend
+            run, options.faults, options.seed, options.backend, table, kinds, options.wire, backend=options.backend
         )
     finally:
         logger.setLevel(level)
-    print(f"{sum(table.faults.values())} faults on {options.backend}, seed {options.seed}, {time.monotonic() - began:.0f} s")
+    how = f"{options.backend}, over {options.wire}, seed {options.seed}"
+    print(f"{sum(table.faults.values())} faults on {how}, {time.monotonic() - began:.0f} s")
     print(*table.lines(), sep="\n")
     print(*[f"FAILED: {line}" for line in wrong], sep="\n", end="\n" if wrong else "")
     return 1 if wrong else 0

@@ -22,14 +22,17 @@ ENDS = [End.SENT, End.SENT, End.ANSWERED, End.SENT, End.SENT]
 ALL = [(1, number) for number in range(1, 6)]
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_each_call_ends_and_what_is_lost_is_counted(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
-    number = 200 if LONG else 4
-    kinds = [] if LONG else [f"--only={kind}" for kind in ("SIGKILL", "SIGSTOP, long", "RST, old bytes come later", "closed")]
-    code = main(["--faults", str(number), "--seed", str(SEED), "--backend", backend, *kinds])
+@pytest.mark.parametrize(("backend", "wire"), [("asyncio", "tcp"), ("trio", "tcp"), ("asyncio", "tls"), ("trio", "unix")])
+def test_each_call_ends_and_what_is_lost_is_counted(backend: str, wire: str, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["SIGKILL", "SIGSTOP, long", "RST, old bytes come later", "closed"]
+    if wire != "tcp":
+        short = ["half-open, both ways", "cut at a byte, back"]
+    number = 200 if LONG else len(short)
+    kinds = [] if LONG else [f"--only={kind}" for kind in short]
+    code = main(["--faults", str(number), "--seed", str(SEED), "--backend", backend, "--wire", wire, *kinds])
     said = capsys.readouterr().out
     assert code == 0, said
-    assert said.startswith(f"{number} faults on {backend}, seed {SEED}")
+    assert said.startswith(f"{number} faults on {backend}, over {wire}, seed {SEED}")
     answered = re.search(r"calls: (\d+) answered, (\d+) unknown", said)
     assert answered is not None
     assert min(map(int, answered.groups())) > 0
