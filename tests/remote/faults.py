@@ -52,6 +52,10 @@ ASKERS: Final = 12
 SIZES: Final = (0, 0, 10, 10, 500, 500, 5000, 20_000)
 UNEXPECTED: Final = re.compile(r"crashed \((?!ConnectionLost)|ProtocolError|never retrieved|Exception ignored|Segmentation")
 """In what the shop logs."""
+ANYIOS: Final = re.compile(r"callback Future.set_result\(None\): InvalidStateError")
+"""What asyncio says when bytes come in at a unix socket in the very turn in which its reader is cancelled: anyio gives the loop
+the future's `set_result` itself. Nothing comes of it.
+"""
 DEADLINES: Final = 0.2
 """Seconds that a caller may get its `TimeoutError` late, beside what the loop is late."""
 STARTS: Final = 2.0
@@ -622,7 +626,7 @@ async def run(faults: int, seed: int, backend: str, table: Table, kinds: Sequenc
                 wrong = await play(scene, names, table)
         if wrong:
             return wrong
-    left = watch.left()
+    left = [each for each in watch.left() if wire != "unix" or not ANYIOS.search(each)]
     if files() > files_before:
         left.append(f"{files() - files_before} files")
     return [f"left at the end: {each}" for each in left]
