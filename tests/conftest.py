@@ -8,7 +8,7 @@ import inspect
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,16 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     _records.cleanup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """All that comes up stays: to look through it for garbage, again and again, would take a fifth of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
