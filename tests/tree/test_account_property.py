@@ -15,7 +15,7 @@ come and go, streams that are read by senders, by handlers, by generators and in
 - promise 3: no call outlives its callee: each caller has got exactly one outcome when the tree has ended
 - promise 7: nothing is left when the tree has ended
 
-In short, 150 plays on each backend, others on each CPython. What this leaves out, 20,000 of each:
+In short, 100 plays on each backend, others on each CPython. What this leaves out, 20,000 of each:
 
     HYPOTHESIS_PROFILE=long pytest tests/tree/test_account_property.py
 """
@@ -30,7 +30,7 @@ from tests.side_by_side import begun, side_by_side
 
 __all__ = ("begun",)
 
-EXAMPLES = 20_000 if LONG else 150
+EXAMPLES = 20_000 if LONG else 100
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -9,7 +9,7 @@ the library, whenever it is called. Tested, at every step and at the end of each
 - nothing is left: no task, no timer, no thread; and the backend has nothing to complain of
 - it comes to an end, in virtual time
 
-In short, 250 plays on each backend, others on each CPython. What this leaves out, 20,000 of each:
+In short, 150 plays on each backend, others on each CPython. What this leaves out, 20,000 of each:
 
     HYPOTHESIS_PROFILE=long pytest tests/tree/test_hostile_property.py
 """
@@ -27,7 +27,7 @@ from .malice import KINDS
 
 __all__ = ("begun",)
 
-EXAMPLES = 20_000 if LONG else 250
+EXAMPLES = 20_000 if LONG else 150
 FIRST = SEED * 1000
 
 
