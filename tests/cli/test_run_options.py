@@ -19,6 +19,7 @@ import supervise
 from supervise.cli.main import main
 from tests.cli.secretive import SECRET
 from tests.house import ROOT
+from tests.long_form import on
 from tests.side_by_side import begun, side_by_side
 
 __all__ = ("begun",)
@@ -53,7 +54,7 @@ def shown(*arguments: str, backend: str = "asyncio") -> dict[str, set[str]]:
 ALL = {"DEBUG", "INFO", "WARNING", "ERROR"}
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@on("trio")
 @pytest.mark.parametrize(
     ("arguments", "shop", "own", "library"),
     [
