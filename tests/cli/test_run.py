@@ -222,7 +222,7 @@ class Serving:
 def test_a_signal_in_mid_traffic_delivers_the_spans_that_ended_before(backend: str, how: str) -> None:
     with Collector() as collector:
         serving = Serving(how, collector.endpoint)
-        with running("tests.cli.trees:BUSY", "--backend", backend, *serving.arguments, **serving.environment) as process:
+        with running("tests.cli.observed:BUSY", "--backend", backend, *serving.arguments, **serving.environment) as process:
             until(process, "100")
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=GUARD)
@@ -241,7 +241,7 @@ def on_both_at_once(tree: str, *arguments: str) -> Generator[dict[str, subproces
 
 
 def test_a_collector_that_hangs_holds_up_neither_work_nor_the_end() -> None:
-    with Collector("hangs") as collector, on_both_at_once("tests.cli.trees:BUSY", "--otlp", collector.endpoint) as both:
+    with Collector("hangs") as collector, on_both_at_once("tests.cli.observed:BUSY", "--otlp", collector.endpoint) as both:
         for process in both.values():
             until(process, "100")
             process.send_signal(signal.SIGTERM)
@@ -255,7 +255,7 @@ def test_a_collector_that_hangs_holds_up_neither_work_nor_the_end() -> None:
 def test_what_is_left_behind_with_status_70_delivers_its_spans_too() -> None:
     with Collector() as collector:
         arguments = ["--shutdown-budget", "0.1", "--otlp", collector.endpoint]
-        with on_both_at_once("tests.cli.trees:DEAF_AND_TRACED", *arguments) as both:
+        with on_both_at_once("tests.cli.observed:DEAF_AND_TRACED", *arguments) as both:
             for process in both.values():
                 until(process, "start a")
                 process.send_signal(signal.SIGTERM)

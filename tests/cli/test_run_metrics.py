@@ -157,7 +157,7 @@ def test_an_exporter_that_is_not_there_is_one_line_with_the_cure_and_status_2(tm
 
 @side_by_side
 def test_metrics_that_a_tree_has_of_its_own_are_served() -> None:
-    with serving("tests.cli.trees:COUNTED") as (process, url):
+    with serving("tests.cli.observed:COUNTED") as (process, url):
         until(process, "start a")
         names = re.findall(r"^# TYPE (\S+)", scraped(url), re.MULTILINE)
         assert names.count("supervise_actor_status") == 1
@@ -166,8 +166,12 @@ def test_metrics_that_a_tree_has_of_its_own_are_served() -> None:
 @pytest.mark.parametrize(
     ("tree", "arguments", "said"),
     [
-        ("tests.cli.trees:COUNTED_ELSEWHERE", (), "--metrics: app has metrics= of its own, for a provider that isn't served"),
-        ("tests.cli.trees:COUNTED", ("--metrics-durations",), "--metrics-durations: app has metrics= of its own"),
+        (
+            "tests.cli.observed:COUNTED_ELSEWHERE",
+            (),
+            "--metrics: app has metrics= of its own, for a provider that isn't served",
+        ),
+        ("tests.cli.observed:COUNTED", ("--metrics-durations",), "--metrics-durations: app has metrics= of its own"),
     ],
 )
 @side_by_side

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import anyio
 import anyio.lowlevel
-from opentelemetry import trace
-from opentelemetry.metrics import NoOpMeterProvider
 from tenacity import wait_fixed
 
 from supervise import DynamicSupervisor, Intensity, Restart, Supervisor, child, current
-from supervise.telemetry import Metrics
 
 
 class Loud:
@@ -60,33 +56,6 @@ class Doomed:
         raise ValueError("doomed")
 
 
-class Busy:
-    """Works for itself, in spans, until it is stopped."""
-
-    async def __aenter__(self) -> Busy:
-        current().nursery.start_soon(self._work)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        trace.get_tracer("t").start_span("stop").end()
-
-    async def _work(self) -> None:
-        for n in itertools.count():
-            with trace.get_tracer("t").start_as_current_span("work", attributes={"n": n}):
-                await anyio.lowlevel.checkpoint()
-            if n == 100:
-                print(n, flush=True)
-            if n > 100:
-                await anyio.sleep(0.001)
-
-
-class DeafAndTraced(Deaf):
-    async def __aenter__(self) -> DeafAndTraced:
-        trace.get_tracer("t").start_span(f"start {self.name}").end()
-        await super().__aenter__()
-        return self
-
-
 class Unborn:
     def __init__(self) -> None:
         raise OSError("no such device")
@@ -111,13 +80,9 @@ DEAF = Supervisor("app", child(Deaf, "a", name="a", stop_within=0.0))
 DOOMED = Supervisor(
     "app", Supervisor("below", child(Doomed, name="doomed", stop_within=1), intensity=Intensity(1)), intensity=Intensity(0)
 )
-BUSY = Supervisor("app", child(Busy, name="busy"))
-DEAF_AND_TRACED = Supervisor("app", child(DeafAndTraced, "a", name="a", stop_within=0.0))
 UNBORN = Supervisor("app", child(Unborn, name="unborn"))
 UNREADY = Supervisor("app", Supervisor("below", child(Unready, name="unready")))
 EMPTY = DynamicSupervisor("empty")
-COUNTED = Supervisor("app", child(Loud, "a", name="a"), metrics=Metrics())
-COUNTED_ELSEWHERE = Supervisor("app", child(Loud, "a", name="a"), metrics=Metrics(NoOpMeterProvider()))
 NUMBER = 7
 any_child: Any = child  # a type checker refuses what follows
 WRONG_ARGUMENTS = Supervisor("app", Supervisor("below", any_child(Loud, "a", "too many", name="a")))
