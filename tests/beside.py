@@ -26,12 +26,14 @@ from typing import Any, Final
 import pytest
 
 BESIDE: tuple[tuple[str, ...], ...] = (
-    # They wait for threads, browsers and terminals, and need little of a processor.
+    # Most of these wait for threads, browsers and terminals, and need little of a processor; links need one of their own.
     (
         "tests/cli/reload/",
         "tests/cli/test_live.py",
         "tests/cli/test_top",
         "tests/live/",
+        "tests/remote/",
+        "tests/wire/",
     ),
     # So do most of these, which start programs, or play for long.
     (
@@ -52,9 +54,7 @@ BESIDE: tuple[tuple[str, ...], ...] = (
     (
         "tests/cli/",
         "tests/examples/",
-        "tests/remote/",
         "tests/test_beside.py",
-        "tests/wire/",
     ),
 )
 """As the ids of tests begin, for each process; the first that fits has it. A folder ends in a slash."""
