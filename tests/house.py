@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,8 +86,13 @@ def is_in(module: str, room: str) -> bool:
     return f"{module}.".startswith(f"{room}.")
 
 
-def imports(module: str, source: str) -> Iterator[Import]:
+@functools.cache
+def imports(module: str, source: str) -> tuple[Import, ...]:
     """All that a module imports, inside of functions and for type checkers too."""
+    return tuple(_imports(module, source))
+
+
+def _imports(module: str, source: str) -> Iterator[Import]:
     package = module if module in PACKAGES else module.rpartition(".")[0]
     todo: list[tuple[ast.AST, bool]] = [(ast.parse(source), False)]
     while todo:
@@ -104,7 +110,8 @@ def imports(module: str, source: str) -> Iterator[Import]:
             for alias in node.names:
                 yield Import(f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base, typing_only)
         else:
-            todo.extend((below, typing_only) for below in ast.iter_child_nodes(node))
+            parts = ast.iter_child_nodes(node)
+            todo.extend((below, typing_only) for below in parts if not isinstance(below, ast.expr))  # they hold no statement
 
 
 def named(source: str) -> set[str]:
