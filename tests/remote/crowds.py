@@ -291,14 +291,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio")
     parser.add_argument("--wire", choices=("tcp", "tls"), default="tcp")
     parser.add_argument("--connections", type=int, default=CONNECTIONS, help=f"a limit of the gate (default: {CONNECTIONS})")
-    parser.add_argument("--asks", type=int, default=Plan.asks, help=f"answers that a deaf client asks for ({Plan.asks})")
+    parser.add_argument(
+        "--asks", type=int, help=f"answers that a deaf client asks for (default: {Plan.asks}, of TLS twice that)"
+    )
     parser.add_argument("--size", type=int, default=Plan.size, help=f"bytes of each of them (default: {Plan.size})")
     given = parser.parse_args(arguments)
     began = time.monotonic()
     rate = 125 if given.wire == "tcp" else 50  # a handshake of TLS is work for both sides
     seconds = given.each * len(KINDS) / rate if given.seconds is None else given.seconds
     limits = {"connections": given.connections}
-    plan = Plan(0, given.each, given.seed, seconds, limits, asks=given.asks, size=given.size)
+    asks = given.asks or (Plan.asks if given.wire == "tcp" else 2 * Plan.asks)
+    plan = Plan(0, given.each, given.seed, seconds, limits, asks=asks, size=given.size)
     logging.getLogger("supervise").setLevel(logging.CRITICAL)
     outcome = anyio.run(lambda: run(plan, given.backend, tls=given.wire == "tls"), backend=given.backend)
     wrong = [*outcome.mistakes(), *outcome.delays()]
