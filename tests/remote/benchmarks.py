@@ -21,7 +21,6 @@ It exits with 1 if a row misses its limit on unix, with its whole interval: what
 from __future__ import annotations
 
 import argparse
-import logging
 import ssl
 import statistics
 import subprocess
@@ -50,7 +49,7 @@ from supervise.wire.remote_address import RemoteAddress
 from tests.benchmarks.interval import interval
 from tests.benchmarks.table import machine
 
-from .crowds import line_of, process
+from .crowds import line_of, no_log, process
 from .fault_shop import certified, certify, trusts
 
 Wire: TypeAlias = Literal["unix", "tcp", "tls"]
@@ -303,9 +302,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.serve is not None:
         anyio.run(serve, given.wire, given.serve, backend=given.backend)
         return 0
-    logging.getLogger("supervise").setLevel(logging.CRITICAL)
     work = partial(run, given.wire, given.backend, other=given.apart, rounds=given.rounds, size=given.size)
-    table = anyio.run(work, backend=given.backend)
+    with no_log():
+        table = anyio.run(work, backend=given.backend)
     print(f"{given.wire}, {given.backend}, {'two processes' if given.apart else 'one process'}; {machine()}")
     print(*table.lines(), sep="\n")
     misses = table.misses() if given.wire == "unix" else []

@@ -25,8 +25,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -172,6 +172,18 @@ def percentile(values: Sequence[float], of: int) -> float:
 # -- a run ---------------------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def no_log() -> Generator[None]:
+    """Of links that come and go, as asked for."""
+    logger = logging.getLogger("supervise")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 @asynccontextmanager
 async def process(module: str, *arguments: object, **how: Any) -> AsyncGenerator[Process]:
     """A module of this folder; it is killed if it hasn't ended."""
@@ -302,8 +314,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limits = {"connections": given.connections}
     asks = given.asks or (Plan.asks if given.wire == "tcp" else 2 * Plan.asks)
     plan = Plan(0, given.each, given.seed, seconds, limits, asks=asks, size=given.size)
-    logging.getLogger("supervise").setLevel(logging.CRITICAL)
-    outcome = anyio.run(lambda: run(plan, given.backend, tls=given.wire == "tls"), backend=given.backend)
+    with no_log():
+        outcome = anyio.run(lambda: run(plan, given.backend, tls=given.wire == "tls"), backend=given.backend)
     wrong = [*outcome.mistakes(), *outcome.delays()]
     took = time.monotonic() - began
     print(f"{len(outcome.seen)} clients on {given.backend} over {given.wire}, seed {given.seed}, {took:.0f} s")
