@@ -66,7 +66,8 @@ class Down(NamedTuple):
     """Why it ended. Of an actor that isn't started again it is why its last life ended."""
 
     def __str__(self) -> str:
-        return f"{self.path} #{self.incarnation} ended: {self.reason}"
+        life = f" #{self.incarnation}" if self.incarnation else ""  # of a link that is down nobody knows which life it is
+        return f"{self.path}{life} ended: {self.reason}"
 
 
 OnDown: TypeAlias = Callable[[Any, Down], object]

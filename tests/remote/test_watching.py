@@ -163,7 +163,7 @@ async def test_a_monitor_hears_of_each_end_and_goes_on_after_a_reconnect() -> No
         await at_rest()
         assert await nurse.call(Nurse.read) == [
             "web/link:market #1 ended: crashed (ValueError: crash)",
-            "web/link:market #0 ended: unreachable (ConnectionLost: the connection broke)",
+            "web/link:market ended: unreachable (ConnectionLost: the connection broke)",
             "web/link:market #2 ended: crashed (ValueError: crash)",
         ]
         await t.web.terminate_child(nurse)
