@@ -11,10 +11,6 @@ from supervise.errors import ProtocolError
 from .flight import Flight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from supervise.wire.interface import Interface
-
     from .limits import Limits
     from .outgoing import Outgoing
 
@@ -22,11 +18,13 @@ if TYPE_CHECKING:
 class Flights:
     """Of one connection: an end of it is the end of all of them."""
 
-    __slots__ = ("_calls", "_numbers", "_open", "_sends")
+    __slots__ = ("_agreed", "_calls", "_numbers", "_open", "_sends")
 
-    def __init__(self, uses: Iterable[Interface[object]], agreed: Limits) -> None:
-        self._calls = [Flight(agreed.calls, agreed.call_bytes) for _ in range(agreed.depth)]
-        self._sends = {used.name: Flight(math.inf, agreed.send_bytes) for used in uses}
+    def __init__(self, agreed: Limits) -> None:
+        self._agreed = agreed
+        # Each is made with its first message: an idle link has none, and one takes 900 bytes.
+        self._calls: dict[int, Flight] = {}
+        self._sends: dict[str, Flight] = {}
         self._open: dict[int, Outgoing] = {}
         self._numbers = count(1)
 
@@ -44,10 +42,17 @@ class Flights:
         return number
 
     def _of(self, outgoing: Outgoing) -> Flight:
+        agreed = self._agreed
         if not outgoing.is_call:
-            return self._sends[outgoing.interface.name]
-        # A level that is deeper than what was agreed is refused where it would be written.
-        return self._calls[min(outgoing.level, len(self._calls) - 1)]
+            name = outgoing.interface.name
+            sends = self._sends.get(name)
+            if sends is None:
+                sends = self._sends[name] = Flight(math.inf, agreed.send_bytes)
+            return sends
+        calls = self._calls.get(outgoing.level)
+        if calls is None:
+            calls = self._calls[outgoing.level] = Flight(agreed.calls, agreed.call_bytes)
+        return calls
 
     def call(self, number: int) -> Outgoing:
         """The open call of this number. ProtocolError if there is none."""
@@ -89,4 +94,4 @@ class Flights:
     @property
     def unconfirmed(self) -> int:
         """How many these are."""
-        return sum(len(flight.sizes) for flight in self._sends.values())
+        return sum(len(flight.sizes) for flight in [*self._sends.values()])

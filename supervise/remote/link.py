@@ -98,7 +98,7 @@ class Link(HasTraffic):
         self._far = ""
         self._calls = [Window(backend, limits.calls, limits.call_bytes) for _ in range(limits.depth)]
         self._sends = {used.name: Window(backend, math.inf, limits.send_bytes) for used in uses}
-        self._flights = Flights((), limits)  # of this connection, or of none
+        self._flights = Flights(limits)  # of this connection, or of none
         self._held: dict[tuple[str, int], deque[Outgoing]] = {}
         self._taken: Sized = ()  # calls that came in, and have no answer yet
         self._routes: Routes | None = None
@@ -414,7 +414,7 @@ class Link(HasTraffic):
         """
         self.agreed, self.connection, self._routes = agreed, connection, routes
         self._far, self._taken = far, taken
-        self._flights = Flights(self.uses, agreed)
+        self._flights = Flights(agreed)
         for window in self._calls:
             window.resize(agreed.calls, agreed.call_bytes)
         for window in self._sends.values():
@@ -426,7 +426,7 @@ class Link(HasTraffic):
         """It is over. Nobody knows what became of what was written to it."""
         self.connection = None
         self.watching.down(why)
-        flights, self._flights = self._flights, Flights((), self.limits)
+        flights, self._flights = self._flights, Flights(self.limits)
         self._taken = ()
         for outgoing in flights.calls:
             text = f"{self.path}: the connection ended while {name_of(outgoing.method.function)} was under way ({why})"
