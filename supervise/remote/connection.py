@@ -119,7 +119,7 @@ class Connection:
             try:
                 await self._stream.send(data)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
-                raise ConnectionLost(f"the connection broke while it was written to{_said(error)}") from error
+                raise ConnectionLost(f"the connection broke while it was written to{_said(error)}") from None
             self._write_begun = None
             self.sent += len(data)
             if not self.is_full:
@@ -193,7 +193,7 @@ class Connection:
             except anyio.EndOfStream:
                 raise ConnectionLost("the other side has closed the connection without a word") from None
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
-                raise ConnectionLost(f"the connection broke{_said(error)}") from error
+                raise ConnectionLost(f"the connection broke{_said(error)}") from None
             self._heard = self._backend.now()
             self._pinged = None
             self.received += len(data)

@@ -17,7 +17,10 @@ from supervise.errors import ConnectionLost
 from supervise.tree.child import Child, child
 from supervise.tree.current import current
 from supervise_strategies.errors import InvalidSpec
+from supervise_strategies.exception import cause_of
+from supervise_strategies.kind import is_of
 from supervise_strategies.restart import Restart
+from supervise_strategies.text import said
 
 from .caller import verifies
 from .endpoint import Endpoint
@@ -168,4 +171,13 @@ async def _reached(where: str, connects: Connects, limits: Limits) -> ByteStream
     except TimeoutError:
         raise ConnectionLost(f"{where} wasn't reached within {limits.connect:g} s") from None
     except OSError as error:
-        raise ConnectionLost(f"{where} isn't reached: {error}") from error
+        raise ConnectionLost(f"{where} isn't reached: {_said(error)}") from None  # the text says all: it may come each 30 s
+
+
+def _said(error: OSError) -> str:
+    """It, with what anyio says for each address that was tried."""
+    causes = [cause] if (cause := cause_of(error)) is not None else []
+    if is_of(cause, BaseExceptionGroup):
+        causes = [*cause.exceptions]
+    told = dict.fromkeys(said(each) for each in (error, *causes))
+    return ": ".join([*told][:3])

@@ -84,7 +84,7 @@ async def introduce(stream: ByteStream, link: Link, terms: Terms, name: str, tok
         if isinstance(error, TimeoutError):
             raise ConnectionLost(f"{terms.where} hasn't greeted within {terms.limits.greeting:g} s") from None
         if isinstance(error, anyio.BrokenResourceError | anyio.ClosedResourceError | anyio.EndOfStream | OSError):
-            raise ConnectionLost(f"{terms.where} has closed the connection before it had greeted") from error
+            raise ConnectionLost(f"{terms.where} has closed the connection before it had greeted") from None
         raise
     caller = caller_at(stream, met.hello)
     return _introduced(stream, reader, met, terms.serves, terms.uses, terms.where, caller.identity)

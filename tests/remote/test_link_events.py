@@ -9,6 +9,7 @@ tests in their rooms.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 
 from supervise import Supervisor, child
 from supervise.errors import OutcomeUnknown
-from supervise.events import Admitted, Event, LinkDown, LinkUp, Refused
+from supervise.events import Admitted, Event, LinkDown, LinkUp, Refused, Stopped
 from supervise.remote.caller import Caller
 from supervise.remote.dial import connect, dial
 from supervise.remote.gate import gate
@@ -258,3 +259,19 @@ async def test_why_tls_failed_is_told() -> None:
     assert refused.why.startswith("TLS failed: ")
     assert "certificate" in refused.why
     assert refused.address.startswith("127.0.0.1:")
+
+
+@on_the_real_clock
+async def test_why_nobody_is_reached_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be told every 30 s for days: what the network's library did in between helps nobody."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and doesn't listen
+        told: list[Event] = []
+        link = dial(f"tcp://127.0.0.1:{taken.getsockname()[1]}", uses=[ORDERS], name="shop")
+        async with Supervisor("web", link, listener=told.append):
+            stopped = await heard_of(told, Stopped)
+    assert "isn't reached: " in str(stopped.reason)
+    assert "Connect" in str(stopped.reason)  # what the system says
+    (record, *_) = [record for record in caplog.records if "isn't reached" in record.getMessage()]
+    assert record.exc_info is not None
+    assert logging.Formatter().formatException(record.exc_info).count("\n") == 0
