@@ -317,6 +317,31 @@ async def test_a_smaller_window_at_the_new_connection_breaks_nothing() -> None:
             assert [window.out for window in state._calls] == [0] * 8
 
 
+class Tape(Orders):
+    """Notes what it swallows, too."""
+
+    async def swallow(self, data: bytes) -> int:
+        self.log.append(len(data))
+        return len(data)
+
+
+async def test_a_small_message_doesnt_pass_a_large_one_that_is_held_back() -> None:
+    network = FakeNetwork()
+    tape, link = child(Tape, list[Any](), name="tape"), dial(network.connect, uses=[ORDERS])
+    network.refuse()
+    async with Supervisor("web", link) as web:
+        far = ORDERS.over(web.find(link))
+        for size in (20_000, 20_000):
+            await far.send(OrdersApi.swallow, bytes(size))
+        for n in range(3):
+            await far.send(OrdersApi.note, n)
+        network.heal()
+        async with Supervisor("shop", tape, gate(network.listen, serves=[ORDERS.by(tape)], limits=SMALL)) as shop:
+            assert await far.call(OrdersApi.count) == 0
+            await at_rest()
+            assert await shop.find(tape).call(Tape.read) == [20_000, 20_000, 0, 1, 2]
+
+
 # -- the life of a link ----------------------------------------------------------------------------------------------------
 
 
