@@ -1,7 +1,8 @@
 """Real trees agree with OTP in all recorded scenarios, on asyncio and on trio, and a runtime that doesn't is found out.
 
 Tested:
-- every file of recordings on both backends, with hooks where the script needs them and with hooks everywhere
+- every file of recordings on both backends, with hooks where the script needs them and with hooks everywhere; random ones
+  with hooks everywhere alone, since `python -m tests.conformance --subject runtime` plays all without
 - faults in how the runtime feeds facts to the machine and obeys its directives are seen
 - a listener that raises, a message that is lost without a word, and a task that is left behind are seen
 """
@@ -27,6 +28,7 @@ from supervise.tree.place import ActorPlace
 from supervise.tree.tree import Tree
 from supervise_strategies import ExitKind, ExitReason, Stop, progress, restarting, supervision
 from supervise_strategies.supervisor_state import SupervisorState
+from tests.long_form import LONG
 
 from . import runtime
 from .__main__ import main
@@ -37,8 +39,15 @@ from .verdict import judge
 Sabotage: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 
 
-@pytest.mark.parametrize("path", given_files(), ids=lambda path: path.stem)
-@pytest.mark.parametrize("careful", [False, True], ids=["plain", "careful"])
+RECORDINGS: Final = [
+    pytest.param(path, careful, id=f"{'careful' if careful else 'plain'}-{path.stem}")
+    for careful in (False, True)
+    for path in given_files()
+    if LONG or careful or not path.stem.startswith("rnd_")
+]
+
+
+@pytest.mark.parametrize(("path", "careful"), RECORDINGS)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_the_runtime_does_what_otp_did(backend: str, careful: bool, path: Path) -> None:
     verdicts = [*judge(load(path), partial(runtime.play, backend=backend, careful=careful))]
