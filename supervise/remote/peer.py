@@ -154,6 +154,8 @@ class Peer:
         """Greet the other side, and begin."""
         greeted = await self._greet(self._link)
         self._stream = greeted.stream
+        if self._ended:
+            return  # it ended in the very turn in which the last frame of the greeting came: nobody would end this one
         self._agreed = agreed = greeted.limits
         life = self._life
         connection = Connection(greeted.stream, greeted.reader, agreed, life.mailbox.backend, self._fail)

@@ -18,7 +18,7 @@ from tenacity import wait_fixed
 
 from supervise import CallTimeout, ExitKind, Restart, Supervisor, child, pool
 from supervise.errors import ActorRestarting, ActorStopped, MailboxClosed, MailboxFull, OutcomeUnknown, RemoteError
-from supervise.events import Stopped
+from supervise.events import LinkUp, Stopped
 from supervise.mailbox.observers import _OBSERVED
 from supervise.remote.connection import Connection
 from supervise.remote.dial import connect, dial
@@ -26,7 +26,7 @@ from supervise.remote.gate import gate
 from supervise.remote.greeting import Dialing
 from supervise.remote.limits import Limits
 from supervise.testing import record
-from supervise.testing.fake_link import FakeNetwork
+from supervise.testing.fake_link import FakeNetwork, FakeStream
 from supervise.testing.virtual_time import at_rest
 from supervise.wire.bodies import Goodbye, encode_body
 from supervise.wire.frames import GREETING, Frame, FrameReader, encode
@@ -559,3 +559,38 @@ async def test_a_link_may_serve_what_comes_later() -> None:
             await back.call(OrdersApi.count)
         await web.start_child(orders)
         assert await back.call(OrdersApi.count) == 0
+
+
+class Unhurried(FakeStream):
+    """What it reads it reads to the end, whoever is cancelled meanwhile."""
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        parts: list[bytes] = []
+        with anyio.CancelScope(shield=True):
+            parts.append(await super().receive(max_bytes))
+        return parts[0]
+
+
+async def test_a_link_that_is_stopped_as_its_greeting_ends_isnt_up() -> None:
+    network, orders = FakeNetwork(latency=1), child(Orders)
+
+    async def connects() -> FakeStream:
+        stream = await network.connect()
+        return Unhurried(stream._reads, stream._writes)
+
+    link = dial(connects, uses=[ORDERS])
+    async with (
+        Supervisor("shop", orders, gate(network.listen, serves=[ORDERS.by(orders)])),
+        Supervisor("web", link) as web,
+    ):
+        told = record(web)
+        far = ORDERS.over(web.find(link))
+        await far.send(OrdersApi.note, 1)
+        await anyio.sleep(1.5)
+        await web.terminate_child("link")
+        assert not [event for event in told if isinstance(event, LinkUp)]
+        with anyio.fail_after(10):
+            assert (await far.watch()).reason.kind is ExitKind.UNREACHABLE
+        await web.restart_child("link")
+        assert await far.call(OrdersApi.count) == 0
+        assert len([event for event in told if isinstance(event, LinkUp)]) == 1
