@@ -94,11 +94,11 @@ class Watched:
         body = decode_body(SubscribeBody, data)
         try:
             feed = _Feed(number, event, target.subscribe(event, body.capacity, body.overflow), body.capacity)
-        except SuperviseError as error:
+            feed.subscription._enter()  # not in the task: what the very next call makes the actor publish is told
+        except SuperviseError as error:  # of a relay it begins only if the process behind it has such events
             self._ended(number, EndedBody(why=str(error)))
             return
         self._feeds[number] = feed
-        feed.subscription._enter()  # not in the task: what the very next call makes the actor publish is told
         self._group.start_soon(self._feed, feed, name="subscription")
 
     def more(self, number: int, events: int) -> None:
@@ -131,6 +131,7 @@ class Watched:
             finally:
                 await feed.subscription.aclose()
             if self._feeds.pop(feed.number, None) is not None:
+                self._tell_missed(feed)
                 self._ended(feed.number, EndedBody(why=why, slow=slow))
 
     def _ended(self, number: int, body: EndedBody) -> None:
@@ -143,11 +144,14 @@ class Watched:
             say(logging.ERROR, "an event can't be told to the other side of a link: %s", error)
             feed.unsaid += 1
             return
+        self._tell_missed(feed)
+        feed.may -= 1
+        self._connection.put(Frame(Kind.EVENT, feed.number, body=body), urgent=False)
+
+    def _tell_missed(self, feed: _Feed) -> None:
         missed = feed.missed()
         if missed is not None:
             self._connection.put(Frame(Kind.MISSED, feed.number, body=encode_body(missed)), urgent=False)
-        feed.may -= 1
-        self._connection.put(Frame(Kind.EVENT, feed.number, body=body), urgent=False)
 
     def _check(self, number: int, among: Sized, what: str) -> None:
         if number in self._lookouts or number in self._feeds:

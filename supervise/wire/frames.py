@@ -45,7 +45,7 @@ Kinds: what has to be there (neither 0 nor empty), and what may be. All else is 
 | 17 MORE | id, to | | `to` further events of this subscription may come |
 | 18 EVENT | id | body | one of its events |
 | 19 ENDED | id, body | | the subscription has ended by itself |
-| 20 MISSED | id, body | | how much the subscriber has missed so far; before the next EVENT, whenever that is more than it was |
+| 20 MISSED | id, body | | how much the subscriber has missed so far; before EVENT or ENDED, if that is more than it was |
 
 Maps in bodies
 --------------
