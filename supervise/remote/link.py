@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     from .route import Routes
 
 T = TypeVar("T")
-_ENVELOPE: Final = 512  # bytes of a frame beside its body, at most
+_ENVELOPE: Final = 512  # bytes of a frame beside its body, at most, if it was passed on by few
+_VIA: Final = 128  # of them for the names of those
 _LATEST: Final = 10 * 365 * 24 * 3600.0  # seconds that a frame can say are left; more is as good as no deadline
 
 
@@ -385,6 +386,8 @@ class Link(HasTraffic):
     def _unfit(self, outgoing: Outgoing) -> SuperviseError | None:
         """Whether it is more than this connection has agreed on."""
         most, agreed = self.agreed.frame - _ENVELOPE, self.agreed.depth
+        if outgoing.via:  # up to 200 characters each
+            most -= max(0, sum(len(name.encode()) + 3 for name in outgoing.via) - _VIA)
         if len(outgoing.body) <= most and not (outgoing.is_call and outgoing.depth > agreed):
             return None
         name = name_of(outgoing.method.function)

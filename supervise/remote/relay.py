@@ -29,6 +29,7 @@ from supervise_strategies.kind import is_of
 from supervise_strategies.text import LONG, cut
 
 from . import circle
+from .limits import DEEPEST
 from .link import Link
 from .outgoing import Outgoing
 from .target import Incoming, refuse
@@ -229,7 +230,7 @@ class Forwarded(Outgoing):
             message,
             None,
             level=incoming.level + 1,
-            above=() if arrival is None else (*frame.above, circle.new_id()),
+            above=() if arrival is None else (*frame.above, circle.new_id())[-DEEPEST:],  # who calls may have put in any
             deadline=incoming.deadline,
             trace=frame.trace,
             flags=frame.flags,

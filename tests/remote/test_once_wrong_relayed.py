@@ -1,18 +1,19 @@
 """What once went wrong at a relay: each test is of one fault, and was red with it.
 
 Tested on both backends in virtual time: events that the process behind it doesn't have, and more subscriptions than its link
-takes; what was missed before the end.
+takes; what was missed before the end; frames that are as long as may be, and those that a client has made up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import pytest
 
 from supervise import Supervisor, child
-from supervise.events import LinkDown
+from supervise.events import LinkDown, Lost
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
 from supervise.remote.relay import relay
@@ -20,10 +21,14 @@ from supervise.remote.watching import MOST
 from supervise.testing import record
 from supervise.testing.fake_link import FakeNetwork
 from supervise.testing.virtual_time import at_rest
+from supervise.wire.frames import GREETING, Frame, encode
 from supervise.wire.interface import Interface
+from supervise.wire.kinds import Kind
 
 from .test_relayed_events import road
+from .test_relays import Chain, chain
 from .test_watching import MARKET, Market, MarketApi, Price
+from .world import ORDERS, OrdersApi
 
 pytestmark = pytest.mark.anyio
 
@@ -83,3 +88,43 @@ async def test_what_was_missed_is_told_before_the_end_too() -> None:
         with pytest.raises(anyio.EndOfStream):
             await prices.receive()
         assert prices.gaps == 1
+
+
+async def sent_by_a_client(c: Chain, frame: Frame) -> None:
+    """Of a client that does what it likes. Its own link ends by the answer, to what it doesn't know of."""
+    link: Any = c.far._carrier
+    link.connection.put(frame, urgent=True)
+    await anyio.sleep(5)
+
+
+def index(c: Chain, handler: Any) -> int:
+    link: Any = c.far._carrier
+    found: int = link._routes.index_of("shop", ORDERS.method(handler))
+    return found
+
+
+async def test_as_many_calls_above_it_as_a_frame_takes_are_no_fault_of_the_relays_link() -> None:
+    async with chain() as c:
+        await c.far.call(OrdersApi.count)
+        body = ORDERS.method(OrdersApi.count).encode((), {})
+        await sent_by_a_client(c, Frame(Kind.CALL, 99, index(c, OrdersApi.count), body, depth=1, above=(bytes(8),) * 8))
+        assert c.inner.made == 1
+
+
+@pytest.mark.parametrize("name", ["y" * 200, "\U0001f600" * 80], ids=["letters", "faces"])
+async def test_as_many_bytes_as_a_frame_takes_are_no_fault_of_the_relays_link(name: str) -> None:
+    async with chain() as c:
+        await c.far.call(OrdersApi.count)
+        told = record(c.between)
+        method, to = ORDERS.method(OrdersApi.swallow), index(c, OrdersApi.swallow)
+        size = GREETING - 2000
+        while True:
+            body = method.encode((bytes(size),), {})
+            frame = Frame(Kind.SEND, 0, to, body, 10000, 0, "x" * 200, via=(name, name))
+            if len(encode(frame)) - 4 == GREETING:
+                break
+            size += GREETING - (len(encode(frame)) - 4)
+        await sent_by_a_client(c, frame)
+        assert c.inner.made == 1
+        (lost,) = told.of(Lost)
+        assert "the other side takes" in str(lost)
