@@ -65,8 +65,9 @@ class Arrival(ForeignReply):
         if self.done():
             return
         self._end()
-        if kind is Kind.REPLY and len(body) > self.most:
-            text = f"the result of {self.method.name} has {len(body)} bytes, and {self.most} may cross"
+        if len(body) > self.most:
+            what = "result" if kind is Kind.REPLY else "error"
+            text = f"the {what} of {self.method.name} has {len(body)} bytes, and {self.most} may cross"
             self.raised(BadReply(f"{text} here: send a reference to what is large"))
         else:
             self._answer(self, kind, body)

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from supervise import Supervisor, child
+from supervise.errors import BadReply
 from supervise.events import LinkDown, Lost
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
@@ -21,12 +22,14 @@ from supervise.remote.watching import MOST
 from supervise.testing import record
 from supervise.testing.fake_link import FakeNetwork
 from supervise.testing.virtual_time import at_rest
+from supervise.wire.bodies import ErrorBody, encode_body, packed
 from supervise.wire.frames import GREETING, Frame, encode
 from supervise.wire.interface import Interface
 from supervise.wire.kinds import Kind
+from tests.doubles import Outcomes
 
 from .test_relayed_events import road
-from .test_relays import Chain, chain
+from .test_relays import SMALL, Chain, chain
 from .test_watching import MARKET, Market, MarketApi, Price
 from .world import ORDERS, OrdersApi
 
@@ -128,3 +131,18 @@ async def test_as_many_bytes_as_a_frame_takes_are_no_fault_of_the_relays_link(na
         assert c.inner.made == 1
         (lost,) = told.of(Lost)
         assert "the other side takes" in str(lost)
+
+
+async def test_an_error_that_is_too_large_for_the_first_link_is_a_bad_reply() -> None:
+    async with chain(front=SMALL) as c, anyio.create_task_group() as group:
+        await c.far.call(OrdersApi.count)
+        outcomes = Outcomes(group)
+        await outcomes.watch("call", c.far.call(OrdersApi.wait, 100))
+        life = c.shop.find("gate/links/link")._mailbox.mailbox.turn
+        assert life is not None
+        peer: Any = life.instance
+        body = encode_body(ErrorBody(kind="raised", args=packed(["x" * 40_000])))
+        peer._answer(next(iter(peer._calls.values())), Kind.ERROR, body)
+        await at_rest()
+        assert isinstance(outcomes.of["call"], BadReply)
+        assert (c.inner.made, c.outer.made) == (1, 1)
