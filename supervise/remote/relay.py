@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from supervise.address.address import Address, WeakAddress
-from supervise.errors import ActorStopped, SuperviseError
+from supervise.errors import ActorStopped, CallTooDeep, SuperviseError
 from supervise.log import say
 from supervise.mailbox.observers import Down
 from supervise.message import Message, name_of
@@ -94,7 +94,8 @@ def relay(to: Child[Peer] | Choose, interface: Interface[Any], /) -> Served:
 
     Order is kept for each sender as long as its messages go out over the same link. When the link is
     down they wait in its mailbox. A call that was written to a connection that has ended is
-    `OutcomeUnknown` for its caller, too. Raises `InvalidSpec`.
+    `OutcomeUnknown` for its caller, too. Relays may follow each other: 8 of them pass on a send, and
+    as many a call as its depth allows. Raises `InvalidSpec`.
 
     >>> from supervise.testing import FakeNetwork
     >>> from supervise.wire import Interface
@@ -168,6 +169,9 @@ class RelayTarget:
         if arrival is not None and arrival.done():
             return
         try:
+            if len(incoming.frame.via) >= MOST_VIA:  # a call ends by its depth: a send would go round for ever
+                text = f"{name_of(incoming.method.function)} was passed on by {MOST_VIA} relays, which is the most"
+                raise CallTooDeep(f"{self._here.path}: {text}: does one of them lead back to another?")
             link = self._link_for(incoming)
             await link.forward(Forwarded(link, incoming))
         except SuperviseError as error:

@@ -1,7 +1,8 @@
 """What once went wrong at a relay: each test is of one fault, and was red with it.
 
 Tested on both backends in virtual time: events that the process behind it doesn't have, and more subscriptions than its link
-takes; what was missed before the end; frames that are as long as may be, and those that a client has made up.
+takes; what was missed before the end; frames that are as long as may be, and those that a client has made up;
+relays that lead back to each other.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import anyio
 import pytest
 
 from supervise import Supervisor, child
-from supervise.errors import BadReply
+from supervise.errors import BadReply, CallTooDeep
 from supervise.events import LinkDown, Lost
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
@@ -146,3 +147,24 @@ async def test_an_error_that_is_too_large_for_the_first_link_is_a_bad_reply() ->
         await at_rest()
         assert isinstance(outcomes.of["call"], BadReply)
         assert (c.inner.made, c.outer.made) == (1, 1)
+
+
+async def test_a_send_doesnt_go_round_for_ever_where_relays_lead_back_to_each_other() -> None:
+    here, there = FakeNetwork(latency=0.1), FakeNetwork(latency=0.1)
+    to_here, to_there = dial(here.connect, uses=[ORDERS], name="to_here"), dial(there.connect, uses=[ORDERS], name="to_there")
+    near = dial(here.connect, uses=[ORDERS])
+    async with (
+        Supervisor("here", to_there, gate(here.listen, serves=[relay(to_there, ORDERS)])) as at_here,
+        Supervisor("there", to_here, gate(there.listen, serves=[relay(to_here, ORDERS)])) as at_there,
+        Supervisor("web", near) as web,
+    ):
+        told = [record(at_here), record(at_there)]
+        far = ORDERS.over(web.find(near))
+        await far.send(OrdersApi.note, 1)
+        await anyio.sleep(60)
+        (lost,) = [event for events in told for event in events.of(Lost)]
+        assert "was passed on by 8 relays, which is the most" in str(lost)
+        with pytest.raises(CallTooDeep):
+            await far.call(OrdersApi.count)
+        await at_rest()
+        assert all(app.account().balanced for app in (at_here, at_there, web))
