@@ -86,9 +86,6 @@ class Intake:
         send = None
         if arrival is None:
             self.open += incoming.size
-            if target.by_level or self._order:
-                send = _Send(incoming.size)
-                self._order.append(send)
         else:
             try:
                 circle.check(incoming.frame.above, target.mailbox, incoming.method.function, {})
@@ -96,7 +93,11 @@ class Intake:
                 arrival.refuse(error)
                 return None
         line = self._line(incoming.level if target.by_level else 0)
-        if not line.at_work and target.is_open:
+        at_once = not line.at_work and target.is_open
+        if arrival is None and (not at_once or self._order):  # of one that waits its credit may come before that of others
+            send = _Send(incoming.size)
+            self._order.append(send)
+        if at_once:
             return self._bring(
                 target, incoming, send
             )  # by the reader, who never waits for room: a task would cost a call a sixth

@@ -58,14 +58,14 @@ class Way:
         self.back: list[int] = []
         self.intake = Intake("shop", 0, group, lambda _, size: self.back.append(size), lambda: None)
 
-    def comes(self, name: str, size: int = 1, *, level: int = 0, call: bool = False) -> None:
+    def comes(self, name: str, size: int = 1, *, level: int = 0, call: bool = False, target: Gated | None = None) -> None:
         kind, depth = (Kind.CALL, level + 1) if call else (Kind.SEND, level)
         frame = Frame(kind, 1 if call else 0, 0, name.encode(), depth=depth)
         none = cast("Any", None)
         arrival = cast("Any", Call()) if call else None
         method = cast("Any", SimpleNamespace(function=None))
         incoming = Incoming(frame, none, method, arrival, size, 0.0, none)
-        assert self.intake.take(cast("Any", self.target), incoming) is None
+        assert self.intake.take(cast("Any", target or self.target), incoming) is None
 
 
 @asynccontextmanager
@@ -130,3 +130,17 @@ async def test_credit_goes_back_in_the_order_of_arrival_whatever_passes() -> Non
         w.target.lets("second")
         await at_rest()
         assert (w.back, w.intake.open) == ([10, 20, 30], 0)
+
+
+async def test_credit_goes_back_in_that_order_where_some_is_passed_on_and_some_is_for_here() -> None:
+    """As where callers of yesterday's interface are served here, and those of today's elsewhere."""
+    async with way(by_level=False) as w:
+        elsewhere = Gated(by_level=True)
+        w.comes("here", 10)
+        w.comes("deeper", 30, level=1, target=elsewhere)
+        elsewhere.lets("deeper")
+        await at_rest()
+        assert (w.back, w.intake.open) == ([], 40)
+        w.target.lets("here")
+        await at_rest()
+        assert (w.back, w.intake.open) == ([10, 30], 0)
