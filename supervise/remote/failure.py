@@ -25,6 +25,7 @@ from supervise.errors import (
     MessageDropped,
     NotAHandler,
     NotServed,
+    OutcomeUnknown,
     ProtocolError,
     RemoteError,
     SuperviseError,
@@ -68,6 +69,7 @@ _KINDS: Final[tuple[tuple[type[BaseException], ErrorKind], ...]] = (
     (TooLarge, "too_large"),
     (NotServed, "not_served"),
     (UnknownHandler, "unknown"),
+    (OutcomeUnknown, "outcome_unknown"),
 )
 
 
@@ -148,5 +150,6 @@ _MADE: Final[dict[str, Callable[[str, Message], SuperviseError]]] = {
     "bad_reply": BadReply,
     "too_large": TooLarge,
     "not_served": NotServed,
+    "outcome_unknown": OutcomeUnknown,
     "cancelled": CallTimeout,
 }

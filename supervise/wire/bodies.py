@@ -52,6 +52,7 @@ ErrorKind: TypeAlias = Literal[
     "bad_reply",
     "too_large",
     "not_served",
+    "outcome_unknown",
     "raised",
     "remote",
     "cancelled",

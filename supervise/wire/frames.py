@@ -76,8 +76,8 @@ Unknown keys are ignored; `= …` is what a missing one means.
 | | gaps | int = 0: how often since SUBSCRIBE a relay has lost the link that they come by |
 
 Kinds of ERROR: crashed, stopped, closed, full, dropped, unknown, restarting, timeout, cycle, too_deep, bad_message, bad_reply,
-too_large, not_served, raised, remote, cancelled. Bodies of CALL, SEND, REPLY and EVENT are in the format that the interface
-names. A hash is of the signature: as both sides know it, or the handler can't be used.
+too_large, not_served, outcome_unknown, raised, remote, cancelled. Bodies of CALL, SEND, REPLY and EVENT are in the format that
+the interface names. A hash is of the signature: as both sides know it, or the handler can't be used.
 
 Characters, at most: names, keys and types 200 · paths and whys 1000 · texts of errors and tokens 4000 · texts of signatures
 16000. At most 1000 names in `uses`.

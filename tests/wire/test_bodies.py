@@ -258,5 +258,5 @@ def test_the_token_is_in_no_text() -> None:
 
 def test_the_lists_of_kinds_are_those_of_the_words_here() -> None:
     assert set(ENDS) == {*ExitKind, "unreachable"}
-    assert len(ERRORS) == 17
+    assert len(ERRORS) == 18
     assert decode_body(SubscribeBody, by_hand.pack({"capacity": 1})).overflow in get_args(WhenFull)
