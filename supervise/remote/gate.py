@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -26,7 +25,6 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketListener
 
-from supervise._backends import current_backend
 from supervise.actor.factory import Factory
 from supervise.errors import ProtocolError, SuperviseError
 from supervise.events import Admitted, Refused
@@ -45,6 +43,7 @@ from .endpoint import Endpoint, secured, undelayed
 from .handshake import Arrived, Introduced, answer, hear, refuse
 from .limits import Limits
 from .peer import Peer, Terms
+from .seldom import Seldom
 from .terms import check_callable, check_flags, check_side, interfaces_of, served_of
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ if TYPE_CHECKING:
     from .link import Link
 
 _ACCEPT_AGAIN: Final = 0.1  # seconds until the next try, when no connection can be taken
-_COMPLAIN_EVERY: Final = 5.0  # seconds, of that
 
 
 Listens: TypeAlias = Callable[[], Awaitable[Iterable[Any]]]
@@ -117,7 +115,7 @@ class Acceptor:
         self._listeners: list[SocketListener] = []
         self._from: Counter[str] = Counter()  # connections, by address
         self._handshakes = 0
-        self._complained = -math.inf
+        self._no_accept, self._no_greeting, self._no_answer = Seldom(), Seldom(), Seldom()
         self._links: dict[tuple[bytes, str], tuple[int, Address[Peer]]] = {}
         self._turns: WeakValueDictionary[tuple[bytes, str], anyio.Lock] = WeakValueDictionary()
 
@@ -155,9 +153,7 @@ class Acceptor:
                 current().nursery.start_soon(self._arrives, stream, name="handshake")
 
     def _complain(self, error: Exception) -> None:
-        now = current_backend().now()
-        if now - self._complained >= _COMPLAIN_EVERY:
-            self._complained = now
+        if self._no_accept.is_due():
             cause = cause_of(error)
             say(logging.WARNING, "%s: no connection can be taken: %s", current().path, error if cause is None else cause)
 
@@ -192,7 +188,8 @@ class Acceptor:
         except (OSError, SupervisorNotRunning):
             pass  # it is gone in another way; or the gate is being stopped
         except Exception as error:
-            say(logging.ERROR, "%s: a connection couldn't be taken: %s", current().path, error, error=error)
+            if self._no_greeting.is_due():
+                say(logging.ERROR, "%s: a connection couldn't be taken: %s", current().path, error, error=error)
         finally:
             if not handed:
                 place.leave()
@@ -248,7 +245,8 @@ class Acceptor:
             if inspect.isawaitable(word):
                 word = await word
         except Exception as error:
-            say(logging.ERROR, "%s: admit raised %s", current().path, error, error=error)
+            if self._no_answer.is_due():  # each of them is a `Refused`, too
+                say(logging.ERROR, "%s: admit raised %s", current().path, error, error=error)
             return f"admit raised {describe(error)}"
         if isinstance(word, Admission):
             return word

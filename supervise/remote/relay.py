@@ -32,6 +32,7 @@ from . import circle
 from .limits import DEEPEST
 from .link import Link
 from .outgoing import Outgoing
+from .seldom import Seldom
 from .target import Incoming, refuse
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Relay:
     def __init__(self, to: Child[Peer] | Choose, interface: Interface[Any]) -> None:
         self.to: Child[Peer] | Choose = to
         self.interface: Interface[Any] = interface
+        self.no_choice: Seldom = Seldom()
+        """That choosing a link has raised."""
 
     def target(self, here: Mailbox) -> RelayTarget:
         """Of one connection, in the tree of its link, whose mailbox this is."""
@@ -191,14 +194,9 @@ class RelayTarget:
         except BaseException as error:
             if interrupts(error):
                 raise
-            say(
-                logging.ERROR,
-                "%s: the function that chooses a link for %s raised %s",
-                self._here.path,
-                name,
-                error,
-                error=error,
-            )
+            if self._relay.no_choice.is_due():  # of each message its caller hears, or it is a dead letter
+                text = "%s: the function that chooses a link for %s raised %s"
+                say(logging.ERROR, text, self._here.path, name, error, error=error)
             raise ActorStopped(f"{self._here.path} doesn't pass on {name}: choosing a link raised {describe(error)}") from error
         link: object = address._mailbox.mailbox.extras.carrier if type(address) in (Address, WeakAddress) else None
         if not isinstance(link, Link) or self._relay.interface not in link.uses:

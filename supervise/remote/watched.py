@@ -141,7 +141,8 @@ class Watched:
         try:
             body = feed.event.encode(event, self._most)
         except (CallError, SuperviseError) as error:
-            say(logging.ERROR, "an event can't be told to the other side of a link: %s", error)
+            if not feed.unsaid:  # the subscriber is told how many there were
+                say(logging.ERROR, "an event can't be told to the other side of a link: %s", error)
             feed.unsaid += 1
             return
         self._tell_missed(feed)
