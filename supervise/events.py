@@ -590,6 +590,8 @@ class LinkDown(_Told):
 class Admitted(_Told):
     """A gate lets another process in; `LinkUp`, of the link that it becomes, follows.
 
+    Or it goes away before that, or the greeting fails after all, and it is `Refused`.
+
     `path` is of the gate's acceptor. The rest is as in `LinkUp`; `identity` is what `admit` has
     said, if it has said one. Level INFO.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -34,7 +35,7 @@ from supervise.tree.current import current
 from supervise.tree.dynamic import DynamicSupervisor
 from supervise.tree.supervisor import Supervisor
 from supervise_strategies.errors import InvalidSpec, SupervisorNotRunning
-from supervise_strategies.exception import cause_of
+from supervise_strategies.exception import cause_of, interrupts
 from supervise_strategies.exit_reason import describe
 from supervise_strategies.text import said
 
@@ -101,6 +102,8 @@ class _Visitor:
         self.address: str = address_of(stream)  # asked now: a socket that is over doesn't know any more
         self.name: str = ""
         """What it says that it is called; empty: it hasn't said so yet."""
+        self.is_asked_about: bool = False
+        """Whether it waits for what `admit` says."""
 
 
 class _NotAdmitted(Exception):
@@ -178,7 +181,8 @@ class Acceptor:
             if arrived is not None:
                 handed = await self._hand_over(arrived, place)
             elif scope.cancelled_caught:
-                raise _NotAdmitted(f"it hasn't greeted within {self._gate.limits.greeting:g} s")
+                late = "admit hasn't answered" if visitor.is_asked_about else "it hasn't greeted"
+                raise _NotAdmitted(f"{late} within {self._gate.limits.greeting:g} s")
         except (_NotAdmitted, ProtocolError) as error:
             self._refused(visitor, said(error))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, ssl.SSLEOFError, ConnectionError):
@@ -225,7 +229,9 @@ class Acceptor:
             raise _NotAdmitted(heard)
         caller = caller_at(stream, heard.hello)
         visitor.name = caller.name
+        visitor.is_asked_about = True
         admission = await self._admitted(caller)
+        visitor.is_asked_about = False
         if isinstance(admission, str):
             await refuse(heard, "it isn't admitted")
             raise _NotAdmitted(admission)
@@ -244,7 +250,9 @@ class Acceptor:
             word = admit(caller)
             if inspect.isawaitable(word):
                 word = await word
-        except Exception as error:
+        except BaseException as error:
+            if interrupts(error) or anyio.current_effective_deadline() == -math.inf:  # its time is over, or the gate's
+                raise
             if self._no_answer.is_due():  # each of them is a `Refused`, too
                 say(logging.ERROR, "%s: admit raised %s", current().path, error, error=error)
             return f"admit raised {describe(error)}"

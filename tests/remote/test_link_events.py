@@ -8,6 +8,7 @@ tests in their rooms.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -150,18 +151,30 @@ def raises(caller: Caller) -> bool:
     raise ValueError("no")
 
 
+async def gives_up(caller: Caller) -> bool:
+    raise asyncio.CancelledError("what it waited for was cancelled")
+
+
+async def takes_its_time(caller: Caller) -> bool:
+    await anyio.sleep(60)
+    return True
+
+
 @pytest.mark.parametrize(
     ("admit", "why"),
     [
         (says_no, "admit says no"),
         (says_nothing, "admit says no"),
         (raises, "admit raised ValueError: no"),
+        (gives_up, "admit raised CancelledError: what it waited for was cancelled"),
+        (takes_its_time, "admit hasn't answered within 3 s"),
     ],
 )
 async def test_whom_admit_refuses(admit: Callable[[Caller], Any], why: str) -> None:
     async with listened_to(FakeNetwork(), admit=admit) as (at_shop, at_web, _):
         assert await heard_of(at_shop, Refused) == Refused("shop/gate/acceptor", "here", "web", why)
         assert not [event for event in (*at_shop, *at_web) if isinstance(event, LinkUp | LinkDown | Admitted)]
+        assert not [event for event in at_shop if isinstance(event, Stopped)]  # the gate and its links stay
 
 
 async def test_a_name_from_outside_is_one_line() -> None:
