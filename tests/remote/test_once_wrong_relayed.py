@@ -18,6 +18,7 @@ from supervise.errors import BadReply, CallTooDeep
 from supervise.events import LinkDown, Lost
 from supervise.remote.dial import dial
 from supervise.remote.gate import gate
+from supervise.remote.link import Link
 from supervise.remote.relay import relay
 from supervise.remote.watching import MOST
 from supervise.testing import record
@@ -69,9 +70,10 @@ async def test_events_that_the_process_behind_a_relay_doesnt_have_end_the_subscr
 
 async def test_more_subscriptions_than_the_link_behind_a_relay_takes_end_and_no_link_does() -> None:
     async with road() as r:
-        own = r.between.find("link")._mailbox.mailbox.extras.carrier.watching  # type: ignore[attr-defined]
+        link = r.between.find("link")._mailbox.mailbox.extras.carrier
+        assert isinstance(link, Link)
         told = record(r.web)
-        others = [own.subscribe(MARKET, Price, 1, "drop_oldest") for _ in range(MOST)]
+        others = [link.watching.subscribe(MARKET, Price, 1, "drop_oldest") for _ in range(MOST)]
         for other in others:
             other._enter()
         with anyio.fail_after(60), pytest.raises(anyio.EndOfStream):
