@@ -112,10 +112,10 @@ def hook(report: Report) -> None:
             report.ended(address, "handshakes")
         await arrives(self, stream)
 
-    async def hooked_greet(self: Any, stream: ByteStream) -> Any:
-        address = address_of(stream)
+    async def hooked_greet(self: Any, visitor: Any) -> Any:
+        address = visitor.address
         try:
-            return await greet(self, stream)
+            return await greet(self, visitor)
         except BaseException as error:
             cancelled = isinstance(error, anyio.get_cancelled_exc_class())
             rule = error.rule if isinstance(error, ProtocolError) else "tls" if isinstance(error, ssl.SSLError) else "it left"

@@ -255,7 +255,7 @@ async def _calls(plan: Plan, outcome: Outcome, gate: int, before: float) -> None
     link = dial(f"tcp://localhost:{plan.port}", uses=[DOOR], tls=tls)
     async with Supervisor("web", link) as web, anyio.create_task_group() as group:
         far = DOOR.over(web.find(link))
-        await far.call(DoorApi.blob, plan.size)
+        await far.options(timeout=GUARD).call(DoorApi.blob, plan.size)
         group.start_soon(_honest, far, outcome)
         calls, outcome.during = outcome.during, outcome.before
         await anyio.sleep(before)
