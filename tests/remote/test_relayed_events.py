@@ -89,7 +89,7 @@ async def test_a_monitor_hears_of_each_end_and_of_a_lost_link_behind_the_relay()
         await at_rest()
         first, lost, second = await nurse.call(Nurse.read)
         assert "#1 ended: crashed (ValueError: crash" in first
-        assert "#0 ended: unreachable (ConnectionLost" in lost
+        assert "market ended: unreachable (ConnectionLost" in lost
         assert "#2 ended: crashed (ValueError: crash" in second
 
 
