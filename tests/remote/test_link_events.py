@@ -282,9 +282,9 @@ async def test_why_nobody_is_reached_is_one_line_of_the_log(caplog: pytest.LogCa
         told: list[Event] = []
         link = dial(f"tcp://127.0.0.1:{taken.getsockname()[1]}", uses=[ORDERS], name="shop")
         async with Supervisor("web", link, listener=told.append):
-            stopped = await heard_of(told, Stopped)
-    assert "isn't reached: " in str(stopped.reason)
-    assert "Connect" in str(stopped.reason)  # what the system says
+            reason = str((await heard_of(told, Stopped)).reason)
+            assert "isn't reached: " in reason
+            assert "Connect" in reason  # what the system says
     (record, *_) = [record for record in caplog.records if "isn't reached" in record.getMessage()]
     assert record.exc_text is not None
     assert "\n" not in record.exc_text
