@@ -1,6 +1,6 @@
 """Two trees on a link: calls and sends over it, what each error means, and what a connection's end does to what is under way.
 
-Tested on both backends in virtual time, over a network of this process: the rules of a link's life, of calls, and of back-pressure.
+Tested on both backends in virtual time, over a network of this process: the rules of a link's life, of calls, of back-pressure.
 """
 
 from __future__ import annotations
