@@ -185,8 +185,10 @@ class Acceptor:
                 raise _NotAdmitted(f"{late} within {self._gate.limits.greeting:g} s")
         except (_NotAdmitted, ProtocolError) as error:
             self._refused(visitor, said(error))
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, ssl.SSLEOFError, ConnectionError):
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, ConnectionError):
             pass  # it is gone
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            pass  # it is gone, in the middle of TLS: the second is what CPython 3.11.2 raises for it
         except ssl.SSLError as error:
             self._refused(visitor, f"TLS failed: {said(error)}")
         except (OSError, SupervisorNotRunning):

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 ROOT: Final = Path(__file__).parents[2]
 HANG_GUARD: Final = 60  # seconds; a script takes one or two
 # What the logger `supervise` says: "app/counter #1 ended: …", "app: counter #1 ended: …",
-# "app/counter #1: … raised the expected …".
+# "app/counter #1: … raised the expected …", "app/link #1: the connection has ended …".
 LOG_LINE: Final = re.compile(
-    r"[a-z][\w/-]*( #\d+ | #\d+: .* raised the expected |"
+    r"[a-z][\w/-]*( #\d+ | #\d+: (.* raised the expected |the connection has ended )|"
     r": ([\w/-]+ #\d+ ended: |.* is lost: |\d+ (more lost|waiting messages?))).*"
 )
 CRASH: Final = re.compile(r"(ended|failed to start): crashed")

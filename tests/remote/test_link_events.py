@@ -23,7 +23,7 @@ from supervise.errors import OutcomeUnknown
 from supervise.events import Admitted, Event, LinkDown, LinkUp, Refused, Stopped
 from supervise.remote.caller import Caller
 from supervise.remote.dial import connect, dial
-from supervise.remote.gate import gate
+from supervise.remote.gate import Acceptor, gate
 from supervise.remote.greeting import Dialing
 from supervise.remote.limits import Limits
 from supervise.testing import record
@@ -272,6 +272,24 @@ async def test_why_tls_failed_is_told() -> None:
     assert refused.why.startswith("TLS failed: ")
     assert "certificate" in refused.why
     assert refused.address.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00"])
+@on_the_real_clock
+async def test_who_goes_away_in_the_middle_of_tls_isnt_told_of(said: bytes) -> None:
+    """A probe that only asks whether the port is open, as a load balancer does: each few seconds, for years."""
+    server, _ = contexts()
+    told: list[Event] = []
+    orders = child(Orders, name="orders")
+    door = gate("tcp://127.0.0.1:0", serves=[ORDERS.by(orders)], tls=server)
+    async with Supervisor("shop", orders, door, listener=told.append) as shop:
+        (where,) = await shop.find("gate/acceptor").call(Acceptor.addresses)
+        for text in (said, b"GET / HTTP/1.1\r\n\r\n"):  # the second is told of, and comes after the first
+            async with await anyio.connect_tcp("127.0.0.1", int(where.rpartition(":")[2])) as stream:
+                if text:
+                    await stream.send(text)
+        await heard_of(told, Refused)
+        assert ["HTTP_REQUEST" in event.why for event in told if isinstance(event, Refused)] == [True]
 
 
 @on_the_real_clock
