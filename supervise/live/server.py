@@ -51,6 +51,8 @@ SLOWNESS: Final = 10.0
 """Seconds for which an answer may wait for a client that doesn't read; then its connection is cut."""
 FAREWELL: Final = 0.2
 """The same, when the server ends."""
+TURNS: Final = 5
+"""Turns of the loop for whoever is being accepted when the server ends; asyncio needs three."""
 BUFFER: Final = 64 * 1024
 """Bytes that wait for a client."""
 
@@ -245,6 +247,12 @@ class _Server:
         self._serves = True
         self._soon(self._began.set)
         await self._stopping.wait()
+        # What is still being accepted as a server is closed, asyncio would leave open: it is let come to its end before.
+        for listening in self._sockets:
+            if listening is not None:
+                self._loop.remove_reader(listening)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         for server in servers:
             server.close()
         endpoint.feeds.end()
@@ -255,23 +263,27 @@ class _Server:
 
     def _accept(self, local: bool) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if self._count[local] >= CONNECTIONS:
+            assert self._stopping is not None
+            if self._stopping.is_set() or self._count[local] >= CONNECTIONS:
                 writer.transport.abort()
                 return
             self._count[local] += 1
+            self._connections.add(writer)
             task = asyncio.get_running_loop().create_task(self._converse(reader, writer, local))
             self._open.add(task)
-            task.add_done_callback(lambda task: self._left(task, local))
+            task.add_done_callback(lambda task: self._left(task, writer, local))
 
         return accept
 
-    def _left(self, task: asyncio.Task[None], local: bool) -> None:
+    def _left(self, task: asyncio.Task[None], writer: asyncio.StreamWriter, local: bool) -> None:
+        """Of a task that was cancelled before its first step, too."""
+        writer.transport.abort()
+        self._connections.discard(writer)
         self._open.discard(task)
         self._count[local] -= 1
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, local: bool) -> None:
         writer.transport.set_write_buffer_limits(high=BUFFER)
-        self._connections.add(writer)
         try:
             async with asyncio.timeout(PATIENCE):
                 request = await read(reader)
@@ -289,11 +301,7 @@ class _Server:
                 await _send(writer, answer(500, plain({"error": f"it couldn't be told: {type(error).__name__}"})))
         finally:
             assert self._stopping is not None
-            try:
-                await _close(writer, FAREWELL if self._stopping.is_set() else SLOWNESS)
-            finally:
-                writer.transport.abort()  # if that was cut short
-                self._connections.discard(writer)
+            await _close(writer, FAREWELL if self._stopping.is_set() else SLOWNESS)
 
     async def _answer(self, request: Request, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._endpoint is not None

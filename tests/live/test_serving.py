@@ -11,6 +11,8 @@ import socket
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -82,6 +84,44 @@ async def test_a_folder_that_cant_be_made_is_said(monkeypatch: pytest.MonkeyPatc
 
 
 # -- something strikes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_comes_as_it_ends_is_hung_up_on_and_nothing_of_him_is_left(runtime: Path, turns: int) -> None:
+    """Whatever there is of a connection by then: so many turns of its loop are between that and the stop."""
+    path, blocked, goes_on = runtime / "app.sock", threading.Event(), threading.Event()
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+
+    def block() -> None:
+        blocked.set()
+        goes_on.wait(GUARD)
+
+    def stop_after(turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(stop_after, turns - 1)
+        else:
+            stopping.set()
+
+    async def stop() -> None:
+        server._loop.call_soon_threadsafe(stop_after, turns)
+        goes_on.set()
+        await servers._Server.stop(server)
+
+    async with tree() as app, serve(app, path):
+        alive: list[Any] = [one for one in servers._all if one._thread.is_alive()]
+        (server,) = alive
+        server._loop.call_soon_threadsafe(block)
+        await anyio.to_thread.run_sync(blocked.wait, GUARD)
+        stopping = server._stopping
+        server._stopping = SimpleNamespace(set=lambda: None, is_set=stopping.is_set)
+        server.stop = stop
+        for client in clients:
+            client.connect(str(path))
+    for client in clients:
+        with client:
+            client.settimeout(GUARD)
+            with contextlib.suppress(ConnectionResetError):  # it was never taken
+                assert client.recv(1) == b""
 
 
 @pytest.mark.parametrize("moment", ["start", "stop"])
