@@ -28,8 +28,6 @@ import pytest
 BESIDE: tuple[tuple[str, ...], ...] = (
     # Most of these wait for threads, browsers and terminals, and need little of a processor; links need one of their own.
     (
-        "tests/cli/reload/",
-        "tests/cli/test_live.py",
         "tests/cli/test_top",
         "tests/live/",
         "tests/remote/",

@@ -64,12 +64,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def what_a_module_leaves_is_looked_through_once() -> Iterator[None]:
-    """Reports, caches and what was imported late: else the last tests take several times as long as the first."""
-    yield
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """What a test leaves is looked through once: its report above all, and what it was the first to import. Else a file of
+    hundreds of tests spends more on that than on its tests.
+
+    All of the test is over by then. What is frozen while somebody still holds it is never found to be garbage: so each test
+    left its loop's task behind for ever, and after thousands to look for tasks took longer than a test (a sixth of all time).
+    """
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -99,20 +106,9 @@ def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
         yield running
 
 
-@pytest.fixture
-def what_a_test_leaves_is_looked_through_once() -> Iterator[None]:
-    """Its report above all. By then `nothing_left_over` has collected what nobody holds; else a file of hundreds of tests
-    spends more on that than on its tests, since each looks through the reports of all before it.
-    """
-    yield
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
-def leaves_nothing(
-    request: pytest.FixtureRequest, what_a_test_leaves_is_looked_through_once: None, nothing_left_over: None
-) -> None:
-    """Every test of this suite. What it asks for first goes last."""
+def leaves_nothing(request: pytest.FixtureRequest, nothing_left_over: None) -> None:
+    """Every test of this suite."""
     test: pytest.Function = request.node
     if inspect.iscoroutinefunction(test.obj):
         test.obj = virtual_time.never_hangs(test.obj)
