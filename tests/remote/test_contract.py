@@ -37,8 +37,10 @@ class Pairs:
         self._hand_over, self._arrived = anyio.create_memory_object_stream[ByteStream](math.inf)
 
     async def connect(self) -> ByteStream:
+        ends: list[ByteStream] = []
         with anyio.CancelScope(shield=True):  # else who is cancelled would leave one end open
-            near, far = [await UNIXSocketStream.from_socket(end) for end in socket.socketpair()]
+            ends += [await UNIXSocketStream.from_socket(end) for end in socket.socketpair()]
+        near, far = ends
         self._hand_over.send_nowait(far)
         return near
 
