@@ -4,6 +4,7 @@ Tested:
 - each kind of leak is named: a task, a timer, a nursery, an exception that nobody retrieved, a task that was collected
 - a test that leaks nothing passes; one that waits for ever fails
 - the autouse fixture turns each leak into an error, a thread, a stream and a coroutine included
+- this suite itself keeps nothing of a test that is over
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
@@ -20,6 +22,7 @@ import pytest
 
 from supervise.testing import left_over, virtual_time
 
+EARLIER: WeakSet[Any] = WeakSet()
 ROOT = Path(__file__).resolve().parents[2]
 
 LEAKS = """
@@ -176,3 +179,12 @@ def test_the_fixture_makes_each_leak_an_error(tmp_path: Path) -> None:
         "test_hang[asyncio]",
         "test_hang[trio]",
     }, ran.stdout
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_nothing_keeps_the_task_of_an_earlier_test(turn: int, anyio_backend_name: str) -> None:
+    """Who looks for the tasks of a loop goes through all that there are in the process."""
+    if anyio_backend_name == "asyncio":
+        assert not EARLIER
+        EARLIER.add(asyncio.current_task())
