@@ -263,8 +263,7 @@ class _Server:
 
     def _accept(self, local: bool) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            assert self._stopping is not None
-            if self._stopping.is_set() or self._count[local] >= CONNECTIONS:
+            if self._count[local] >= CONNECTIONS:
                 writer.transport.abort()
                 return
             self._count[local] += 1
